@@ -1,0 +1,181 @@
+/* layout.h - what a tape and its values look like in memory.
+   Owns: dtypes, opcodes of the structural primitives and of the elementwise ones that have a kernel of our own,
+   the attribute structs, the code struct that the sweeps run.
+   Must not know: Python, NumPy, who recorded the tape.
+   Next: kernels.h (what one instruction does), sweep.h (the order of evaluation).
+
+   A tape is static single assignment: instruction i defines value i.  Structure of arrays, 14 bytes an instruction:
+
+     op    u16     what it does
+     aval  u32     interned abstract value (dtype, weak bit, shape) of the result
+     arg   2 x u32 operands, by form:
+             leaf    INPUT: (input number, -)   CONST, CAPTURE: (index in their table, -)
+             unary   (x, attr)                  ELEMENT: (x, flat index)   GUARD: (x, guard number)
+             binary  (a, b)
+             n-ary   (start in pool, attr)      pool[start] = count, then the operand ids
+
+   A value lives in a cell.  Rank 0: in the cell itself (f64 in .f, i64 in .i, bool as 0/1 in .i).
+   Rank > 0: .p points to C-contiguous data (double, int64_t, uint8_t).  fa_data() hides the difference.
+   Id 0 is reserved (FA_NOP) and means "none". */
+#ifndef FASTAD_LAYOUT_H
+#define FASTAD_LAYOUT_H
+#include <stdint.h>
+#include <stddef.h>
+
+enum { FA_MAXD = 64 };                       /* NumPy's own limit */
+
+enum { FA_F64, FA_I64, FA_BOOL, FA_NDTYPE };
+static const int fa_itemsize[FA_NDTYPE] = {8, 8, 1};
+
+typedef union { double f; int64_t i; void *p; } fa_cell;
+
+typedef struct {
+    uint8_t dtype, weak;                     /* weak: a Python number (NEP 50) */
+    uint16_t nd;
+    int64_t size;                            /* number of elements */
+    const int64_t *shape;
+} fa_aval;
+
+/* The first avals are interned in this order, so that `aval == FA_AVAL_F64` is a one-compare test for a scalar. */
+enum { FA_AVAL_F64, FA_AVAL_I64, FA_AVAL_BOOL, FA_AVAL_WEAK_F64, FA_AVAL_WEAK_I64, FA_AVAL_WEAK_BOOL, FA_NAVAL_SCALAR };
+
+static inline char *fa_data(const fa_cell *cell, const fa_aval *av) { return av->nd ? (char *)cell->p : (char *)cell; }
+
+/* ---- opcodes ------------------------------------------------------------------------------------------------ */
+enum {
+    FA_NOP = 0,
+    FA_INPUT, FA_CONST, FA_CAPTURE,          /* leaves */
+    FA_ELEMENT,                              /* y = x.flat[arg1]; rank 0 */
+    FA_RESHAPE, FA_STOP,                     /* same data; STOP has no derivative */
+    FA_CAST,                                 /* dtype conversion as C does it (bool = nonzero) */
+    FA_MOVE,                                 /* y = fill; y[dst] = x[src]            attr: fa_map */
+    FA_ERASE,                                /* y = x; y[dst] = 0                    attr: fa_map */
+    FA_WRITE,                                /* n-ary (old, v): y = old; y[dst] = v[src]   attr: fa_map */
+    FA_ASSEMBLE,                             /* n-ary: y = fill; y[dst_k] = x_k[src_k] (or +=)  attr: fa_assemble */
+    FA_STACK,                                /* n-ary of scalars [base first]: y[pos_k] = s_k (or +=) attr: fa_stack */
+    FA_TAKE,                                 /* binary (x, idx): y = x.flat[idx] */
+    FA_ADDAT,                                /* binary (idx, v): y = 0; y.flat[idx] += v */
+    FA_PUT,                                  /* n-ary (old, idx, v): y = old; y.flat[idx] = v; the last one wins */
+    FA_WRAP,                                 /* idx + n where negative; out of range is FA_EINDEX   attr: int64 n */
+    FA_LASTWRITER,                           /* bool: position k is the last with its index   attr: int64 n */
+    FA_FLATNONZERO,                          /* int64 positions, as many as y holds; the rest 0 */
+    FA_SUM, FA_MAXR, FA_MINR, FA_ANY, FA_ALL, FA_ARGMAX, FA_ARGMIN,   /* over the middle axis   attr: fa_axis */
+    FA_CUMSUM, FA_ARGSORT,                   /* along the middle axis   attr: fa_axis */
+    FA_SEARCHSORTED,                         /* n-ary (a, v)   attr: int64 side (0 left, 1 right) */
+    FA_MATMUL,                               /* n-ary (a, b)   attr: fa_matmul */
+    FA_SPMM,                                 /* n-ary (data, x)   attr: fa_csr */
+    FA_CALL,                                 /* n-ary   attr: fa_call; runs foreign code */
+    FA_GUARD,                                /* compares x with what was recorded */
+    FA_STRUCTURAL_END,
+
+    FA_ELEMENTWISE = 64,                     /* elementwise primitives: rows of primitives.py */
+    /* ... those with a kernel of our own, in this order (FA_OWN_NAMES); the other rows follow, numbered at import */
+    FA_ADD = FA_ELEMENTWISE, FA_SUBTRACT, FA_MULTIPLY, FA_DIVIDE, FA_NEGATIVE, FA_SQUARE, FA_SQRT, FA_RECIPROCAL,
+    FA_ABSOLUTE, FA_MAXIMUM, FA_MINIMUM, FA_EQUAL, FA_NOT_EQUAL, FA_LESS, FA_LESS_EQUAL, FA_GREATER, FA_GREATER_EQUAL,
+    FA_WHERE,                                /* n-ary (c, a, b): selects */
+    FA_STRONGZERO,                           /* strong-zero multiply (w, p): 0 where w == 0, else w * p */
+    FA_OWN_END,
+    FA_MAX_OPCODES = 512
+};
+#define FA_OWN_NAMES {"add", "subtract", "multiply", "divide", "negative", "square", "sqrt", "reciprocal", \
+    "absolute", "maximum", "minimum", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", \
+    "where", "strongzero"}
+
+/* how an opcode's arg is to be read */
+enum { FA_FORM_LEAF, FA_FORM_UNARY, FA_FORM_BINARY, FA_FORM_NARY };
+
+/* ---- attributes --------------------------------------------------------------------------------------------- */
+/* One affine piece of a map: for every multi-index j < shape, element doff + j.dstr of the destination and
+   element soff + j.sstr of the source belong together (strides in elements, may be 0 or negative). */
+typedef struct {
+    int32_t nd;
+    int64_t soff, doff;
+    const int64_t *shape, *sstr, *dstr;
+} fa_piece;
+
+/* A map between the flat elements of a source and of a destination: affine pieces, or a table.
+   table: ntable >= 0 pairs (src[k], dst[k]); a NULL side means 0, 1, 2, ... */
+typedef struct {
+    int64_t nsrc, ndst;                      /* sizes of the two sides */
+    int32_t npieces;
+    const fa_piece *pieces;
+    int64_t ntable;                          /* -1: pieces */
+    const int64_t *src, *dst;
+    uint8_t covers;                          /* every destination element is reached: no fill needed */
+    uint8_t src_injective;                   /* no source element is used twice: the transpose may store */
+    uint8_t dst_injective;                   /* no destination element is reached twice: may store, else += */
+    fa_cell fill;                            /* in the dtype of the result */
+} fa_map;
+
+typedef struct {
+    int32_t n;
+    const fa_map *const *maps;
+    uint8_t accumulate, covers;              /* accumulate: +=, on top of fill */
+    fa_cell fill;
+} fa_assemble;
+
+typedef struct {
+    int64_t n;                               /* scalars, the base not counted */
+    const int64_t *pos;                      /* NULL: 0, 1, 2, ... */
+    uint8_t has_base, accumulate;            /* without base: the rest is 0 */
+} fa_stack;
+
+typedef struct { int64_t outer, n, inner; uint8_t reverse; } fa_axis;   /* x seen as (outer, n, inner), C order */
+
+/* batch of op(a) (m x k) times op(b) (k x n); a stored (m, k), or (k, m) if ta.  A batch stride of 0 repeats. */
+typedef struct { int64_t batch, m, k, n, abatch, bbatch; uint8_t ta, tb; } fa_matmul;
+
+/* y = A x or A^T x for A of shape (nrow, ncol) in CSR; x is (ncol or nrow, ncols), C order */
+typedef struct { int64_t nrow, ncol, nnz, ncols; const int64_t *indptr, *indices; uint8_t transpose; } fa_csr;
+
+/* foreign code: called with the operands' and the result's data; returns 0, or -1 with a Python error set */
+typedef struct { int (*fn)(void *self, int n, const char *const *in, char *out); void *self; } fa_call;
+
+typedef struct { int64_t expected; } fa_guard;   /* the bits of the recorded cell */
+
+/* ---- elementwise primitives --------------------------------------------------------------------------------- */
+/* NumPy's inner loop: fn(args, &n, steps, data).  Without GIL, on contiguous data or with stride 0. */
+typedef void (*fa_loopfn)(char **args, const intptr_t *n, const intptr_t *steps, void *data);
+typedef struct { fa_loopfn fn; void *data; } fa_loop;
+
+/* A template: a partial derivative as a short program over slots.
+   slots 0, 1, 2: the operands; 3: the result y; 4 ...: constants; then one slot an instruction. */
+enum { FA_TSLOT_Y = 3, FA_TSLOT_CONST = 4, FA_MAX_TSLOTS = 64, FA_ZERO = 0xffff };
+typedef struct { uint16_t op; uint8_t din, dout; uint16_t in[3]; } fa_tinstr;  /* dtypes of operands and result */
+typedef struct {
+    uint16_t n, nconst, out;                 /* out: the slot that holds the partial; FA_ZERO: it is zero */
+    const fa_tinstr *instr;
+    const fa_cell *consts;
+} fa_template;
+
+typedef struct {
+    uint8_t arity, differentiable;
+    fa_loop loop[FA_NDTYPE];                 /* by the dtype of the operands; fn NULL: none */
+    fa_template partial[3];                  /* by operand (WHERE and STRONGZERO have rules of their own) */
+} fa_prim;
+
+extern fa_prim fa_prims[FA_MAX_OPCODES];     /* filled at import from primitives.py */
+
+/* ---- code ----------------------------------------------------------------------------------------------------- */
+typedef struct {
+    uint32_t n;
+    const uint16_t *op;
+    const uint32_t *aval, *arg;
+    const uint32_t *dst;                     /* cell of each result; NULL: cell i (a tape that runs itself) */
+    const uint32_t *pool;
+    const uint32_t *cell_aval;               /* aval of each cell (the tape itself: == aval) */
+    const fa_aval *avals;
+    void *const *attrs;
+    const fa_guard *guards;
+} fa_code;
+
+enum { FA_OK, FA_EGUARD, FA_EINDEX, FA_EFOREIGN };
+
+typedef struct {
+    uint32_t where;                          /* the instruction that ended the sweep */
+    int flags;                               /* floating-point exceptions, FE_* bits, of the whole sweep */
+    void (*dgemm)(int ta, int tb, int64_t m, int64_t n, int64_t k, const double *a, const double *b, double *c, double beta);
+                                             /* row-major c = op(a) op(b) + beta c */
+    int has_foreign;                         /* a loop or call of the sweep may have set a Python error */
+} fa_env;
+#endif
