@@ -1,0 +1,59 @@
+# One command per purpose, on a machine that has Python 3.11 or newer (with headers), gcc and make.
+#   make demo    invert a real resistivity sounding and draw it      make bench   time against the installed peers
+#   make test    all tests                                           make lint    ruff and cython-lint
+# Everything lives in .venv; stamps in there remember what is installed and built.  What is compiled, and how: setup.py.
+
+VENV   := .venv
+PY     := $(VENV)/bin/python
+PIP    := $(PY) -m pip --disable-pip-version-check --quiet
+JOBS   ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
+
+# The first interpreter that really runs (a pyenv shim may not), is new enough, and can make an environment and compile.
+USABLE := import sys, os, venv, ensurepip, sysconfig; \
+          sys.exit(sys.version_info < (3, 11) or not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+            if $$p -c '$(USABLE)' >/dev/null 2>&1; then echo $$p; break; fi; done)
+
+SOURCES := setup.py $(wildcard fastad/*.pyx fastad/*.pxd fastad/*.pxi fastad/_kernels/*)
+BUILT   := $(VENV)/.built$(if $(filter-out 0,$(FASTAD_DEBUG)),-debug)
+
+.PHONY: demo test bench lint build clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.with-plot $(BUILT)
+	$(PY) examples/resistivity_sounding.py --output docs/resistivity_sounding.png $(ARGS)
+
+test: $(VENV)/.with-test $(BUILT)
+	$(PY) -m pytest -n $(JOBS) --dist worksteal --timeout 300 $(ARGS)
+
+bench: $(VENV)/.with-bench $(BUILT)
+	$(PY) -m benchmarks $(ARGS)
+
+lint: $(VENV)/.with-dev
+	$(PY) -m ruff check .
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint fastad    # it calls pycodestyle by name
+
+build: $(BUILT)
+
+# The environment with the build requirements, so that one Cython and one NumPy serve the first and every later build.
+$(VENV)/.created:
+	@test -n "$(PYTHON)" || { echo "fastad needs Python 3.11 or newer with venv and the C headers" \
+	  "(Debian, Ubuntu: apt install python3-venv python3-dev); or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	  > $(VENV)/build-requirements.txt
+	$(PIP) install -r $(VENV)/build-requirements.txt
+	@touch $@
+
+# Metadata and the dependencies of an extra; compiling is the next rule's.
+$(VENV)/.with-%: pyproject.toml $(VENV)/.created
+	FASTAD_SKIP_EXTENSIONS=1 $(PIP) install --no-build-isolation --editable '.[$*]'
+	@touch $@
+
+$(BUILT): $(SOURCES) $(VENV)/.created
+	$(PY) setup.py --quiet build_ext --inplace
+	@rm -f $(VENV)/.built*
+	@touch $@
+
+clean:
+	rm -rf build dist *.egg-info fastad/*.so fastad/*.c fastad/*.html $(VENV)/.built*

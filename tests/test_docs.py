@@ -1,0 +1,75 @@
+"""What is written is run: README's code, every example, every docstring; and README's links lead somewhere.
+
+Owns: the promise that documentation works.  Must not know: the numbers that the examples should print.
+Next: README.md, examples/.
+"""
+import doctest
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def public_modules():
+    """Dotted names of fastad's Python modules and of its compiled ones."""
+    paths = [path for suffix in ("*.py", "*.pyx") for path in (ROOT / "fastad").rglob(suffix)]
+    names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
+    return sorted(name.removesuffix(".__init__") for name in names if not name.endswith(".__main__"))
+
+
+def readme():
+    return (ROOT / "README.md").read_text()
+
+
+def test_readme_code_says_what_it_prints(tmp_path):
+    """README's python blocks, in order, are one script, and each ``print(...)  # text`` line of it prints that text."""
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", readme(), re.MULTILINE | re.DOTALL))
+    expected = re.findall(r"^print\(.*\)\s+#\s*(.*?)\s*$", code, re.MULTILINE)
+    assert expected, "no print(...)  # result line in README.md: show the reader a number"
+    script = tmp_path / "readme.py"
+    script.write_text(code)
+    assert [line.strip() for line in run_script(script, tmp_path).splitlines()] == expected
+
+
+def test_readme_links_lead_somewhere():
+    links = re.findall(r"\]\(([^)#]+)\)", readme())
+    broken = [link for link in links if "://" not in link and not (ROOT / link).exists()]
+    assert not broken, f"README.md points to files that are not there: {broken}"
+
+
+def run_script(script, directory, *arguments):
+    """Run a script elsewhere with this fastad; return what it printed, and fail with all of it when it fails."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg", "FASTAD_EXAMPLE_QUICK": "1"}
+    done = subprocess.run([sys.executable, str(script), *arguments], cwd=directory, env=environment,
+                          text=True, capture_output=True)
+    assert done.returncode == 0, f"{script.name}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def test_there_are_examples():
+    assert EXAMPLES, "examples/ is empty, so none was run"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_example_runs(example, tmp_path):
+    """In quick mode, in an empty directory; one that takes --output leaves its picture there."""
+    picture = tmp_path / "picture.png"
+    draws = "--output" in example.read_text()
+    printed = run_script(example, tmp_path, *(["--output", str(picture)] if draws else []))
+    assert printed.strip(), f"{example.name} printed nothing"
+    assert not draws or picture.stat().st_size > 5000
+
+
+@pytest.mark.parametrize("name", public_modules())
+def test_docstrings_run(name):
+    results = doctest.testmod(importlib.import_module(name), optionflags=OPTIONS)
+    assert results.failed == 0, f"{name}: {results.failed} of {results.attempted} docstring examples fail (see above)"
