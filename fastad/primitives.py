@@ -1,0 +1,448 @@
+"""THE table: one row per elementwise primitive, as in the derivative table of a calculus book.
+
+Owns: what the system knows of an elementwise operation: NumPy name, domain, partial derivatives, dtypes, conventions.
+Must not know: the tape.  The heart imports this file, records each partial once and numbers the opcodes.
+Adding a primitive is one row.  `python -m fastad.primitives` prints the table for the manual.
+Next: _kernels/layout.h (rows with a kernel of our own), tests/test_primitives.py (each row against mpmath).
+"""
+from __future__ import annotations
+
+import functools
+import importlib
+import math as _math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["BY_NAME", "Domain", "Row", "TABLE", "derivative_text", "manual", "math_twins", "resolve",
+           "row_of_ufunc", "strongzero"]
+
+
+# ---- domains: a closed list -----------------------------------------------------------------------------------------
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """Where a primitive has a value.
+
+    Attributes
+    ----------
+    name : str
+    text : str
+        The condition on the operands (`x`, or `a` and `b`), for error messages and the manual.
+    contains : callable
+        The condition itself: operands -> bool or array of bool.
+    intervals : tuple
+        For each operand the intervals `(lo, hi)` from which tests draw; inside the domain, off its border.
+    """
+
+    name: str
+    text: str
+    contains: Callable[..., Any]
+    intervals: tuple[tuple[tuple[float, float], ...], ...]
+
+
+_R = ((-20.0, -2.0), (-2.0, 2.0), (2.0, 20.0))
+_NONZERO = ((-20.0, -1.0), (-1.0, -0.05), (0.05, 1.0), (1.0, 20.0))
+_POSITIVE = ((0.001, 0.1), (0.1, 2.0), (2.0, 50.0))
+_UNIT = ((-0.999, -0.9), (-0.9, 0.9), (0.9, 0.999))
+_MODERATE = ((-4.0, 4.0),)
+_finite = np.isfinite
+
+
+def _whole(x: Any) -> Any:
+    return x == np.floor(x)
+
+
+REAL = Domain("REAL", "any finite x", _finite, (_R,))
+NONZERO = Domain("NONZERO", "x != 0", lambda x: x != 0, (_NONZERO,))
+POSITIVE = Domain("POSITIVE", "x > 0", lambda x: x > 0, (_POSITIVE,))
+NONNEGATIVE = Domain("NONNEGATIVE", "x >= 0", lambda x: x >= 0, (_POSITIVE,))
+UNIT = Domain("UNIT", "-1 <= x <= 1", lambda x: (x >= -1) & (x <= 1), (_UNIT,))
+UNIT_OPEN = Domain("UNIT_OPEN", "-1 < x < 1", lambda x: (x > -1) & (x < 1), (_UNIT,))
+GE_ONE = Domain("GE_ONE", "x >= 1", lambda x: x >= 1, (((1.0005, 1.1), (1.1, 3.0), (3.0, 50.0)),))
+GT_MINUS_ONE = Domain("GT_MINUS_ONE", "x > -1", lambda x: x > -1, (((-0.999, -0.9), (-0.9, 1.0), (1.0, 50.0)),))
+INTEGER = Domain("INTEGER", "x integer or boolean", _whole, (((-100.0, 100.0),),))
+REAL_AB = Domain("REAL_AB", "any finite a and b", lambda a, b: _finite(a) & _finite(b), (_R, _R))
+NONZERO_B = Domain("NONZERO_B", "b != 0", lambda a, b: b != 0, (_R, _NONZERO))
+POWER = Domain("POWER", "a > 0, or a == 0 with b >= 0, or a < 0 with a whole b",
+               lambda a, b: (a > 0) | ((a == 0) & (b >= 0)) | ((a < 0) & _whole(b)), (_POSITIVE, _MODERATE))
+INTEGER_AB = Domain("INTEGER_AB", "a and b integer or boolean", lambda a, b: _whole(a) & _whole(b),
+                    (((-100.0, 100.0),), ((-100.0, 100.0),)))
+SHIFT = Domain("SHIFT", "a and b integer, 0 <= b <= 63", lambda a, b: (b >= 0) & (b <= 63),
+               (((-100.0, 100.0),), ((0.0, 63.0),)))
+BRANCH = Domain("BRANCH", "c boolean, any a and b", lambda c, a, b: (c == 0) | (c == 1), (((0.0, 1.0),), _R, _R))
+
+
+# ---- rows -----------------------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One elementwise primitive.
+
+    Attributes
+    ----------
+    name : str
+        NumPy's name; tape files hold it.
+    ufunc : numpy.ufunc, callable or str
+        The ufunc; a plain function where NumPy has none (`where`, `strongzero`); "module:attribute" where the
+        module is imported only when it is needed.  `resolve(row)` gives the object.
+    arity : int
+        Number of operands, 1 to 3.
+    domain : Domain
+    partials : callable or None
+        `partials(*operands, y)` is the partial derivative (arity 1), or the tuple of them, in NumPy code over rows
+        of this table and Python numbers.  A literal zero means that it is identically zero.  None: the result is
+        boolean or integer, or `rule` says what happens.
+    differentiable : bool
+        Some partial is not identically zero.
+    dtypes : str
+        Kinds of operands that have a loop: "f" float64, "i" int64, "b" bool.  All operands have the same kind
+        (`where`: the last two).  Other kinds are cast as NumPy casts them.
+    result : str
+        "same" as the operands, or "bool".
+    math : str
+        The twin in `math`; "" if there is none.
+    own : bool
+        The kernel is ours and there is no NumPy loop that it has to equal.
+    rule : str
+        "" (partials), "select" (`where`: tangents and adjoints are selected) or "bilinear" (`strongzero`: linear
+        in both operands, and a zero of the first also silences a tangent of the second that is not finite).
+    foreign : str
+        Kinds for which the loop may take the GIL and set a Python error.
+    also : tuple of numpy.ufunc
+        Other ufuncs with the same meaning.
+    kinks : str
+        The convention where the derivative does not exist.
+    kink_points : tuple
+        Pairs (operands, partials) at which tests hold the convention to its word.
+    source : str
+        Where the derivative is to be found if it is not textbook.
+    abserr : float
+        Absolute error of the partial where its formula, chosen for speed, loses relative accuracy.
+    """
+
+    name: str
+    ufunc: Any
+    arity: int
+    domain: Domain
+    partials: Callable[..., Any] | None
+    differentiable: bool
+    dtypes: str
+    result: str
+    math: str
+    own: bool
+    rule: str
+    foreign: str
+    also: tuple[np.ufunc, ...]
+    kinks: str
+    kink_points: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
+    source: str
+    abserr: float
+
+
+_rows: list[Row] = []
+_ZERO_PARTIALS: dict[int, Callable[..., Any]] = {1: lambda x, y: 0.0, 2: lambda a, b, y: (0.0, 0.0)}
+ZERO = "zero"          # piecewise constant: every partial is 0, at the jumps too
+NONE = None            # boolean or integer result: nothing to differentiate
+
+
+def _row(arity: int, name: str, ufunc: Any, domain: Domain, partials: Any, *, dtypes: str = "f",
+         result: str = "same", math: str | None = None, own: bool = False, rule: str = "", foreign: str = "",
+         also: tuple[np.ufunc, ...] = (), kinks: str = "", at: dict[Any, Any] | None = None, source: str = "",
+         abserr: float = 0.0) -> None:
+    def tupled(v: Any) -> tuple[float, ...]:
+        return v if isinstance(v, tuple) else (v,)
+
+    if partials is ZERO:
+        kinks = kinks or "0 at the jumps too"
+    _rows.append(Row(
+        name=name, ufunc=ufunc, arity=arity, domain=domain,
+        partials=_ZERO_PARTIALS[arity] if partials is ZERO else partials,
+        differentiable=bool(rule) or (partials is not ZERO and partials is not NONE),
+        dtypes=dtypes, result=result, math=(name if hasattr(_math, name) else "") if math is None else math,
+        own=own, rule=rule, foreign=foreign, also=also, kinks=kinks,
+        kink_points=tuple((tupled(x), tupled(d)) for x, d in (at or {}).items()), source=source, abserr=abserr))
+
+
+def unary(name: str, ufunc: Any, domain: Domain, partials: Any, **columns: Any) -> None:
+    """Add a row y = f(x)."""
+    _row(1, name, ufunc, domain, partials, **columns)
+
+
+def binary(name: str, ufunc: Any, domain: Domain, partials: Any, **columns: Any) -> None:
+    """Add a row y = f(a, b)."""
+    _row(2, name, ufunc, domain, partials, **columns)
+
+
+def ternary(name: str, ufunc: Any, domain: Domain, partials: Any, **columns: Any) -> None:
+    """Add a row y = f(c, a, b)."""
+    _row(3, name, ufunc, domain, partials, **columns)
+
+
+# ---- derivatives that need more than a line -------------------------------------------------------------------------
+# The docstring is what the manual prints.  A dangerous operand is replaced before it is used, not the result after:
+# that way no floating-point flag is raised for a value that nobody sees.
+
+def _power(a: Any, b: Any, y: Any) -> Any:
+    """b * a**(b - 1), y * log(a)"""
+    flat, zero = b == 0, a == 0
+    return (b * np.power(np.where(flat, 1.0, a), b - 1),
+            np.where(zero, 0.0, y) * np.log(np.where(zero, 1.0, a)))
+
+
+def _extremum(a: Any, b: Any, y: Any) -> Any:
+    """1 where a is taken else 0, 1 where b is taken else 0"""
+    # asked of the other operand: with y != the other one, a NaN is never mistaken for "not taken"
+    tie = a == b
+    return (np.where(tie, 0.5, np.where(b == y, 0.0, 1.0)),
+            np.where(tie, 0.5, np.where(a == y, 0.0, 1.0)))
+
+
+def _hypot(a: Any, b: Any, y: Any) -> Any:
+    """a / y, b / y"""
+    h = np.where(y == 0, 1.0, y)
+    return a / h, b / h
+
+
+def _arctan2(a: Any, b: Any, y: Any) -> Any:
+    """b / (a*a + b*b), -a / (a*a + b*b)"""
+    # by hypot: a*a + b*b overflows and underflows
+    r = np.hypot(a, b)
+    h = np.where(r == 0, 1.0, r)
+    return b / h / h, -a / h / h
+
+
+def _logaddexp(a: Any, b: Any, y: Any) -> Any:
+    """exp(a - y), exp(b - y)"""
+    top = np.where(y == -_INF, 0.0, y)
+    return np.exp(a - top), np.exp(b - top)
+
+
+def _logaddexp2(a: Any, b: Any, y: Any) -> Any:
+    """exp2(a - y), exp2(b - y)"""
+    top = np.where(y == -_INF, 0.0, y)
+    return np.exp2(a - top), np.exp2(b - top)
+
+
+def strongzero(w: Any, p: Any) -> Any:
+    """Multiply an adjoint by a partial: 0 where w == 0, whatever p is, else w*p.  (Meaning, not kernel.)"""
+    silent = np.equal(w, 0)
+    return np.where(silent, 0.0, w * np.where(silent, 1.0, p))
+
+
+_INF, _NAN = _math.inf, _math.nan
+LN2, LOG2_E, LOG10_E = _math.log(2), 1 / _math.log(2), 1 / _math.log(10)
+_ROUND = "fib" if "l->l" in np.floor.types or "q->q" in np.floor.types else "f"     # NumPy < 2.1 casts ints to float
+_TIES = "ties split evenly; 1 in both where the result is nan"
+_NAN_IGNORED = "ties split evenly; beside a nan the other operand gets everything"
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+# name, NumPy ufunc, domain, partial derivatives (x or a, b: operands; y: the result)
+
+binary("add", np.add, REAL_AB, lambda a, b, y: (1, 1), dtypes="fib")
+binary("subtract", np.subtract, REAL_AB, lambda a, b, y: (1, -1), dtypes="fi")
+binary("multiply", np.multiply, REAL_AB, lambda a, b, y: (b, a), dtypes="fib")
+binary("divide", np.divide, NONZERO_B, lambda a, b, y: (1/b, -y/b))
+binary("power", np.power, POWER, _power, dtypes="fi", foreign="i", math="pow",
+       kinks="in a: 0 where b == 0; in b: 0 where a == 0, nan where a < 0",
+       at={(0.0, 0.0): (0.0, 0.0), (0.0, 2.0): (0.0, 0.0), (0.0, 1.0): (1.0, 0.0), (0.0, 0.5): (_INF, 0.0),
+           (0.0, -1.0): (-_INF, 0.0), (_NAN, 0.0): (0.0, _NAN), (_INF, 0.0): (0.0, _INF),
+           (-2.0, 3.0): (12.0, _NAN), (-2.0, 0.0): (0.0, _NAN)})
+binary("float_power", np.float_power, POWER, _power, kinks="as power",
+       at={(0.0, 0.0): (0.0, 0.0), (0.0, 2.0): (0.0, 0.0), (0.0, -1.0): (-_INF, 0.0), (-2.0, 3.0): (12.0, _NAN)})
+binary("floor_divide", np.floor_divide, NONZERO_B, ZERO, dtypes="fi", at={(6.0, 3.0): (0.0, 0.0)})
+binary("remainder", np.remainder, NONZERO_B, lambda a, b, y: (1, -np.floor_divide(a, b)), dtypes="fi", math="",
+       kinks="the jumps are not seen; the quotient is NumPy's own: floor(1/0.1) is 10, but 1 // 0.1 is 9",
+       at={(6.0, 3.0): (1.0, -2.0), (-7.0, 3.0): (1.0, 3.0), (7.0, -3.0): (1.0, 3.0), (1.0, 0.1): (1.0, -9.0)})
+binary("fmod", np.fmod, NONZERO_B, lambda a, b, y: (1, -np.rint((a - y)/b)), dtypes="fi",
+       kinks="the jumps are not seen", source="a = y + b*trunc(a/b), and trunc(a/b) is one too many at 1 and 0.1",
+       at={(6.0, 3.0): (1.0, -2.0), (-7.0, 3.0): (1.0, 2.0), (7.0, -3.0): (1.0, 2.0), (1.0, 0.1): (1.0, -9.0)})
+
+unary("negative", np.negative, REAL, lambda x, y: -1, dtypes="fi")
+unary("positive", np.positive, REAL, lambda x, y: 1, dtypes="fi")
+unary("absolute", np.absolute, REAL, lambda x, y: np.sign(x), dtypes="fib", kinks="0 at 0", at={0.0: 0.0})
+unary("fabs", np.fabs, REAL, lambda x, y: np.sign(x), kinks="0 at 0", at={0.0: 0.0})
+unary("sign", np.sign, REAL, ZERO, dtypes="fi", at={0.0: 0.0})
+binary("copysign", np.copysign, REAL_AB, lambda a, b, y: (np.sign(a)*np.copysign(1.0, b), 0),
+       kinks="0 where a == 0; in b: 0 at the jump too", at={(0.0, -3.0): (0.0, 0.0), (-2.0, -0.0): (1.0, 0.0)})
+binary("heaviside", np.heaviside, REAL_AB, lambda a, b, y: (0, np.where(a == 0, 1.0, 0.0)),
+       kinks="in a: 0 at the jump too", at={(0.0, 0.5): (0.0, 1.0), (1.0, 0.5): (0.0, 0.0)})
+
+unary("exp", np.exp, REAL, lambda x, y: y)
+unary("expm1", np.expm1, REAL, lambda x, y: y + 1, abserr=3e-16)
+unary("exp2", np.exp2, REAL, lambda x, y: y*LN2)
+unary("log", np.log, POSITIVE, lambda x, y: 1/x)
+unary("log1p", np.log1p, GT_MINUS_ONE, lambda x, y: 1/(1 + x))
+unary("log2", np.log2, POSITIVE, lambda x, y: LOG2_E/x)
+unary("log10", np.log10, POSITIVE, lambda x, y: LOG10_E/x)
+binary("logaddexp", np.logaddexp, REAL_AB, _logaddexp, kinks="0 where both operands are -inf",
+       at={(-_INF, -_INF): (0.0, 0.0), (-_INF, 1.0): (0.0, 1.0), (1e4, -1e4): (1.0, 0.0)})
+binary("logaddexp2", np.logaddexp2, REAL_AB, _logaddexp2, kinks="0 where both operands are -inf",
+       at={(-_INF, -_INF): (0.0, 0.0), (1.0, -_INF): (1.0, 0.0), (1e4, -1e4): (1.0, 0.0)})
+
+unary("sqrt", np.sqrt, NONNEGATIVE, lambda x, y: 0.5/y, kinks="inf at 0 (a zero adjoint stays zero)", at={0.0: _INF})
+unary("cbrt", np.cbrt, REAL, lambda x, y: 1/(3*y*y), kinks="inf at 0 (a zero adjoint stays zero)", at={0.0: _INF})
+unary("square", np.square, REAL, lambda x, y: 2*x, dtypes="fi")
+unary("reciprocal", np.reciprocal, NONZERO, lambda x, y: -y*y, dtypes="fi")
+binary("hypot", np.hypot, REAL_AB, _hypot, kinks="0 at (0, 0)", at={(0.0, 0.0): (0.0, 0.0), (0.0, -2.0): (0.0, -1.0)})
+
+unary("sin", np.sin, REAL, lambda x, y: np.cos(x))
+unary("cos", np.cos, REAL, lambda x, y: -np.sin(x))
+unary("tan", np.tan, REAL, lambda x, y: 1 + y*y)
+unary("arcsin", np.arcsin, UNIT, lambda x, y: 1/np.sqrt((1 - x)*(1 + x)), math="asin",
+      kinks="inf at -1 and 1", at={1.0: _INF, -1.0: _INF})
+unary("arccos", np.arccos, UNIT, lambda x, y: -1/np.sqrt((1 - x)*(1 + x)), math="acos",
+      kinks="-inf at -1 and 1", at={1.0: -_INF, -1.0: -_INF})
+unary("arctan", np.arctan, REAL, lambda x, y: 1/(1 + x*x), math="atan")
+binary("arctan2", np.arctan2, REAL_AB, _arctan2, math="atan2", kinks="0 at (0, 0)",
+       at={(0.0, 0.0): (0.0, 0.0), (0.0, -2.0): (-0.5, 0.0), (0.0, 1e-200): (1e200, 0.0)})
+unary("sinh", np.sinh, REAL, lambda x, y: np.cosh(x))
+unary("cosh", np.cosh, REAL, lambda x, y: np.sinh(x))
+unary("tanh", np.tanh, REAL, lambda x, y: 1 - y*y, abserr=4e-16)
+unary("arcsinh", np.arcsinh, REAL, lambda x, y: 1/np.hypot(1.0, x), math="asinh")
+unary("arccosh", np.arccosh, GE_ONE, lambda x, y: 1/(np.sqrt(x - 1)*np.sqrt(x + 1)), math="acosh",
+      kinks="inf at 1", at={1.0: _INF})
+unary("arctanh", np.arctanh, UNIT_OPEN, lambda x, y: 1/((1 - x)*(1 + x)), math="atanh")
+unary("deg2rad", np.deg2rad, REAL, lambda x, y: np.pi/180, math="radians", also=(np.radians,))
+unary("rad2deg", np.rad2deg, REAL, lambda x, y: 180/np.pi, math="degrees", also=(np.degrees,))
+
+binary("maximum", np.maximum, REAL_AB, _extremum, dtypes="fib", kinks=_TIES,
+       at={(2.0, 2.0): (0.5, 0.5), (_NAN, 2.0): (1.0, 1.0), (2.0, _NAN): (1.0, 1.0), (0.0, -0.0): (0.5, 0.5)})
+binary("minimum", np.minimum, REAL_AB, _extremum, dtypes="fib", kinks=_TIES,
+       at={(2.0, 2.0): (0.5, 0.5), (_NAN, 2.0): (1.0, 1.0), (2.0, _NAN): (1.0, 1.0), (_INF, _INF): (0.5, 0.5)})
+binary("fmax", np.fmax, REAL_AB, _extremum, dtypes="fib", kinks=_NAN_IGNORED,
+       at={(2.0, 2.0): (0.5, 0.5), (_NAN, 2.0): (0.0, 1.0), (2.0, _NAN): (1.0, 0.0)})
+binary("fmin", np.fmin, REAL_AB, _extremum, dtypes="fib", kinks=_NAN_IGNORED,
+       at={(2.0, 2.0): (0.5, 0.5), (_NAN, 2.0): (0.0, 1.0), (2.0, _NAN): (1.0, 0.0)})
+
+unary("floor", np.floor, REAL, ZERO, dtypes=_ROUND, math="", at={2.0: 0.0})         # math.floor gives an int
+unary("ceil", np.ceil, REAL, ZERO, dtypes=_ROUND, math="", at={2.0: 0.0})
+unary("trunc", np.trunc, REAL, ZERO, dtypes=_ROUND, math="", at={2.0: 0.0})
+unary("rint", np.rint, REAL, ZERO, at={0.5: 0.0})
+
+binary("equal", np.equal, REAL_AB, NONE, dtypes="fib", result="bool")
+binary("not_equal", np.not_equal, REAL_AB, NONE, dtypes="fib", result="bool")
+binary("less", np.less, REAL_AB, NONE, dtypes="fib", result="bool")
+binary("less_equal", np.less_equal, REAL_AB, NONE, dtypes="fib", result="bool")
+binary("greater", np.greater, REAL_AB, NONE, dtypes="fib", result="bool")
+binary("greater_equal", np.greater_equal, REAL_AB, NONE, dtypes="fib", result="bool")
+binary("logical_and", np.logical_and, REAL_AB, NONE, dtypes="fib", result="bool")
+binary("logical_or", np.logical_or, REAL_AB, NONE, dtypes="fib", result="bool")
+binary("logical_xor", np.logical_xor, REAL_AB, NONE, dtypes="fib", result="bool")
+unary("logical_not", np.logical_not, REAL, NONE, dtypes="fib", result="bool")
+unary("isnan", np.isnan, REAL, NONE, dtypes="fib", result="bool")
+unary("isfinite", np.isfinite, REAL, NONE, dtypes="fib", result="bool")
+unary("isinf", np.isinf, REAL, NONE, dtypes="fib", result="bool")
+unary("signbit", np.signbit, REAL, NONE, result="bool")
+binary("bitwise_and", np.bitwise_and, INTEGER_AB, NONE, dtypes="ib")
+binary("bitwise_or", np.bitwise_or, INTEGER_AB, NONE, dtypes="ib")
+binary("bitwise_xor", np.bitwise_xor, INTEGER_AB, NONE, dtypes="ib")
+unary("invert", np.invert, INTEGER, NONE, dtypes="ib")
+binary("left_shift", np.left_shift, SHIFT, NONE, dtypes="i")
+binary("right_shift", np.right_shift, SHIFT, NONE, dtypes="i")
+
+ternary("where", np.where, BRANCH, NONE, dtypes="fib", own=True, rule="select",
+        kinks="selects: the branch not taken gets 0, whatever its partials are")
+binary("strongzero", strongzero, REAL_AB, lambda a, b, y: (b, a), own=True, rule="bilinear",
+       kinks="0 where a == 0, whatever b is")
+
+unary("exp1", "scipy.special:exp1", POSITIVE, lambda x, y: -np.exp(-x)/x, foreign="f", source="DLMF 6.2.1")
+
+TABLE: tuple[Row, ...] = tuple(_rows)
+BY_NAME: dict[str, Row] = {row.name: row for row in TABLE}
+
+
+# ---- lookups --------------------------------------------------------------------------------------------------------
+
+_by_ufunc: dict[Any, Row] = {u: row for row in TABLE if not isinstance(row.ufunc, str)
+                             for u in (row.ufunc, *row.also)}
+_by_late_name: dict[str, Row] = {row.ufunc.partition(":")[2]: row for row in TABLE if isinstance(row.ufunc, str)}
+
+
+def row_of_ufunc(ufunc: Any) -> Row | None:
+    """Find the row of a ufunc object; None if the table has none.
+
+    Imports nothing: whoever holds a ufunc of another package has imported that package.
+    """
+    row = _by_ufunc.get(ufunc)
+    if row is None:
+        late = _by_late_name.get(getattr(ufunc, "__name__", ""))
+        if late is not None:
+            module, _, attribute = late.ufunc.partition(":")
+            if getattr(sys.modules.get(module), attribute, None) is ufunc:
+                row = _by_ufunc[ufunc] = late
+    return row
+
+
+def resolve(row: Row) -> Any:
+    """Return the ufunc object of a row; imports its package if it has to."""
+    if not isinstance(row.ufunc, str):
+        return row.ufunc
+    module, _, attribute = row.ufunc.partition(":")
+    ufunc = getattr(importlib.import_module(module), attribute)
+    _by_ufunc[ufunc] = row
+    return ufunc
+
+
+def math_twins() -> dict[Callable[..., Any], Row]:
+    """Map each function of `math` that means the same as a row to that row.
+
+    `math.floor`, `ceil` and `trunc` are absent because they give Python integers, `math.remainder` because it rounds
+    the quotient to the nearest; `math.hypot` and `math.log` are twins for as many arguments as the row has.
+    """
+    return {getattr(_math, row.math): row for row in TABLE if row.math}
+
+
+# ---- the manual -----------------------------------------------------------------------------------------------------
+
+def derivative_text(row: Row) -> str:
+    """Return the derivative of a row in words: the source of its lambda, or the docstring of its function."""
+    if row.rule == "select":
+        return "selects"
+    if row.partials is None:
+        return "none"
+    if row.partials in _ZERO_PARTIALS.values():
+        return "0"
+    if row.partials.__doc__:
+        return row.partials.__doc__.strip()
+    return _lambda_body(row.partials).replace("np.", "")
+
+
+def _lambda_body(function: Callable[..., Any]) -> str:
+    code = function.__code__
+    body = _lambda_bodies(code.co_filename).get(code.co_firstlineno)
+    if body is None:
+        raise LookupError(f"no lambda at {code.co_filename}:{code.co_firstlineno}; is the source file there?")
+    return body
+
+
+@functools.cache
+def _lambda_bodies(filename: str) -> dict[int, str]:
+    """Map a line number to the body of the lambda that begins there."""
+    import ast
+    import linecache
+
+    tree = ast.parse("".join(linecache.getlines(filename)))
+    return {node.lineno: ", ".join(map(ast.unparse, node.body.elts)) if isinstance(node.body, ast.Tuple)
+            else ast.unparse(node.body) for node in ast.walk(tree) if isinstance(node, ast.Lambda)}
+
+
+def manual() -> str:
+    """Return the table as Markdown, for the documentation."""
+    kinds = {"f": "float", "i": "int", "b": "bool"}
+    lines = ["| primitive | domain | derivative (x or a, b: operands; y: result) | convention | operands |",
+             "|---|---|---|---|---|"]
+    for row in TABLE:
+        name = row.name if not isinstance(row.ufunc, str) else row.ufunc.replace(":", ".")
+        twin = f" (`math.{row.math}`)" if row.math and row.math != row.name else ""
+        cells = (f"`{name}`{twin}", row.domain.text, f"`{derivative_text(row)}`", row.kinks,
+                 ", ".join(kinds[k] for k in row.dtypes))
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(manual(), end="")
