@@ -29,9 +29,10 @@ test: $(VENV)/.with-test $(BUILT)
 bench: $(VENV)/.with-bench $(BUILT)
 	$(PY) -m benchmarks $(ARGS)
 
+# Both linters run even if the first complains.  cython-lint calls pycodestyle by name, so it must be on the PATH.
 lint: $(VENV)/.with-dev
-	$(PY) -m ruff check .
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint fastad    # it calls pycodestyle by name
+	@export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; status=0; \
+	ruff check . || status=1; cython-lint fastad || status=1; exit $$status
 
 build: $(BUILT)
 

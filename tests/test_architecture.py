@@ -208,8 +208,8 @@ def test_every_module_has_a_layer():
     modules = {module_name(path) for suffix in ("*.py", "*.pyx", "*.pxd") for path in PACKAGE.rglob(suffix)}
     unknown = sorted(module for module in modules if layer_of(module) is None)
     order = " < ".join(name for name, _ in LAYERS)
-    assert not unknown, (f"no layer for {unknown}: add each to LAYERS in tests/test_architecture.py, in the lowest layer "
-                         f"above everything that it imports (from the bottom: {order})")
+    assert not unknown, (f"no layer for {unknown}: add each to LAYERS in tests/test_architecture.py, in the lowest "
+                         f"layer that is not below anything it imports (from the bottom: {order})")
 
 
 def test_every_pxi_is_included_once_at_least():
