@@ -128,8 +128,15 @@ typedef struct { int64_t batch, m, k, n, abatch, bbatch; uint8_t ta, tb; } fa_ma
 /* y = A x or A^T x for A of shape (nrow, ncol) in CSR; x is (ncol or nrow, ncols), C order */
 typedef struct { int64_t nrow, ncol, nnz, ncols; const int64_t *indptr, *indices; uint8_t transpose; } fa_csr;
 
-/* foreign code: called with the operands' and the result's data; returns 0, or -1 with a Python error set */
-typedef struct { int (*fn)(void *self, int n, const char *const *in, char *out); void *self; } fa_call;
+/* Foreign code: called with the operands' and the result's data; returns 0, or -1 with a Python error set.
+   jvp: the result's tangent from the operands'; tin[k] is NULL where operand k is inactive (zero).
+   vjp: adds to adj[k], which is NULL where operand k is inactive. */
+typedef struct {
+    int (*fn)(void *self, int n, const char *const *in, char *out);
+    void *self;
+    int (*jvp)(void *self, int n, const char *const *in, const char *out, const char *const *tin, char *tout);
+    int (*vjp)(void *self, int n, const char *const *in, const char *out, const char *adj_out, char *const *adj);
+} fa_call;
 
 typedef struct { int64_t expected; } fa_guard;   /* the bits of the recorded cell */
 
@@ -169,7 +176,7 @@ typedef struct {
     const fa_guard *guards;
 } fa_code;
 
-enum { FA_OK, FA_EGUARD, FA_EINDEX, FA_EFOREIGN };
+enum { FA_OK, FA_EGUARD, FA_EINDEX, FA_EFOREIGN, FA_ENOMEM };
 
 typedef struct {
     uint32_t where;                          /* the instruction that ended the sweep */

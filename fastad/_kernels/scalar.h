@@ -1,0 +1,134 @@
+/* scalar.h - one elementwise primitive on rank-0 operands.
+   Owns: the arithmetic of the opcodes that have a kernel of our own, the call of NumPy's loop with n = 1 for all the
+   others, the floating-point exception flags.
+   Must not know: arrays, tapes, derivatives.
+   Bits: equal to NumPy's loops, and the same function computes while recording and in every sweep.
+   Next: elementwise.h (whole arrays), template.h (partial derivatives). */
+#ifndef FASTAD_SCALAR_H
+#define FASTAD_SCALAR_H
+#include <fenv.h>
+#include <math.h>
+#include <string.h>
+#include "layout.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <xmmintrin.h>
+#endif
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "a bool in a cell is read through the cell's first byte: little-endian machines only"
+#endif
+
+/* not every includer uses every kernel */
+#define FA_FN static __attribute__((unused))
+#define FA_INLINE static inline __attribute__((always_inline, unused))
+#define FA_LIKELY(x) __builtin_expect(!!(x), 1)
+#define FA_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* Values travel as bytes between doubles and integers: these types may alias anything. */
+typedef int64_t __attribute__((may_alias)) fa_i64;
+typedef double __attribute__((may_alias)) fa_f64;
+
+/* ---- exception flags ---------------------------------------------------------------------------------------- */
+enum { FA_FPMASK = FE_DIVBYZERO | FE_OVERFLOW | FE_UNDERFLOW | FE_INVALID };
+
+/* Some of NumPy's loops clear the flags (to hide what a comparison with NaN raised), so a sweep reads them before each
+   such call.  On x86 the MXCSR bits are the FE_* bits; fetestexcept would read the x87 word as well. */
+FA_INLINE int fa_fpflags(void) {
+#if defined(__x86_64__) || defined(_M_X64)
+    return (int)_mm_getcsr() & FA_FPMASK;
+#else
+    return fetestexcept(FA_FPMASK);
+#endif
+}
+
+/* ---- conversions -------------------------------------------------------------------------------------------- */
+/* NaN and what does not fit: as x86 and NumPy do it.  A plain cast would be undefined behaviour. */
+FA_INLINE int64_t fa_f64_to_i64(double x) {
+    return x >= -0x1p63 && x < 0x1p63 ? (int64_t)x : INT64_MIN;
+}
+
+FA_INLINE fa_cell fa_cast_cell(int din, int dout, fa_cell x) {
+    fa_cell y;
+    y.i = 0;
+    if (din == dout || (din == FA_BOOL && dout == FA_I64)) return x;
+    if (dout == FA_BOOL) y.i = din == FA_F64 ? x.f != 0 : x.i != 0;
+    else if (dout == FA_I64) y.i = fa_f64_to_i64(x.f);
+    else y.f = (double)x.i;
+    return y;
+}
+
+/* ---- own arithmetic ----------------------------------------------------------------------------------------- */
+/* The quiet comparisons raise no FE_INVALID for NaN, as NumPy's do not. */
+FA_INLINE double fa_max(double a, double b) { return a != a || __builtin_isgreater(a, b) ? a : b; }
+FA_INLINE double fa_min(double a, double b) { return a != a || __builtin_isless(a, b) ? a : b; }
+
+/* 0 where w == 0, whatever p is.  The product is formed first, so that loops turn into masks and not into branches. */
+FA_INLINE double fa_strongzero(double w, double p) {
+    double y = w * p;
+    return w != 0.0 ? y : 0.0;
+}
+
+FA_INLINE int fa_compare_f64(uint16_t op, double a, double b) {
+    switch (op) {
+    case FA_EQUAL: return a == b;
+    case FA_NOT_EQUAL: return a != b;
+    case FA_LESS: return __builtin_isless(a, b);
+    case FA_LESS_EQUAL: return __builtin_islessequal(a, b);
+    case FA_GREATER: return __builtin_isgreater(a, b);
+    default: return __builtin_isgreaterequal(a, b);
+    }
+}
+
+/* NumPy's loop on one element, always with the step of contiguous data.  The result cell may be an operand. */
+FA_FN fa_cell fa_loop_once(uint16_t op, int dtype, fa_cell a, fa_cell b, fa_cell c) {
+    const fa_prim *prim = &fa_prims[op];
+    const fa_loop *loop = &prim->loop[dtype];
+    fa_cell y;
+    intptr_t n = 1, step = fa_itemsize[dtype], steps[4] = {step, step, step, step};
+    char *args[4] = {(char *)&a, (char *)&b, (char *)&c, (char *)&y};
+    y.i = 0;
+    steps[prim->arity] = 8;
+    args[prim->arity] = (char *)&y;
+    loop->fn(args, &n, steps, loop->data);
+    return y;
+}
+
+/* float64 in, float64 out: what the recorder computes for each operator */
+static inline __attribute__((unused)) double fa_scalar_f64(uint16_t op, double a, double b) {
+    switch (op) {
+    case FA_ADD: return a + b;
+    case FA_SUBTRACT: return a - b;
+    case FA_MULTIPLY: return a * b;
+    case FA_DIVIDE: return a / b;
+    case FA_NEGATIVE: return -a;
+    case FA_SQUARE: return a * a;
+    case FA_SQRT: return sqrt(a);
+    case FA_RECIPROCAL: return 1.0 / a;
+    case FA_ABSOLUTE: return fabs(a);
+    case FA_MAXIMUM: return fa_max(a, b);
+    case FA_MINIMUM: return fa_min(a, b);
+    case FA_STRONGZERO: return fa_strongzero(a, b);
+    default: return fa_loop_once(op, FA_F64, (fa_cell){.f = a}, (fa_cell){.f = b}, (fa_cell){.i = 0}).f;
+    }
+}
+
+/* Any elementwise primitive, and CAST, on cells.  din: dtype of the operands (WHERE: of the two it chooses from).
+   A bool result is a full cell, 0 or 1 in .i. */
+static inline __attribute__((unused))
+fa_cell fa_scalar(uint16_t op, int din, int dout, fa_cell a, fa_cell b, fa_cell c) {
+    fa_cell y;
+    if (op == FA_WHERE) return a.i ? b : c;
+    if (op == FA_CAST) return fa_cast_cell(din, dout, a);
+    if (din == FA_F64) {
+        if (op >= FA_EQUAL && op <= FA_GREATER_EQUAL) {
+            y.i = fa_compare_f64(op, a.f, b.f);
+            return y;
+        }
+        if (op < FA_OWN_END) {
+            y.f = fa_scalar_f64(op, a.f, b.f);
+            return y;
+        }
+    }
+    return fa_loop_once(op, din, a, b, c);
+}
+#endif
