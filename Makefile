@@ -21,6 +21,7 @@ BUILT   := $(VENV)/.built$(if $(filter-out 0,$(FASTAD_DEBUG)),-debug)
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.with-plot $(BUILT)
+	@mkdir -p docs
 	$(PY) examples/resistivity_sounding.py --output docs/resistivity_sounding.png $(ARGS)
 
 test: $(VENV)/.with-test $(BUILT)
