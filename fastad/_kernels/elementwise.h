@@ -45,6 +45,7 @@ FA_FN void fa_cast_block(int64_t n, int din, int dout, fa_span x, char *y) {
     const fa_i64 *i = (const fa_i64 *)x.p;
     const uint8_t *b = (const uint8_t *)x.p;
     int64_t s = x.step != 0;
+    if (n == 0) return;
     if (din == dout && s) {
         memcpy(y, x.p, (size_t)(n * fa_itemsize[din]));
         return;

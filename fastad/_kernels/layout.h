@@ -176,7 +176,7 @@ typedef struct {
     const fa_guard *guards;
 } fa_code;
 
-enum { FA_OK, FA_EGUARD, FA_EINDEX, FA_EFOREIGN, FA_ENOMEM };
+enum { FA_OK, FA_EGUARD, FA_EINDEX, FA_EFOREIGN, FA_ENOMEM, FA_EOPCODE };
 
 typedef struct {
     uint32_t where;                          /* the instruction that ended the sweep */

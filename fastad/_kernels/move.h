@@ -230,6 +230,7 @@ FA_FN void fa_map_zero(const fa_map *map, int dtype, char *dst) {
 
 /* n elements of one value; fill is in the dtype of dst */
 FA_FN void fa_fill(int dtype, fa_cell fill, int64_t n, char *dst) {
+    if (n == 0) return;
     if (fill.i == 0 || fa_itemsize[dtype] == 1) memset(dst, (int)(fill.i & 0xff), (size_t)(n * fa_itemsize[dtype]));
     else for (int64_t j = 0; j < n; j++) ((fa_i64 *)dst)[j] = fill.i;
 }

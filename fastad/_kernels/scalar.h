@@ -41,6 +41,14 @@ FA_INLINE int fa_fpflags(void) {
 #endif
 }
 
+FA_INLINE void fa_fpclear(void) {
+#if defined(__x86_64__) || defined(_M_X64)
+    _mm_setcsr(_mm_getcsr() & ~(unsigned)FE_ALL_EXCEPT);
+#else
+    feclearexcept(FE_ALL_EXCEPT);
+#endif
+}
+
 /* ---- conversions -------------------------------------------------------------------------------------------- */
 /* NaN and what does not fit: as x86 and NumPy do it.  A plain cast would be undefined behaviour. */
 FA_INLINE int64_t fa_f64_to_i64(double x) {

@@ -119,7 +119,7 @@ FA_FN int fa_call_foreign(const fa_call *call, int nin, char *const *in, char *o
 /* Operands in the order of layout.h.  ELEMENT's attr is its flat index as (const void *)(uintptr_t)index, since it has
    no entry in the table of attributes.  A rank-0 result of dtype bool writes one byte only: hand in a zeroed cell.
    WRITE and PUT work in place when out is in[0]; so do ERASE, RESHAPE, STOP and STACK with a base.
-   WRITE stores: its destination must be injective.  Returns FA_OK, FA_EINDEX, FA_EFOREIGN or FA_ENOMEM. */
+   WRITE stores: its destination must be injective.  Returns FA_OK, FA_EINDEX, FA_EFOREIGN, FA_ENOMEM or FA_EOPCODE. */
 FA_FN int fa_kernel(uint16_t op, const void *attr, int nin, const fa_aval *const *in_av, char *const *in,
                     const fa_aval *out_av, char *out, fa_env *env) {
     const int dtype = out_av->dtype, xtype = nin ? in_av[0]->dtype : dtype;
@@ -192,7 +192,7 @@ FA_FN int fa_kernel(uint16_t op, const void *attr, int nin, const fa_aval *const
         return FA_OK;
     case FA_SPMM: fa_spmm(attr, (const double *)in[0], (const double *)in[1], (double *)out); return FA_OK;
     case FA_CALL: return fa_call_foreign(attr, nin, in, out, env);
-    default: return FA_OK;
+    default: return FA_EOPCODE;
     }
 }
 #endif

@@ -10,7 +10,7 @@
 enum { FA_TBUFFERS = 16 };                   /* temporaries of a template that live at the same time */
 typedef struct { char buf[FA_TBUFFERS][FA_BLOCK * 8] __attribute__((aligned(64))); } fa_scratch;
 
-/* which buffer each instruction writes; made anew for each array instruction, a few dozen steps at most */
+/* which buffer each instruction writes; made anew for each array instruction */
 typedef struct { uint8_t buf[FA_MAX_TSLOTS]; } fa_tplan;
 
 FA_INLINE int fa_tarity(const fa_tinstr *t) {
@@ -18,18 +18,18 @@ FA_INLINE int fa_tarity(const fa_tinstr *t) {
 }
 
 /* Assigns buffers by last use; a result never shares a buffer with an operand (NumPy's loops want no overlap).
-   Returns 0, or -1 for a template that is malformed or needs too many buffers: the table is checked at import. */
+   Returns 0, or -1 where FA_TBUFFERS are too few. */
 FA_FN int fa_plan_template(const fa_template *t, fa_tplan *plan) {
     int last[FA_MAX_TSLOTS], owner[FA_TBUFFERS], first = FA_TSLOT_CONST + t->nconst;
-    if (t->out == FA_ZERO) return 0;
-    if (first + t->n > FA_MAX_TSLOTS || t->out >= first + t->n) return -1;
-    for (int s = 0; s < FA_MAX_TSLOTS; s++) last[s] = -1;
+    if (t->out == FA_ZERO || t->out < first) return 0;
+    if (t->n <= FA_TBUFFERS / 2) {           /* nearly all: nothing to share */
+        for (int i = 0; i < t->n; i++) plan->buf[first + i] = (uint8_t)i;
+        return 0;
+    }
+    for (int s = 0; s < first + t->n; s++) last[s] = -1;
     for (int b = 0; b < FA_TBUFFERS; b++) owner[b] = -1;
     for (int i = 0; i < t->n; i++)
-        for (int k = 0; k < fa_tarity(&t->instr[i]); k++) {
-            if (t->instr[i].in[k] >= first + i) return -1;
-            last[t->instr[i].in[k]] = i;
-        }
+        for (int k = 0; k < fa_tarity(&t->instr[i]); k++) last[t->instr[i].in[k]] = i;
     last[t->out] = t->n;
     for (int i = 0; i < t->n; i++) {
         int b = 0;
@@ -39,6 +39,24 @@ FA_FN int fa_plan_template(const fa_template *t, fa_tplan *plan) {
         plan->buf[first + i] = (uint8_t)b;
     }
     return 0;
+}
+
+/* For the import of the table: 0, or -1 for a template that fa_partial_block or fa_partial_scalar cannot run. */
+FA_FN int fa_check_template(const fa_template *t) {
+    fa_tplan plan;
+    int first = FA_TSLOT_CONST + t->nconst;
+    if (t->out == FA_ZERO) return 0;
+    if (first + t->n > FA_MAX_TSLOTS || t->out >= first + t->n) return -1;
+    for (int i = 0; i < t->n; i++) {
+        const fa_tinstr *ins = &t->instr[i];
+        if (ins->op != FA_CAST && (ins->op < FA_ELEMENTWISE || ins->op >= FA_MAX_OPCODES)) return -1;
+        if (ins->din >= FA_NDTYPE || ins->dout >= FA_NDTYPE || fa_tarity(ins) > 3) return -1;
+        if (ins->op != FA_CAST && ins->op != FA_WHERE && ins->op != FA_STRONGZERO && !fa_prims[ins->op].loop[ins->din].fn)
+            return -1;
+        for (int k = 0; k < 3; k++)
+            if (k < fa_tarity(ins) && ins->in[k] >= first + i) return -1;
+    }
+    return fa_plan_template(t, &plan);
 }
 
 /* The partial on n <= FA_BLOCK elements.  operands: the three operands and the result, at this block. */
@@ -68,8 +86,8 @@ FA_FN double fa_partial_run(const fa_template *t, fa_cell a, fa_cell b, fa_cell 
     for (int s = 0; s < t->nconst; s++) slot[FA_TSLOT_CONST + s] = t->consts[s];
     for (int i = 0; i < t->n; i++) {
         const fa_tinstr *ins = &t->instr[i];
-        /* unused operands are slot 0 by convention, but nothing depends on it: the index is bounded */
-        fa_cell u = slot[ins->in[0]], v = slot[ins->in[1] % FA_MAX_TSLOTS], w = slot[ins->in[2] % FA_MAX_TSLOTS];
+        int arity = fa_tarity(ins);
+        fa_cell u = slot[ins->in[0]], v = arity > 1 ? slot[ins->in[1]] : u, w = arity > 2 ? slot[ins->in[2]] : u;
         slot[first + i] = fa_scalar(ins->op, ins->din, ins->dout, u, v, w);
     }
     return slot[t->out].f;
