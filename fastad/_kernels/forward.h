@@ -25,10 +25,8 @@ FA_FN int fa_step_pointers(const fa_code *c, fa_cell *v, uint32_t i, fa_cell *ds
         in[k] = fa_data(&v[o->id[k]], in_av[k]);
     }
     out = out_av->nd ? (char *)dst->p : (char *)&cell;
-    if (op >= FA_ELEMENTWISE) {
-        env->flags |= fa_fpflags();
-        fa_elementwise(op, (int)o->n, in_av, in, out_av, out);
-    } else code = fa_kernel(op, o->attr, (int)o->n, in_av, in, out_av, out, env);
+    if (op >= FA_ELEMENTWISE) fa_elementwise(op, (int)o->n, in_av, in, out_av, out, env);
+    else code = fa_kernel(op, o->attr, (int)o->n, in_av, in, out_av, out, env);
     if (!out_av->nd) *dst = cell;
     if (in != few) free(in);
     return code;

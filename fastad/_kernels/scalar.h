@@ -120,13 +120,11 @@ static inline __attribute__((unused)) double fa_scalar_f64(uint16_t op, double a
     }
 }
 
-/* Any elementwise primitive, and CAST, on cells.  din: dtype of the operands (WHERE: of the two it chooses from).
-   A bool result is a full cell, 0 or 1 in .i. */
-static inline __attribute__((unused))
-fa_cell fa_scalar(uint16_t op, int din, int dout, fa_cell a, fa_cell b, fa_cell c) {
+/* Any elementwise primitive on cells.  din: dtype of the operands (WHERE: of the two it chooses from).
+   Operands beyond the primitive's arity are not looked at.  A bool result is a full cell, 0 or 1 in .i. */
+static inline __attribute__((unused)) fa_cell fa_scalar_cells(uint16_t op, int din, fa_cell a, fa_cell b, fa_cell c) {
     fa_cell y;
     if (op == FA_WHERE) return a.i ? b : c;
-    if (op == FA_CAST) return fa_cast_cell(din, dout, a);
     if (din == FA_F64) {
         if (op >= FA_EQUAL && op <= FA_GREATER_EQUAL) {
             y.i = fa_compare_f64(op, a.f, b.f);
@@ -138,5 +136,11 @@ fa_cell fa_scalar(uint16_t op, int din, int dout, fa_cell a, fa_cell b, fa_cell 
         }
     }
     return fa_loop_once(op, din, a, b, c);
+}
+
+/* the same with the operands in a row */
+static inline __attribute__((unused)) fa_cell fa_scalar(uint16_t op, int din, const fa_cell *in) {
+    int arity = op == FA_WHERE ? 3 : fa_prims[op].arity;
+    return fa_scalar_cells(op, din, in[0], in[arity > 1 ? 1 : 0], in[arity > 2 ? 2 : 0]);
 }
 #endif

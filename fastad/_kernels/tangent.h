@@ -30,7 +30,8 @@ FA_INLINE double fa_partial_at(const fa_template *t, const fa_quad *q) {
     return fa_partial_scalar(t, q->x[0], q->x[1], q->x[2], q->x[3]);
 }
 
-FA_FN double fa_tangent_scalar(const fa_code *c, const fa_cell *v, const fa_cell *t, const uint8_t *active, uint32_t i) {
+FA_FN double fa_tangent_scalar(const fa_code *c, const fa_cell *v, const fa_cell *t, const uint8_t *active,
+                               uint32_t i) {
     uint16_t op = c->op[i];
     fa_operands o = fa_operands_of(c, i);
     double dot = 0;

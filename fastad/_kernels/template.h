@@ -51,8 +51,8 @@ FA_FN int fa_check_template(const fa_template *t) {
         const fa_tinstr *ins = &t->instr[i];
         if (ins->op != FA_CAST && (ins->op < FA_ELEMENTWISE || ins->op >= FA_MAX_OPCODES)) return -1;
         if (ins->din >= FA_NDTYPE || ins->dout >= FA_NDTYPE || fa_tarity(ins) > 3) return -1;
-        if (ins->op != FA_CAST && ins->op != FA_WHERE && ins->op != FA_STRONGZERO && !fa_prims[ins->op].loop[ins->din].fn)
-            return -1;
+        if (ins->op != FA_CAST && ins->op != FA_WHERE && ins->op != FA_STRONGZERO
+            && !fa_prims[ins->op].loop[ins->din].fn) return -1;
         for (int k = 0; k < 3; k++)
             if (k < fa_tarity(ins) && ins->in[k] >= first + i) return -1;
     }
@@ -88,7 +88,8 @@ FA_FN double fa_partial_run(const fa_template *t, fa_cell a, fa_cell b, fa_cell 
         const fa_tinstr *ins = &t->instr[i];
         int arity = fa_tarity(ins);
         fa_cell u = slot[ins->in[0]], v = arity > 1 ? slot[ins->in[1]] : u, w = arity > 2 ? slot[ins->in[2]] : u;
-        slot[first + i] = fa_scalar(ins->op, ins->din, ins->dout, u, v, w);
+        slot[first + i] = ins->op == FA_CAST ? fa_cast_cell(ins->din, ins->dout, u)
+                                             : fa_scalar_cells(ins->op, ins->din, u, v, w);
     }
     return slot[t->out].f;
 }
@@ -100,7 +101,8 @@ FA_INLINE double fa_partial_scalar(const fa_template *t, fa_cell a, fa_cell b, f
     case 1: return b.f;
     case FA_TSLOT_Y: return y.f;
     default:
-        if (t->out >= FA_TSLOT_CONST && t->out < FA_TSLOT_CONST + t->nconst) return t->consts[t->out - FA_TSLOT_CONST].f;
+        if (t->out >= FA_TSLOT_CONST && t->out < FA_TSLOT_CONST + t->nconst)
+            return t->consts[t->out - FA_TSLOT_CONST].f;
         return fa_partial_run(t, a, b, c, y);
     }
 }
