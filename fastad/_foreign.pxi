@@ -1,0 +1,49 @@
+"""_foreign.pxi - what the sweeps call outside our own kernels (included in _tape.pyx).
+
+Owns: the matrix product of BLAS (through SciPy's Cython interface), custom primitives that run Python code, and the
+translation of floating-point flags into NumPy's warnings.
+"""
+from scipy.linalg.cython_blas cimport dgemm as blas_dgemm
+import warnings
+
+cdef extern from "<fenv.h>" nogil:
+    int FE_DIVBYZERO
+    int FE_OVERFLOW
+    int FE_INVALID
+
+
+cdef void dgemm(int ta, int tb, int64_t m, int64_t n, int64_t k, const double *a, const double *b, double *c,
+                double beta) noexcept nogil:
+    """Row-major c = op(a) op(b) + beta c: the column-major product of the transposes, operands exchanged."""
+    cdef int m_ = <int>m
+    cdef int n_ = <int>n
+    cdef int k_ = <int>k
+    cdef int lda = m_ if ta else k_
+    cdef int ldb = k_ if tb else n_
+    cdef double one = 1.0
+    cdef char trans_a = b'T' if ta else b'N'
+    cdef char trans_b = b'T' if tb else b'N'
+    lda = max(lda, 1)
+    ldb = max(ldb, 1)
+    n_ = max(n_, 1)
+    blas_dgemm(&trans_b, &trans_a, &n_, &m_, &k_, &one, <double *>b, &ldb, <double *>a, &lda, &beta, c, &n_)
+
+
+cdef int report_flags(int flags) except -1:
+    """Do with the floating-point exceptions of a sweep what np.errstate says; a warning once a sweep."""
+    cdef dict todo
+    if not flags & (FE_DIVBYZERO | FE_OVERFLOW | FE_INVALID):
+        return 0
+    todo = np.geterr()
+    for bit, kind, text in ((FE_DIVBYZERO, "divide", "divide by zero"), (FE_OVERFLOW, "over", "overflow"),
+                            (FE_INVALID, "invalid", "invalid value")):
+        if not flags & <int>bit or todo[kind] == "ignore":
+            continue
+        message = f"{text} encountered in a sweep of a fastad tape (ad.debug_nonfinite names the operation)"
+        if todo[kind] == "raise":
+            raise FloatingPointError(message)
+        if todo[kind] == "call" and np.geterrcall() is not None:
+            np.geterrcall()(text, flags)
+        elif todo[kind] in ("warn", "print", "log"):
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return 0

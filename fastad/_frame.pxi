@@ -1,0 +1,354 @@
+"""_frame.pxi - memory of a sweep over the tape itself, tier 0 (included in _tape.pyx).
+
+Owns: where each array value lives (one place a value, except that reshapes share and a write may overwrite what nobody
+reads again), binding of inputs and captured arrays, one frame per thread and tape.
+Must not know: optimisation (that is _program.pyx), packing of arguments.
+Next: _verbs.pxi (the sweeps that users call), _kernels/sweep.h.
+"""
+from libc.math cimport isfinite
+
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    static void *fastad_aligned(size_t bytes) {
+        void *p = NULL;
+    #ifdef _WIN32
+        p = _aligned_malloc(bytes ? bytes : 64, 64);
+    #else
+        if (posix_memalign(&p, 64, bytes ? bytes : 64)) p = NULL;
+    #endif
+        return p;
+    }
+    static void fastad_aligned_free(void *p) {
+    #ifdef _WIN32
+        _aligned_free(p);
+    #else
+        free(p);
+    #endif
+    }
+    """
+    void *fastad_aligned(size_t bytes) nogil
+    void fastad_aligned_free(void *p) nogil
+
+
+cdef enum:
+    LIVES_OWN        # memory of its own in the arena
+    LIVES_CONST      # a constant array
+    LIVES_CAPTURE    # an array of the user's, bound at each sweep
+    LIVES_WITH       # the memory of its first operand
+
+# Uses that read no value of the operand in a reverse sweep; `old` of a WRITE may be overwritten after such uses.
+cdef set VALUE_FREE = {FA_MOVE, FA_ELEMENT, FA_ERASE, FA_ASSEMBLE, FA_SUM, FA_CUMSUM}
+
+
+def memory_available():
+    """Bytes of memory that a sweep may hope for; a large number where the system does not tell."""
+    try:
+        with open("/proc/meminfo") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 1 << 62
+
+
+cdef class Layout:
+    """Where the arrays of a tape live: n array instructions, each with its kind and its offset in the arena."""
+
+    def __dealloc__(self):
+        free(self.ids)
+        free(self.lives)
+        free(self.offset)
+
+    def __init__(self, Tape tape):
+        cdef uint32_t i, k = 0, count = 0
+        for i in range(1, tape.n):
+            count += AVALS[tape.aval[i]].nd > 0 and tape.op[i] != FA_GUARD
+        self.n = count
+        self.ids = <uint32_t *>malloc(max(1, count) * sizeof(uint32_t))
+        self.lives = <uint8_t *>malloc(max(1, count))
+        self.offset = <int64_t *>malloc(max(1, count) * sizeof(int64_t))
+        cdef uint32_t *last = last_uses(tape) if count else NULL
+        cdef uint8_t *lives_at = <uint8_t *>calloc(tape.n, 1) if count else NULL
+        try:
+            for i in range(1, tape.n):
+                if AVALS[tape.aval[i]].nd > 0 and tape.op[i] != FA_GUARD:
+                    self.place(tape, i, k, last, lives_at)
+                    k += 1
+        finally:
+            free(last)
+            free(lives_at)
+
+    cdef int place(self, Tape tape, uint32_t i, uint32_t k, uint32_t *last, uint8_t *lives_at) except -1:
+        cdef int op = tape.op[i]
+        cdef uint32_t old
+        cdef const uint32_t *ids = NULL
+        cdef const fa_aval *av = &AVALS[tape.aval[i]]
+        self.ids[k] = i
+        self.offset[k] = 0
+        if op == FA_CONST:
+            self.lives[k] = LIVES_CONST
+            return 0
+        if op == FA_CAPTURE:
+            self.lives[k] = LIVES_CAPTURE
+        elif (op == FA_RESHAPE or op == FA_STOP) and AVALS[tape.aval[tape.arg[2 * <size_t>i]]].nd:
+            self.lives[k] = LIVES_WITH
+            return 0
+        elif op == FA_WRITE or op == FA_ERASE or op == FA_PUT:
+            tape.operands(i, &ids)
+            old = ids[0]
+            if last[old] == i and lives_at[old]:
+                self.lives[k] = LIVES_WITH
+                lives_at[i] = 1
+                return 0
+            self.lives[k] = LIVES_OWN
+        else:
+            self.lives[k] = LIVES_OWN
+        # memory that a later write may take over: nobody reads y itself in a reverse sweep (exp' = y does)
+        if self.lives[k] == LIVES_OWN and op != FA_INPUT and op < FA_STRUCTURAL_END \
+                and op != FA_MAXR and op != FA_MINR and op != FA_CALL:
+            lives_at[i] = 1
+        self.offset[k] = self.nbytes
+        self.nbytes += (av.size * fa_itemsize[av.dtype] + 63) & ~63
+        return 0
+
+
+cdef uint32_t *last_uses(Tape tape) except NULL:
+    """For each array value: its last use, if all uses before that one are free of its value; else 0xffffffff."""
+    cdef uint32_t *last = <uint32_t *>calloc(tape.n, sizeof(uint32_t))
+    cdef uint8_t *blocked = <uint8_t *>calloc(tape.n, 1)
+    cdef uint32_t i, j, m, x
+    cdef const uint32_t *ids = NULL
+    for i in range(1, tape.n):
+        m = tape.operands(i, &ids)
+        if tape.op[i] == FA_GUARD:
+            m = 1
+        for j in range(m):
+            x = ids[j]
+            if tape.op[i] == FA_ELEMENT and j:
+                break
+            if AVALS[tape.aval[x]].nd == 0:
+                continue
+            if blocked[x]:
+                last[x] = 0xffffffff
+                continue
+            if last[x] == i:             # twice in the same instruction
+                last[x] = 0xffffffff
+                blocked[x] = 1
+                continue
+            last[x] = i
+            if not (tape.op[i] in VALUE_FREE or ((tape.op[i] == FA_WRITE or tape.op[i] == FA_PUT) and j == 0)):
+                blocked[x] = 1           # no write may come after this use
+                last[x] = 0xffffffff
+    for x in tape.outputs:
+        last[x] = 0xffffffff
+    free(blocked)
+    return last
+
+
+cdef class Frame:
+    def __cinit__(self, Tape tape):
+        self.tape = tape
+        self.keep = []
+
+    def __init__(self, Tape tape):
+        cdef Layout layout = tape.layout()
+        cdef int64_t need = layout.nbytes + tape.n * 8
+        if need > (1 << 28) and need > memory_available():
+            raise MemoryError(
+                f"fastad: a sweep over this tape of {tape.n} instructions needs {need / 1e9:.2f} GB, more than is "
+                "available. Record fewer steps at once, or smaller arrays.")
+        self.v = <fa_cell *>calloc(tape.n, sizeof(fa_cell))
+        self.arena = <char *>fastad_aligned(layout.nbytes)
+        if self.v == NULL or self.arena == NULL:
+            raise MemoryError(f"fastad: no memory for a sweep ({need / 1e6:.0f} MB)")
+        memset(self.arena, 0, layout.nbytes)
+        self.point_cells(self.v, self.arena)
+        self.load_constants()
+
+    def __dealloc__(self):
+        free(self.v)
+        free(self.t)
+        free(self.a)
+        free(self.active)
+        fastad_aligned_free(self.arena)
+        fastad_aligned_free(self.tarena)
+        fastad_aligned_free(self.aarena)
+
+    cdef int point_cells(self, fa_cell *cells, char *arena) except -1:
+        """Point the cells of arrays to their memory; constants of the user's and ours only in the frame of values."""
+        cdef Layout layout = self.tape.layout()
+        cdef uint32_t k, i
+        cdef const uint32_t *ids = NULL
+        cdef bint values = cells == self.v
+        for k in range(layout.n):
+            i = layout.ids[k]
+            if layout.lives[k] == LIVES_WITH:
+                self.tape.operands(i, &ids)
+                cells[i].p = cells[ids[0]].p
+            elif layout.lives[k] == LIVES_CONST:
+                cells[i].p = NULL
+                if values:
+                    cells[i].p = cnp.PyArray_DATA(self.tape.const_arrays[self.tape.arg[2 * <size_t>i]])
+            else:
+                cells[i].p = arena + layout.offset[k]
+        return 0
+
+    cdef int load_constants(self) except -1:
+        cdef Tape t = self.tape
+        cdef uint32_t i
+        for i in range(1, t.n):
+            if t.op[i] == FA_CONST and AVALS[t.aval[i]].nd == 0:
+                self.v[i] = t.cells[t.arg[2 * <size_t>i]]
+        return 0
+
+    cdef int ensure_tangents(self) except -1:
+        cdef Layout layout = self.tape.layout()
+        if self.t == NULL:
+            self.t = <fa_cell *>calloc(self.tape.n, sizeof(fa_cell))
+            self.tarena = <char *>fastad_aligned(layout.nbytes)
+            if self.t == NULL or self.tarena == NULL:
+                raise MemoryError(f"fastad: no memory for tangents ({layout.nbytes / 1e6:.0f} MB)")
+            memset(self.tarena, 0, layout.nbytes)
+            self.point_cells(self.t, self.tarena)
+            self.ensure_active()
+        return 0
+
+    cdef int ensure_adjoints(self) except -1:
+        cdef Layout layout = self.tape.layout()
+        if self.a == NULL:
+            self.a = <fa_cell *>malloc(self.tape.n * sizeof(fa_cell))
+            self.aarena = <char *>fastad_aligned(layout.nbytes)
+            if self.a == NULL or self.aarena == NULL:
+                raise MemoryError(f"fastad: no memory for adjoints ({layout.nbytes / 1e6:.0f} MB)")
+            self.ensure_active()
+        memset(self.a, 0, self.tape.n * sizeof(fa_cell))
+        memset(self.aarena, 0, layout.nbytes)
+        if layout.n:
+            self.point_cells(self.a, self.aarena)
+        return 0
+
+    cdef int ensure_active(self) except -1:
+        if self.active == NULL:
+            self.tape.is_active(self.tape.n - 1)
+            self.active = <uint8_t *>malloc(self.tape.n)
+            memcpy(self.active, self.tape.act, self.tape.n)
+        return 0
+
+    cdef int bind(self, list values) except -1:
+        """Set inputs and captured arrays; the frame is not valid until a forward sweep has run."""
+        self.valid = False
+        self.set_inputs(self.v, values)
+        if self.tape.captures:
+            self.bind_captures()
+        return 0
+
+    cdef int set_inputs(self, fa_cell *cells, list values) except -1:
+        cdef Py_ssize_t k
+        cdef uint32_t i
+        if len(values) != len(self.tape.inputs):
+            raise ShapeError(f"tape: got {len(values)} inputs, expected {len(self.tape.inputs)}")
+        for k in range(len(values)):
+            i = <uint32_t>self.tape.inputs[k]
+            copy_in(&cells[i], &AVALS[self.tape.aval[i]], values[k], k)
+        return 0
+
+    cdef int bind_captures(self) except -1:
+        cdef Tape t = self.tape
+        cdef Layout layout = t.layout()
+        cdef uint32_t i, k = 0
+        cdef cnp.ndarray array
+        cdef const fa_aval *av
+        for i in range(1, t.n):          # captures stand early: they are few, and the loop ends with the last one
+            if t.op[i] != FA_CAPTURE:
+                continue
+            array = <cnp.ndarray>t.captures[t.arg[2 * <size_t>i]]
+            av = &AVALS[t.aval[i]]
+            if cnp.PyArray_NDIM(array) != av.nd or cnp.PyArray_SIZE(array) != av.size:
+                raise ShapeError(f"tape: a captured array had shape {aval_shape(t.aval[i])} when it was recorded and "
+                                 f"has {(<object>array).shape} now; record again")
+            if av.nd and array.dtype == DTYPES[av.dtype] and cnp.PyArray_IS_C_CONTIGUOUS(array) \
+                    and array.flags.aligned and array.dtype.isnative:
+                self.v[i].p = cnp.PyArray_DATA(array)
+            else:
+                if av.nd:
+                    self.v[i].p = self.arena + layout.offset[offset_index(layout, i)]
+                copy_in(&self.v[i], av, np.asarray(array, dtype=DTYPES[av.dtype]), -1)
+            k += 1
+            if k == <uint32_t>len(t.captures):
+                break
+        return 0
+
+
+cdef uint32_t offset_index(Layout layout, uint32_t i) noexcept:
+    """Position of array instruction i in a layout (bisection)."""
+    cdef uint32_t lo = 0, hi = layout.n, mid
+    while lo < hi:
+        mid = (lo + hi) >> 1
+        if layout.ids[mid] < i:
+            lo = mid + 1
+        else:
+            hi = mid
+    return lo
+
+
+cdef int copy_in(fa_cell *cell, const fa_aval *av, object value, Py_ssize_t k) except -1:
+    """Copy a value of the user's into the memory of an input, checking shape and dtype first."""
+    cdef cnp.ndarray array
+    if av.nd == 0 and av.dtype == FA_F64 and PyFloat_Check(value):
+        cell.f = PyFloat_AS_DOUBLE(value)
+        return 0
+    if type(value) is np.ndarray:
+        array = <cnp.ndarray>value
+        if cnp.PyArray_TYPE(array) == NPY_TYPE[av.dtype] and cnp.PyArray_IS_C_CONTIGUOUS(array) \
+                and cnp.PyArray_NDIM(array) == av.nd and cnp.PyArray_ISNOTSWAPPED(array) \
+                and (av.nd == 0 or same_shape(array, av)):
+            if av.nd == 0 and av.dtype == FA_BOOL:
+                cell.i = (<uint8_t *>cnp.PyArray_DATA(array))[0]
+            else:
+                memcpy(fa_data(cell, av), cnp.PyArray_DATA(array), av.size * fa_itemsize[av.dtype])
+            return 0
+    if isinstance(value, (Scalar, Array)):
+        raise TracerError("a tape was called with a traced value; use the function (ad.grad, ad.jvp ...) to nest")
+    array = np.asarray(value)
+    name = "input" if k < 0 else f"input {k}"
+    if (<object>array).shape != tuple([av.shape[d] for d in range(av.nd)]):
+        raise ShapeError(f"tape: {name} has shape {(<object>array).shape}, recorded with "
+                         f"{tuple([av.shape[d] for d in range(av.nd)])}; record again for another shape")
+    if array.dtype.kind not in "fiub" or not np.can_cast(array.dtype, DTYPES[av.dtype], "same_kind"):
+        raise ShapeError(f"tape: {name} has dtype {array.dtype}, recorded with {DTYPE_NAMES[av.dtype]}")
+    array = np.ascontiguousarray(array, dtype=DTYPES[av.dtype])
+    if av.nd == 0:
+        cell[0] = cell_of(array[()], av.dtype)
+    else:
+        memcpy(cell.p, cnp.PyArray_DATA(array), av.size * fa_itemsize[av.dtype])
+    return 0
+
+
+cdef inline bint same_shape(cnp.ndarray array, const fa_aval *av) noexcept:
+    cdef int d
+    for d in range(av.nd):
+        if cnp.PyArray_DIM(array, d) != av.shape[d]:
+            return False
+    return True
+
+
+cdef object copy_out(const fa_cell *cell, const fa_aval *av):
+    """A fresh ndarray (or NumPy scalar) with a value of the tape."""
+    cdef cnp.npy_intp[64] dims
+    cdef cnp.ndarray array
+    cdef int d
+    if av.nd == 0:
+        if av.dtype == FA_F64:
+            return np_float64(cell.f)
+        return np.bool_(cell.i != 0) if av.dtype == FA_BOOL else np.int64(cell.i)
+    for d in range(av.nd):
+        dims[d] = av.shape[d]
+    array = cnp.PyArray_SimpleNew(av.nd, dims, NPY_TYPE[av.dtype])
+    if av.size:
+        memcpy(cnp.PyArray_DATA(array), cell.p, av.size * fa_itemsize[av.dtype])
+    return array
+
+
+cdef object np_float64 = np.float64

@@ -1,0 +1,328 @@
+"""_indexing.pxi - x[key] and x[key] = v for every kind of key (included in _tape.pyx).
+
+Owns: the translation of keys.  Constant keys: NumPy indexes the concrete array (a view stays a view) or an array of
+positions (a copy becomes a map).  Traced integers and masks become gathers and scatters whose positions are computed
+anew at each replay; only a data-dependent length is guarded.
+Next: _array.pxi (versions), numpy_api.py (take, put and friends).
+"""
+
+cdef object get_item(Array a, object key):
+    cdef int64_t i, n
+    if type(key) is int and cnp.PyArray_NDIM(a.c) == 1:
+        n = cnp.PyArray_DIM(a.c, 0)
+        i = key
+        if i < 0:
+            i += n
+        if not 0 <= i < n:
+            raise IndexError(f"index {key} is out of bounds for axis 0 with size {n}")
+        if a.s.state != TRACED:
+            return (<object>a.c)[i]
+        return element(a, position(a, i))
+    if a.s.state != TRACED and not has_traced(key):
+        return wrap_plain((<object>a.c)[plain_key(key)], a.s)
+    if not has_traced(key):
+        return get_constant(a, plain_key(key))
+    return get_dynamic(a, key)
+
+
+cdef inline int64_t position(Array a, int64_t i) noexcept:
+    """Memory position of element i of a 1-D array."""
+    return (<char *>cnp.PyArray_DATA(a.c) + i * cnp.PyArray_STRIDE(a.c, 0) - a.s.base) // fa_itemsize[a.s.dtype]
+
+
+cdef bint has_traced(key) except -1:
+    """Does a key contain traced values?"""
+    if type(key) is Scalar:
+        return True
+    if type(key) is Array:
+        return (<Array>key).s.state == TRACED
+    if isinstance(key, (tuple, list)):
+        for k in key:
+            if has_traced(k):
+                return True
+    return False
+
+
+cdef object plain_key(key):
+    """The key with plain arrays in place of our wrappers."""
+    if type(key) is Array:
+        return (<Array>key).c
+    if isinstance(key, tuple):
+        return tuple([plain_key(k) for k in key])
+    if isinstance(key, list):
+        return [plain_key(k) for k in key]
+    return key
+
+
+cdef object get_constant(Array a, key):
+    """A traced array at a constant key."""
+    cdef cnp.ndarray r
+    c = <object>a.c
+    out = c[key]
+    if not isinstance(out, ndarray_type):
+        positions = positions_of(a.s, a.c)[key]
+        return element(a, positions)
+    r = out
+    if shares(r, a.s) or r.size == 0:
+        return new_array(r, a.s) if r.size else api().zeros_of(r)
+    return move_by_positions(a, r, np.asarray(order_of(c)[key]))
+
+
+cdef object order_of(c):
+    """Array of flat C-order positions, in the memory layout of c."""
+    out = np.empty_like(c, dtype=np.int64)
+    out[...] = np.arange(c.size, dtype=np.int64).reshape(c.shape)
+    return out
+
+
+cdef object positions_of(Storage s, cnp.ndarray c):
+    """Array of memory positions in a storage, with the shape of its view c."""
+    shape, offset, strides = place_of(new_array(c, s))
+    return affine_positions(shape, offset, strides).reshape(shape)
+
+
+def move_by_positions(Array a, cnp.ndarray result, positions):
+    """An array whose elements are those of `a` at C-order positions; `result` is the concrete one, in its layout."""
+    cdef Tape t = a.s.tape
+    cdef uint32_t x = read(t, a)
+    m = map_of_positions(cnp.PyArray_SIZE(a.c), positions)
+    cdef uint32_t i = t.push(FA_MOVE, aval_id(a.s.dtype, (<object>result).shape), x, t.attr_id(m))
+    t.locate(i)
+    return fresh_array(t, i, result)
+
+
+def map_of_positions(int64_t nsrc, positions):
+    """The map that gathers an array of positions: affine where it is, else a table."""
+    cdef tuple shape = positions.shape
+    cdef list strides = []
+    cdef int d
+    if positions.size:
+        first = positions[(0,) * len(shape)]
+        for d in range(len(shape)):
+            second = tuple([1 if k == d else 0 for k in range(len(shape))])
+            strides.append(int(positions[second] - first) if shape[d] > 1 else 0)
+        if np.array_equal(affine_positions(shape, int(first), tuple(strides)), positions.ravel()):
+            return view_map(nsrc, shape, int(first), tuple(strides))
+    return Map.table(nsrc, positions.size, positions)
+
+
+# ---- traced keys ---------------------------------------------------------------------------------------------------
+cdef tuple full_key(Array a, key):
+    """The key as a tuple with one entry an axis: slices, ints, integer arrays, None; masks become positions."""
+    cdef list entries = []
+    cdef int used = 0
+    items = key if isinstance(key, tuple) else (key,)
+    items = [api().asarray(k) if isinstance(k, (list, tuple)) else k for k in items]
+    for k in items:
+        if k is None or k is Ellipsis:
+            continue
+        used += k.ndim if is_mask(k) else 1
+    seen = False
+    for k in items:
+        if k is Ellipsis:
+            entries += [slice(None)] * (cnp.PyArray_NDIM(a.c) - used)
+            seen = True
+        elif is_mask(k):
+            entries += api().nonzero(k)
+        else:
+            entries.append(k)
+    if not seen:
+        entries += [slice(None)] * (cnp.PyArray_NDIM(a.c) - used)
+    return tuple(entries)
+
+
+cdef bint is_mask(k) except -1:
+    return isinstance(k, (ndarray_type, Scalar)) and k.dtype == DTYPES[2] and not isinstance(k, bool)
+
+
+cdef object flat_positions(Array a, tuple key):
+    """Traced C-order positions into `a` of a key that has traced integers: constant part plus strides times indices."""
+    cdef int axis = 0, d
+    cdef list static = []
+    cdef list dynamic = []
+    cdef tuple shape = (<object>a.c).shape
+    advanced = [k for k in key if isinstance(k, (ndarray_type, Scalar, int, np.integer))
+                and not isinstance(k, bool)]
+    common = np.broadcast_shapes(*[np.shape(k) for k in advanced])
+    for k in key:
+        if k is None:
+            static.append(None)
+            continue
+        if type(k) is Scalar or (type(k) is Array and (<Array>k).s.state == TRACED):
+            if code_of(k) != FA_I64:
+                raise IndexError("arrays used as indices must be of integer (or boolean) type")
+            dynamic.append((k, shape[axis], math.prod(shape[axis + 1:])))
+            static.append(np.zeros(common, dtype=np.int64))
+        elif isinstance(k, (int, np.integer)):
+            static.append(np.full(common, k, dtype=np.int64))
+        elif type(k) is Array:
+            static.append((<Array>k).c)
+        else:
+            static.append(k)
+        axis += 1
+    base = np.arange(math.prod(shape), dtype=np.int64).reshape(shape)
+    base = empty_axes_ok(base, shape)[tuple(static)]
+    where = advanced_axes(key, len(common))
+    total = None
+    for k, extent, stride in dynamic:
+        part = api().wrap_index(k, extent)
+        part = part * stride if stride != 1 else part
+        lead = list(np.shape(part))
+        part = api().reshape(part, (1,) * where + (1,) * (len(common) - len(lead)) + tuple(lead)
+                             + (1,) * (base.ndim - where - len(common))) if base.ndim else part
+        total = part if total is None else total + part
+    return total + make_plain(base) if base.ndim else total + int(base)
+
+
+cdef object empty_axes_ok(base, shape):
+    if 0 in shape:
+        raise IndexError("index is out of bounds for axis with size 0")
+    return base
+
+
+cdef int advanced_axes(tuple key, int ncommon) except -1:
+    """Axis of the result at which the broadcast index dimensions stand: in place if adjacent, else in front."""
+    cdef int at = 0, first = -1
+    cdef bint ended = False
+    for k in key:
+        if isinstance(k, (ndarray_type, Scalar, int, np.integer)) and not isinstance(k, bool):
+            if ended:
+                return 0
+            if first < 0:
+                first = at
+        else:
+            ended = ended or first >= 0
+            at += 1
+    return first
+
+
+cdef object get_dynamic(Array a, key):
+    cdef tuple entries = full_key(a, key)
+    if basic_only(entries) and not all_scalar(entries):
+        return get_item(a, guarded_key(entries))      # NumPy gives a view: its place must be fixed
+    positions = flat_positions(a, entries)
+    return api().take_flat(a, positions)
+
+
+cdef bint basic_only(tuple key) except -1:
+    for k in key:
+        if isinstance(k, ndarray_type) and k.ndim:
+            return False
+    return True
+
+
+cdef bint all_scalar(tuple key) except -1:
+    for k in key:
+        if k is None or isinstance(k, slice):
+            return False
+    return True
+
+
+cdef tuple guarded_key(tuple key):
+    return tuple([k.__index__() if type(k) is Scalar or type(k) is Array else k for k in key])
+
+
+# ---- writing -------------------------------------------------------------------------------------------------------
+cdef int set_item(Array a, object key, object value) except -1:
+    cdef int64_t i, n
+    cdef Storage s = a.s
+    cdef cnp.ndarray r
+    if type(key) is int and cnp.PyArray_NDIM(a.c) == 1 and (s.state == TRACED or type(value) is Scalar):
+        n = cnp.PyArray_DIM(a.c, 0)
+        i = key
+        if i < 0:
+            i += n
+        if not 0 <= i < n:
+            raise IndexError(f"index {key} is out of bounds for axis 0 with size {n}")
+        if type(value) is Scalar or PyFloat_Check(value):
+            return put_element(a, position(a, i), value)
+    if has_traced(key):
+        return set_dynamic(a, key, value)
+    key = plain_key(key)
+    if s.state != TRACED and joint_tape(None, list_probe(value)) is None and not isinstance(value, (list, tuple)):
+        if a.frozen:
+            raise ValueError("assignment destination is read-only")
+        (<object>a.c)[key] = (<Array>value).c if type(value) is Array else value
+        return 0
+    if isinstance(value, (list, tuple)):
+        value = api().asarray(value)
+        return set_item(a, key, value)
+    if is_basic(key):
+        out = (<object>a.c)[key if isinstance(key, tuple) else (key,)]
+        if not isinstance(out, ndarray_type):
+            return put_element(a, positions_of(s, a.c)[key], api().scalar_value(value))
+        r = out
+        if r.size == 0:
+            np.broadcast_to(np.empty(np.shape(value)), (<object>r).shape)
+            return 0
+        return store(new_array(r, s), value)
+    return set_table(a, key, value)
+
+
+cdef object list_probe(value):
+    return value
+
+
+cdef bint is_basic(key) except -1:
+    items = key if isinstance(key, tuple) else (key,)
+    for k in items:
+        if not (k is None or k is Ellipsis or isinstance(k, slice) or
+                (isinstance(k, (int, np.integer)) and not isinstance(k, (bool, np.bool_)))):
+            return False
+    return True
+
+
+cdef int set_table(Array a, key, value) except -1:
+    """x[constant index arrays or masks] = value; of duplicates the last one wins."""
+    positions = np.asarray(positions_of(a.s, a.c)[key])
+    return scatter(a, positions, value, (<object>a.c)[key].shape)
+
+
+cdef int scatter(Array a, positions, value, tuple shape) except -1:
+    """Write `value`, repeated to `shape`, at constant memory positions."""
+    cdef Storage s = a.s
+    cdef Tape t = joint_tape(s.tape if s.state == TRACED else None, value)
+    cdef operand o
+    cdef list keep = []
+    cdef uint32_t[2] ids
+    cdef const int64_t *pos
+    cdef int64_t k
+    if positions.size == 0:
+        return 0
+    begin_write(a, t)
+    resolve(t, value, s.dtype, &o, keep)
+    own = aval_shape(o.aval)
+    n = AVALS[o.aval].size
+    src = np.broadcast_to(np.arange(n, dtype=np.int64).reshape(own), shape).ravel()
+    flat = positions.ravel()
+    _, last = np.unique(flat[::-1], return_index=True)
+    last = np.sort(len(flat) - 1 - last)
+    src, flat = src[last], np.ascontiguousarray(flat[last])
+    if s.dirty:
+        flush(s)
+    ids[0] = version_of(s)
+    ids[1] = o.id
+    s.ver = t.push_nary(FA_WRITE, aval_id(s.dtype, (s.size,)), ids, 2, t.attr_id(Map.table(n, s.size, src, flat)))
+    t.locate(s.ver)
+    s.fresh = 0
+    s.version += 1
+    memory = np.lib.stride_tricks.as_strided(memory_start(s), (s.size,), (fa_itemsize[s.dtype],), writeable=True)
+    memory[flat] = keep[-1].ravel()[src] if o.data != NULL else number_of(o.cell, s.dtype)
+    if s.ids != NULL:
+        pos = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>flat)
+        for k in range(len(flat)):
+            s.ids[pos[k]] = 0
+    return 0
+
+
+cdef int set_dynamic(Array a, key, value) except -1:
+    """x[traced integers or mask] = value."""
+    cdef tuple entries
+    if is_mask(key) and np.shape(key) == (<object>a.c).shape and np.size(value) == 1:
+        value = api().reshape(api().asarray(value), ()) if np.ndim(value) else value
+        return store(a, api().where(key, api().cast_to(value, a.s.dtype), a))
+    entries = full_key(a, key)
+    if basic_only(entries) and not all_scalar(entries):
+        return set_item(a, guarded_key(entries), value)
+    positions = flat_positions(a, entries)
+    return store(a, api().put_flat(a, positions, value))

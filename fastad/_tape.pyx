@@ -1,0 +1,852 @@
+# cython: language_level=3
+"""_tape.pyx - the heart: a tape of operations in typed contiguous buffers.
+
+Owns: abstract values, the instruction buffers, constants and captured arrays, guards, source locations, recording of
+one instruction; by inclusion the attributes (_attrs.pxi), the memory and the sweeps of tier 0 (_frame.pxi), and the
+traced scalars and arrays (_variable.pxi, _indexing.pxi).  The C layout is _kernels/layout.h.
+Must not know: SciPy, derivative rules (the rows of primitives.py have them), how users' arguments are packed.
+Next: _transform.pyx (tape -> tape), _program.pyx (a compiled tape), derivatives.py (the verbs).
+"""
+cimport cython
+from libc.stdlib cimport malloc, calloc, realloc, free
+from libc.string cimport memcpy, memset, memcmp
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, int32_t, uint64_t, intptr_t
+from cpython.object cimport PyObject
+from cpython.float cimport PyFloat_CheckExact, PyFloat_AS_DOUBLE, PyFloat_Check
+from cpython.long cimport PyLong_CheckExact, PyLong_AsDouble
+from cpython.ref cimport Py_INCREF, Py_DECREF
+cimport numpy as cnp
+
+import math
+import threading
+import numpy as np
+
+from fastad.errors import (
+    AdError, EscapedTracerError, InternalError, ShapeError, TapeDivergence, TracerError, UnsupportedError,
+)
+from fastad import primitives
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    void *PyThreadState_Get() nogil
+    PyObject *PyErr_Occurred()
+
+cdef extern from "_kernels/layout.h":
+    """
+    fa_prim fa_prims[FA_MAX_OPCODES];
+    static const char *const fa_own_names[] = FA_OWN_NAMES;
+    """
+    fa_prim[512] fa_prims
+    const char *const fa_own_names[19]
+
+cdef extern from "numpy/ufuncobject.h":
+    ctypedef struct PyUFuncObject:
+        int nin
+        int nout
+        int nargs
+        fa_loopfn *functions
+        void **data
+        int ntypes
+        char *types
+
+cdef extern from "_kernels/scalar.h" nogil:
+    double fa_scalar_f64(uint16_t op, double a, double b)
+    fa_cell fa_scalar(uint16_t op, int din, const fa_cell *in_)
+
+cdef extern from "_kernels/elementwise.h" nogil:
+    void fa_elementwise(uint16_t op, int nin, const fa_aval *const *in_av, char *const *in_, const fa_aval *out_av,
+                        char *out, fa_env *env)
+
+cdef extern from "_kernels/structural.h" nogil:
+    int fa_kernel(uint16_t op, const void *attr, int nin, const fa_aval *const *in_av, char *const *in_,
+                  const fa_aval *out_av, char *out, fa_env *env)
+
+cdef extern from "_kernels/sweep.h" nogil:
+    int fa_forward(const fa_code *c, fa_cell *v, fa_env *env)
+    int fa_tangent(const fa_code *c, const fa_cell *v, fa_cell *t, const uint8_t *active, fa_env *env)
+    int fa_reverse(const fa_code *c, const fa_cell *v, fa_cell *adj, const uint8_t *active, fa_env *env)
+
+
+# ---- abstract values -----------------------------------------------------------------------------------------------
+# One table for the process.  It is reserved whole (pages are only touched as it fills), so it never moves.
+cdef enum: MAX_AVALS = 1048576
+cdef fa_aval *AVALS = <fa_aval *>calloc(MAX_AVALS, sizeof(fa_aval))
+cdef uint32_t n_avals = 0
+cdef dict aval_index = {}
+cdef list aval_shapes = []
+if AVALS == NULL:
+    raise MemoryError("fastad: no memory for the table of abstract values")
+DTYPES = (np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.bool_))
+DTYPE_NAMES = ("float64", "int64", "bool")
+cdef dict dtype_codes = {DTYPES[0]: 0, DTYPES[1]: 1, DTYPES[2]: 2}
+cdef int[3] NPY_TYPE
+NPY_TYPE[0] = cnp.NPY_DOUBLE
+NPY_TYPE[1] = DTYPES[1].num
+NPY_TYPE[2] = cnp.NPY_BOOL
+
+
+cdef uint32_t new_aval(int dtype, int weak, tuple shape) except? 0xffffffff:
+    global n_avals
+    cdef int64_t *dims
+    cdef int64_t size = 1
+    cdef Py_ssize_t k
+    if n_avals == MAX_AVALS:
+        raise MemoryError("fastad: more than 2**20 different array shapes in one process")
+    dims = <int64_t *>malloc(max(1, len(shape)) * sizeof(int64_t))
+    for k in range(len(shape)):
+        dims[k] = shape[k]
+        size *= dims[k]
+    cdef fa_aval *a = &AVALS[n_avals]
+    a.dtype = dtype
+    a.weak = weak
+    a.nd = len(shape)
+    a.size = size
+    a.shape = dims
+    aval_index[(dtype, weak, shape)] = n_avals
+    aval_shapes.append(shape)
+    n_avals += 1
+    return n_avals - 1
+
+
+def _intern_scalars():
+    for weak in range(2):
+        for dtype in range(3):
+            new_aval(dtype, weak, ())
+
+
+_intern_scalars()
+
+
+cdef uint32_t aval_id(int dtype, tuple shape) except? 0xffffffff:
+    """Interned id of (dtype, shape); results never carry the weak bit."""
+    if not shape:
+        return dtype
+    found = aval_index.get((dtype, 0, shape))
+    return new_aval(dtype, 0, shape) if found is None else <uint32_t>found
+
+
+cdef tuple aval_shape(uint32_t a):
+    return <tuple>aval_shapes[a]
+
+
+def aval(dtype, shape, bint weak=False):
+    """Interned id of an abstract value: `dtype` code (0 float64, 1 int64, 2 bool), shape tuple."""
+    shape = tuple(map(int, shape))
+    if weak and not shape:
+        return 3 + <int>dtype
+    return aval_id(dtype, shape)
+
+
+def aval_of(uint32_t a):
+    """(dtype code, shape tuple) of an interned abstract value."""
+    if a >= n_avals:
+        raise InternalError(f"abstract value {a} does not exist")
+    return AVALS[a].dtype, aval_shapes[a]
+
+
+# ---- opcodes -------------------------------------------------------------------------------------------------------
+# Structural primitives: name -> (opcode, form).  Elementwise ones are numbered from primitives.TABLE below.
+STRUCTURAL = {
+    "nop": (FA_NOP, FA_FORM_LEAF), "input": (FA_INPUT, FA_FORM_LEAF), "const": (FA_CONST, FA_FORM_LEAF),
+    "capture": (FA_CAPTURE, FA_FORM_LEAF), "element": (FA_ELEMENT, FA_FORM_UNARY),
+    "reshape": (FA_RESHAPE, FA_FORM_UNARY), "stop": (FA_STOP, FA_FORM_UNARY), "cast": (FA_CAST, FA_FORM_UNARY),
+    "move": (FA_MOVE, FA_FORM_UNARY), "erase": (FA_ERASE, FA_FORM_UNARY), "write": (FA_WRITE, FA_FORM_NARY),
+    "assemble": (FA_ASSEMBLE, FA_FORM_NARY), "stack": (FA_STACK, FA_FORM_NARY), "take": (FA_TAKE, FA_FORM_BINARY),
+    "addat": (FA_ADDAT, FA_FORM_BINARY), "put": (FA_PUT, FA_FORM_NARY), "wrap": (FA_WRAP, FA_FORM_UNARY),
+    "lastwriter": (FA_LASTWRITER, FA_FORM_UNARY), "flatnonzero": (FA_FLATNONZERO, FA_FORM_UNARY),
+    "sum": (FA_SUM, FA_FORM_UNARY), "maxr": (FA_MAXR, FA_FORM_UNARY), "minr": (FA_MINR, FA_FORM_UNARY),
+    "any": (FA_ANY, FA_FORM_UNARY), "all": (FA_ALL, FA_FORM_UNARY), "argmax": (FA_ARGMAX, FA_FORM_UNARY),
+    "argmin": (FA_ARGMIN, FA_FORM_UNARY), "cumsum": (FA_CUMSUM, FA_FORM_UNARY),
+    "argsort": (FA_ARGSORT, FA_FORM_UNARY), "searchsorted": (FA_SEARCHSORTED, FA_FORM_NARY),
+    "matmul": (FA_MATMUL, FA_FORM_NARY), "spmm": (FA_SPMM, FA_FORM_NARY), "call": (FA_CALL, FA_FORM_NARY),
+    "guard": (FA_GUARD, FA_FORM_UNARY),
+}
+OPCODES = {name: code for name, (code, _) in STRUCTURAL.items()}   # name -> opcode; files hold names, never numbers
+OPNAMES = {code: name for name, code in OPCODES.items()}
+ROWS = {}                                                           # elementwise opcode -> row of primitives.py
+cdef uint8_t[512] FORM                                              # how arg is to be read
+cdef uint8_t[512] ROW_FLOAT                                         # takes float64 only: ints and bools are cast
+cdef uint8_t[512] ROW_BOOL                                          # the result is bool
+cdef uint8_t[512] ROW_INT                                           # takes int64
+cdef uint8_t[512] ROW_BOOLIN                                        # takes bool
+memset(FORM, 0, sizeof(FORM))
+for _name, (_code, _form) in STRUCTURAL.items():
+    FORM[_code] = _form
+
+
+cdef int number_rows() except -1:
+    """Give each row its opcode (those with a kernel of their own have theirs in layout.h) and fetch NumPy's loops."""
+    cdef int k, code
+    own = {fa_own_names[k].decode(): FA_ELEMENTWISE + k for k in range(FA_OWN_END - FA_ELEMENTWISE)}
+    cdef int following = FA_OWN_END
+    for row in primitives.TABLE:
+        if row.name in own:
+            code = own.pop(row.name)
+        else:
+            code = following
+            following += 1
+        OPCODES[row.name] = code
+        OPNAMES[code] = row.name
+        ROWS[code] = row
+        describe_row(code, row)
+    if own:
+        raise InternalError(f"primitives.py has no row for {sorted(own)}")
+    return 0
+
+
+cdef int describe_row(int code, row) except -1:
+    cdef fa_prim *p = &fa_prims[code]
+    p.arity = row.arity
+    p.differentiable = row.differentiable
+    FORM[code] = FA_FORM_UNARY if row.arity == 1 else FA_FORM_BINARY if row.arity == 2 else FA_FORM_NARY
+    ROW_FLOAT[code] = row.dtypes == "f"
+    ROW_INT[code] = "i" in row.dtypes
+    ROW_BOOLIN[code] = "b" in row.dtypes
+    ROW_BOOL[code] = row.result == "bool"
+    if row.ufunc is not None and not isinstance(row.ufunc, str):
+        fetch_loops(code, row, row.ufunc)
+    return 0
+
+
+cdef int fetch_loops(int code, row, ufunc) except -1:
+    """Find the inner loops of `ufunc` for float64, int64 and bool operands."""
+    cdef PyUFuncObject *u = <PyUFuncObject *><void *>ufunc
+    cdef int k, j, d, out
+    for d in range(3):
+        if "fib"[d] not in row.dtypes:
+            continue
+        out = NPY_TYPE[2] if row.result == "bool" else NPY_TYPE[d]
+        for k in range(u.ntypes):
+            for j in range(u.nargs):
+                if u.types[k * u.nargs + j] != (NPY_TYPE[d] if j < u.nin else out):
+                    break
+            else:
+                if u.functions[k] != NULL:
+                    fa_prims[code].loop[d].fn = u.functions[k]
+                    fa_prims[code].loop[d].data = u.data[k] if u.data != NULL else NULL
+                break
+        if fa_prims[code].loop[d].fn == NULL and not row.own:
+            raise InternalError(f"NumPy {np.__version__} has no {DTYPE_NAMES[d]} loop for {row.name}")
+    return 0
+
+
+def ensure_row(name):
+    """Resolve a row whose ufunc lives in SciPy; returns its opcode."""
+    code = OPCODES[name]
+    row = ROWS[code]
+    if isinstance(row.ufunc, str) and fa_prims[<int>code].loop[0].fn == NULL:
+        fetch_loops(code, row, primitives.resolve(row))
+    return code
+
+
+# ---- source locations ----------------------------------------------------------------------------------------------
+cdef extern from "Python.h":
+    """
+    #include <frameobject.h>
+    """
+    ctypedef struct PyFrameObject:
+        pass
+    PyFrameObject *PyEval_GetFrame()
+    object PyFrame_GetCode(PyFrameObject *frame)
+    int PyFrame_GetLasti(PyFrameObject *frame)
+    PyFrameObject *PyFrame_GetBack(PyFrameObject *frame)
+
+cdef dict user_code = {}                 # code object -> is it the user's, not NumPy's, SciPy's or ours
+_LIBRARIES = tuple(m.__path__[0] for m in (np,)) + (__file__.rpartition("/")[0].rpartition("\\")[0] or
+                                                    __file__.rpartition("/")[0],)
+
+
+cdef bint is_user_code(code) except -1:
+    known = user_code.get(code)
+    if known is None:
+        name = code.co_filename
+        known = not (name.startswith(_LIBRARIES) or "/scipy/" in name or name.startswith("<__array_function__")
+                     or name.startswith("<frozen"))
+        user_code[code] = known
+    return known
+
+
+cdef object user_location():
+    """(code, last instruction) of the innermost frame of user code; resolved to file:line only when it is shown."""
+    cdef PyFrameObject *frame = PyEval_GetFrame()
+    cdef PyFrameObject *back
+    cdef bint owned = False
+    while frame != NULL:
+        code = PyFrame_GetCode(frame)
+        if is_user_code(code):
+            found = (code, PyFrame_GetLasti(frame))
+            if owned:
+                Py_DECREF(<object>frame)
+            return found
+        back = PyFrame_GetBack(frame)
+        if owned:
+            Py_DECREF(<object>frame)
+        frame = back
+        owned = True
+    return None
+
+
+def format_location(location):
+    """'file:line' of a location, '?' when it is not known."""
+    if location is None:
+        return "?"
+    if isinstance(location, str):
+        return location
+    code, lasti = location
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= lasti < end and number is not None:
+            line = number
+    return f"{code.co_filename}:{line}"
+
+
+def here():
+    """'file:line' of the user code that is running."""
+    return format_location(user_location())
+
+
+include "_attrs.pxi"
+
+
+# ---- the tape ------------------------------------------------------------------------------------------------------
+cdef class Tape:
+    """A recorded program: instructions in static single assignment form in typed contiguous buffers.
+
+    Made by `fastad.record`; every derivative of a tape is another tape.  Values are float64, int64 or bool arrays of
+    any rank; instruction i defines value i.
+    """
+
+    def __cinit__(self):
+        self.cap = 256
+        self.n = 1                       # 0 is FA_NOP, "none"
+        self.op = <uint16_t *>malloc(self.cap * sizeof(uint16_t))
+        self.aval = <uint32_t *>malloc(self.cap * sizeof(uint32_t))
+        self.arg = <uint32_t *>malloc(2 * self.cap * sizeof(uint32_t))
+        self.op[0] = FA_NOP
+        self.aval[0] = FA_AVAL_F64
+        self.arg[0] = self.arg[1] = 0
+        self.cap_pool = self.cap_cells = self.cap_attrs = self.cap_guards = 16
+        self.pool = <uint32_t *>malloc(self.cap_pool * sizeof(uint32_t))
+        self.cells = <fa_cell *>malloc(self.cap_cells * sizeof(fa_cell))
+        self.attrs = <void **>malloc(self.cap_attrs * sizeof(void *))
+        self.guards = <fa_guard *>malloc(self.cap_guards * sizeof(fa_guard))
+        memset(self.const_id, 0, sizeof(self.const_id))
+        self.const_arrays = []
+        self.captures = []
+        self.attr_list = []
+        self.attr_index = {}
+        self.guard_info = []
+        self.locations = {}
+        self.inputs = []
+        self.outputs = []
+        self.lifted = {}
+        self.lifted_from = []
+        self.capture_index = {}
+        self.derived = {}
+
+    def __dealloc__(self):
+        free(self.op)
+        free(self.aval)
+        free(self.arg)
+        free(self.pool)
+        free(self.cells)
+        free(self.attrs)
+        free(self.guards)
+        free(self.act)
+        free(self.inactive_input)
+        free(self.shares)
+
+    # -- writing instructions
+    cdef int grow(self) except -1:
+        if self.cap >= 0x7fffffff:
+            raise MemoryError("fastad: a tape holds at most 2**31 instructions; use ad.scan for long loops")
+        self.cap *= 2
+        self.op = <uint16_t *>realloc(self.op, self.cap * sizeof(uint16_t))
+        self.aval = <uint32_t *>realloc(self.aval, self.cap * sizeof(uint32_t))
+        self.arg = <uint32_t *>realloc(self.arg, 2 * <size_t>self.cap * sizeof(uint32_t))
+        if self.op == NULL or self.aval == NULL or self.arg == NULL:
+            raise MemoryError(f"fastad: no memory for a tape of {self.cap} instructions")
+        return 0
+
+    cdef uint32_t push(self, int op, uint32_t aval, uint32_t a, uint32_t b) except 0:
+        cdef uint32_t i = self.n
+        if i == self.cap:
+            self.grow()
+        self.op[i] = op
+        self.aval[i] = aval
+        self.arg[2 * <size_t>i] = a
+        self.arg[2 * <size_t>i + 1] = b
+        self.n = i + 1
+        return i
+
+    cdef uint32_t push_nary(self, int op, uint32_t aval, const uint32_t *ids, uint32_t count, uint32_t attr) except 0:
+        cdef uint32_t start = self.npool
+        while self.npool + count + 1 > self.cap_pool:
+            self.cap_pool *= 2
+            self.pool = <uint32_t *>realloc(self.pool, self.cap_pool * sizeof(uint32_t))
+            if self.pool == NULL:
+                raise MemoryError("fastad: no memory for the operand pool of a tape")
+        self.pool[start] = count
+        memcpy(&self.pool[start + 1], ids, count * sizeof(uint32_t))
+        self.npool += count + 1
+        return self.push(op, aval, start, attr)
+
+    cdef uint32_t attr_id(self, Attr attr) except? 0xffffffff:
+        """Index of an attribute in this tape; equal ones are held once.  Index 0 is "none"."""
+        if attr is None:
+            if self.nattrs == 0:
+                self.add_attr(None)
+            return 0
+        found = self.attr_index.get(attr.key)
+        if found is not None:
+            return <uint32_t>found
+        if self.nattrs == 0:
+            self.add_attr(None)
+        return self.add_attr(attr)
+
+    cdef uint32_t add_attr(self, Attr attr) except? 0xffffffff:
+        cdef uint32_t k = self.nattrs
+        if k == self.cap_attrs:
+            self.cap_attrs *= 2
+            self.attrs = <void **>realloc(self.attrs, self.cap_attrs * sizeof(void *))
+        self.attrs[k] = NULL if attr is None else attr.ptr
+        self.attr_list.append(attr)
+        if attr is not None:
+            self.attr_index[attr.key] = k
+        self.nattrs += 1
+        return k
+
+    cdef uint32_t const_f64(self, double x) except 0:
+        """A float64 constant; a small direct-mapped table keeps loops from repeating theirs."""
+        cdef uint64_t bits
+        cdef fa_cell c
+        memcpy(&bits, &x, 8)
+        cdef uint32_t slot = <uint32_t>((bits * <uint64_t>0x9E3779B97F4A7C15) >> 58)
+        if self.const_id[slot] != 0 and self.const_bits[slot] == bits:
+            return self.const_id[slot]
+        c.f = x
+        cdef uint32_t i = self.const_cell(FA_F64, c)
+        self.const_bits[slot] = bits
+        self.const_id[slot] = i
+        return i
+
+    cdef uint32_t const_cell(self, int dtype, fa_cell x) except 0:
+        if self.ncells == self.cap_cells:
+            self.cap_cells *= 2
+            self.cells = <fa_cell *>realloc(self.cells, self.cap_cells * sizeof(fa_cell))
+        self.cells[self.ncells] = x
+        self.ncells += 1
+        return self.push(FA_CONST, dtype, self.ncells - 1, 0)
+
+    cdef int locate(self, uint32_t i) except -1:
+        self.locations[i] = user_location()
+        return 0
+
+    cdef int add_guard(self, uint32_t x, int64_t expected, str kind) except -1:
+        if self.nguards == self.cap_guards:
+            self.cap_guards *= 2
+            self.guards = <fa_guard *>realloc(self.guards, self.cap_guards * sizeof(fa_guard))
+        self.guards[self.nguards].expected = expected
+        self.guard_info.append((kind, user_location()))
+        self.nguards += 1
+        self.push(FA_GUARD, self.aval[x], x, self.nguards - 1)
+        return 0
+
+    # -- reading instructions
+    cdef int form(self, uint32_t i) noexcept nogil:
+        return FORM[self.op[i]]
+
+    cdef uint32_t operands(self, uint32_t i, const uint32_t **ids) noexcept nogil:
+        """Number of operands of instruction i; *ids points to them."""
+        cdef int form = FORM[self.op[i]]
+        if form == FA_FORM_LEAF:
+            return 0
+        if form == FA_FORM_NARY:
+            ids[0] = &self.pool[self.arg[2 * <size_t>i] + 1]
+            return self.pool[self.arg[2 * <size_t>i]]
+        ids[0] = &self.arg[2 * <size_t>i]
+        return 1 if form == FA_FORM_UNARY else 2
+
+    cdef bint is_active(self, uint32_t i) except -1:
+        """Does value i depend, differentiably, on an active input?  Computed as far as it is asked for."""
+        cdef uint32_t k, m, j
+        cdef const uint32_t *ids = NULL
+        if self.nact <= i:
+            self.act = <uint8_t *>realloc(self.act, self.cap)
+            for k in range(self.nact, self.n):
+                self.act[k] = 0
+                if AVALS[self.aval[k]].dtype != FA_F64 or self.op[k] == FA_STOP or self.op[k] == FA_GUARD:
+                    continue
+                if self.op[k] == FA_INPUT:
+                    self.act[k] = not (self.inactive_input != NULL and
+                                       self.inactive_input[self.arg[2 * <size_t>k]])
+                    continue
+                m = self.operands(k, &ids)
+                for j in range(m):
+                    if self.act[ids[j]]:
+                        self.act[k] = 1
+                        break
+            self.nact = self.n
+        return self.act[i]
+
+    cdef fa_code code(self) noexcept:
+        cdef fa_code c
+        c.n = self.n
+        c.op = self.op
+        c.aval = self.aval
+        c.arg = self.arg
+        c.dst = NULL
+        c.pool = self.pool
+        c.cell_aval = self.aval
+        c.avals = AVALS
+        c.attrs = self.attrs
+        c.guards = self.guards
+        return c
+
+    # -- the same for Python: transformations, listings, files
+    def __len__(self):
+        return self.n - 1
+
+    @property
+    def recording(self):
+        """Is this tape still being recorded?"""
+        return self.owner != NULL
+
+    def emit(self, op, operands, uint32_t aval, Attr attr=None, location=None):
+        """Append an instruction; returns its id.
+
+        op : str or int, operands : sequence of ids, aval : interned abstract value, attr : Attr or None.
+        ELEMENT takes its flat index as `attr`-less third operand: ``emit("element", (x, index), aval)``.
+        """
+        cdef int code = OPCODES[op] if isinstance(op, str) else op
+        cdef uint32_t i, k = 0
+        cdef uint32_t *ids
+        cdef uint32_t m = len(operands)
+        cdef int form = FORM[code]
+        for x in operands[:1] if code == FA_ELEMENT else operands:
+            if not 0 < x < self.n:
+                raise InternalError(f"{op}: operand {x} of {self.n} values")
+        if form == FA_FORM_UNARY and code >= FA_ELEMENTWISE:
+            i = self.push(code, aval, operands[0], 0)
+        elif code == FA_ELEMENT:
+            i = self.push(code, aval, operands[0], operands[1])
+        elif form == FA_FORM_UNARY:
+            i = self.push(code, aval, operands[0], self.attr_id(attr))
+        elif form == FA_FORM_BINARY:
+            i = self.push(code, aval, operands[0], operands[1])
+        elif form == FA_FORM_NARY:
+            ids = <uint32_t *>malloc(max(1, m) * sizeof(uint32_t))
+            try:
+                for k in range(m):
+                    ids[k] = operands[k]
+                i = self.push_nary(code, aval, ids, m, self.attr_id(attr))
+            finally:
+                free(ids)
+        else:
+            raise InternalError(f"emit: {op} is a leaf")
+        if location is not None:
+            self.locations[i] = location
+        return i
+
+    def emit_input(self, uint32_t aval, bint active=True):
+        """Append an input; returns its id."""
+        cdef uint32_t k = len(self.inputs)
+        cdef uint32_t i = self.push(FA_INPUT, aval, k, 0)
+        self.inputs.append(i)
+        self.inactive_input = <uint8_t *>realloc(self.inactive_input, k + 1)
+        self.inactive_input[k] = not active
+        return i
+
+    def emit_const(self, value, dtype=None):
+        """Append a constant (Python number or ndarray of a supported dtype); returns its id."""
+        value = np.asarray(value, dtype=None if dtype is None else DTYPES[dtype])
+        cdef int d = supported_dtype(value.dtype)
+        if value.ndim == 0:
+            if d == FA_F64:
+                return self.const_f64(value)
+            return self.const_cell(d, cell_of(value[()], d))
+        value = np.array(value, dtype=DTYPES[d], order="C")
+        value.flags.writeable = False
+        self.const_arrays.append(value)
+        return self.push(FA_CONST, aval_id(d, value.shape), len(self.const_arrays) - 1, 0)
+
+    def emit_capture(self, array):
+        """Append an ndarray that is bound by reference and read again at each replay; returns its id."""
+        return capture(self, array)
+
+    def emit_guard(self, uint32_t x, int64_t expected, kind, location):
+        """Append a guard: value x must have these bits."""
+        self.add_guard(x, expected, kind)
+        self.guard_info[-1] = (kind, location)
+        return self.n - 1
+
+    def set_outputs(self, ids):
+        """Name the results of the tape."""
+        self.outputs[:] = ids
+
+    def instruction(self, uint32_t i):
+        """(name, operand ids, aval id, attribute or index) of instruction i."""
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t m, k
+        if i >= self.n:
+            raise IndexError(f"instruction {i} of a tape of {self.n}")
+        m = self.operands(i, &ids)
+        operands = tuple([ids[k] for k in range(m)])
+        cdef int op = self.op[i]
+        cdef uint32_t b = self.arg[2 * <size_t>i + 1]
+        attr = None
+        if op == FA_ELEMENT:
+            attr = b
+        elif op == FA_GUARD:
+            attr = (self.guards[b].expected,) + self.guard_info[b]
+        elif op == FA_INPUT:
+            attr = self.arg[2 * <size_t>i]
+        elif op == FA_CONST:
+            attr = self.constant(i)
+        elif op == FA_CAPTURE:
+            attr = self.captures[self.arg[2 * <size_t>i]]
+        elif op < FA_STRUCTURAL_END and FORM[op] != FA_FORM_BINARY:
+            attr = self.attr_list[b] if self.nattrs else None
+        return OPNAMES[op], operands, self.aval[i], attr
+
+    def constant(self, uint32_t i):
+        """Value of the constant instruction i: a Python number, or a read-only ndarray."""
+        cdef uint32_t a = self.arg[2 * <size_t>i]
+        if self.op[i] != FA_CONST:
+            raise InternalError(f"instruction {i} is no constant")
+        if AVALS[self.aval[i]].nd:
+            return self.const_arrays[a]
+        return number_of(self.cells[a], AVALS[self.aval[i]].dtype)
+
+    def location(self, uint32_t i):
+        """'file:line' where instruction i was recorded, or None."""
+        found = self.locations.get(i)
+        return None if found is None else format_location(found)
+
+    def columns(self):
+        """The instruction buffers as arrays (copies): op, aval, arg (n, 2), pool."""
+        cdef cnp.npy_intp n = self.n
+        return (np.asarray(<uint16_t[:n]>self.op).copy(), np.asarray(<uint32_t[:n]>self.aval).copy(),
+                np.asarray(<uint32_t[:2 * n]>self.arg).copy().reshape(-1, 2),
+                np.asarray(<uint32_t[:self.npool]>self.pool).copy() if self.npool else np.zeros(0, np.uint32))
+
+    def active(self):
+        """bool array: which values depend differentiably on the inputs."""
+        cdef uint32_t i
+        self.is_active(self.n - 1)
+        return np.array([self.act[i] for i in range(self.n)], dtype=bool)
+
+    def finish(self):
+        """End the recording: give back spare room."""
+        self.owner = NULL
+        self.cap = self.n
+        self.op = <uint16_t *>realloc(self.op, self.cap * sizeof(uint16_t))
+        self.aval = <uint32_t *>realloc(self.aval, self.cap * sizeof(uint32_t))
+        self.arg = <uint32_t *>realloc(self.arg, 2 * <size_t>self.cap * sizeof(uint32_t))
+        self.recorder = None
+        return self
+
+    @property
+    def nbytes(self):
+        """Bytes of the instruction buffers, constants included."""
+        return (self.n * 14 + self.npool * 4 + self.ncells * 8 + self.nguards * 8
+                + sum([a.nbytes for a in self.const_arrays]))
+
+    # -- tier 0 sweeps
+    cdef Layout layout(self):
+        found = self.derived.get("layout")
+        if found is None:
+            found = self.derived["layout"] = Layout(self)
+        return <Layout>found
+
+    cdef Frame frame(self):
+        """This thread's frame; a second one when the first is in use (a tape that calls itself)."""
+        if self.frames is None:
+            self.frames = threading.local()
+        cdef Frame f = getattr(self.frames, "frame", None)
+        if f is None or f.busy:
+            if self.owner != NULL:
+                raise TracerError("the tape is still being recorded; sweep it after the function has returned")
+            f = Frame(self)
+            if getattr(self.frames, "frame", None) is None:
+                self.frames.frame = f
+        return f
+
+    cdef Frame swept(self, str verb):
+        """The frame with this thread's last forward point."""
+        cdef Frame f = getattr(self.frames, "frame", None) if self.frames is not None else None
+        if f is None or not f.valid:
+            raise AdError(f"Tape.{verb}: no forward sweep in this thread yet. Call tape.forward(x) first.")
+        return f
+
+    cdef int run_forward(self, Frame f, list values) except -1:
+        cdef fa_code c = self.code()
+        cdef fa_env env
+        cdef int status
+        f.bind(values)
+        env.dgemm = dgemm
+        env.flags = env.has_foreign = 0
+        f.busy = True
+        try:
+            with nogil:
+                status = fa_forward(&c, f.v, &env)
+        finally:
+            f.busy = False
+        if status != FA_OK:
+            self.raise_status(status, &env)
+        if env.flags:
+            report_flags(env.flags)
+        f.valid = True
+        return 0
+
+    cdef int raise_status(self, int status, fa_env *env) except -1:
+        cdef uint32_t i = env.where
+        if status == FA_EFOREIGN:
+            if PyErr_Occurred() != NULL:
+                return -1
+            raise InternalError(f"foreign call in instruction {i} failed without an error")
+        if status == FA_EGUARD:
+            kind, location = self.guard_info[self.arg[2 * <size_t>i + 1]]
+            raise TapeDivergence(
+                f"the tape was recorded with another outcome of {kind} at {format_location(location)}. "
+                "Record again at this point, or use ad.grad and friends, which do so by themselves.",
+                format_location(location), kind)
+        if status == FA_EINDEX:
+            raise IndexError(f"an index computed in the tape is out of bounds (recorded at {self.location(i) or '?'})")
+        raise InternalError(f"sweep ended with status {status} at instruction {i}")
+
+    cdef list run_values(self, list values):
+        """Forward sweep; list of fresh outputs."""
+        cdef Frame f = self.frame()
+        self.run_forward(f, values)
+        return self.read_outputs(f.v)
+
+    cdef list read_outputs(self, fa_cell *cells):
+        cdef list out = []
+        for i in self.outputs:
+            out.append(copy_out(&cells[<uint32_t>i], &AVALS[self.aval[<uint32_t>i]]))
+        return out
+
+    cdef list read_inputs(self, fa_cell *cells):
+        """Adjoints of the active inputs."""
+        cdef list out = []
+        cdef Py_ssize_t k
+        cdef uint32_t i
+        for k in range(len(self.inputs)):
+            i = <uint32_t>self.inputs[k]
+            if AVALS[self.aval[i]].dtype == FA_F64 and not self.inactive_input[k]:
+                out.append(copy_out(&cells[i], &AVALS[self.aval[i]]))
+        return out
+
+    cdef int seed(self, fa_cell *cells, uint32_t i, object w) except -1:
+        """Add the seed w to the adjoint of output i."""
+        cdef const fa_aval *av = &AVALS[self.aval[i]]
+        cdef cnp.ndarray array
+        cdef double *to
+        cdef int64_t k
+        if av.dtype != FA_F64:
+            return 0
+        array = np.ascontiguousarray(np.broadcast_to(np.asarray(w, dtype=np.float64), aval_shape(self.aval[i])))
+        to = <double *>fa_data(&cells[i], av)
+        for k in range(av.size):
+            to[k] += (<double *>cnp.PyArray_DATA(array))[k]
+        return 0
+
+    cdef int run_reverse(self, Frame f, list seeds) except -1:
+        cdef fa_code c = self.code()
+        cdef fa_env env
+        cdef int status
+        cdef Py_ssize_t k
+        f.ensure_adjoints()
+        for k in range(len(self.outputs)):
+            if f.active[<uint32_t>self.outputs[k]]:
+                self.seed(f.a, self.outputs[k], seeds[k])
+        env.dgemm = dgemm
+        env.flags = env.has_foreign = 0
+        f.busy = True
+        try:
+            with nogil:
+                status = fa_reverse(&c, f.v, f.a, f.active, &env)
+        finally:
+            f.busy = False
+        if status != FA_OK:
+            self.raise_status(status, &env)
+        return 0
+
+    cdef int run_tangent(self, Frame f, list tangents) except -1:
+        cdef fa_code c = self.code()
+        cdef fa_env env
+        cdef int status
+        f.ensure_tangents()
+        f.set_inputs(f.t, tangents)
+        env.dgemm = dgemm
+        env.flags = env.has_foreign = 0
+        f.busy = True
+        try:
+            with nogil:
+                status = fa_tangent(&c, f.v, f.t, f.active, &env)
+        finally:
+            f.busy = False
+        if status != FA_OK:
+            self.raise_status(status, &env)
+        return 0
+
+    # -- what the Python layer calls: flat lists in, flat lists out
+
+    def sweep(self, list values):
+        """Forward sweep at the input values; list of fresh outputs."""
+        return self.run_values(values)
+
+    def sweep_gradient(self, list values, list seeds):
+        """Forward and reverse sweep in one: (outputs, adjoints of the active inputs)."""
+        cdef Frame f = self.frame()
+        self.run_forward(f, values)
+        self.run_reverse(f, seeds)
+        return self.read_outputs(f.v), self.read_inputs(f.a)
+
+    def sweep_reverse(self, list seeds):
+        """Reverse sweep at this thread's last forward point: adjoints of the active inputs."""
+        cdef Frame f = self.swept("reverse")
+        self.run_reverse(f, seeds)
+        return self.read_inputs(f.a)
+
+    def sweep_tangent(self, list tangents):
+        """Tangent sweep at this thread's last forward point: tangents of the outputs."""
+        cdef Frame f = self.swept("tangent")
+        cdef list out = []
+        self.run_tangent(f, tangents)
+        for i in self.outputs:
+            if f.active[<uint32_t>i]:
+                out.append(copy_out(&f.t[<uint32_t>i], &AVALS[self.aval[<uint32_t>i]]))
+            else:
+                out.append(np.zeros(aval_shape(self.aval[<uint32_t>i]))[()])
+        return out
+
+    def value_at_point(self, uint32_t i):
+        """Value i at this thread's last forward point (exact unless a later write took its memory)."""
+        cdef Frame f = self.swept("value_at_point")
+        return copy_out(&f.v[i], &AVALS[self.aval[i]])
+
+    def adjoint_at_point(self, uint32_t i):
+        """Adjoint of value i after this thread's last reverse sweep."""
+        cdef Frame f = self.swept("adjoint_at_point")
+        if f.a == NULL:
+            raise AdError("Tape.adjoint_at_point: no reverse sweep in this thread yet")
+        return copy_out(&f.a[i], &AVALS[self.aval[i]])
+
+    def tangent_at_point(self, uint32_t i):
+        """Tangent of value i after this thread's last tangent sweep."""
+        cdef Frame f = self.swept("tangent_at_point")
+        if f.t == NULL:
+            raise AdError("Tape.tangent_at_point: no tangent sweep in this thread yet")
+        return copy_out(&f.t[i], &AVALS[self.aval[i]])
+
+
+include "_foreign.pxi"
+include "_frame.pxi"
+include "_variable.pxi"
+include "_array.pxi"
+include "_indexing.pxi"
+include "_structural.pxi"
+include "_templates.pxi"

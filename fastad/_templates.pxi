@@ -1,0 +1,134 @@
+"""_templates.pxi - partial derivatives of the table's rows, recorded once by the tape itself (included in _tape.pyx).
+
+Owns: the numbers of the rows that the operators name, the recording of each row's partials, and their packing into
+fa_template: a few instructions over slots that tier 0 evaluates and the transformations stamp out.
+Next: primitives.py (the rows), _kernels/template.h (how a template runs), _transform.pyx.
+"""
+number_rows()
+
+cdef int OP_POSITIVE = OPCODES["positive"]
+cdef int OP_POWER = OPCODES["power"]
+cdef int OP_FLOOR_DIVIDE = OPCODES["floor_divide"]
+cdef int OP_REMAINDER = OPCODES["remainder"]
+cdef int OP_RINT = OPCODES["rint"]
+cdef int OP_FLOOR = OPCODES["floor"]
+cdef int OP_CEIL = OPCODES["ceil"]
+cdef int OP_AND = OPCODES["bitwise_and"]
+cdef int OP_OR = OPCODES["bitwise_or"]
+cdef int OP_XOR = OPCODES["bitwise_xor"]
+cdef int OP_INVERT = OPCODES["invert"]
+cdef int OP_LSHIFT = OPCODES["left_shift"]
+cdef int OP_RSHIFT = OPCODES["right_shift"]
+
+
+def _number_ufuncs():
+    for code, row in ROWS.items():
+        for ufunc in (row.ufunc, *row.also):
+            if isinstance(ufunc, np.ufunc):
+                UFUNC_OP[ufunc] = code
+
+
+_number_ufuncs()
+
+
+def row_code(ufunc):
+    """Opcode of a ufunc's row, or None; resolves a SciPy row when it is met."""
+    row = primitives.row_of_ufunc(ufunc)
+    if row is None:
+        return None
+    code = ensure_row(row.name)
+    UFUNC_OP[ufunc] = code
+    return code
+
+
+cdef list template_memory = []           # what the templates' pointers refer to
+
+
+def build_templates():
+    """Record the partial derivatives of every row; called once, when numpy_api is there."""
+    for code, row in ROWS.items():
+        if row.partials is not None and row.rule == "":
+            record_partials(code, row)
+
+
+cdef int record_partials(int code, row) except -1:
+    cdef Tape t = open_recording()
+    cdef Scalar x
+    cdef fa_cell v
+    cdef int k
+    operands = []
+    try:
+        for k in range(row.arity + 1):
+            lo, hi = row.domain.intervals[min(k, len(row.domain.intervals) - 1)] if row.domain.intervals else (0.5, 0.6)
+            v.f = 0.5 * (max(lo, -1e3) + min(hi, 1e3)) + 0.01 * k
+            operands.append(new_scalar(t, t.emit_input(FA_AVAL_F64), FA_F64, v))
+        with np.errstate(all="ignore"):
+            partials = row.partials(*operands)
+    finally:
+        close_recording(t)
+    partials = partials if row.arity > 1 else (partials,)
+    for k in range(row.arity):
+        pack_template(t, row.arity, partials[k], &fa_prims[code].partial[k])
+    return 0
+
+
+cdef int pack_template(Tape t, int arity, object partial, fa_template *p) except -1:
+    """Pack what `partial` depends on; inputs 1 ... arity are the operands, input arity + 1 is y."""
+    cdef uint32_t i, j, m, root
+    cdef const uint32_t *ids = NULL
+    cdef dict slot = {}
+    cdef list consts = []
+    cdef list chain = []
+    if type(partial) is not Scalar:
+        if partial == 0:
+            p.out = FA_ZERO
+            p.n = p.nconst = 0
+            return 0
+        root = t.const_f64(float(partial))
+    else:
+        root = (<Scalar>partial).id
+    needed = {root}
+    for i in range(root, 0, -1):
+        if i in needed:
+            m = t.operands(i, &ids)
+            for j in range(m):
+                needed.add(ids[j])
+    for k in range(arity + 1):
+        slot[t.inputs[k]] = FA_TSLOT_Y if k == arity else k
+    for i in sorted(needed):
+        if t.op[i] == FA_CONST:
+            slot[i] = FA_TSLOT_CONST + len(consts)
+            consts.append(i)
+    for i in sorted(needed):
+        if i not in slot:
+            slot[i] = FA_TSLOT_CONST + len(consts) + len(chain)
+            chain.append(i)
+    return fill_template(t, p, slot, consts, chain, root)
+
+
+cdef int fill_template(Tape t, fa_template *p, dict slot, list consts, list chain, uint32_t root) except -1:
+    cdef fa_tinstr *instr = <fa_tinstr *>calloc(max(1, len(chain)), sizeof(fa_tinstr))
+    cdef fa_cell *cells = <fa_cell *>calloc(max(1, len(consts)), sizeof(fa_cell))
+    cdef const uint32_t *ids = NULL
+    cdef uint32_t i, j, m
+    cdef int k = 0
+    if FA_TSLOT_CONST + len(consts) + len(chain) > FA_MAX_TSLOTS:
+        raise InternalError("a partial derivative has too many instructions")
+    for i in consts:
+        cells[k] = t.cells[t.arg[2 * <size_t>i]]
+        k += 1
+    k = 0
+    for i in chain:
+        m = t.operands(i, &ids)
+        instr[k].op = t.op[i]
+        instr[k].dout = AVALS[t.aval[i]].dtype
+        instr[k].din = AVALS[t.aval[ids[m - 1]]].dtype
+        for j in range(m):
+            instr[k].in_[j] = slot[ids[j]]
+        k += 1
+    p.n = len(chain)
+    p.nconst = len(consts)
+    p.out = slot[root]
+    p.instr = instr
+    p.consts = cells
+    return 0
