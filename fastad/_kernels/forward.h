@@ -1,7 +1,7 @@
 /* forward.h - the forward sweep: values from inputs.
-   Owns: the order of evaluation, the fast paths of scalars, guards, the collection of exception flags.
+   Owns: any single instruction with its operands fetched, guards, the collection of exception flags.
    Must not know: derivatives, who owns the memory of the results.
-   Next: tangent.h, reverse.h. */
+   Next: forward_loop.h (the hot loop), tangent.h, reverse.h. */
 #ifndef FASTAD_FORWARD_H
 #define FASTAD_FORWARD_H
 #include "operands.h"
@@ -91,47 +91,16 @@ FA_INLINE double fa_element_f64(const fa_code *c, const fa_cell *v, uint32_t x, 
     return c->cell_aval[x] < FA_NAVAL_SCALAR ? v[x].f : ((const double *)v[x].p)[at];
 }
 
-/* own_cells is a constant: one loop for tapes (result i in cell i), one for code with a table of cells. */
-FA_INLINE int fa_forward_loop(const fa_code *c, fa_cell *v, fa_env *env, const int own_cells) {
-    const uint16_t *op = c->op;
-    const uint32_t *aval = c->aval, *arg = c->arg, n = c->n;
-    for (uint32_t i = 0; i < n; i++) {
-        const uint32_t a = arg[2 * (size_t)i], b = arg[2 * (size_t)i + 1], av = aval[i];
-        fa_cell *y = &v[own_cells ? i : c->dst[i]];
-        int code;
-        if (FA_LIKELY(fa_is_f64(av))) {
-            switch (op[i]) {
-            case FA_NOP: case FA_INPUT: case FA_CONST: case FA_CAPTURE: continue;
-            case FA_ADD: y->f = v[a].f + v[b].f; continue;
-            case FA_SUBTRACT: y->f = v[a].f - v[b].f; continue;
-            case FA_MULTIPLY: y->f = v[a].f * v[b].f; continue;
-            case FA_DIVIDE: y->f = v[a].f / v[b].f; continue;
-            case FA_NEGATIVE: y->f = -v[a].f; continue;
-            case FA_SQUARE: y->f = v[a].f * v[a].f; continue;
-            case FA_SQRT: y->f = sqrt(v[a].f); continue;
-            case FA_RECIPROCAL: y->f = 1.0 / v[a].f; continue;
-            case FA_ABSOLUTE: y->f = fabs(v[a].f); continue;
-            case FA_MAXIMUM: y->f = fa_max(v[a].f, v[b].f); continue;
-            case FA_MINIMUM: y->f = fa_min(v[a].f, v[b].f); continue;
-            case FA_STRONGZERO: y->f = fa_strongzero(v[a].f, v[b].f); continue;
-            case FA_WHERE: *y = v[c->pool[a + 1]].i ? v[c->pool[a + 2]] : v[c->pool[a + 3]]; continue;
-            case FA_ELEMENT: y->f = fa_element_f64(c, v, a, b); continue;
-            default:
-                if (fa_step_scalar_loop(c, v, i, y, env)) continue;
-            }
-        } else if ((av == FA_AVAL_BOOL || av == FA_AVAL_WEAK_BOOL) && op[i] >= FA_EQUAL && op[i] <= FA_GREATER_EQUAL
-                   && fa_is_f64(c->cell_aval[a])) {
-            y->i = fa_compare_f64(op[i], v[a].f, v[b].f);
-            continue;
-        }
-        code = fa_step(c, v, i, y, env);
-        if (FA_UNLIKELY(code != FA_OK)) {
-            env->where = i;
-            return code;
-        }
-    }
-    return FA_OK;
-}
+#define FA_LOOP fa_forward_own_cells
+#define FA_DST(i) (i)
+#include "forward_loop.h"
+#undef FA_LOOP
+#undef FA_DST
+#define FA_LOOP fa_forward_other_cells
+#define FA_DST(i) c->dst[i]
+#include "forward_loop.h"
+#undef FA_LOOP
+#undef FA_DST
 
 /* Runs the code.  The caller has set the cells of INPUT, CONST and CAPTURE and, in each cell of a result of rank > 0
    other than RESHAPE and STOP between such, the pointer to its memory.  Every float64 result of an opcode with a
@@ -142,7 +111,7 @@ FA_FN int fa_forward(const fa_code *c, fa_cell *v, fa_env *env) {
     env->flags = 0;
     env->where = 0;
     fa_fpclear();
-    code = c->dst ? fa_forward_loop(c, v, env, 0) : fa_forward_loop(c, v, env, 1);
+    code = c->dst ? fa_forward_other_cells(c, v, env) : fa_forward_own_cells(c, v, env);
     env->flags |= fa_fpflags();
     return code;
 }
