@@ -28,7 +28,12 @@ from tests import reference
 from tests.fuzz_programs import Program
 
 UNSTABLE = 1e-6  # a value that rounding moves by more than this judges nothing
-SECONDS = 30
+SECONDS = float(os.environ.get("FASTAD_FUZZ_SECONDS", "30"))  # for all checks of one program
+GROUPS = ("replay", "gradients", "sweeps", "compiled", "second", "saved", "batched", "captured")
+
+
+class Hang(BaseException):
+    """Out of time; no Exception, so that nothing on the way takes it for an ordinary failure."""
 
 
 class Mismatch(AssertionError):
@@ -154,11 +159,11 @@ class Check:
         ]
         self.diverged = False
 
-    def run(self):
+    def run(self, only=()):
         """Failures as (kind, message): the first of each independent group of checks."""
         failures = []
-        first = (self.replay, self.gradients, self.sweeps, self.compiled)
-        for group in (*first, self.second, self.saved, self.batched, self.captured):
+        for name in only or GROUPS:
+            group = getattr(self, name)
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
@@ -168,7 +173,7 @@ class Check:
             except (KeyboardInterrupt, MemoryError):
                 raise
             except Exception as error:
-                kind = f"{group.__name__} raised {type(error).__name__}"
+                kind = f"{name} raised {type(error).__name__}"
                 failures.append((kind, "".join(traceback.format_exception(error, limit=-6))))
         return failures
 
@@ -369,35 +374,35 @@ class Check:
 @contextlib.contextmanager
 def time_limit(seconds):
     def alarm(*_):
-        raise TimeoutError(f"more than {seconds} s")
+        raise Hang(f"more than {seconds} s")
 
     before = signal.signal(signal.SIGALRM, alarm)
-    signal.alarm(seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
-def check_program(program, ad):
+def check_program(program, ad, only=()):
     outcome = Outcome(program.seed, features=tuple(program.features), source=program.source)
     try:
         run = Check(program, ad)
         with time_limit(SECONDS):
-            outcome.failures = run.run()
+            outcome.failures = run.run(only)
         outcome.counts = run.counts
-    except TimeoutError as error:
+    except Hang as error:
         outcome.failures = [("hang", str(error))]
     return outcome
 
 
-def check(seed, ad, exclude=()):
-    """Build program `seed` and run every check of it against the module `ad`."""
-    return check_program(Program(seed, exclude), ad)
+def check(seed, ad, exclude=(), only=()):
+    """Build program `seed` and run every check (or the groups `only`) of it against the module `ad`."""
+    return check_program(Program(seed, exclude), ad, only)
 
 
-def minimise(program, ad, kind):
+def minimise(program, ad, kind, only=()):
     """Delete statements as long as a failure of the same kind remains."""
     fewer = True
     while fewer:
@@ -408,36 +413,36 @@ def minimise(program, ad, kind):
                 values = smaller(*smaller.args0), smaller(*smaller.args1)
             except Exception:  # the rest needs this statement
                 continue
-            if np.isfinite(values).all() and kind in [k for k, _ in check_program(smaller, ad).failures]:
+            if np.isfinite(values).all() and kind in [k for k, _ in check_program(smaller, ad, only).failures]:
                 program, fewer = smaller, True
     return program
 
 
-def _chunk(seeds, module, exclude):
+def _chunk(seeds, module, exclude, only):
     ad = __import__(module, fromlist=["grad"])
-    return [check(seed, ad, exclude) for seed in seeds]
+    return [check(seed, ad, exclude, only) for seed in seeds]
 
 
-def _alone(seed, module, exclude):
+def _alone(seed, module, exclude, only):
     with concurrent.futures.ProcessPoolExecutor(1) as pool:
         try:
-            return pool.submit(_chunk, [seed], module, exclude).result()[0]
+            return pool.submit(_chunk, [seed], module, exclude, only).result()[0]
         except concurrent.futures.process.BrokenProcessPool:
             program = Program(seed, exclude)
             return Outcome(seed, [("crash", "the interpreter died")], source=program.source)
 
 
-def run_many(seeds, module="fastad", jobs=1, exclude=(), report=None):
+def run_many(seeds, module="fastad", jobs=1, exclude=(), only=()):
     """Outcomes of many seeds; a dying worker costs only the guilty program."""
     seeds, size = list(seeds), 25
     chunks = [seeds[i : i + size] for i in range(0, len(seeds), size)]
     if jobs == 1:
         for chunk in chunks:
-            yield from _chunk(chunk, module, exclude)
+            yield from _chunk(chunk, module, exclude, only)
         return
     pool = concurrent.futures.ProcessPoolExecutor(jobs)
     for start in range(0, len(chunks), 8 * jobs):
-        futures = {pool.submit(_chunk, c, module, exclude): c for c in chunks[start : start + 8 * jobs]}
+        futures = {pool.submit(_chunk, c, module, exclude, only): c for c in chunks[start : start + 8 * jobs]}
         broken = []
         for future in concurrent.futures.as_completed(futures):
             try:
@@ -448,7 +453,7 @@ def run_many(seeds, module="fastad", jobs=1, exclude=(), report=None):
             pool.shutdown()
             pool = concurrent.futures.ProcessPoolExecutor(jobs)
             for seed in (s for c in broken for s in c):
-                yield _alone(seed, module, exclude)
+                yield _alone(seed, module, exclude, only)
     pool.shutdown()
 
 
@@ -506,6 +511,7 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, help="one program only")
     parser.add_argument("--minimise", action="store_true", help="with --seed: delete statements while it still fails")
     parser.add_argument("--exclude", action="append", default=[], help="a statement kind to leave out (repeatable)")
+    parser.add_argument("--only", action="append", default=[], choices=GROUPS, help="a group of checks (repeatable)")
     parser.add_argument("--show", type=int, default=3, help="how many failures of a kind to print")
     parser.add_argument("--coverage", action="store_true", help="print the count of every statement kind")
     parser.add_argument("--module", default="fastad", help="the module under test")
@@ -513,7 +519,7 @@ def main(argv=None):
     summary, begin = Summary(a.show), time.perf_counter()
     if a.seed is not None:
         return _one(a, summary)
-    for outcome in run_many(range(a.start, a.start + a.count), a.module, a.jobs, a.exclude):
+    for outcome in run_many(range(a.start, a.start + a.count), a.module, a.jobs, a.exclude, a.only):
         summary.add(outcome)
         if summary.programs % 1000 == 0:
             seconds = time.perf_counter() - begin
@@ -525,9 +531,10 @@ def main(argv=None):
 def _one(a, summary):
     ad = __import__(a.module, fromlist=["grad"])
     program = Program(a.seed, a.exclude)
-    outcome = check_program(program, ad)
+    outcome = check_program(program, ad, a.only)
     if a.minimise and outcome.failures:
-        outcome = check_program(minimise(program, ad, outcome.failures[0][0]), ad)
+        small = minimise(program, ad, outcome.failures[0][0], a.only)
+        outcome = check_program(small, ad, a.only)
     summary.add(outcome)
     print(f"args0 = {program.args0!r}\nargs1 = {program.args1!r}\nconstants: {program.constants!r}")
     summary.print(False)

@@ -142,7 +142,7 @@ class Scope:
         if r < 0.6:
             return f"{a} {self.pick('>', '<', '>=', '<=')} {self.const(-0.6, 0.6)}"
         if r < 0.7:
-            return f"{a} > {a}.mean()"
+            return f"{a} > {a}.mean() + 0.07"  # an offset: equal elements would tie within rounding
         if r < 0.8:
             return f"({a} > {self.const(-1.0, 0.0)}) & ({a} < {self.const(0.0, 1.0)})"
         if r < 0.88:

@@ -253,6 +253,8 @@ def _ufunc(ufunc, method, *inputs, out=None, **kwargs):
     arrays = [_objects(a) if isinstance(a, (Scalar, np.ndarray)) else a for a in inputs]
     if out is not None:
         kwargs["out"] = tuple(o.view(np.ndarray) for o in out)
+    if method == "at" and inputs[0].dtype != object:
+        raise Unsupported("ufunc.at with traced values into a plain array")
     if method == "reduce" and name in ("maximum", "minimum"):
         return _wrap(_reduce(name, arrays[0], **kwargs))
     if name in UNARY or (name in BINARY and method == "__call__"):

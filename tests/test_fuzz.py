@@ -246,6 +246,28 @@ def test_divergence_is_no_failure_but_counted():
     assert summary.counts["diverged at x1"] == len(SEEDS)
 
 
+def test_a_dying_or_hanging_worker_costs_one_program(tmp_path, monkeypatch):
+    (tmp_path / "deadly.py").write_text(
+        "import os, time\n"
+        "class TapeDivergence(Exception): pass\n"
+        "def record(f, *args):\n"
+        "    if f.__code__.co_filename == '<fuzz program 3>':\n"
+        "        os._exit(9)\n"
+        "    if f.__code__.co_filename == '<fuzz program 5>':\n"
+        "        time.sleep(60)\n"
+        "    raise ValueError('not now')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(fuzz, "SECONDS", 1)
+    monkeypatch.setenv("FASTAD_FUZZ_SECONDS", "1")  # for workers that import anew instead of forking
+    outcomes = {o.seed: o for o in fuzz.run_many(range(30), "deadly", jobs=2, only=("replay",))}
+    assert sorted(outcomes) == list(range(30))
+    assert [kind for kind, _ in outcomes[3].failures] == ["crash"]
+    assert [kind for kind, _ in outcomes[5].failures] == ["hang"]
+    assert [kind for kind, _ in outcomes[7].failures] == ["replay raised ValueError"]
+    assert "return out" in outcomes[3].source
+
+
 def test_minimise_keeps_the_failure_and_drops_the_rest():
     def mistaken(f, *args):
         tape = StandInTape(f, args, None)
