@@ -15,6 +15,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -402,9 +403,15 @@ def check(seed, ad, exclude=(), only=()):
     return check_program(Program(seed, exclude), ad, only)
 
 
-def minimise(program, ad, kind, only=()):
-    """Delete statements as long as a failure of the same kind remains."""
-    fewer = True
+def signature(failure):
+    """What makes two failures the same: the kind, and for an exception its message less names and numbers."""
+    kind, message = failure
+    return kind, re.sub(r"v?\d+", "#", message.strip().splitlines()[-1])[:60] if " raised " in kind else ""
+
+
+def minimise(program, ad, failure, only=()):
+    """Delete statements as long as the same failure remains."""
+    wanted, fewer = signature(failure), True
     while fewer:
         fewer = False
         for i in range(len(program.statements) - 1, -1, -1):
@@ -413,7 +420,7 @@ def minimise(program, ad, kind, only=()):
                 values = smaller(*smaller.args0), smaller(*smaller.args1)
             except Exception:  # the rest needs this statement
                 continue
-            if np.isfinite(values).all() and kind in [k for k, _ in check_program(smaller, ad, only).failures]:
+            if np.isfinite(values).all() and wanted in map(signature, check_program(smaller, ad, only).failures):
                 program, fewer = smaller, True
     return program
 
@@ -533,7 +540,7 @@ def _one(a, summary):
     program = Program(a.seed, a.exclude)
     outcome = check_program(program, ad, a.only)
     if a.minimise and outcome.failures:
-        small = minimise(program, ad, outcome.failures[0][0], a.only)
+        small = minimise(program, ad, outcome.failures[0], a.only)
         outcome = check_program(small, ad, a.only)
     summary.add(outcome)
     print(f"args0 = {program.args0!r}\nargs1 = {program.args1!r}\nconstants: {program.constants!r}")

@@ -280,8 +280,7 @@ def test_minimise_keeps_the_failure_and_drops_the_rest():
     ad.record = mistaken
     seed = next(s for s in range(200) if "np.tanh" in Program(s).source and fuzz.check(s, ad).failures)
     program = Program(seed)
-    kind = fuzz.check(seed, ad).failures[0][0]
-    small = fuzz.minimise(program, ad, kind)
+    small = fuzz.minimise(program, ad, fuzz.check(seed, ad).failures[0])
     assert "np.tanh" in small.source
     assert len(small.statements) < len(program.statements)
     assert zlib.crc32(program.source.encode()) == zlib.crc32(Program(seed).source.encode())
