@@ -59,7 +59,8 @@ cdef int record_partials(int code, row) except -1:
     operands = []
     try:
         for k in range(row.arity + 1):
-            lo, hi = row.domain.intervals[min(k, len(row.domain.intervals) - 1)] if row.domain.intervals else (0.5, 0.6)
+            intervals = row.domain.intervals[min(k, len(row.domain.intervals) - 1)]
+            lo, hi = intervals[len(intervals) // 2]
             v.f = 0.5 * (max(lo, -1e3) + min(hi, 1e3)) + 0.01 * k
             operands.append(new_scalar(t, t.emit_input(FA_AVAL_F64), FA_F64, v))
         with np.errstate(all="ignore"):
