@@ -18,6 +18,10 @@ cdef object get_item(Array a, object key):
         if a.s.state != TRACED:
             return (<object>a.c)[i]
         return element(a, position(a, i))
+    if type(key) is tuple and a.s.state == TRACED:
+        i = place_of_element(a, <tuple>key)
+        if i >= 0:
+            return element(a, i)
     if a.s.state != TRACED and not has_traced(key):
         return wrap_plain((<object>a.c)[plain_key(key)], a.s)
     if not has_traced(key):
@@ -28,6 +32,29 @@ cdef object get_item(Array a, object key):
 cdef inline int64_t position(Array a, int64_t i) noexcept:
     """Memory position of element i of a 1-D array."""
     return (<char *>cnp.PyArray_DATA(a.c) + i * cnp.PyArray_STRIDE(a.c, 0) - a.s.base) // fa_itemsize[a.s.dtype]
+
+
+cdef int64_t place_of_element(Array a, tuple key) except -2:
+    """Memory position of the element at a tuple of ints, one an axis; -1: the key is something else."""
+    cdef int64_t i, n, offset = 0
+    cdef int d
+    if len(key) != cnp.PyArray_NDIM(a.c):
+        return -1
+    for d in range(cnp.PyArray_NDIM(a.c)):
+        if type(key[d]) is not int:
+            return -1
+        i = key[d]
+        n = cnp.PyArray_DIM(a.c, d)
+        if not -n <= i < n:
+            raise IndexError(f"index {i} is out of bounds for axis {d} with size {n}")
+        offset += (i + n if i < 0 else i) * cnp.PyArray_STRIDE(a.c, d)
+    return (<char *>cnp.PyArray_DATA(a.c) + offset - a.s.base) // fa_itemsize[a.s.dtype]
+
+
+cdef int64_t place_at(Array a, key) except -1:
+    """Memory position of the element at any constant key that names a single element."""
+    cdef cnp.ndarray r = (<object>a.c)[(*key, Ellipsis) if isinstance(key, tuple) else (key, Ellipsis)]
+    return (<char *>cnp.PyArray_DATA(r) - a.s.base) // fa_itemsize[a.s.dtype]
 
 
 cdef bint has_traced(key) except -1:
@@ -60,8 +87,7 @@ cdef object get_constant(Array a, key):
     c = <object>a.c
     out = c[key]
     if not isinstance(out, ndarray_type):
-        positions = positions_of(a.s, a.c)[key]
-        return element(a, positions)
+        return element(a, place_at(a, key))
     r = out
     if shares(r, a.s) or r.size == 0:
         return new_array(r, a.s) if r.size else api().zeros_of(r)
@@ -236,6 +262,10 @@ cdef int set_item(Array a, object key, object value) except -1:
             raise IndexError(f"index {key} is out of bounds for axis 0 with size {n}")
         if type(value) is Scalar or PyFloat_Check(value):
             return put_element(a, position(a, i), value)
+    if type(key) is tuple and s.state == TRACED and type(value) is Scalar:
+        i = place_of_element(a, <tuple>key)
+        if i >= 0:
+            return put_element(a, i, value)
     if has_traced(key):
         return set_dynamic(a, key, value)
     key = plain_key(key)
@@ -250,7 +280,7 @@ cdef int set_item(Array a, object key, object value) except -1:
     if is_basic(key):
         out = (<object>a.c)[key if isinstance(key, tuple) else (key,)]
         if not isinstance(out, ndarray_type):
-            return put_element(a, positions_of(s, a.c)[key], api().scalar_value(value))
+            return put_element(a, place_at(a, key), api().scalar_value(value))
         r = out
         if r.size == 0:
             np.broadcast_to(np.empty(np.shape(value)), (<object>r).shape)
