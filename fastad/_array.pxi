@@ -499,9 +499,7 @@ cdef uint32_t capture(Tape t, array) except 0:
         if unchanged(old, array):
             return i
         freeze_capture(t, i, old, array)
-    supported_dtype(array.dtype)
-    t.captures.append(array)
-    cdef uint32_t new = t.push(FA_CAPTURE, aval_id(supported_dtype(array.dtype), array.shape), len(t.captures) - 1, 0)
+    cdef uint32_t new = t.push_capture(array)
     t.capture_index[key] = (new, fingerprint(array), array)
     t.locate(new)
     return new

@@ -92,6 +92,9 @@ cdef class Layout:
             return 0
         if op == FA_CAPTURE:
             self.lives[k] = LIVES_CAPTURE
+            self.offset[k] = -1
+            if bound_in_place(<cnp.ndarray>tape.captures[tape.arg[2 * <size_t>i]], av):
+                return 0                 # read where it is: no memory of ours
         elif (op == FA_RESHAPE or op == FA_STOP) and AVALS[tape.aval[tape.arg[2 * <size_t>i]]].nd:
             self.lives[k] = LIVES_WITH
             return 0
@@ -187,9 +190,9 @@ cdef class Frame:
             if layout.lives[k] == LIVES_WITH:
                 self.tape.operands(i, &ids)
                 cells[i].p = cells[ids[0]].p
-            elif layout.lives[k] == LIVES_CONST:
+            elif layout.lives[k] == LIVES_CONST or layout.offset[k] < 0:
                 cells[i].p = NULL
-                if values:
+                if values and layout.lives[k] == LIVES_CONST:
                     cells[i].p = cnp.PyArray_DATA(self.tape.const_arrays[self.tape.arg[2 * <size_t>i]])
             else:
                 cells[i].p = arena + layout.offset[k]
@@ -257,28 +260,36 @@ cdef class Frame:
     cdef int bind_captures(self) except -1:
         cdef Tape t = self.tape
         cdef Layout layout = t.layout()
-        cdef uint32_t i, k = 0
+        cdef uint32_t i
+        cdef int64_t offset
         cdef cnp.ndarray array
         cdef const fa_aval *av
-        for i in range(1, t.n):          # captures stand early: they are few, and the loop ends with the last one
-            if t.op[i] != FA_CAPTURE:
+        for k in t.capture_ids:
+            i = k
+            if t.op[i] != FA_CAPTURE:    # the function had changed the array: it was made a constant
                 continue
             array = <cnp.ndarray>t.captures[t.arg[2 * <size_t>i]]
             av = &AVALS[t.aval[i]]
-            if cnp.PyArray_NDIM(array) != av.nd or cnp.PyArray_SIZE(array) != av.size:
-                raise ShapeError(f"tape: a captured array had shape {aval_shape(t.aval[i])} when it was recorded and "
-                                 f"has {(<object>array).shape} now; record again")
-            if av.nd and array.dtype == DTYPES[av.dtype] and cnp.PyArray_IS_C_CONTIGUOUS(array) \
-                    and array.flags.aligned and array.dtype.isnative:
+            if cnp.PyArray_NDIM(array) != av.nd or (av.nd and not same_shape(array, av)):
+                raise ShapeError(f"tape: a captured array had shape {aval_shape(t.aval[i])} when it was recorded at "
+                                 f"{t.location(i)} and has {(<object>array).shape} now; record again")
+            if bound_in_place(array, av):
                 self.v[i].p = cnp.PyArray_DATA(array)
-            else:
-                if av.nd:
-                    self.v[i].p = self.arena + layout.offset[offset_index(layout, i)]
-                copy_in(&self.v[i], av, np.asarray(array, dtype=DTYPES[av.dtype]), -1)
-            k += 1
-            if k == <uint32_t>len(t.captures):
-                break
+                continue
+            if av.nd:
+                offset = layout.offset[offset_index(layout, i)]
+                if offset < 0:
+                    raise ShapeError(f"tape: the memory layout of the array captured at {t.location(i)} was changed "
+                                     "since it was recorded; record again")
+                self.v[i].p = self.arena + offset
+            copy_in(&self.v[i], av, np.asarray(array, dtype=DTYPES[av.dtype]), -1)
         return 0
+
+
+cdef inline bint bound_in_place(cnp.ndarray array, const fa_aval *av) noexcept:
+    """Can a sweep read the user's array where it is?"""
+    return av.nd > 0 and cnp.PyArray_TYPE(array) == NPY_TYPE[av.dtype] and cnp.PyArray_IS_C_CONTIGUOUS(array) \
+        and cnp.PyArray_ISBEHAVED_RO(array)
 
 
 cdef uint32_t offset_index(Layout layout, uint32_t i) noexcept:

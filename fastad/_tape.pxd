@@ -155,6 +155,7 @@ cdef class Tape:
     cdef uint32_t ncells, cap_cells
     cdef readonly list const_arrays
     cdef readonly list captures          # ndarrays bound by reference
+    cdef readonly list capture_ids       # their instructions
     cdef readonly list attr_list
     cdef dict attr_index
     cdef void **attrs
@@ -192,6 +193,7 @@ cdef class Tape:
     cdef uint32_t push_nary(self, int op, uint32_t aval, const uint32_t *ids, uint32_t count, uint32_t attr) except 0
     cdef uint32_t attr_id(self, Attr attr) except? 0xffffffff
     cdef uint32_t add_attr(self, Attr attr) except? 0xffffffff
+    cdef uint32_t push_capture(self, object array) except 0
     cdef uint32_t const_f64(self, double x) except 0
     cdef uint32_t const_cell(self, int dtype, fa_cell x) except 0
     cdef int locate(self, uint32_t i) except -1

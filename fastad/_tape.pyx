@@ -287,6 +287,16 @@ cdef object user_location():
     return None
 
 
+cdef dict seen_once = {}
+
+
+cdef inline object once(object x):
+    """An equal object that is held once: a loop records the same few places many times."""
+    if len(seen_once) > 100000:
+        seen_once.clear()
+    return seen_once.setdefault(x, x)
+
+
 def format_location(location):
     """'file:line' of a location, '?' when it is not known."""
     if location is None:
@@ -334,6 +344,7 @@ cdef class Tape:
         memset(self.const_id, 0, sizeof(self.const_id))
         self.const_arrays = []
         self.captures = []
+        self.capture_ids = []
         self.attr_list = []
         self.attr_index = {}
         self.guard_info = []
@@ -417,6 +428,14 @@ cdef class Tape:
         self.nattrs += 1
         return k
 
+    cdef uint32_t push_capture(self, object array) except 0:
+        """An ndarray that is bound by reference at each sweep."""
+        self.captures.append(array)
+        cdef uint32_t i = self.push(FA_CAPTURE, aval_id(supported_dtype(array.dtype), array.shape),
+                                    len(self.captures) - 1, 0)
+        self.capture_ids.append(i)
+        return i
+
     cdef uint32_t const_f64(self, double x) except 0:
         """A float64 constant; a small direct-mapped table keeps loops from repeating theirs."""
         cdef uint64_t bits
@@ -440,7 +459,7 @@ cdef class Tape:
         return self.push(FA_CONST, dtype, self.ncells - 1, 0)
 
     cdef int locate(self, uint32_t i) except -1:
-        self.locations[i] = user_location()
+        self.locations[i] = once(user_location())
         return 0
 
     cdef int add_guard(self, uint32_t x, int64_t expected, str kind) except -1:
@@ -448,7 +467,7 @@ cdef class Tape:
             self.cap_guards *= 2
             self.guards = <fa_guard *>realloc(self.guards, self.cap_guards * sizeof(fa_guard))
         self.guards[self.nguards].expected = expected
-        self.guard_info.append((kind, user_location()))
+        self.guard_info.append(once((kind, user_location())))
         self.nguards += 1
         self.push(FA_GUARD, self.aval[x], x, self.nguards - 1)
         return 0
@@ -850,3 +869,4 @@ include "_array.pxi"
 include "_indexing.pxi"
 include "_structural.pxi"
 include "_templates.pxi"
+include "_parts.pxi"

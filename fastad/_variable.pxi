@@ -139,8 +139,8 @@ cdef inline object compare(int op, object l, object r):
             if type(r) is Scalar and (<Scalar>r).dt == FA_F64 and (<Scalar>r).tape is t:
                 b = (<Scalar>r).v.f
                 j = (<Scalar>r).id
-            elif PyFloat_Check(r):
-                b = PyFloat_AS_DOUBLE(r)
+            elif PyFloat_Check(r) or PyLong_CheckExact(r):
+                b = PyFloat_AS_DOUBLE(r) if PyFloat_Check(r) else PyLong_AsDouble(r)
                 j = t.const_f64(b)
             else:
                 return apply2(op, l, r)
