@@ -204,7 +204,7 @@ cdef int describe_row(int code, row) except -1:
     ROW_INT[code] = "i" in row.dtypes
     ROW_BOOLIN[code] = "b" in row.dtypes
     ROW_BOOL[code] = row.result == "bool"
-    if row.ufunc is not None and not isinstance(row.ufunc, str):
+    if isinstance(row.ufunc, np.ufunc):
         fetch_loops(code, row, row.ufunc)
     return 0
 
@@ -353,6 +353,7 @@ cdef class Tape:
         self.outputs = []
         self.lifted = {}
         self.lifted_from = []
+        self.lifted_values = []
         self.capture_index = {}
         self.derived = {}
 
@@ -521,6 +522,7 @@ cdef class Tape:
         c.avals = AVALS
         c.attrs = self.attrs
         c.guards = self.guards
+        c.begin = 0
         return c
 
     # -- the same for Python: transformations, listings, files
@@ -709,7 +711,7 @@ cdef class Tape:
         f.busy = True
         try:
             with nogil:
-                status = fa_forward(&c, f.v, &env)
+                status = run_code(&c, self.boundary, f.v, &env)
         finally:
             f.busy = False
         if status != FA_OK:
@@ -766,6 +768,9 @@ cdef class Tape:
         cdef int64_t k
         if av.dtype != FA_F64:
             return 0
+        if av.nd == 0 and PyFloat_Check(w):
+            cells[i].f += PyFloat_AS_DOUBLE(w)
+            return 0
         array = np.ascontiguousarray(np.broadcast_to(np.asarray(w, dtype=np.float64), aval_shape(self.aval[i])))
         to = <double *>fa_data(&cells[i], av)
         for k in range(av.size):
@@ -793,12 +798,28 @@ cdef class Tape:
             self.raise_status(status, &env)
         return 0
 
+    cdef int set_tangents(self, Frame f, list tangents) except -1:
+        """Directions of the inputs; None, and what is no float64, does not move."""
+        cdef Py_ssize_t k
+        cdef uint32_t i
+        cdef const fa_aval *av
+        if len(tangents) != len(self.inputs):
+            raise ShapeError(f"tape: got {len(tangents)} directions, expected {len(self.inputs)}")
+        for k in range(len(tangents)):
+            i = <uint32_t>self.inputs[k]
+            av = &AVALS[self.aval[i]]
+            if tangents[k] is None or av.dtype != FA_F64:
+                memset(fa_data(&f.t[i], av), 0, av.size * fa_itemsize[av.dtype])
+            else:
+                copy_in(&f.t[i], av, tangents[k], k)
+        return 0
+
     cdef int run_tangent(self, Frame f, list tangents) except -1:
         cdef fa_code c = self.code()
         cdef fa_env env
         cdef int status
         f.ensure_tangents()
-        f.set_inputs(f.t, tangents)
+        self.set_tangents(f, tangents)
         env.dgemm = dgemm
         env.flags = env.has_foreign = 0
         f.busy = True
@@ -861,6 +882,8 @@ cdef class Tape:
             raise AdError("Tape.tangent_at_point: no tangent sweep in this thread yet")
         return copy_out(&f.t[i], &AVALS[self.aval[i]])
 
+    include "_verbs.pxi"
+
 
 include "_foreign.pxi"
 include "_frame.pxi"
@@ -869,4 +892,5 @@ include "_array.pxi"
 include "_indexing.pxi"
 include "_structural.pxi"
 include "_templates.pxi"
+include "_exports.pxi"
 include "_parts.pxi"

@@ -582,19 +582,24 @@ cdef Tape joint_tape(Tape t, object x):
                              "and pass them to the other as arguments")
 
 
-cdef uint32_t lift(Tape t, Tape home, uint32_t i) except 0:
-    """Id in t of value i of `home`, a recording around t: it becomes an input of t."""
+cdef uint32_t lift(Tape t, Tape home, uint32_t i, object value) except 0:
+    """Id in t of value i (concrete: `value`) of `home`, a recording around t: it becomes an input of t."""
     if home is t:
         return i
     if t.parent is None:
         raise InternalError("lift: the value's recording does not enclose this one")
-    i = lift(t.parent, home, i)
+    i = lift(t.parent, home, i, value)
     found = t.lifted.get(i)
     if found is None:
         found = t.emit_input(t.parent.aval[i], t.parent.is_active(i))
         t.lifted[i] = found
         t.lifted_from.append(i)
+        t.lifted_values.append(np.array(value))
     return <uint32_t>found
+
+
+cdef uint32_t lift_scalar(Tape t, Scalar x) except 0:
+    return lift(t, x.tape, x.id, x.number())
 
 
 cdef int resolve(Tape t, object x, int want, operand *o, list keep) except -1:
@@ -604,7 +609,7 @@ cdef int resolve(Tape t, object x, int want, operand *o, list keep) except -1:
     if type(x) is Scalar:
         o.cell = (<Scalar>x).v
         have = (<Scalar>x).dt
-        o.id = (<Scalar>x).id if (<Scalar>x).tape is t else lift(t, (<Scalar>x).tape, (<Scalar>x).id)
+        o.id = (<Scalar>x).id if (<Scalar>x).tape is t else lift_scalar(t, <Scalar>x)
         o.aval = have
         o.data = NULL
     elif type(x) is Array:
@@ -802,19 +807,19 @@ cdef cnp.ndarray new_ndarray(uint32_t a):
 cdef cnp.ndarray numpy_layout(int op, tuple xs, cnp.ndarray c):
     """Give a result the memory layout that NumPy would: it decides whether a later reshape is a view."""
     cdef bint ordered = True
+    cdef list arrays = []
     for x in xs:
-        a = (<Array>x).c if type(x) is Array else x
-        if isinstance(a, ndarray_type) and a.ndim > 1 and not a.flags.c_contiguous:
-            ordered = False
+        if type(x) is Array:
+            x = (<Array>x).c
+        if isinstance(x, ndarray_type):
+            arrays.append(x)
+            if cnp.PyArray_NDIM(x) > 1 and not cnp.PyArray_IS_C_CONTIGUOUS(x):
+                ordered = False
     if ordered:
         return c
-    arrays = [np.broadcast_to((<Array>x).c if type(x) is Array else x, np.shape(x)) for x in xs
-              if not type(x) is Scalar]
     it = np.nditer(arrays + [None], op_flags=[["readonly"]] * len(arrays) + [["writeonly", "allocate"]],
-                   flags=["zerosize_ok", "reduce_ok"], op_dtypes=[None] * len(arrays) + [(<object>c).dtype])
+                   flags=["zerosize_ok"], op_dtypes=[None] * len(arrays) + [(<object>c).dtype])
     out = it.operands[len(arrays)]
-    if out.shape != (<object>c).shape:
-        return c
     out[...] = c
     return out
 
