@@ -1,0 +1,65 @@
+"""The C kernels alone: compiled with the sanitizers, run without Python.
+
+Owns: the compiler call.  Must not know: what the kernels do (tests/kernels/test_kernels.c does).
+Next: tests/kernels/builder.h (programs and the derivative check), fastad/_kernels/layout.h (what is tested).
+"""
+import os
+import shutil
+import subprocess
+
+import pytest
+
+WARNINGS = ["-std=gnu11", "-Wall", "-Wextra", "-Werror=implicit-function-declaration"]
+ARITHMETIC = ["-ffp-contract=off", "-fno-math-errno"]
+SANITIZERS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+
+
+def build(root, target, flags, source="test_kernels.c"):
+    """Compile the C test program; return what the compiler said."""
+    folder = root / "tests" / "kernels"
+    command = [os.environ.get("CC", "gcc"), *WARNINGS, *ARITHMETIC, *flags, f"-I{root / 'fastad' / '_kernels'}",
+               str(folder / source), "-o", str(target), "-lm"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("name, flags", [("sanitized", SANITIZERS), ("optimised", ["-O3"])])
+def test_kernels_agree_with_naive_loops(root, tmp_path, name, flags):
+    said = build(root, tmp_path / name, flags)
+    assert "warning" not in said, said
+    done = subprocess.run([tmp_path / name], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    checks = int(done.stdout.split()[0])
+    assert checks > 100_000, f"only {checks} checks ran"
+
+
+def test_benchmark_mode_runs(root, tmp_path):
+    """Prints nanoseconds an instruction (never asserted), and d x / d alpha from both modes, which must agree."""
+    build(root, tmp_path / "bench", ["-O3"])
+    done = subprocess.run([tmp_path / "bench", "bench"], capture_output=True, text=True, timeout=300)
+    print(done.stdout)
+    reverse, tangent = (float(done.stdout.split(mark)[0].split()[-1]) for mark in ("(reverse)", "(tangent)"))
+    assert done.returncode == 0
+    assert reverse == pytest.approx(tangent, rel=1e-9)
+
+
+@pytest.mark.parametrize("header, right, wrong", [
+    ("move.h", "m.s = -m.s;", ";"),
+    ("reduce.h", "a[j].key < a[i].key", "a[j].key <= a[i].key"),
+    ("products.h", "fa_spmm_add(A, !A->transpose", "fa_spmm_add(A, A->transpose"),
+    ("tangent.h", "ties > 1 ? sum / (double)ties : sum", "sum"),
+    ("reverse.h", "fa_map_zero(o->attr, FA_F64, w);", ";"),
+    ("elementwise.h", "env->flags |= fa_fpflags();", ""),
+])
+def test_a_wrong_kernel_fails(root, tmp_path, header, right, wrong):
+    """The tests are tested: one changed expression must be found."""
+    kernels = tmp_path / "fastad" / "_kernels"
+    shutil.copytree(root / "fastad" / "_kernels", kernels)
+    shutil.copytree(root / "tests" / "kernels", tmp_path / "tests" / "kernels")
+    text = (kernels / header).read_text()
+    assert text.count(right) == 1, f"{header} no longer holds {right!r} once: choose another expression"
+    (kernels / header).write_text(text.replace(right, wrong))
+    build(tmp_path, tmp_path / "wrong", ["-O0", "-w"])
+    done = subprocess.run([tmp_path / "wrong"], capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0, done.stdout[-1000:]
