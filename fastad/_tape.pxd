@@ -117,6 +117,7 @@ cdef extern from "_kernels/layout.h" nogil:
         const fa_aval *avals
         void *const *attrs
         const fa_guard *guards
+        uint32_t begin
     ctypedef struct fa_env:
         uint32_t where
         int flags
@@ -128,6 +129,18 @@ cdef extern from "_kernels/layout.h" nogil:
 cdef fa_aval *AVALS
 cdef uint32_t aval_id(int dtype, tuple shape) except? 0xffffffff
 cdef tuple aval_shape(uint32_t a)
+
+
+# ---- doors for the other compiled modules (_exports.pxi and where they are defined)
+cdef fa_prim *PRIMS                      # the table's loops and templates, by opcode
+cdef uint8_t *FORMS                      # how arg is to be read, by opcode
+cdef fa_cell scalar_kernel(uint16_t op, int din, const fa_cell *x) noexcept nogil
+cdef int run_code(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexcept nogil
+cdef int run_flat(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexcept nogil
+cdef uint32_t capture(Tape t, array) except 0
+cdef int copy_in(fa_cell *cell, const fa_aval *av, object value, Py_ssize_t k) except -1
+cdef object copy_out(const fa_cell *cell, const fa_aval *av)
+cdef int report_flags(int flags) except -1
 
 
 cdef class Tape
@@ -167,12 +180,14 @@ cdef class Tape:
     # interface
     cdef readonly list inputs            # ids
     cdef readonly list outputs           # ids
-    cdef public object signature         # how the Python layer packs and unpacks (trees, names, argnums)
+    cdef object signature_               # how the Python layer packs and unpacks (trees, names, argnums)
+    cdef bint flat, lone_in, lone_out    # the arguments are the inputs; the only argument, the only result
     # recording
     cdef void *owner                     # PyThreadState of the recording thread; NULL once it is finished
     cdef readonly Tape parent            # the recording in which this one is nested
     cdef dict lifted                     # nested recordings: id in the parent -> input here
     cdef readonly list lifted_from
+    cdef readonly list lifted_values     # their values when they were met
     cdef bint eager                      # define-by-run (variable, backward): captured arrays are copied
     cdef object recorder                 # what the Python layer keeps while it records
     cdef dict capture_index
@@ -182,6 +197,7 @@ cdef class Tape:
     cdef uint32_t nact
     cdef uint8_t *inactive_input
     # execution
+    cdef public uint32_t boundary        # from here on instructions are derivative code; 0: none is
     cdef object frames                   # thread-local Frame of tier 0
     cdef readonly dict derived           # derivative tapes and programs, by name
     cdef public object program
@@ -207,12 +223,17 @@ cdef class Tape:
     cdef Frame swept(self, str verb)
     cdef int run_forward(self, Frame f, list values) except -1
     cdef int run_reverse(self, Frame f, list seeds) except -1
+    cdef int set_tangents(self, Frame f, list tangents) except -1
     cdef int run_tangent(self, Frame f, list tangents) except -1
     cdef int raise_status(self, int status, fa_env *env) except -1
     cdef list run_values(self, list values)
     cdef list read_outputs(self, fa_cell *cells)
     cdef list read_inputs(self, fa_cell *cells)
     cdef int seed(self, fa_cell *cells, uint32_t i, object w) except -1
+    cdef list values_of(self, tuple args, dict kwargs)
+    cdef object pack_outputs(self, list out)
+    cdef object pack_gradients(self, list adjoints)
+    cdef list seeds_of(self, object w)
 
 
 cdef class Layout:

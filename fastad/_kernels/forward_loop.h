@@ -16,7 +16,7 @@ static __attribute__((noinline, unused)) int FA_LOOP(const fa_code *c, fa_cell *
     const uint16_t *const op = c->op;
     const uint32_t *const aval = c->aval, *const arg = c->arg, n = c->n;
     const size_t two = 2;
-    uint32_t i = 0, a;
+    uint32_t i = c->begin, a;
     int code;
 #define FA_A v[arg[two * i]].f
 #define FA_B v[arg[two * i + 1]].f
@@ -27,7 +27,7 @@ static __attribute__((noinline, unused)) int FA_LOOP(const fa_code *c, fa_cell *
     } while (0)
 #define FA_NEXT do { if (FA_UNLIKELY(++i >= n)) return FA_OK; FA_GO; } while (0)
 #define FA_PUT_F64(VALUE) do { double result = (VALUE); v[FA_DST(i)].f = result; FA_NEXT; } while (0)
-    if (n == 0) return FA_OK;
+    if (i >= n) return FA_OK;
     FA_GO;
 skip: FA_NEXT;
 add: FA_PUT_F64(FA_A + FA_B);

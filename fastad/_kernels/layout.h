@@ -174,6 +174,7 @@ typedef struct {
     const fa_aval *avals;
     void *const *attrs;
     const fa_guard *guards;
+    uint32_t begin;                          /* the sweep starts here (the tangent and reverse sweeps take all) */
 } fa_code;
 
 enum { FA_OK, FA_EGUARD, FA_EINDEX, FA_EFOREIGN, FA_ENOMEM, FA_EOPCODE };
