@@ -22,7 +22,7 @@ LAYERS = [
     ("errors",     ["errors"]),
     ("tape",       ["primitives", "_tape"]),
     ("transforms", ["_transform", "_passes", "_program"]),
-    ("recording",  ["numpy_api", "interception", "watch"]),
+    ("recording",  ["numpy_api", "interception", "math_names", "sparse_products", "state", "_state"]),
     ("verbs",      ["derivatives", "trees", "control", "linalg", "sparsity", "testing"]),
     ("uses",       ["optimize", "optimize.*", "inverse", "inverse.*", "plot"]),
     ("names",      ["__init__"]),

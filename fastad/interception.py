@@ -1,0 +1,416 @@
+"""interception.py - names of `numpy` and `math` that know traced values while a function is recorded.
+
+Owns: which names are replaced, when (from the first open recording in the process to the end of the last one), and what
+NumPy's creating and converting functions do for the user's code.  It is the only file that touches NumPy's names.
+A replaced name asks one question first: does this thread record, and is the caller the user's code?  Else the original
+runs, so NumPy, SciPy and other threads see nothing.
+Must not know: how a NumPy function is recorded (numpy_api.py), what `math` means on traced numbers (math_names.py).
+"""
+import functools
+import linecache
+import math
+import operator
+import re
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad import math_names
+from fastad.errors import AdError
+
+Scalar, Array = T.Scalar, T.Array
+current_tape = T.current_tape
+make_plain = T.make_plain
+_getframe = sys._getframe
+_ndarray = np.ndarray
+
+# Results are new memory: recordable arrays in which nothing is traced yet.
+_CREATING = ("zeros", "empty", "ones", "eye", "identity", "linspace", "logspace", "geomspace", "indices", "tri",
+             "zeros_like", "empty_like", "ones_like")
+# The same, or a view of an argument, which stays the user's own memory.
+_DERIVING = ("copy", "diag", "diagflat", "meshgrid", "tile", "repeat", "concatenate", "stack", "hstack", "vstack",
+             "column_stack", "append", "pad", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "vander",
+             "sum", "prod", "mean", "std", "var", "max", "min", "amax", "amin", "dot", "inner", "outer", "cumsum",
+             "diff", "median", "average", "trapezoid", "interp", "argmax", "argmin", "sort", "argsort", "roll",
+             "reshape", "ravel", "squeeze", "transpose", "block", "polyval", "cross", "vdot", "cumprod", "where")
+_CONVERTING = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "asarray_chkfinite", "require")
+_FILLING = ("full", "full_like", "arange", "fromiter", "fromfunction")
+_STATE = ("errstate", "seterr")
+_KINDS = ("divide", "over", "under", "invalid")
+
+_libraries: dict[str, bool] = {}         # module name -> is it NumPy's, SciPy's or ours
+
+
+def _is_library(name: str) -> bool:
+    known = name.partition(".")[0] in ("numpy", "scipy", "fastad")
+    _libraries[name] = known
+    return known
+
+
+def _outside(frame: Any) -> bool:
+    """Is nothing recorded in this thread, or is the calling frame not the user's code?"""
+    if current_tape() is None:
+        return True
+    name = frame.f_globals.get("__name__") or ""
+    known = _libraries.get(name)
+    return _is_library(name) if known is None else known
+
+
+# ---- what is recordable ----------------------------------------------------------------------------------------------
+
+def _has_wrapped(x: Any) -> bool:
+    """Is x, or something in its nested lists and tuples, one of our stand-ins?"""
+    if type(x) is Scalar or type(x) is Array:
+        return True
+    return isinstance(x, (list, tuple)) and any(map(_has_wrapped, x))
+
+
+def _has_traced(x: Any) -> bool:
+    if type(x) is Scalar or type(x) is Array:
+        return T.is_traced(x)
+    return isinstance(x, (list, tuple)) and any(map(_has_traced, x))
+
+
+def _recordable(result: Any) -> Any:
+    """Arrays of new memory as recordable ones, through tuples and lists."""
+    if type(result) is _ndarray:
+        return make_plain(result)
+    if type(result) is list or type(result) is tuple:
+        return type(result)(map(_recordable, result))
+    return result
+
+
+def _adopted(result: Any, *args: Any) -> Any:
+    """The same for results that may be an argument's memory: that is the user's own, and bound by reference."""
+    if type(result) is _ndarray:
+        owned = any(isinstance(a, _ndarray) and type(a) is not Array and np.may_share_memory(result, a) for a in args)
+        return make_plain(result, captured=owned)
+    if type(result) is list or type(result) is tuple:
+        return type(result)(_adopted(r, *args) for r in result)
+    return result
+
+
+def _api() -> Any:
+    from fastad import numpy_api         # it is above us in a first import
+    return numpy_api
+
+
+def _as_array(x: Any) -> Any:
+    """A list or tuple with traced values as one array; everything else as it is."""
+    return _api().asarray(x) if isinstance(x, (list, tuple)) and _has_traced(x) else x
+
+
+# ---- creating --------------------------------------------------------------------------------------------------------
+
+def _creating(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def create(*args: Any, **kwargs: Any) -> Any:
+        if _outside(_getframe(1)):
+            return original(*args, **kwargs)
+        kwargs.pop("like", None)
+        return _recordable(original(*args, **kwargs))
+    return create
+
+
+def _full(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", **kwargs: Any) -> Any:
+        if _outside(_getframe(1)):
+            return original(shape, fill_value, dtype, order, **kwargs)
+        fill_value = _as_array(fill_value)
+        if not T.is_wrapped(fill_value):
+            return _recordable(original(shape, fill_value, dtype, order))
+        y = make_plain(np_empty(shape, fill_value.dtype if dtype is None else dtype, order))
+        y[...] = fill_value
+        return y
+    return full
+
+
+def _full_like(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def full_like(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
+        if _outside(_getframe(1)):
+            return original(a, fill_value, *args, **kwargs)
+        fill_value = _as_array(fill_value)
+        if not T.is_wrapped(fill_value):
+            return _recordable(original(a, fill_value, *args, **kwargs))
+        y = make_plain(np_empty_like(T.concrete(a), *args, **kwargs))
+        y[...] = fill_value
+        return y
+    return full_like
+
+
+def _arange(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def arange(*args: Any, **kwargs: Any) -> Any:
+        if _outside(_getframe(1)):
+            return original(*args, **kwargs)
+        kwargs.pop("like", None)
+        if not any(map(T.is_traced, args)) and not any(map(T.is_traced, kwargs.values())):
+            return _recordable(original(*args, **kwargs))
+        return _traced_arange(original, *args, **kwargs)
+    return arange
+
+
+def _traced_arange(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """arange of traced bounds: the length is guarded, the values are start + i*step as in NumPy."""
+    dtype = kwargs.pop("dtype", args[3] if len(args) > 3 else None)
+    kwargs.pop("device", None)
+    bounds = dict(zip(("start", "stop", "step"), args[:3]))
+    bounds.update(kwargs)
+    if bounds.get("stop") is None:
+        bounds["stop"], bounds["start"] = bounds["start"], 0
+    start, stop, step = bounds.get("start", 0), bounds["stop"], bounds.get("step", 1)
+    start = 0 if start is None else start
+    step = 1 if step is None else step
+    if all(isinstance(b, int) or (type(b) is Scalar and b.dtype.kind in "ib") for b in (start, stop, step)):
+        return _recordable(original(*map(operator.index, (start, stop, step)), dtype=dtype))
+    count = max(0, int(np.ceil((stop - start) / step)))
+    width = (start + step) - start       # NumPy's own step: the difference of its first two elements
+    y = start + width * make_plain(original(count, dtype=np.float64))
+    return y if dtype is None else y.astype(dtype)
+
+
+def _fromiter(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def fromiter(iter: Any, dtype: Any, count: int = -1, **kwargs: Any) -> Any:
+        if _outside(_getframe(1)):
+            return original(iter, dtype, count, **kwargs)
+        values = []
+        for x in iter:
+            if len(values) == count:
+                break
+            values.append(x)
+        if not _has_traced(values):
+            return _recordable(original(values, dtype, count))
+        if len(values) < count:
+            raise ValueError("iterator too short")
+        return _converted(np_array, values, dtype=dtype)
+    return fromiter
+
+
+def _fromfunction(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def fromfunction(function: Any, shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
+        if _outside(_getframe(1)):
+            return original(function, shape, dtype=dtype, **kwargs)
+        kwargs.pop("like", None)
+        return function(*map(_recordable, np_indices(shape, dtype=dtype)), **kwargs)
+    return fromfunction
+
+
+# ---- converting ------------------------------------------------------------------------------------------------------
+
+def _deriving(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Functions that NumPy dispatches to us for traced arrays, but not for lists of traced numbers."""
+    @functools.wraps(original)
+    def derive(*args: Any, **kwargs: Any) -> Any:
+        if _outside(_getframe(1)):
+            return original(*args, **kwargs)
+        if args and isinstance(args[0], (list, tuple)) and not any(type(x) is Array for x in args[0]) \
+                and original not in _TAKES_SEQUENCE:
+            args = (_as_array(args[0]), *args[1:])
+        return _adopted(original(*args, **kwargs), *args)
+    return derive
+
+
+def _converting(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def convert(*args: Any, **kwargs: Any) -> Any:
+        if _outside(_getframe(1)):
+            return original(*args, **kwargs)
+        if not args:                     # the array by its keyword: `a` or, for np.array, `object`
+            name = "object" if original is np_array else "a"
+            args = (kwargs.pop(name),) if name in kwargs else ()
+        kwargs.pop("like", None)
+        return _converted(original, *args, **kwargs)
+    return convert
+
+
+def _converted(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if not args:
+        return original(**kwargs)        # NumPy's own error
+    x = args[0]
+    if not _has_wrapped(x):
+        return _adopted(original(*args, **kwargs), x)
+    if type(x) is Array and not T.is_traced(x):
+        result = original(T.concrete(x), *args[1:], **kwargs)
+        if result is T.concrete(x):
+            return x
+        return T.view(x, result) if T.is_view_of(x, result) else _recordable(result)
+    if isinstance(x, (list, tuple)) and not _has_traced(x):
+        return _recordable(original(*args, **kwargs))
+    return _traced_conversion(original, *args, **kwargs)
+
+
+def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
+    """What `original` (np.array or one of its kin) makes of a traced value or of a list with traced values."""
+    known = dict(zip(("dtype", "order") if original is not np_require else ("dtype", "requirements"), args))
+    known.update(kwargs)
+    dtype, order, copy = known.get("dtype"), known.get("order"), known.get("copy", original is np_array)
+    a = _api().asarray(x)
+    if copy is False and type(x) is not Array:
+        raise ValueError("Unable to avoid copy while creating an array as requested.")
+    fresh = a is not x
+    if dtype is not None and np.dtype(dtype) != a.dtype:
+        if copy is False:
+            raise ValueError("Unable to avoid copy while creating an array as requested.")
+        a, fresh = T.astype(a, np.dtype(dtype)), True
+    if type(a) is Array:
+        a = _laid_out(original, a, order, bool(copy) and not fresh)
+    if original is np_asarray_chkfinite and not bool(np.isfinite(a).all()):
+        raise ValueError("array must not contain infs or NaNs")
+    ndmin = max(known.get("ndmin", 0), original is np_ascontiguousarray or original is np_asfortranarray)
+    return a[(None,) * (ndmin - a.ndim)] if ndmin > a.ndim else a
+
+
+def _laid_out(original: Callable[..., Any], a: Any, order: Any, copy: bool) -> Any:
+    """A traced array in the memory order that was asked for, which decides what a later reshape means."""
+    order = "C" if original is np_ascontiguousarray else "F" if original is np_asfortranarray else order
+    flags = T.concrete(a).flags
+    if (order == "C" and not flags.c_contiguous) or (order == "F" and not flags.f_contiguous):
+        return a.copy(order)
+    return a.copy(order or "K") if copy else a
+
+
+# ---- floating-point errors -------------------------------------------------------------------------------------------
+
+def _remember_ignored(settings: dict[str, Any], every: Any) -> None:
+    """Note on the tape which floating-point errors the function itself ignores: replays do not warn of them."""
+    kinds = {kind for kind in _KINDS if (settings.get(kind) or every) == "ignore"}
+    for tape in T.recordings():
+        tape.derived["errstate_ignored"] = tape.derived.get("errstate_ignored", frozenset()) | kinds
+
+
+def _errstate(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original, updated=())
+    def errstate(**kwargs: Any) -> Any:
+        if not _outside(_getframe(1)):
+            _remember_ignored(kwargs, kwargs.get("all"))
+        return original(**kwargs)
+    return errstate
+
+
+def _seterr(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def seterr(all: Any = None, **kwargs: Any) -> Any:
+        if not _outside(_getframe(1)):
+            _remember_ignored(kwargs, all)
+        return original(all, **kwargs)
+    return seterr
+
+
+# ---- the names -------------------------------------------------------------------------------------------------------
+
+np_empty, np_empty_like, np_indices, np_array = np.empty, np.empty_like, np.indices, np.array
+np_ascontiguousarray, np_asfortranarray = np.ascontiguousarray, np.asfortranarray
+np_asarray_chkfinite, np_require = np.asarray_chkfinite, np.require
+# Their first argument is a sequence of arrays: NumPy looks into it when it dispatches.
+_TAKES_SEQUENCE = (np.concatenate, np.stack, np.hstack, np.vstack, np.column_stack, np.block)
+
+_BUILDERS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    **dict.fromkeys(_CREATING, _creating), **dict.fromkeys(_DERIVING, _deriving),
+    **dict.fromkeys(_CONVERTING, _converting),
+    "full": _full, "full_like": _full_like, "arange": _arange, "fromiter": _fromiter, "fromfunction": _fromfunction,
+    "errstate": _errstate, "seterr": _seterr,
+}
+
+
+def _known_numpy(module: Any) -> None:
+    """Look whether this NumPy has the names that we replace, as functions of its own."""
+    odd = [name for name in _BUILDERS if not callable(vars(module).get(name))]
+    if odd:
+        raise AdError(f"fastad does not know NumPy {module.__version__}: it has no function {', '.join(odd)}. "
+                      "Install a NumPy 2 release that this version of fastad was tested with, or a newer fastad.")
+    if module.zeros(1).__class__ is not module.ndarray or not callable(getattr(module.ndarray, "__array_ufunc__", 0)):
+        raise AdError(f"fastad does not know this NumPy ({module.__version__}, {module.__file__}): np.zeros does not "
+                      "give a np.ndarray. Import fastad before the package that replaces NumPy's functions.")
+
+
+_known_numpy(np)
+_originals = {"numpy": {name: getattr(np, name) for name in _BUILDERS}}
+_replacements = {"numpy": {name: build(_originals["numpy"][name]) for name, build in _BUILDERS.items()},
+                 "math": math_names.replacements()}
+_originals["math"] = {name: getattr(math, name) for name in _replacements["math"]}
+_modules = {"numpy": np, "math": math}
+_lock = threading.Lock()
+_open = 0                                # recordings in the process, all threads
+
+
+def _install() -> None:
+    for name, module in _modules.items():
+        vars(module).update(_replacements[name])
+
+
+def _restore() -> None:
+    for name, module in _modules.items():
+        names, ours = vars(module), _replacements[name]
+        for key, original in _originals[name].items():
+            if names.get(key) is ours[key]:          # else somebody else has replaced it meanwhile
+                names[key] = original
+
+
+class recording:
+    """Context in which NumPy's and math's names know traced values; nests, and several threads may be in it.
+
+    Parameters
+    ----------
+    tape : Tape
+        The open recording, for which the names are replaced.
+    """
+
+    __slots__ = ("tape",)
+
+    def __init__(self, tape: Any) -> None:
+        self.tape = tape
+
+    def __enter__(self) -> Any:
+        global _open
+        with _lock:
+            _open += 1
+            if _open == 1:
+                _install()
+        return self.tape
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        global _open
+        with _lock:
+            _open -= 1
+            if _open == 0:
+                _restore()
+
+
+# ---- names that were imported before ---------------------------------------------------------------------------------
+
+def imported_by_name() -> str:
+    """A sentence on NumPy's or math's functions that the running user code imported by name, or ''.
+
+    Such names were bound before the recording and still mean the originals, which do not know traced values.
+    """
+    frame = _getframe(1)
+    while frame is not None and (_is_library(frame.f_globals.get("__name__") or "")):
+        frame = frame.f_back
+    if frame is None:
+        return ""
+    public = {id(f): ("np" if module == "numpy" else module) + "." + name
+              for module, functions in _originals.items() for name, f in functions.items()}
+    found = []
+    for name in frame.f_code.co_names + frame.f_code.co_freevars:
+        value = frame.f_globals.get(name, frame.f_locals.get(name))
+        if id(value) in public:
+            found.append(f"`{name}` was imported by name{_import_line(frame, name)}: write {public[id(value)]}")
+    return f" ({'; '.join(found)}.)" if found else ""
+
+
+def _import_line(frame: Any, name: str) -> str:
+    file = frame.f_code.co_filename
+    for number, line in enumerate(linecache.getlines(file, frame.f_globals), 1):
+        if re.match(rf"\s*from\s+(numpy|math)\b.*\bimport\b.*(\b{re.escape(name)}\b|\*)", line):
+            return f" in {file}:{number}"
+    return f" in {file}"
