@@ -480,6 +480,14 @@ static void test_other_cells(void) {
     double want = p->v[z].f, keep_x = p->v[x].f;
     fa_cell v[MAXI];
     fa_code c = code_of(p);
+    c.begin = e;                             /* a sweep in two parts: m is not computed anew */
+    f64_at(p, p->v, y)[2] += 1;
+    p->v[z].f = 0;
+    EXPECT(fa_forward(&c, p->v, &p->env) == FA_OK && p->v[z].f == want, "the second part of a sweep");
+    f64_at(p, p->v, y)[2] -= 1;
+    c.begin = 0;
+    EXPECT(run(p) == FA_OK, "the whole again");
+    want = p->v[z].f;
     for (uint32_t i = 0; i < p->n; i++) {
         v[dst[i] = p->n - 1 - i] = p->v[i];
         cell_aval[dst[i]] = p->aval[i];
