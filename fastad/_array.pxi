@@ -112,7 +112,7 @@ cdef uint32_t read(Tape t, Array a) except 0:
     if a.read_id == 0 or a.read_version != s.version:
         a.read_id = read_view(s.tape, a)
         a.read_version = s.version
-    return a.read_id if s.tape is t else lift(t, s.tape, a.read_id)
+    return a.read_id if s.tape is t else lift(t, s.tape, a.read_id, a.c)
 
 
 cdef uint32_t snapshot(Tape t, Array a) except 0:
@@ -355,6 +355,8 @@ cdef int put_element(Array a, int64_t k, object value) except -1:
         begin_write(a, t)
         resolve(t, value, s.dtype, &o, keep)
         if AVALS[o.aval].nd:
+            if AVALS[o.aval].size != 1:
+                raise ValueError("setting an array element with a sequence.")
             o.id = t.push(FA_RESHAPE, s.dtype, o.id, t.attr_id(None))
             o.cell.i = 0
             memcpy(&o.cell, o.data, fa_itemsize[s.dtype])
@@ -383,7 +385,7 @@ cdef int store(Array a, object value) except -1:
         (<object>a.c)[...] = (<Array>value).c if type(value) is Array else value
         return 0
     if cnp.PyArray_SIZE(a.c) == 0:
-        np.broadcast_to(np.empty(np.shape(value)), (<object>a.c).shape)
+        np.broadcast_to(np.empty(shape_of(value)), (<object>a.c).shape)
         return 0
     if cnp.PyArray_NDIM(a.c) == 0:
         return put_element(a, (<char *>cnp.PyArray_DATA(a.c) - s.base) // fa_itemsize[s.dtype], value)
@@ -541,6 +543,13 @@ cdef class Storage:
         free(self.ids)
 
 
+cdef object shape_of(x):
+    """np.shape, without a detour through our own protocol."""
+    if type(x) is Scalar:
+        return ()
+    return (<object>(<Array>x).c).shape if type(x) is Array else np.shape(x)
+
+
 cdef object inplace(int op, Array a, object x):
     """a op= x: NumPy's same-kind rule, then a write through the view."""
     r = apply(op, (a, x))
@@ -551,9 +560,9 @@ cdef object inplace(int op, Array a, object x):
         ufunc = ROWS[op].ufunc
         ufunc((<object>a.c).copy(), np.zeros((), DTYPES[code_of(x)]), out=(<object>a.c).copy())  # NumPy's error
         raise UnsupportedError(f"{here()}: {DTYPE_NAMES[a.s.dtype]} array {ROWS[op].name}= {DTYPE_NAMES[code]}")
-    if np.shape(r) != (<object>a.c).shape:
+    if shape_of(r) != (<object>a.c).shape:
         raise ValueError(f"non-broadcastable output operand with shape {(<object>a.c).shape} doesn't match the "
-                         f"broadcast shape {np.shape(r)}")
+                         f"broadcast shape {shape_of(r)}")
     store(a, r)
     return a
 

@@ -196,3 +196,22 @@ def wrap_value(Tape t, uint32_t i, value):
     if AVALS[t.aval[i]].nd == 0:
         return new_scalar(t, i, dtype, cell_of(np.asarray(value)[()], dtype))
     return fresh_array(t, i, np.ascontiguousarray(value, dtype=DTYPES[dtype]).reshape(aval_shape(t.aval[i])))
+
+
+cdef dict doors = {}                     # verb -> function, or "module:function" that is imported when it is called
+
+
+def register(**verbs):
+    """Say what stands behind the cold verbs of a Tape (called by the modules above)."""
+    doors.update(verbs)
+
+
+cdef object open_door(str verb):
+    behind = doors.get(verb)
+    if behind is None:
+        raise InternalError(f"Tape.{verb}: nothing is registered for it")
+    if isinstance(behind, str):
+        import importlib
+        module, _, name = behind.partition(":")
+        behind = doors[verb] = getattr(importlib.import_module(module), name)
+    return behind

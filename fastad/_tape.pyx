@@ -882,7 +882,155 @@ cdef class Tape:
             raise AdError("Tape.tangent_at_point: no tangent sweep in this thread yet")
         return copy_out(&f.t[i], &AVALS[self.aval[i]])
 
-    include "_verbs.pxi"
+    # -- what users call.  A flat row of numbers and arrays goes to the sweep with no Python function between; all else
+    #    is packed by the signature (recording.py).  Cold verbs are doors: the modules above register what is behind.
+    @property
+    def signature(self):
+        """How arguments and results are packed (recording.Signature); None: flat lists."""
+        return self.signature_
+
+    @signature.setter
+    def signature(self, value):
+        self.signature_ = value
+        self.flat = value is None or value.flat
+        self.lone_out = value.lone_out if value is not None else False
+        self.lone_in = value.lone_in if value is not None else False
+
+    cdef list values_of(self, tuple args, dict kwargs):
+        """The inputs' values, in order."""
+        if self.flat and not kwargs and len(args) == len(self.inputs):
+            return list(args)
+        if self.signature_ is None:
+            raise ShapeError(f"tape: got {len(args)} arguments, expected {len(self.inputs)}")
+        return self.signature_.values(args, kwargs)
+
+    cdef object pack_outputs(self, list out):
+        if self.lone_out:
+            return out[0]
+        if self.signature_ is None:
+            return out[0] if len(out) == 1 else tuple(out)
+        return self.signature_.pack_outputs(out)
+
+    cdef object pack_gradients(self, list adjoints):
+        if self.lone_in:
+            return adjoints[0]
+        if self.signature_ is None:
+            return adjoints[0] if len(adjoints) == 1 else tuple(adjoints)
+        return self.signature_.pack_gradients(adjoints)
+
+    cdef list seeds_of(self, object w):
+        """One seed an output; a number stands for itself in all of them."""
+        if self.lone_out or len(self.outputs) == 1:
+            return [w]
+        if self.signature_ is None:
+            return list(w) if isinstance(w, (tuple, list)) else [w] * len(self.outputs)
+        return self.signature_.seeds(w)
+
+    def __call__(self, *args, **kwargs):
+        """Replay: the results at other values of the arguments.
+
+        Raises
+        ------
+        TapeDivergence
+            Where a recorded branch would now go the other way.
+        """
+        cdef Frame f
+        cdef list values = self.values_of(args, kwargs)
+        if self.program is not None:
+            return self.pack_outputs(self.program.run(values))
+        f = self.frame()
+        self.run_forward(f, values)
+        f.valid = False                  # only `forward` sets the point: a reverse sweep never means another one
+        return self.pack_outputs(self.read_outputs(f.v))
+
+    def forward(self, *args, **kwargs):
+        """Forward sweep: the results; sets this thread's point for `reverse` and `tangent`."""
+        cdef list values = self.values_of(args, kwargs)
+        cdef Frame f = self.frame()
+        self.run_forward(f, values)
+        return self.pack_outputs(self.read_outputs(f.v))
+
+    def reverse(self, w=1.0):
+        """Reverse sweep at this thread's last `forward` point.
+
+        Parameters
+        ----------
+        w : float, array or tree
+            Seed: the adjoints of the results, in their structure; a number seeds every element.
+
+        Returns
+        -------
+        The gradient of the only argument, else a tuple, one entry an argument (None for what has no derivative).
+        """
+        cdef Frame f = self.swept("reverse")
+        self.run_reverse(f, self.seeds_of(w))
+        return self.pack_gradients(self.read_inputs(f.a))
+
+    def tangent(self, *v):
+        """Tangent sweep at this thread's last `forward` point, along one direction an argument (None: not moved)."""
+        cdef list tangents = list(v) if self.flat and len(v) == len(self.inputs) else None
+        if tangents is None:
+            if self.signature_ is None:
+                raise ShapeError(f"Tape.tangent: got {len(v)} directions, expected {len(self.inputs)}")
+            tangents = self.signature_.tangents(v)
+        return self.pack_outputs(self.sweep_tangent(tangents))
+
+    def gradient(self, *args, **kwargs):
+        """Gradient of the sum of all results: a forward and a reverse sweep with seed 1."""
+        cdef list values = self.values_of(args, kwargs)
+        cdef Frame f
+        program = self.derived.get("gradient program")
+        if program is not None:
+            return self.pack_gradients(program.run(values)[len(self.outputs):])
+        f = self.frame()
+        self.run_forward(f, values)
+        f.valid = False
+        self.run_reverse(f, [1.0] * len(self.outputs))
+        return self.pack_gradients(self.read_inputs(f.a))
+
+    # -- cold doors: what stands behind them is registered by the modules above
+    def jvp_tape(self):
+        """The tangent tape: (arguments, directions) -> (results, their tangents)."""
+        return open_door("jvp_tape")(self)
+
+    def vjp_tape(self):
+        """The adjoint tape: (arguments, seeds) -> (results, adjoints of the arguments)."""
+        return open_door("vjp_tape")(self)
+
+    def batch(self, k):
+        """The tape for k points at once: every argument and result has a leading axis of length k."""
+        return open_door("batch")(self, k)
+
+    def compile(self):
+        """Compile the tape and its gradient now, instead of when it pays; returns the tape."""
+        return open_door("compile")(self)
+
+    def trace(self, *args, mode="forward", **kwargs):
+        """The evaluation trace at a point: values and tangents ("forward") or adjoints ("reverse"), step by step."""
+        return open_door("trace")(self, args, kwargs, mode)
+
+    def stats(self):
+        """Instructions, bytes, guards and the like, as an object that prints itself."""
+        return open_door("stats")(self)
+
+    def save(self, path):
+        """Write the tape to a file; `Tape.load` reads it."""
+        return open_door("save")(self, path)
+
+    @staticmethod
+    def load(path):
+        """Read a tape that `save` has written; safe for files from untrusted sources."""
+        return open_door("load")(path)
+
+    def __reduce__(self):
+        return open_door("reduce")(self)
+
+    def __str__(self):
+        return open_door("str")(self)
+
+    def __repr__(self):
+        cdef object name = getattr(self.signature_, "name", None)
+        return f"<Tape{' of ' + name if name else ''}: {self.n - 1} instructions>"
 
 
 include "_foreign.pxi"

@@ -1,0 +1,101 @@
+"""trees.py - containers of values: tuples, lists, dicts and named tuples, taken apart and put together again.
+
+Owns: `flatten`, `unflatten`, and what a tree is.  Everything that is no container is a leaf; None is an empty container.
+Dicts keep the order of insertion: the recorded function must see them as the caller made them, so two dicts whose keys
+were inserted in different order are different structures.
+Must not know: tapes, arrays.  Next: recording.py, which flattens arguments and results.
+"""
+
+LEAF = "*"                               # the structure of a leaf
+_NONE = ("none",)
+
+
+def is_namedtuple(x):
+    """Is x an instance of a class made by collections.namedtuple or typing.NamedTuple?"""
+    return isinstance(x, tuple) and hasattr(type(x), "_fields")
+
+
+def flatten(tree):
+    """Take a tree apart.
+
+    Parameters
+    ----------
+    tree : object
+        A leaf, or tuples, lists, dicts and named tuples of trees.
+
+    Returns
+    -------
+    leaves : list
+    treedef : hashable
+        Its structure; equal for equal structures.
+    """
+    leaves = []
+    return leaves, _flatten(tree, leaves)
+
+
+def _flatten(tree, leaves):
+    kind = type(tree)
+    if kind is tuple or kind is list:
+        return "tuple" if kind is tuple else "list", tuple([_flatten(x, leaves) for x in tree])
+    if tree is None:
+        return _NONE
+    if kind is dict:
+        return "dict", tuple(tree), tuple([_flatten(x, leaves) for x in tree.values()])
+    if is_namedtuple(tree):
+        return kind, tuple([_flatten(x, leaves) for x in tree])
+    leaves.append(tree)
+    return LEAF
+
+
+def unflatten(treedef, leaves):
+    """Put a tree together from its structure and an iterable of leaves."""
+    return _unflatten(treedef, iter(leaves))
+
+
+def _unflatten(treedef, leaves):
+    if treedef == LEAF:
+        return next(leaves)
+    kind = treedef[0]
+    if kind == "none":
+        return None
+    children = [_unflatten(child, leaves) for child in treedef[-1]]
+    if kind == "tuple":
+        return tuple(children)
+    if kind == "list":
+        return children
+    if kind == "dict":
+        return dict(zip(treedef[1], children, strict=True))
+    return kind(*children)
+
+
+def children(treedef):
+    """Structures of the direct children of a container; () for a leaf and for None."""
+    return () if treedef in (LEAF, _NONE) else treedef[-1]
+
+
+def count(treedef):
+    """Number of leaves."""
+    return 1 if treedef == LEAF else sum([count(child) for child in children(treedef)])
+
+
+def map_leaves(function, tree):
+    """The same tree with `function` of each leaf."""
+    leaves, treedef = flatten(tree)
+    return unflatten(treedef, [function(x) for x in leaves])
+
+
+def describe(treedef):
+    """A structure as text: ``(*, {'a': *})``."""
+    if treedef == LEAF:
+        return "*"
+    kind = treedef[0]
+    if kind == "none":
+        return "None"
+    parts = [describe(child) for child in treedef[-1]]
+    if kind == "tuple":
+        return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+    if kind == "list":
+        return f"[{', '.join(parts)}]"
+    if kind == "dict":
+        return "{" + ", ".join([f"{key!r}: {part}" for key, part in zip(treedef[1], parts, strict=True)]) + "}"
+    return f"{kind.__name__}({', '.join(parts)})"
