@@ -90,7 +90,7 @@ cdef object get_constant(Array a, key):
         return element(a, place_at(a, key))
     r = out
     if shares(r, a.s) or r.size == 0:
-        return new_array(r, a.s) if r.size else api().zeros_of(r)
+        return new_array(r, a.s) if r.size else wrap_plain((<object>r).copy())
     return move_by_positions(a, r, np.asarray(order_of(c)[key]))
 
 
@@ -169,7 +169,7 @@ cdef object flat_positions(Array a, tuple key):
     cdef tuple shape = (<object>a.c).shape
     advanced = [k for k in key if isinstance(k, (ndarray_type, Scalar, int, np.integer))
                 and not isinstance(k, bool)]
-    common = np.broadcast_shapes(*[np.shape(k) for k in advanced])
+    common = np.broadcast_shapes(*[shape_of(k) for k in advanced])
     for k in key:
         if k is None:
             static.append(None)
@@ -193,7 +193,7 @@ cdef object flat_positions(Array a, tuple key):
     for k, extent, stride in dynamic:
         part = api().wrap_index(k, extent)
         part = part * stride if stride != 1 else part
-        lead = list(np.shape(part))
+        lead = list(shape_of(part))
         part = api().reshape(part, (1,) * where + (1,) * (len(common) - len(lead)) + tuple(lead)
                              + (1,) * (base.ndim - where - len(common))) if base.ndim else part
         total = part if total is None else total + part
@@ -280,10 +280,10 @@ cdef int set_item(Array a, object key, object value) except -1:
     if is_basic(key):
         out = (<object>a.c)[key if isinstance(key, tuple) else (key,)]
         if not isinstance(out, ndarray_type):
-            return put_element(a, place_at(a, key), api().scalar_value(value))
+            return put_element(a, place_at(a, key), value)
         r = out
         if r.size == 0:
-            np.broadcast_to(np.empty(np.shape(value)), (<object>r).shape)
+            np.broadcast_to(np.empty(shape_of(value)), (<object>r).shape)
             return 0
         return store(new_array(r, s), value)
     return set_table(a, key, value)
@@ -348,8 +348,8 @@ cdef int scatter(Array a, positions, value, tuple shape) except -1:
 cdef int set_dynamic(Array a, key, value) except -1:
     """x[traced integers or mask] = value."""
     cdef tuple entries
-    if is_mask(key) and np.shape(key) == (<object>a.c).shape and np.size(value) == 1:
-        value = api().reshape(api().asarray(value), ()) if np.ndim(value) else value
+    if is_mask(key) and shape_of(key) == (<object>a.c).shape and math.prod(shape_of(value)) == 1:
+        value = api().reshape(api().asarray(value), ()) if shape_of(value) else value
         return store(a, api().where(key, api().cast_to(value, a.s.dtype), a))
     entries = full_key(a, key)
     if basic_only(entries) and not all_scalar(entries):

@@ -395,9 +395,13 @@ cdef class Scalar:
         return api().function(func, types, args, kwargs)
 
     def __getitem__(self, key):
-        if key == () or key is Ellipsis:
+        items = key if isinstance(key, tuple) else (key,)
+        for k in items:
+            if k is not None and k is not Ellipsis:
+                raise IndexError("invalid index to scalar variable.")
+        if not items:
             return self
-        raise IndexError("invalid index to scalar variable.")
+        return structural("reshape", (self,), None, (1,) * items.count(None), self.dt)
 
     def __iter__(self):
         raise TypeError("'numpy.float64' object is not iterable")
