@@ -17,6 +17,7 @@ def tape_parts(Tape t):
     """Everything of a finished tape as arrays, lists and strings; ids of opcodes and avals are this process's."""
     cdef Py_ssize_t k
     cdef size_t n = t.n
+    places = {where: format_location(where) for where in set(t.locations.values())}
     return {
         "op": buffer_copy(t.op, 2 * n, np.uint16), "aval": buffer_copy(t.aval, 4 * n, np.uint32),
         "arg": buffer_copy(t.arg, 8 * n, np.uint32).reshape(-1, 2),
@@ -25,7 +26,7 @@ def tape_parts(Tape t):
         "expected": buffer_copy(t.guards, 8 * <size_t>t.nguards, np.int64),
         "guard_info": [(kind, format_location(where)) for kind, where in t.guard_info],
         "const_arrays": list(t.const_arrays), "captures": list(t.captures), "attrs": list(t.attr_list),
-        "locations": {i: format_location(where) for i, where in t.locations.items() if where is not None},
+        "locations": {i: places[where] for i, where in t.locations.items() if where is not None},
         "inputs": list(t.inputs), "active": [not t.inactive_input[k] for k in range(len(t.inputs))],
         "outputs": list(t.outputs),
     }
