@@ -602,6 +602,10 @@ cdef class Tape:
         self.guard_info[-1] = (kind, location)
         return self.n - 1
 
+    def set_origin(self, location):
+        """'file:line' of the recorded function, for the errors about values that escape from it."""
+        self.recorder = location
+
     def set_outputs(self, ids):
         """Name the results of the tape."""
         self.outputs[:] = ids
@@ -665,7 +669,6 @@ cdef class Tape:
         self.op = <uint16_t *>realloc(self.op, self.cap * sizeof(uint16_t))
         self.aval = <uint32_t *>realloc(self.aval, self.cap * sizeof(uint32_t))
         self.arg = <uint32_t *>realloc(self.arg, 2 * <size_t>self.cap * sizeof(uint32_t))
-        self.recorder = None
         return self
 
     @property
@@ -716,6 +719,8 @@ cdef class Tape:
             f.busy = False
         if status != FA_OK:
             self.raise_status(status, &env)
+        if env.has_foreign and PyErr_Occurred() != NULL:
+            raise_current()              # a loop of NumPy's (integers to negative powers) or SciPy's
         if env.flags:
             report_flags(env.flags)
         f.valid = True

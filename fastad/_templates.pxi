@@ -4,6 +4,9 @@ Owns: the numbers of the rows that the operators name, the recording of each row
 fa_template: a few instructions over slots that tier 0 evaluates and the transformations stamp out.
 Next: primitives.py (the rows), _kernels/template.h (how a template runs), _transform.pyx.
 """
+cdef extern from "_kernels/template.h" nogil:
+    int fa_check_template(const fa_template *t)
+
 number_rows()
 
 cdef int OP_POSITIVE = OPCODES["positive"]
@@ -132,4 +135,6 @@ cdef int fill_template(Tape t, fa_template *p, dict slot, list consts, list chai
     p.out = slot[root]
     p.instr = instr
     p.consts = cells
+    if fa_check_template(p) != 0:
+        raise InternalError("a partial derivative was packed into a template that cannot run")
     return 0
