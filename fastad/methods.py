@@ -1,0 +1,119 @@
+"""methods.py - the methods and attributes of traced arrays and numbers that are not in the heart.
+
+Owns: which method of ndarray is recorded, which is refused and why, and in-place methods (fill, sort, resize ...).
+Must not know: what the functions behind the methods do (the rooms that register in METHODS).
+"""
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad.operands import (
+    METHODS, Array, Scalar, asarray, bare, records, refusal, rewrapped, traced,
+)
+from fastad.errors import TracerError
+
+# Attributes whose absence NumPy and others take as "not an ndarray"; everything else that we lack is refused loudly.
+ABSENT = {"ctypes", "data", "__array_interface__", "__array_struct__", "__buffer__", "__dlpack__",
+          "__dlpack_device__", "__array_finalize__", "__array_wrap__", "__array_namespace__", "device", "to_device"}
+REFUSED = {
+    "tobytes": "bytes are not traced; use ad.peek(x) for the present value",
+    "tofile": "a file would hold the present value only; use ad.peek(x)",
+    "dump": "a traced array cannot be pickled; use ad.peek(x)",
+    "dumps": "a traced array cannot be pickled; use ad.peek(x)",
+    "view": "the memory of traced arrays cannot be read in another dtype; use astype, or x[...] for a view",
+    "byteswap": "the memory of traced arrays cannot be read in another byte order",
+    "getfield": "fields of structured arrays are not recorded",
+    "setfield": "fields of structured arrays are not recorded",
+    "newbyteorder": "other byte orders are not recorded",
+    "partition": "use x.sort()",
+    "argpartition": "use x.argsort()",
+    "resize": "an array cannot change its size in place; use x = np.resize(x, shape)",
+}
+
+
+def method(x: Any, name: str) -> Any:
+    """What `x.name` is for a name that the heart does not know."""
+    implementation = METHODS.get(name)
+    if implementation is not None:
+        return partial(call, x, name, implementation)
+    if name[:2] == "__" or name in ABSENT or not hasattr(np.ndarray, name):
+        kind = "numpy.ndarray" if type(x) is Array else f"numpy.{x.dtype}"
+        raise AttributeError(f"'{kind}' object has no attribute '{name}'")
+    if not T.is_traced(x):
+        return partial(call, x, name, None)
+    why = REFUSED.get(name)
+    if why is None:
+        raise AttributeError(f"{T.here()}: the attribute '{name}' of arrays is not recorded")
+    raise refusal(f"ndarray.{name}", why)
+
+
+def call(x: Any, name: str, implementation: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call a method: ours where something is traced, NumPy's on the concrete array otherwise."""
+    if T.tape_of(x, *args) is not None or traced(args) or (kwargs and traced(tuple(kwargs.values()))):
+        return implementation(x, *args, **kwargs)
+    seen: list[Any] = []
+    c = bare(x, seen)
+    out = getattr(c, name)(*bare(args, seen), **{k: bare(v, seen) for k, v in kwargs.items()})
+    return rewrapped(out, seen)
+
+
+def as_method(implementation: Any) -> Any:
+    """Register under its own name."""
+    METHODS[implementation.__name__] = implementation
+    return implementation
+
+
+@as_method
+def fill(a: Any, value: Any) -> None:
+    """Write one number everywhere."""
+    if np.ndim(value):
+        value = asarray(value).reshape(())
+    a[...] = value
+
+
+@as_method
+def item(a: Any, *args: Any) -> Any:
+    """One element, as a traced number."""
+    if not args:
+        if a.size != 1:
+            raise ValueError("can only convert an array of size 1 to a Python scalar")
+        return a[(0,) * a.ndim]
+    if len(args) == 1 and not isinstance(args[0], tuple):
+        return a[np.unravel_index(range(a.size)[args[0]], a.shape)] if type(a) is Array else a
+    return a[args[0] if len(args) == 1 else args]
+
+
+@as_method
+def tolist(a: Any) -> Any:
+    """Nested lists of traced numbers."""
+    if a.ndim == 0:
+        return a[()]
+    return [tolist(row) if isinstance(row, np.ndarray) else row for row in a]
+
+
+@as_method
+def conj(a: Any) -> Any:
+    """Real arrays are their own conjugates."""
+    return a
+
+
+@as_method
+def conjugate(a: Any) -> Any:
+    """Real arrays are their own conjugates."""
+    return a
+
+
+@as_method
+def setflags(a: Any, write: Any = None, align: Any = None, uic: Any = None) -> None:
+    """x.setflags(write=False)."""
+    T.concrete(a).setflags(**{k: v for k, v in (("write", write), ("align", align)) if v is not None})
+
+
+@as_method
+def round(a: Any, decimals: Any = 0, out: Any = None) -> Any:  # noqa: A001 - NumPy's name
+    """x.round(n)."""
+    return np.round(a, decimals, out)

@@ -1,0 +1,313 @@
+"""operands.py - what the arguments of NumPy functions are: traced, plain, lists of both; and where results go.
+
+Owns: the registry of recorded functions, conversion of arguments (asarray of nested lists with traced numbers),
+running plain NumPy where nothing is traced, writing results into `out=`.
+Must not know: any single NumPy function's meaning (the rooms beside it have them).
+Next: numpy_api.py (dispatch), movers.py (functions that only move elements).
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad.errors import UnsupportedError
+
+Array, Scalar = T.Array, T.Scalar
+RECORDED: dict[Any, Any] = {}            # NumPy function -> what records it
+METHODS: dict[str, Any] = {}             # method of ndarray -> what records it, called with the array
+NOVALUE = np._NoValue
+CODES = {dtype: code for code, dtype in enumerate(T.DTYPES)}
+FLOAT, INT, BOOL = 0, 1, 2
+_real_ndarray = np.ndarray
+
+
+def records(*functions: Any, method: str | None = None) -> Any:
+    """Register an implementation, called with wrapped arguments of which one at least is traced."""
+    def register(implementation: Any) -> Any:
+        for f in functions:
+            RECORDED[f] = implementation
+        if method is not None:
+            METHODS[method] = implementation
+        return implementation
+    return register
+
+
+# ---- what is what ---------------------------------------------------------------------------------------------------
+
+def is_array(x: Any) -> bool:
+    """Is x an ndarray, ours or NumPy's?"""
+    return isinstance(x, _real_ndarray)
+
+
+def traced(args: Any) -> bool:
+    """Is there a traced value among args, lists searched?  Raises where one has escaped its recording."""
+    if T.tape_of(*args) is not None:
+        return True
+    for a in args:
+        if (type(a) is list or type(a) is tuple) and traced(a):
+            return True
+    return False
+
+
+def dtype_code(dtype: Any) -> int:
+    """Code of the dtype as which values of `dtype` are recorded."""
+    code = CODES.get(dtype)
+    if code is not None:
+        return code
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f" and dtype.itemsize <= 8:
+        return FLOAT
+    if dtype.kind == "i" or (dtype.kind == "u" and dtype.itemsize < 8):
+        return INT
+    if dtype.kind == "b":
+        return BOOL
+    raise UnsupportedError(f"{T.here()}: dtype {dtype} is not recorded (float64, int64 and bool are)")
+
+
+def code_of(x: Any) -> int:
+    """Dtype code of any operand."""
+    kind = type(x)
+    if kind is Scalar or kind is Array:
+        return CODES[x.dtype]
+    if kind is float:
+        return FLOAT
+    if kind is int:
+        return INT
+    return dtype_code(np.asarray(x).dtype)
+
+
+def requested(dtype: Any, what: str) -> int:
+    """Code of a dtype argument; others than the three are refused."""
+    code = CODES.get(np.dtype(dtype))
+    if code is None:
+        raise refusal(what, f"dtype={np.dtype(dtype)} is not recorded; float64, int64 and bool are")
+    return code
+
+
+def shape_of(x: Any) -> tuple[int, ...]:
+    """Shape of any operand."""
+    return x.shape if type(x) is Array or type(x) is Scalar else np.shape(x)
+
+
+def contiguous(x: Any) -> bool:
+    """Does x lie in memory in C order?"""
+    c = T.concrete(x)
+    return not isinstance(c, _real_ndarray) or c.flags.c_contiguous
+
+
+def refusal(what: str, why: str) -> UnsupportedError:
+    """The error for something that is not recorded: where, what, what to do instead."""
+    return UnsupportedError(f"{T.here()}: {what}: {why}")
+
+
+# ---- plain NumPy ----------------------------------------------------------------------------------------------------
+
+def bare(x: Any, seen: list[Any]) -> Any:
+    """x with concrete values in place of our wrappers; the wrappers are added to `seen`."""
+    if type(x) is Array:
+        seen.append(x)
+        return T.concrete(x)
+    if type(x) is Scalar:
+        return T.concrete(x)
+    if type(x) is tuple or type(x) is list:
+        return type(x)([bare(y, seen) for y in x])
+    if type(x) is Flat:
+        return T.concrete(x.array).flat
+    return x
+
+
+def rewrapped(out: Any, seen: list[Any]) -> Any:
+    """Results of plain NumPy: the operand itself, a view of one, or new memory."""
+    if type(out) is tuple or type(out) is list:
+        return type(out)([rewrapped(y, seen) for y in out])
+    if isinstance(out, tuple):           # a named tuple
+        return type(out)(*[rewrapped(y, seen) for y in out])
+    if isinstance(out, _real_ndarray):
+        for a in seen:
+            if out is T.concrete(a):
+                return a
+            if T.is_view_of(a, out):
+                return T.view(a, out)
+        return T.wrap(out)
+    return out
+
+
+def run_plain(func: Any, args: Any, kwargs: Any) -> Any:
+    """A function on arrays in which nothing is traced: NumPy does it."""
+    seen: list[Any] = []
+    args = bare(tuple(args), seen)
+    kwargs = {k: bare(v, seen) for k, v in kwargs.items()}
+    return rewrapped(func(*args, **kwargs), seen)
+
+
+# ---- conversion -----------------------------------------------------------------------------------------------------
+
+def asarray(x: Any, dtype: Any = None, order: Any = None, *, copy: Any = None) -> Any:
+    """np.asarray for everything: traced arrays pass, numbers become 0-d arrays, nested lists are assembled."""
+    if type(x) is Scalar:
+        x = lifted(x)
+    elif type(x) is Flat:
+        x = x.copy()
+    elif type(x) is not Array:
+        if not isinstance(x, (list, tuple)) or not traced(x):
+            return run_plain(np.asarray, (x,), {"dtype": dtype, "order": order, "copy": copy})
+        x = from_nested(x)
+    if dtype is not None and CODES.get(np.dtype(dtype)) != CODES.get(x.dtype):
+        x = RECORDED["astype"](x, dtype)
+        copy = None
+    if copy or (order not in (None, "K", "A") and not T.concrete(x).flags[f"{order}_CONTIGUOUS"]):
+        x = RECORDED[np.copy](x, order or "K")
+    return x
+
+
+def lifted(s: Any) -> Any:
+    """The 0-d array of a traced number."""
+    row = T.structural("reshape", (s,), None, (1,), code_of(s))
+    return T.view(row, T.concrete(row).reshape(()))
+
+
+def from_nested(rows: Any) -> Any:
+    """The array of a nested list with traced numbers or arrays in it."""
+    leaves: list[Any] = []
+    nest = _nesting(rows, leaves)
+    leaves = [x[()] if type(x) is Array and x.ndim == 0 else x for x in leaves]
+    if all(not shape_of(x) for x in leaves):
+        shape = np.shape(_nested(nest, list(range(len(leaves)))))
+        if np.prod(shape, dtype=int) == len(leaves):
+            code = min(map(code_of, leaves))
+            return T.structural("stack", leaves, T.Stack(len(leaves)), shape, code, [code] * len(leaves))
+    return RECORDED["assemble"](lambda arrays: np.array(_nested(nest, arrays)), leaves)
+
+
+def _nesting(rows: Any, leaves: list[Any]) -> Any:
+    """The shape of a nested list, with numbers of leaves in it; fills `leaves`."""
+    if isinstance(rows, (list, tuple)):
+        return [_nesting(x, leaves) for x in rows]
+    leaves.append(rows)
+    return len(leaves) - 1
+
+
+def _nested(nest: Any, values: list[Any]) -> Any:
+    return [_nested(x, values) for x in nest] if isinstance(nest, list) else values[nest]
+
+
+def cast_to(x: Any, code: int) -> Any:
+    """x in the dtype of a code, traced or not."""
+    if type(x) is Array or type(x) is Scalar:
+        return x if CODES.get(x.dtype) == code else T.astype(x, T.DTYPES[code])
+    return np.asarray(x).astype(T.DTYPES[code])[()]
+
+
+def zeros_of(like: Any) -> Any:
+    """A recordable array of zeros."""
+    return T.wrap(np.zeros(like.shape, T.DTYPES[dtype_code(like.dtype)]))
+
+
+def scalar_value(x: Any) -> Any:
+    """The one number that an operand holds: what may be written into one element."""
+    if not is_array(x) and not isinstance(x, (list, tuple)):
+        return x
+    x = asarray(x)
+    if x.size != 1:
+        raise ValueError("setting an array element with a sequence.")
+    return x[(0,) * x.ndim]
+
+
+def as_traced(x: Any, like: Any) -> Any:
+    """x as an array on the tape of the traced values `like`, where an instruction needs a traced operand."""
+    if T.is_traced(x):
+        return x if type(x) is Array else lifted(x)
+    x = np.asarray(T.concrete(x))
+    code = dtype_code(x.dtype)
+    if x.ndim == 0:
+        return lifted(T.structural("reshape", (x,), None, (), code, None, T.tape_of(*like)))
+    return T.structural("reshape", (x,), None, x.shape, code, None, T.tape_of(*like))
+
+
+# ---- out= -----------------------------------------------------------------------------------------------------------
+
+def deliver(out: Any, value: Any, what: str, casting: str = "same_kind") -> Any:
+    """Write a result into `out` (None: there is none) by NumPy's rules; returns what the function returns."""
+    if isinstance(out, tuple):
+        (out,) = out
+    if out is None:
+        return value
+    if type(out) is not Array:
+        raise refusal(what, f"a traced result cannot be written into out=, a plain {type(out).__name__} that was made "
+                      "outside the recorded function or by a name imported from NumPy. Write z = z + x instead of "
+                      "z += x, or make the array inside the function with np.zeros, called as np.zeros.")
+    if not np.can_cast(T.DTYPES[code_of(value)], out.dtype, casting):
+        raise TypeError(f"Cannot cast {what} output from {T.DTYPES[code_of(value)]!r} to {out.dtype!r} "
+                        f"with casting rule {casting!r}")
+    own = shape_of(value)
+    if own != out.shape and np.broadcast_shapes(own, out.shape) != out.shape:
+        raise ValueError(f"{what}: output array of shape {out.shape} does not fit the result's shape {own}")
+    out[...] = value
+    return out
+
+
+class Flat:
+    """x.flat of a traced array: an iterator; indexing works as on the ravelled array and writes through."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.index = 0
+
+    @property
+    def base(self) -> Any:
+        """The array over which this iterates."""
+        return self.array
+
+    def copy(self) -> Any:
+        """The elements as a new 1-D array."""
+        return self.array.flatten()
+
+    def __len__(self) -> int:
+        return int(self.array.size)
+
+    def __iter__(self) -> Flat:
+        return self
+
+    def __next__(self) -> Any:
+        if self.index >= self.array.size:
+            raise StopIteration
+        self.index += 1
+        return self[self.index - 1]
+
+    def _key(self, key: Any) -> Any:
+        positions = np.arange(self.array.size)[key]
+        return np.unravel_index(positions, self.array.shape)
+
+    def __getitem__(self, key: Any) -> Any:
+        if T.is_traced(key):
+            return self.array.ravel()[key]
+        if self.array.ndim == 0:
+            return self.array.reshape(1)[key]
+        found = self.array[self._key(key)]
+        return found.copy() if isinstance(key, slice) else found
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        a = self.array
+        if T.is_traced(key):
+            a[...] = RECORDED["put"](a.ravel(), key, value).reshape(a.shape)
+        elif a.ndim == 0:
+            a.reshape(1)[key] = value
+        else:
+            where = self._key(key)
+            count = np.size(where[0])
+            if np.ndim(where[0]) and np.size(value) != count:
+                value = np.resize(value, count)
+            a[where] = value
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return np.asarray(self.copy(), dtype=dtype)
+
+    def __eq__(self, other: Any) -> Any:
+        return self.array.ravel() == other
+
+    def __ne__(self, other: Any) -> Any:
+        return self.array.ravel() != other
+
+    __hash__ = None  # type: ignore[assignment]

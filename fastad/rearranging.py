@@ -1,0 +1,316 @@
+"""rearranging.py - NumPy's functions that only move elements: shapes, axes, copies, repetition, joining, padding.
+
+Owns: the list of them, and how the arguments of those with several arrays become an assembly.
+Must not know: how a result becomes a view, a map or an assembly (movers.py).
+"""
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad.movers import _mover, assemble, move, mover, moved
+from fastad.operands import (
+    CODES, METHODS, NOVALUE, Array, Scalar, asarray, cast_to, code_of, deliver, is_array, records, refusal, requested,
+    shape_of,
+)
+
+mover(np.ravel, np.transpose, np.swapaxes, np.moveaxis, np.rollaxis, np.squeeze, np.expand_dims,
+      np.broadcast_to, np.flip, np.fliplr, np.flipud, np.rot90, np.roll, np.tile, np.repeat, np.diagonal,
+      np.resize, np.delete, np.matrix_transpose, np.linalg.matrix_transpose, np.linalg.diagonal, np.unstack,
+      np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit, np.lib.stride_tricks.sliding_window_view)
+
+
+# ---- shapes and copies: the common ones, kept short -----------------------------------------------------------------
+
+@records(np.reshape)
+def reshape(a: Any, /, shape: Any, order: str = "C", *, copy: Any = None) -> Any:
+    """Another shape: a view where NumPy's is one."""
+    if type(a) is not Array:
+        a = asarray(a)
+    if not T.is_traced(a):
+        return rewrap(a, np.reshape(T.concrete(a), shape, order=order))
+    c = T.concrete(a)
+    if order == "C" and not copy and c.flags.c_contiguous:
+        return T.view(a, c.reshape(shape))
+    return move(a, lambda x: np.reshape(x, shape, order=order, copy=copy))
+
+
+def rewrap(a: Any, out: Any) -> Any:
+    """The result of plain NumPy on one plain array."""
+    if type(a) is Array and T.is_view_of(a, out):
+        return T.view(a, out)
+    return T.wrap(out)
+
+
+def reshape_method(a: Any, *shape: Any, order: str = "C", copy: Any = None) -> Any:
+    """x.reshape(2, 3) or x.reshape((2, 3))."""
+    return reshape(a, shape[0] if len(shape) == 1 else shape, order, copy=copy)
+
+
+def transpose_method(a: Any, *axes: Any) -> Any:
+    """x.transpose(1, 0), x.transpose((1, 0)) or x.transpose()."""
+    a = a if type(a) is Array else asarray(a)
+    return T.view(a, T.concrete(a).transpose(*axes))
+
+
+@records(np.copy)
+def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
+    """New memory with the same values: no instruction."""
+    a = asarray(a)
+    c = T.concrete(a)
+    new = c.copy(order=order)
+    if new.flags.c_contiguous and new.ndim and new.size:
+        tape = T.tape_of(a)
+        return T.wrap_value(tape, T.id_in(tape, a), new)
+    return moved(a, new, np.arange(1, a.size + 1).reshape(a.shape))
+
+
+@records("astype", np.astype)
+def astype(a: Any, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True,
+           device: Any = None) -> Any:
+    """Conversion to float64, int64 or bool."""
+    code = requested(dtype, "astype")
+    if not np.can_cast(a.dtype, T.DTYPES[code], casting):
+        raise TypeError(f"Cannot cast array data from {a.dtype!r} to {T.DTYPES[code]!r} according to the rule "
+                        f"{casting!r}")
+    if CODES[a.dtype] != code:
+        return cast_to(a, code)
+    if type(a) is Scalar or not copy:
+        return a
+    return RECORDED_COPY(a, order)
+
+
+RECORDED_COPY = copy
+
+
+@records(np.ascontiguousarray)
+def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
+    """C order; a copy only where it is needed."""
+    a = asarray(a, dtype)
+    a = a.reshape(1) if a.ndim == 0 else a
+    return a if T.concrete(a).flags.c_contiguous else copy(a, "C")
+
+
+@records(np.asfortranarray)
+def asfortranarray(a: Any, dtype: Any = None) -> Any:
+    """Fortran order; a copy only where it is needed."""
+    a = asarray(a, dtype)
+    return a if T.concrete(a).flags.f_contiguous else copy(a, "F")
+
+
+def array(x: Any, dtype: Any = None, *, copy: Any = True, order: str = "K", subok: bool = False, ndmin: int = 0,
+          ndmax: int = 0, like: Any = None) -> Any:
+    """np.array for everything."""
+    made = asarray(x, dtype, None if order == "K" else order)
+    if copy and made is x and type(made) is Array:
+        made = RECORDED_COPY(made, order) if T.is_traced(made) else T.wrap(np.array(T.concrete(made), order=order))
+    elif copy and made is x:
+        made = T.wrap(np.array(made, order=order))
+    return made.reshape((1,) * (ndmin - made.ndim) + made.shape) if made.ndim < ndmin else made
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", **kwargs: Any) -> Any:
+    """np.full with a traced fill value."""
+    value = fill_value if dtype is None else cast_to(fill_value, requested(dtype, "full"))
+    return copy(np.broadcast_to(asarray(value), shape), order)
+
+
+@records(np.full_like)
+def full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None,
+              **kwargs: Any) -> Any:
+    """np.full_like with a traced fill value (or of a traced array)."""
+    made = T.wrap(np.empty_like(T.concrete(a), dtype=dtype, order=order, shape=shape))
+    made[...] = fill_value
+    return made
+
+
+@records(np.atleast_1d)
+def atleast_1d(*arrays: Any) -> Any:
+    """Each with at least one axis."""
+    return _each(np.atleast_1d, arrays)
+
+
+@records(np.atleast_2d)
+def atleast_2d(*arrays: Any) -> Any:
+    """Each with at least two axes."""
+    return _each(np.atleast_2d, arrays)
+
+
+@records(np.atleast_3d)
+def atleast_3d(*arrays: Any) -> Any:
+    """Each with at least three axes."""
+    return _each(np.atleast_3d, arrays)
+
+
+def _each(func: Any, arrays: Any) -> Any:
+    out = tuple([move(asarray(a), func) if T.is_traced(a) or isinstance(a, (list, tuple)) else T.wrap(func(T.concrete(a)))
+                 for a in arrays])
+    return out[0] if len(out) == 1 else out
+
+
+@records(np.broadcast_arrays)
+def broadcast_arrays(*arrays: Any, subok: bool = False) -> Any:
+    """All at their common shape: repeating views."""
+    arrays = tuple([asarray(a) for a in arrays])
+    shape = np.broadcast_shapes(*[shape_of(a) for a in arrays])
+    return tuple([np.broadcast_to(a, shape) for a in arrays])
+
+
+# ---- several arrays -------------------------------------------------------------------------------------------------
+
+def _join(func: Any) -> None:
+    def record(arrays: Any, *args: Any, out: Any = None, dtype: Any = None, casting: str = "same_kind",
+               **kwargs: Any) -> Any:
+        arrays = list(arrays)
+        if all(not shape_of(a) for a in arrays) and func is np.stack and not args and not kwargs:
+            y = asarray(arrays)
+        else:
+            key = (func, args, tuple(kwargs.items()))
+            y = assemble(lambda values: func(values, *args, **kwargs), arrays, key)
+        if dtype is not None:
+            y = cast_to(y, requested(dtype, func.__name__))
+        return deliver(out, y, func.__name__, casting)
+    record.__name__ = func.__name__
+    records(func)(record)
+
+
+for _f in (np.concatenate, np.stack, np.vstack, np.hstack, np.dstack, np.column_stack):
+    _join(_f)
+
+
+@records(np.append)
+def append(arr: Any, values: Any, axis: Any = None) -> Any:
+    """The values behind the array."""
+    return assemble(lambda v: np.append(v[0], v[1], axis), [arr, values], (np.append, axis))
+
+
+@records(np.insert)
+def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
+    """Values before the given positions."""
+    values = cast_to(asarray(values), code_of(arr)) if code_of(values) != code_of(arr) else values
+    return assemble(lambda v: np.insert(v[0], T.concrete(obj), v[1], axis), [arr, values])
+
+
+@records(np.block)
+def block(arrays: Any) -> Any:
+    """Blocks of a matrix, from a nested list."""
+    leaves: list[Any] = []
+
+    def number(x: Any) -> Any:
+        if isinstance(x, list):
+            return [number(y) for y in x]
+        leaves.append(x)
+        return len(leaves) - 1
+
+    def nested(nest: Any, values: Any) -> Any:
+        return [nested(x, values) for x in nest] if isinstance(nest, list) else values[nest]
+
+    nest = number(arrays)
+    return assemble(lambda values: np.block(nested(nest, values)), leaves)
+
+
+@records(np.meshgrid)
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
+    """Coordinates of a grid."""
+    xi = tuple([asarray(x).reshape(-1) for x in xi])
+    nd = len(xi)
+    out = [x.reshape((1,) * k + (-1,) + (1,) * (nd - k - 1)) for k, x in enumerate(xi)]
+    if indexing == "xy" and nd > 1:
+        out[0], out[1] = out[0].reshape((1, -1) + (1,) * (nd - 2)), out[1].reshape((-1, 1) + (1,) * (nd - 2))
+    if not sparse:
+        out = list(np.broadcast_arrays(*out)) if any(map(T.is_traced, out)) else list(np.broadcast_arrays(*out))
+    return tuple([RECORDED_COPY(x, "C") if T.is_traced(x) and copy else x for x in out])
+
+
+# ---- fills ----------------------------------------------------------------------------------------------------------
+
+@records(np.tril)
+def tril(m: Any, k: int = 0) -> Any:
+    """Lower triangle, zeros above."""
+    return _filled(np.tril, m, k)
+
+
+@records(np.triu)
+def triu(m: Any, k: int = 0) -> Any:
+    """Upper triangle, zeros below."""
+    return _filled(np.triu, m, k)
+
+
+@records(np.diag)
+def diag(v: Any, k: int = 0) -> Any:
+    """A diagonal (a read-only view), or a matrix with that diagonal."""
+    return _filled(np.diag, v, k)
+
+
+@records(np.diagflat)
+def diagflat(v: Any, k: int = 0) -> Any:
+    """A matrix with these elements on its diagonal."""
+    return _filled(np.diagflat, v, k)
+
+
+def _filled(func: Any, x: Any, k: Any) -> Any:
+    return move(asarray(x), lambda c: func(c, k), (func, k) if type(k) is int else None)
+
+
+@records(np.pad)
+def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
+    """Padding by a constant or by elements of the array."""
+    if mode not in ("constant", "edge", "reflect", "symmetric", "wrap") or kwargs.get("reflect_type", "even") != "even":
+        raise refusal("pad", f"mode={mode!r} {kwargs or ''} is not recorded; constant, edge, reflect, symmetric and "
+                      "wrap are. Write the border with np.concatenate.")
+    a = asarray(array)
+    values = kwargs.get("constant_values", 0)
+    if mode != "constant" or (not T.is_wrapped(values) and np.ndim(values) == 0 and values == 0):
+        key = (np.pad, _hashable(pad_width), mode)
+        return move(a, lambda c: np.pad(c, pad_width, mode), key)
+    inside = np.pad(np.ones(a.shape, bool), pad_width)
+    if T.is_traced(values):
+        if values.size != 1:
+            raise refusal("pad", "constant_values: one traced number is recorded, an array of them is not")
+        border = asarray(values).reshape(())[()]
+    else:
+        border = np.pad(np.zeros(a.shape, a.dtype), pad_width, constant_values=T.concrete(values))
+    return T.elementwise("where", inside, np.pad(a, pad_width), cast_to(border, code_of(a)))
+
+
+def _hashable(x: Any) -> Any:
+    return tuple(_hashable(y) for y in x) if isinstance(x, (list, tuple)) else \
+        _hashable(x.tolist()) if isinstance(x, np.ndarray) else x
+
+
+# ---- methods --------------------------------------------------------------------------------------------------------
+
+def _method(name: str, func: Any) -> None:
+    METHODS[name] = _mover(func)
+
+
+METHODS["reshape"] = reshape_method
+METHODS["transpose"] = transpose_method
+METHODS["copy"] = lambda a, order="C": copy(a, order)
+METHODS["astype"] = astype
+_method("swapaxes", np.swapaxes)
+_method("squeeze", np.squeeze)
+_method("repeat", np.repeat)
+_method("diagonal", np.diagonal)
+
+
+def ravel_method(a: Any, order: str = "C") -> Any:
+    """x.ravel()."""
+    a = a if type(a) is Array else asarray(a)
+    c = T.concrete(a)
+    if order == "C" and c.flags.c_contiguous:
+        return T.view(a, c.ravel())
+    return move(a, lambda x: x.ravel(order=order))
+
+
+def flatten_method(a: Any, order: str = "C") -> Any:
+    """x.flatten(): always a copy."""
+    y = ravel_method(a, order)
+    return copy(y) if type(a) is not Array or T.is_view_of(a, T.concrete(y)) else y
+
+
+METHODS["ravel"] = ravel_method
+METHODS["flatten"] = flatten_method

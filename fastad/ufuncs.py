@@ -1,0 +1,165 @@
+"""ufuncs.py - NumPy's ufuncs with all their keywords and methods (reduce, accumulate, outer, at, reduceat).
+
+Owns: what `__array_ufunc__` does beyond the plain call of a row of the table, and ufuncs that are made of rows.
+Must not know: rows (primitives.py), reductions (reductions.py).
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad import products, reductions
+from fastad.movers import relayout
+from fastad.operands import (
+    FLOAT, INT, NOVALUE, Array, asarray, cast_to, code_of, deliver, is_array, refusal, requested, run_plain, shape_of,
+    traced,
+)
+from fastad.selection import clip, put_flat, wrap_index
+
+COMPOSED: dict[Any, Any] = {
+    np.matmul: products.matmul,
+    np.conjugate: lambda x: np.positive(x),
+    np.divmod: lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)),
+    np.modf: lambda x: (x - np.trunc(x), np.trunc(x)),
+    np.ldexp: lambda a, n: a * np.exp2(n),
+    np._core.umath.clip: clip,
+    np.vecdot: lambda a, b: np.sum(np.multiply(a, b), axis=-1),
+    np.matvec: lambda a, v: products.matmul(a, v[..., None])[..., 0],
+    np.vecmat: lambda v, a: products.matmul(v[..., None, :], a)[..., 0, :],
+}
+
+
+def ufunc(func: Any, method: str, inputs: Any, kwargs: Any) -> Any:
+    """What `__array_ufunc__` of the traced scalar and array does."""
+    out = kwargs.get("out", ())
+    if not traced(inputs) and not traced(tuple(kwargs.values())) and not traced(tuple(out or ())):
+        return run_plain(getattr(func, method), inputs, kwargs)
+    if method == "__call__":
+        return call(func, inputs, **kwargs)
+    return METHOD[method](func, *inputs, **kwargs)
+
+
+def call(func: Any, inputs: Any, out: Any = None, where: Any = True, dtype: Any = None, casting: str = "same_kind",
+         order: str = "K", subok: bool = True, signature: Any = None, axis: Any = None, axes: Any = None,
+         keepdims: Any = None) -> Any:
+    """A ufunc on operands, with keywords."""
+    name = func.__name__
+    if signature is not None or axis is not None or axes is not None or keepdims is not None:
+        raise refusal(name, "signature=, axis=, axes= and keepdims= are not recorded; move the axes first")
+    if isinstance(out, tuple):
+        out = out[0] if len(out) == 1 else out
+    inputs = tuple([asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs])
+    if dtype is not None:
+        inputs = tuple([cast_to(x, requested(dtype, name)) for x in inputs])
+    y = evaluate(func, inputs)
+    if where is not True:
+        if out is None:
+            raise refusal(name, "where= without out= leaves elements uninitialised; use np.where(mask, f(x), other)")
+        y = T.elementwise("where", where, y, cast_to(out, code_of(y)) if code_of(out) > code_of(y) else out)
+        y = y if code_of(y) == code_of(out) else y
+    if isinstance(out, tuple):
+        return tuple([deliver(o, v, f"ufunc '{name}'", casting) for o, v in zip(out, y, strict=True)])
+    return deliver(out, y, f"ufunc '{name}'", casting)
+
+
+def evaluate(func: Any, inputs: Any) -> Any:
+    """A ufunc by its row, or composed of others, or refused."""
+    code = T.row_code(func)
+    if code is not None:
+        y = T.elementwise(code, *inputs)
+        if y is NotImplemented:
+            raise refusal(func.__name__, "an operand is neither a number nor an array of numbers: "
+                          + ", ".join(type(x).__name__ for x in inputs))
+        return y
+    composed = COMPOSED.get(func)
+    if composed is not None:
+        return composed(*inputs)
+    raise refusal(getattr(func, "__name__", str(func)), "this ufunc has no derivative rule here (fastad.primitives "
+                  "lists those that have); wrap it with ad.primitive, or use ad.peek(x) if a constant is meant")
+
+
+# ---- reduce, accumulate ---------------------------------------------------------------------------------------------
+
+REDUCE = {np.add: reductions.total, np.multiply: reductions.product, np.maximum: reductions.largest,
+          np.minimum: reductions.smallest, np.logical_and: reductions.every, np.logical_or: reductions.some}
+ACCUMULATE = {np.add: reductions.running_sum, np.multiply: reductions.running_product}
+PAIRWISE = (np.maximum, np.minimum, np.fmax, np.fmin, np.logical_and, np.logical_or, np.bitwise_and, np.bitwise_or)
+
+
+def reduce(func: Any, a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False,
+           initial: Any = NOVALUE, where: Any = True) -> Any:
+    """ufunc.reduce: by default along axis 0."""
+    implementation = REDUCE.get(func)
+    if implementation is None:
+        raise refusal(f"{func.__name__}.reduce", "reduce is recorded for "
+                      + ", ".join(sorted(f.__name__ for f in REDUCE)) + "; write a loop over the rows")
+    kwargs: dict[str, Any] = {} if initial is NOVALUE else {"initial": initial}
+    if where is not True:
+        kwargs["where"] = where
+    if dtype is not None and func in (np.add, np.multiply):
+        kwargs["dtype"] = dtype
+    return implementation(a, axis=axis, out=out, keepdims=keepdims, **kwargs)
+
+
+def accumulate(func: Any, a: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+    """ufunc.accumulate: by default along axis 0."""
+    a = asarray(a)
+    if func in ACCUMULATE:
+        return ACCUMULATE[func](a, axis, dtype, out)
+    if func not in PAIRWISE:
+        raise refusal(f"{func.__name__}.accumulate", "only sums, products, extrema and logical functions are recorded")
+    y = reductions.scan_halving(func, a, axis)
+    return deliver(out, y if y is not a else a.copy(), func.__name__)
+
+
+def reduceat(func: Any, a: Any, indices: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+    """ufunc.reduceat with constant indices: a reduction of each slice."""
+    a = asarray(a)
+    ends = np.asarray(indices)
+    parts = []
+    for k, start in enumerate(ends):
+        stop = ends[k + 1] if k + 1 < len(ends) else a.shape[axis]
+        span = range(int(start), int(stop) if stop > start else int(start) + 1)
+        parts.append(reduce(func, np.take(a, list(span), axis=axis), axis=axis, dtype=dtype))
+    return deliver(out, np.stack(parts, axis=axis), func.__name__)
+
+
+def outer(func: Any, a: Any, b: Any, **kwargs: Any) -> Any:
+    """ufunc.outer: all pairs."""
+    a, b = asarray(a), asarray(b)
+    a = a.reshape(a.shape + (1,) * b.ndim)
+    return call(func, (a, b), **kwargs)
+
+
+def at(func: Any, a: Any, indices: Any, b: Any = None) -> Any:
+    """ufunc.at for sums: duplicates of an index add up."""
+    if func not in (np.add, np.subtract):
+        raise refusal(f"{func.__name__}.at", "only add.at and subtract.at are recorded; where no index occurs twice, "
+                      "write a[indices] = f(a[indices], b)")
+    if type(a) is not Array:
+        raise refusal(f"{func.__name__}.at", "the array must be made inside the recorded function")
+    positions = np.arange(a.size).reshape(a.shape)
+    positions = T.wrap(positions)[indices] if traced((indices,)) else positions[bare_key(indices)]
+    b = asarray(b)
+    b = np.broadcast_to(b if func is np.add else -b, shape_of(positions))
+    a += added_at(positions, b, a)
+    return None
+
+
+def bare_key(key: Any) -> Any:
+    """A key with ndarrays in place of plain wrappers."""
+    if isinstance(key, tuple):
+        return tuple([bare_key(k) for k in key])
+    return T.concrete(key)
+
+
+def added_at(positions: Any, values: Any, like: Any) -> Any:
+    """An array like `like` with values added up at flat positions."""
+    code = min(code_of(values), INT)
+    shape = shape_of(like)
+    return T.structural("addat", (positions, values), None, shape, code, (INT, code), T.tape_of(positions, values, like))
+
+
+METHOD = {"reduce": reduce, "accumulate": accumulate, "reduceat": reduceat, "outer": outer, "at": at}
