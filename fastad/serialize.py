@@ -1,0 +1,310 @@
+"""Tapes as bytes: `save`, `load`, `dumps`, `loads`; pickling uses the same format.
+
+Owns: the format.  A fixed head (magic, version, checksum, lengths), a JSON header with names and structure, then the
+arrays, little-endian, each at a multiple of 8 bytes.  Nothing is compressed, so no array is larger than the file;
+nothing is executed; what was read is checked by verify.py before it becomes a tape.
+Must not know: what instructions mean (verify_rules.py).  The packing of arguments: signature_json.py.
+"""
+from __future__ import annotations
+
+import json
+import os
+import struct
+import tempfile
+import zlib
+from typing import Any
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad import signature_json, verify
+from fastad.errors import TapeFileError, UnsupportedError
+
+__all__ = ["VERSION", "dumps", "load", "loads", "save"]
+
+MAGIC = b"\x89FASTAD\n"                      # a high bit and a newline: transfers that alter text alter these
+VERSION = 1
+HEAD = struct.Struct("<8sIIQQ")              # magic, version, crc32 of the rest, bytes of the header, bytes of the arrays
+DTYPES = {"float64": "<f8", "int64": "<i8", "bool": "|b1", "uint16": "<u2", "uint32": "<u4"}
+COLUMNS = {"op": "uint16", "aval": "uint32", "arg": "uint32", "pool": "uint32", "cells": "int64", "expected": "int64"}
+
+# The fields of each kind of attribute, a letter each: i int, b bool, a array of int64, A the same or None, p pieces or
+# None, f number, M list of maps.
+FIELDS = {"number": "i", "axis": "iiib", "matmul": "iiiiiibb", "csr": "iiiaab", "map": "iipAAbbbfi",
+          "assemble": "Mbbfi", "stack": "iAbb"}
+
+
+def save(tape: Any, path: Any) -> None:
+    """Write a tape to a file.
+
+    Parameters
+    ----------
+    tape : Tape
+        Captured arrays are stored with their present values.
+    path : str or path-like
+        A file that exists is replaced once the new one is complete.
+    """
+    data = dumps(tape)
+    folder, name = os.path.split(os.path.abspath(os.fspath(path)))
+    handle, draft = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(draft, 0o666 & ~mask)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+
+
+def load(path: Any) -> Any:
+    """Read a tape from a file; safe for files from untrusted sources.
+
+    Raises
+    ------
+    TapeFileError
+        The file is truncated, damaged, no tape at all, or of a newer version; the message says which.
+    """
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        return loads(data)
+    except TapeFileError as error:
+        raise TapeFileError(f"{os.fspath(path)}: {error}") from None
+
+
+def reduce(tape: Any) -> tuple[Any, tuple[bytes]]:
+    """What pickle needs: the same bytes as a file."""
+    return loads, (dumps(tape),)
+
+
+# ---- writing -----------------------------------------------------------------------------------------------------------
+
+class Body:
+    """The arrays of a file, each at a multiple of 8 bytes."""
+
+    def __init__(self) -> None:
+        self.table: list[list[Any]] = []
+        self.chunks: list[bytes] = []
+        self.size = 0
+
+    def add(self, array: np.ndarray, dtype: str) -> int:
+        """Append an array; returns its number."""
+        data = np.ascontiguousarray(array, dtype=DTYPES[dtype]).tobytes()
+        self.table.append([dtype, list(np.shape(array)), self.size])
+        data += bytes(-len(data) % 8)
+        self.chunks.append(data)
+        self.size += len(data)
+        return len(self.table) - 1
+
+
+def dumps(tape: Any) -> bytes:
+    """The tape as bytes; equal tapes give equal bytes."""
+    if tape.recording:
+        raise UnsupportedError("a tape that is still being recorded cannot be saved")
+    image = verify.Image.of(tape)
+    refuse_foreign(image, tape)
+    body = Body()
+    header = {
+        "names": image.names,
+        "avals": [[T.DTYPE_NAMES[dtype], bool(weak), list(shape)] for dtype, weak, shape in image.avals],
+        "columns": {name: body.add(getattr(image, name), dtype) for name, dtype in COLUMNS.items()},
+        "constants": [body.add(array, array.dtype.name) for array in image.const_arrays],
+        "captures": [body.add(array, stored_dtype(array)) for array in image.captures],
+        "attributes": [None if attr is None else attr_to_json(attr, body) for attr in image.attrs],
+        "guards": [list(info) for info in image.guard_info],
+        "places": places_to_json(image.locations, body),
+        "inputs": image.inputs, "active": image.active, "outputs": image.outputs,
+        "signature": signature_json.to_json(tape.signature),
+    }
+    header["arrays"] = body.table
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(HEAD.size + len(text)) % 8)
+    rest = b"".join([text, *body.chunks])
+    return HEAD.pack(MAGIC, VERSION, zlib.crc32(rest), len(text), body.size) + rest
+
+
+def refuse_foreign(image: verify.Image, tape: Any) -> None:
+    """A custom primitive is Python code: it has no place in a file that is safe to read."""
+    if "call" not in image.names:
+        return
+    i = int(np.flatnonzero(image.op == image.names.index("call"))[0])
+    attr = image.attrs[image.arg[i, 1]]
+    name = getattr(attr, "name", None) or repr(attr)
+    raise UnsupportedError(f"the tape calls the custom primitive {name} (recorded at {tape.location(i) or '?'}): Python "
+                           "code cannot be saved. Record the function again where the tape is needed.")
+
+
+def stored_dtype(array: np.ndarray) -> str:
+    """The dtype as which the tape reads a captured array."""
+    return {"f": "float64", "b": "bool"}.get(array.dtype.kind, "int64")
+
+
+def places_to_json(locations: dict[int, str], body: Body) -> dict[str, Any]:
+    texts = {text: k for k, text in enumerate(dict.fromkeys(locations.values()))}
+    return {"texts": list(texts), "at": body.add(np.array(list(locations), dtype=np.int64), "int64"),
+            "text": body.add(np.array([texts[text] for text in locations.values()], dtype=np.int64), "int64")}
+
+
+def attr_to_json(attr: Any, body: Body) -> list[Any]:
+    """[kind, field, ...]"""
+    def one(letter: str, value: Any) -> Any:
+        if letter in "aA":
+            return None if value is None else body.add(value, "int64")
+        if letter == "p":
+            return None if value is None else [[list(p) if isinstance(p, tuple) else p for p in piece]
+                                               for piece in value]
+        if letter == "f":
+            return float(value).hex() if isinstance(value, float) else int(value)
+        if letter == "M":
+            return [attr_to_json(m, body) for m in value]
+        return bool(value) if letter == "b" else int(value)
+    return [attr.kind, *[one(*pair) for pair in zip(FIELDS[attr.kind], attr.fields(), strict=True)]]
+
+
+# ---- reading -----------------------------------------------------------------------------------------------------------
+
+def loads(data: bytes) -> Any:
+    """The tape of which `dumps` gave these bytes; raises TapeFileError for any others."""
+    text, body = open_container(bytes(data))
+    try:
+        header = json.loads(text)
+        arrays = read_arrays(header, body)
+        image = read_image(header, arrays)
+        verify.check(image)
+        signature = signature_json.from_json(header["signature"], len(image.inputs), len(image.outputs))
+        tape = image.tape()
+    except TapeFileError:
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError, RecursionError, MemoryError,
+            T.InternalError) as error:
+        raise TapeFileError(f"damaged tape: {type(error).__name__}: {error}") from None
+    tape.signature = signature
+    return tape
+
+
+def open_container(data: bytes) -> tuple[bytes, bytes]:
+    """(header, arrays) of a file whose lengths and checksum are right."""
+    if not data.startswith(MAGIC[:len(data)]):
+        raise TapeFileError("this is not a fastad tape, or its beginning is damaged")
+    if len(data) < HEAD.size:
+        raise TapeFileError(f"truncated tape: {len(data)} bytes")
+    _, version, checksum, header_size, body_size = HEAD.unpack_from(data)
+    if version > VERSION:
+        raise TapeFileError(f"the tape has format {version}, newer than {VERSION}, which this fastad reads: update fastad")
+    if version < 1:
+        raise TapeFileError("damaged tape: format 0")
+    size = HEAD.size + header_size + body_size
+    if len(data) < size:
+        raise TapeFileError(f"truncated tape: {len(data)} of {size} bytes")
+    if len(data) > size:
+        raise TapeFileError(f"damaged tape: {len(data) - size} bytes too many")
+    if zlib.crc32(memoryview(data)[HEAD.size:]) != checksum:
+        raise TapeFileError("damaged tape: the checksum is wrong")
+    return data[HEAD.size:HEAD.size + header_size], data[HEAD.size + header_size:]
+
+
+class Arrays:
+    """The arrays of a file; each is copied out of it, once for each use."""
+
+    def __init__(self, table: list[tuple[str, tuple[int, ...], int]], body: bytes):
+        self.table, self.body = table, body
+
+    def get(self, k: Any, *dtypes: str) -> np.ndarray:
+        """Array number k, which must have one of these dtypes."""
+        dtype, shape, offset = self.table[natural(k)]
+        if dtype not in dtypes:
+            raise ValueError(f"an array of {dtype} where {' or '.join(dtypes)} belongs")
+        count = 1
+        for extent in shape:
+            count *= extent
+        flat = np.frombuffer(self.body, DTYPES[dtype], count, offset)
+        if dtype == "bool" and np.any(flat.view(np.uint8) > 1):
+            raise ValueError("a bool that is neither true nor false")
+        return flat.astype(np.dtype(dtype)).reshape(shape)
+
+
+def read_arrays(header: Any, body: bytes) -> Arrays:
+    table = []
+    for dtype, shape, offset in header["arrays"]:
+        nbytes = np.dtype(DTYPES[dtype]).itemsize
+        extents = tuple([natural(extent) for extent in shape])
+        for extent in extents:
+            nbytes *= extent
+        if natural(offset) % 8 or offset + nbytes > len(body):
+            raise ValueError("an array outside of the file")
+        table.append((dtype, extents, offset))
+    return Arrays(table, body)
+
+
+def natural(x: Any) -> int:
+    """x, which must be a whole number >= 0 (True is none)."""
+    if type(x) is not int or x < 0:
+        raise ValueError(f"{x!r} where a whole number belongs")
+    return x
+
+
+def typed(x: Any, kind: type) -> Any:
+    if type(x) is not kind:
+        raise ValueError(f"{x!r} where a {kind.__name__} belongs")
+    return x
+
+
+def read_image(header: Any, arrays: Arrays) -> verify.Image:
+    columns = {name: arrays.get(header["columns"][name], dtype) for name, dtype in COLUMNS.items()}
+    for name in COLUMNS:
+        if columns[name].ndim != (2 if name == "arg" else 1):
+            raise ValueError(f"column {name} has {columns[name].ndim} dimensions")
+    codes = {name: code for code, name in enumerate(T.DTYPE_NAMES)}
+    return verify.Image(
+        names=[typed(name, str) for name in header["names"]],
+        avals=[(codes[dtype], typed(weak, bool), tuple([natural(n) for n in shape]))
+               for dtype, weak, shape in header["avals"]],
+        const_arrays=[arrays.get(k, *T.DTYPE_NAMES) for k in header["constants"]],
+        captures=[arrays.get(k, *T.DTYPE_NAMES) for k in header["captures"]],
+        attrs=[None if attr is None else attr_from_json(attr, arrays) for attr in header["attributes"]],
+        guard_info=[(typed(kind, str), typed(place, str)) for kind, place in header["guards"]],
+        locations=places_from_json(header["places"], arrays),
+        inputs=[natural(i) for i in header["inputs"]], active=[typed(a, bool) for a in header["active"]],
+        outputs=[natural(i) for i in header["outputs"]], **columns)
+
+
+def places_from_json(places: Any, arrays: Arrays) -> dict[int, str]:
+    texts = [typed(text, str) for text in places["texts"]]
+    at, text = arrays.get(places["at"], "int64"), arrays.get(places["text"], "int64")
+    if at.ndim != 1 or at.shape != text.shape or np.any(text < 0):
+        raise ValueError("places of instructions")
+    return {i: texts[k] for i, k in zip(at.tolist(), text.tolist(), strict=True)}
+
+
+def attr_from_json(data: Any, arrays: Arrays) -> Any:
+    kind = typed(data[0], str)
+    return T.ATTR_KINDS[kind](*[read_field(letter, value, arrays)
+                                for letter, value in zip(FIELDS[kind], data[1:], strict=True)])
+
+
+def read_field(letter: str, value: Any, arrays: Arrays) -> Any:
+    if letter in "Ap" and value is None:
+        return None
+    if letter in "aA":
+        array = arrays.get(value, "int64")
+        if array.ndim != 1:
+            raise ValueError("an index table of several dimensions")
+        return array
+    if letter == "p":
+        return tuple([read_piece(*piece) for piece in value])
+    if letter == "f":
+        return float.fromhex(value) if type(value) is str else typed(value, int)
+    if letter == "M":
+        maps = [attr_from_json(m, arrays) for m in value]
+        if any(m.kind != "map" for m in maps):
+            raise ValueError("an assembly of something else than maps")
+        return maps
+    return typed(value, {"i": int, "b": bool}[letter])
+
+
+def read_piece(shape: Any, soff: Any, sstr: Any, doff: Any, dstr: Any) -> tuple[Any, ...]:
+    return (tuple([natural(n) for n in shape]), typed(soff, int), tuple([typed(s, int) for s in sstr]),
+            typed(doff, int), tuple([typed(s, int) for s in dstr]))
