@@ -1,1 +1,23 @@
-"""fastad."""
+"""fastad: exact derivatives of plain NumPy code, by tapes.
+
+Owns: the public names, nothing else.  Next: derivatives.py (the verbs), recording.py (record), _tape.pyx (the heart).
+"""
+from fastad import errors, primitives  # noqa: F401
+from fastad import _tape
+from fastad import numpy_api  # noqa: F401  (the partial derivatives of the table are recorded through it)
+
+_tape.build_templates()
+
+from fastad._tape import Tape
+from fastad.derivatives import grad, value_and_grad
+from fastad.errors import (
+    AdError, DerivativeError, EscapedTracerError, InternalError, ShapeError, StaleTapeError, TapeDivergence,
+    TapeFileError, TracerError, UnstableDecisionError, UnsupportedError,
+)
+from fastad.recording import record
+
+__all__ = [
+    "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "ShapeError", "StaleTapeError", "Tape",
+    "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError", "UnsupportedError", "grad", "record",
+    "value_and_grad",
+]

@@ -225,6 +225,7 @@ cdef class Tape:
     cdef int run_reverse(self, Frame f, list seeds) except -1
     cdef int set_tangents(self, Frame f, list tangents) except -1
     cdef int run_tangent(self, Frame f, list tangents) except -1
+    cdef list tangent_outputs(self, Frame f, list tangents)
     cdef int raise_status(self, int status, fa_env *env) except -1
     cdef list run_values(self, list values)
     cdef list read_outputs(self, fa_cell *cells)

@@ -677,6 +677,11 @@ cdef class Tape:
         return (self.n * 14 + self.npool * 4 + self.ncells * 8 + self.nguards * 8
                 + sum([a.nbytes for a in self.const_arrays]))
 
+    @property
+    def arena_bytes(self):
+        """Bytes of array memory of a sweep of tier 0."""
+        return self.layout().nbytes
+
     # -- tier 0 sweeps
     cdef Layout layout(self):
         found = self.derived.get("layout")
@@ -858,7 +863,9 @@ cdef class Tape:
 
     def sweep_tangent(self, list tangents):
         """Tangent sweep at this thread's last forward point: tangents of the outputs."""
-        cdef Frame f = self.swept("tangent")
+        return self.tangent_outputs(self.swept("tangent"), tangents)
+
+    cdef list tangent_outputs(self, Frame f, list tangents):
         cdef list out = []
         self.run_tangent(f, tangents)
         for i in self.outputs:

@@ -1,0 +1,322 @@
+"""function.py - the callable behind every verb: records when it must, replays when it may.
+
+Owns: the cache of tapes (by structure, shapes, static arguments, and decisions), its bounds, when a tape is recorded
+again, and the counts of it all.  A verb is a subclass that says what one evaluation is (derivatives.py).
+Must not know: what a verb computes.  Next: recording.py (one recording), derivatives.py (the verbs), state.py (watches).
+"""
+import functools
+import os
+import threading
+from collections import OrderedDict, deque
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad import trees
+from fastad._dispatch import PYTHON, Dispatcher, Entry
+from fastad.errors import TapeDivergence, UnstableDecisionError
+from fastad.recording import Arguments, name_of, open_tape, record_call, underlying
+
+__all__ = ["Function", "Stats"]
+
+TAPES_PER_KEY = 8                        # how many branches of one function are kept for the same kind of arguments
+CACHE_TAPES = 1024                       # in the process
+CACHE_BYTES = int(os.environ.get("FASTAD_CACHE_BYTES", 512 * 2**20))
+CACHED_FUNCTIONS = 256
+
+
+class Stats:
+    """What a cached callable has done so far.
+
+    Attributes
+    ----------
+    recordings : int
+        Runs of the Python function that made a tape.
+    replays : int
+        Calls that were answered by a tape made before.
+    audits : int
+        Replays that were compared with a run of the plain function.
+    guard_failures : int
+        Replays given up because a recorded branch went the other way.
+    tapes, bytes : int
+        What is kept at present, for all kinds of arguments.
+    reasons : tuple of str
+        Why it recorded: the last hundred.
+    """
+
+    __slots__ = ("recordings", "replays", "audits", "guard_failures", "tapes", "bytes", "reasons")
+
+    def __init__(self, **counts):
+        for name, value in counts.items():
+            setattr(self, name, value)
+
+    def __repr__(self):
+        return "Stats(" + ", ".join([f"{name}={getattr(self, name)}" for name in self.__slots__[:-1]]) + ")"
+
+
+# ---- the cache -------------------------------------------------------------------------------------------------------
+
+class TapeCache:
+    """Tapes of one piece of code under one verb: key of the arguments -> entries, the most recent first."""
+
+    def __init__(self):
+        self.entries = {}
+
+    def find(self, key):
+        return list(self.entries.get(key, ()))
+
+    def all(self):
+        return [e for found in list(self.entries.values()) for e in found]
+
+    def add(self, entry):
+        found = self.entries.setdefault(entry.key, [])
+        found.insert(0, entry)
+        for old in found[TAPES_PER_KEY:]:
+            self.remove(old)
+        shrink(entry)
+
+    def promote(self, entry):
+        found = self.entries.get(entry.key, [])
+        if found and found[0] is not entry and entry in found:
+            found.remove(entry)
+            found.insert(0, entry)
+
+    def remove(self, entry):
+        found = self.entries.get(entry.key, [])
+        if entry in found:
+            found.remove(entry)
+        if not found:
+            self.entries.pop(entry.key, None)
+
+    def clear(self):
+        self.entries.clear()
+
+
+caches = OrderedDict()                   # (code, verb, options) -> TapeCache, the least recently used first
+lock = threading.RLock()
+
+
+def cache_of(f, *options):
+    """The cache that callables of the same code share: a lambda made anew at each call finds its tapes again."""
+    code = getattr(underlying(f), "__code__", None)
+    if code is None:
+        return TapeCache()
+    with lock:
+        cache = caches.setdefault((code, *options), None) or TapeCache()
+        caches[(code, *options)] = cache
+        caches.move_to_end((code, *options))
+        while len(caches) > CACHED_FUNCTIONS:
+            caches.popitem(last=False)
+    return cache
+
+
+def shrink(newest):
+    """Drop the least recently used tapes of the process until the rest is within bounds."""
+    with lock:
+        kept = sorted([(e.used, id(e), e, c) for c in list(caches.values()) for e in c.all()])
+        total = sum([e.nbytes for _, _, e, _ in kept])
+        count = len(kept)
+        for _, _, e, cache in kept:
+            if total <= CACHE_BYTES and count <= CACHE_TAPES:
+                break
+            if e is not newest:
+                cache.remove(e)
+                total -= e.nbytes
+                count -= 1
+
+
+def same_function(f, g):
+    """Do two callables run the same code on the same state, now?  Cells are compared by what they hold."""
+    if f is g:
+        return True
+    if type(f) is not type(g):
+        return False
+    if isinstance(f, functools.partial):
+        return same_function(f.func, g.func) and same_values(f.args, g.args) and f.keywords.keys() == \
+            g.keywords.keys() and same_values(f.keywords.values(), [g.keywords[k] for k in f.keywords])
+    if hasattr(f, "__func__"):
+        return f.__self__ is g.__self__ and same_function(f.__func__, g.__func__)
+    if getattr(f, "__code__", None) is None or f.__code__ is not g.__code__ or f.__globals__ is not g.__globals__:
+        return False
+    try:
+        cells = [[c.cell_contents for c in h.__closure__ or ()] for h in (f, g)]
+    except ValueError:                   # a cell that is still empty
+        return False
+    return same_values(*cells) and same_values(f.__defaults__ or (), g.__defaults__ or ()) and same_values(
+        (f.__kwdefaults__ or {}).values(), (g.__kwdefaults__ or {}).values()) and not f.__dict__ and not g.__dict__
+
+
+def same_values(xs, ys):
+    xs, ys = list(xs), list(ys)
+    return len(xs) == len(ys) and all(map(same_value, xs, ys))
+
+
+def same_value(x, y):
+    if x is y:
+        return True
+    if type(x) is not type(y):
+        return False
+    if type(x) in (int, float, bool, str, bytes, complex):
+        return x == y
+    if type(x) in (tuple, list):
+        return same_values(x, y)
+    return callable(x) and not isinstance(x, type) and same_function(x, y)
+
+
+# ---- the callable ----------------------------------------------------------------------------------------------------
+
+class Function(Dispatcher):
+    """A function with a cache of its tapes; a subclass is a verb.
+
+    A subclass gives `verb` (for messages), `mode` (Dispatcher's short way), and
+
+    - ``check(tape)``: may the verb be applied to what was recorded?
+    - ``replay(entry, values, extra)``: one evaluation at plain values, packed;
+    - ``nest(tape, ids, extra)``: the same by instructions in the recording around.
+    """
+
+    verb = "replay"
+    shared_mode = PYTHON
+
+    def __init__(self, f, argnums=0, has_aux=False, audit=True):
+        if not callable(f):
+            raise TypeError(f"{self.verb}: {f!r} is not callable")
+        if not isinstance(argnums, int):
+            argnums = tuple(argnums)
+        self.f, self.argnums, self.has_aux, self.audit = f, argnums, has_aux, bool(audit)
+        self.name = name_of(f)
+        self.mode = self.shared_mode
+        self.compile_after = 1 << 60
+        self.cache = cache_of(f, self.verb, argnums, has_aux)
+        self.recordings = self.audits = self.guard_failures = 0
+        self.reasons = deque(maxlen=100)
+        functools.update_wrapper(self, f, assigned=("__name__", "__qualname__", "__doc__", "__module__"), updated=())
+
+    def __repr__(self):
+        return f"<{self.verb} of {self.name}>"
+
+    def slow(self, args, kwargs):
+        return self.call(args, kwargs, ())
+
+    def call(self, args, kwargs, extra):
+        """Answer a call; `extra` is what the verb takes beside the arguments of f (directions)."""
+        arguments = Arguments(args, kwargs, self.argnums, f"{self.verb} of {self.name}")
+        if T.current_tape() is not None or any(map(T.is_wrapped, arguments.values)) \
+                or any(map(T.is_wrapped, trees.flatten(extra)[0])):
+            return self.call_nested(arguments, extra)
+        arguments.key = (*arguments.key, *self.extra_key(extra))
+        reasons = []
+        for entry in self.cache.find(arguments.key):
+            if not self.valid(entry, reasons):
+                continue
+            try:
+                result = self.replay(entry, arguments.values, extra)
+            except TapeDivergence as error:
+                self.guard_failures += 1
+                reasons.append(f"{error.kind} went the other way at {error.location}")
+                continue
+            self.answered(entry, args, kwargs, arguments)
+            return result
+        entry = self.record(arguments, reasons)
+        try:
+            return self.replay(entry, arguments.values, extra)
+        except TapeDivergence as error:
+            self.cache.remove(entry)
+            self.hot = None
+            raise UnstableDecisionError(
+                f"{self.name}: {error.kind} at {error.location} went the other way in the sweep at the very point at "
+                "which it was recorded: the decision lies within rounding. Compare with a tolerance there, or decide "
+                "on ad.peek(x) if the branches agree.") from error
+
+    def extra_key(self, extra):
+        return ()
+
+    def valid(self, entry, reasons):
+        """May this tape answer for self.f?  One whose function has changed is dropped."""
+        if entry.function is not self.f and not same_function(entry.function, self.f):
+            return False
+        changed = entry.why_changed()
+        if changed is not None:
+            reasons.append(changed)
+            self.cache.remove(entry)
+            if self.hot is entry:
+                self.hot = None
+        return changed is None
+
+    def answered(self, entry, args, kwargs, arguments):
+        """Book-keeping of a replay; the audit is due at calls 2, 4, 8 ..."""
+        entry.calls += 1
+        entry.touch()
+        self.replays += 1
+        self.cache.promote(entry)
+        self.hot = entry if entry.function is self.f else None
+        if self.audit and entry.calls & (entry.calls - 1) == 0:
+            self.audits += 1
+            self.compare(entry, args, kwargs, arguments)
+
+    def compare(self, entry, args, kwargs, arguments):
+        """Run plain f and compare: StaleTapeError if the tape no longer computes what f does."""
+
+    def record(self, arguments, reasons):
+        """A fresh tape for these arguments, into the cache."""
+        self.reasons.append("; ".join(reasons) or "first call with arguments of this kind")
+        tape, watch = self.watched_recording(arguments)
+        self.recordings += 1
+        self.check(tape)
+        entry = Entry(tape, self.f, arguments.key, watch, self.lone(tape))
+        self.cache.add(entry)
+        self.hot = entry
+        return entry
+
+    def watched_recording(self, arguments):
+        return record_call(self.f, arguments), None
+
+    def lone(self, tape):
+        """Is the answer one number and one array, with nothing to pack?"""
+        return not self.has_aux and isinstance(self.argnums, int) and sum(tape.signature.active) == 1
+
+    # -- inside another recording
+
+    def call_nested(self, arguments, extra):
+        """Record the inner function, transform it, and write the result into the recording around.  Never cached."""
+        with enclosing(arguments.values, trees.flatten(extra)[0]) as parent:
+            tape = record_call(self.f, arguments, enclosing=True)
+            self.check(tape)
+            values = [np.array(T.concrete(x)) for x in arguments.values] + tape.lifted_values
+            if not tape.lifted_from and not tape.captures and not any(map(T.is_traced, arguments.values)) \
+                    and not any(map(T.is_traced, trees.flatten(extra)[0])):
+                return self.replay(Entry(tape, self.f, arguments.key, None, False), values, extra)
+            ids = [T.id_in(parent, x) for x in arguments.values] + list(tape.lifted_from)
+            return self.nest(parent, tape, ids, values, extra)
+
+    def stats(self):
+        """Counts of recordings, replays, audits, guard failures, and what is kept; see Stats."""
+        entries = self.cache.all()
+        return Stats(recordings=self.recordings, replays=self.replays, audits=self.audits,
+                     guard_failures=self.guard_failures, tapes=len(entries), bytes=sum([e.nbytes for e in entries]),
+                     reasons=tuple(self.reasons))
+
+    def clear(self):
+        """Forget all tapes of this code under this verb."""
+        self.cache.clear()
+        self.hot = None
+
+
+class enclosing:
+    """The recording to which a nested call belongs; variables' tapes stand on the stack while the call lasts."""
+
+    def __init__(self, *groups):
+        self.tape = T.current_tape()
+        found = T.tape_of(*[x for group in groups for x in group if T.is_traced(x)])
+        self.pushed = self.tape is None
+        if self.pushed:
+            self.tape = found
+
+    def __enter__(self):
+        if self.pushed:
+            T.recordings().append(self.tape)
+        return self.tape
+
+    def __exit__(self, *error):
+        if self.pushed:
+            T.recordings().pop()

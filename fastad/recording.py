@@ -1,0 +1,393 @@
+"""recording.py - from a Python function and its arguments to a tape that knows how to pack them: `record`.
+
+Owns: which arguments are inputs and which are static, the signature of a tape, the opening and closing of a recording.
+An input is a float, a np.floating or an ndarray of float, int or bool; None is an empty tree; everything else (ints,
+bools, strings, callables ...) is static.  float32 is computed in float64.
+Must not know: derivatives, caches.  Next: trees.py (containers), function.py (who keeps tapes), _tape.pyx.
+"""
+import functools
+from contextlib import ExitStack, contextmanager, nullcontext
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad import trees
+from fastad.errors import DerivativeError, ShapeError, UnsupportedError
+
+__all__ = ["Signature", "record"]
+
+
+class Static:
+    """A static argument as part of a key: compared by type and value, or by identity if it cannot be hashed."""
+
+    __slots__ = ("key", "value")
+
+    def __init__(self, value):
+        self.value = value
+        try:
+            hash(value)
+        except TypeError:
+            self.key = ("id", id(value))         # self.value keeps the object alive, so that the id stays its own
+        else:
+            self.key = (type(value), value)
+
+    def __eq__(self, other):
+        if type(other) is not Static or self.key[0] is not other.key[0]:
+            return False
+        return self.key[1] == other.key[1] or self.value is other.value
+
+    def __hash__(self):
+        return hash(self.key)
+
+    def __repr__(self):
+        return f"static({self.value!r})"
+
+
+# ---- names for messages ----------------------------------------------------------------------------------------------
+
+def underlying(f):
+    """The Python function that runs when f is called: f itself, or what a partial, method or object calls."""
+    while True:
+        if isinstance(f, functools.partial):
+            f = f.func
+        elif hasattr(f, "__func__"):
+            f = f.__func__
+        elif hasattr(f, "__code__") or isinstance(f, type) or not hasattr(type(f), "__call__"):
+            return f
+        elif hasattr(type(f).__call__, "__code__"):
+            return type(f).__call__
+        else:
+            return f
+
+
+def name_of(f):
+    """Qualified name of a callable."""
+    g = underlying(f)
+    return getattr(g, "__qualname__", None) or type(f).__name__
+
+
+def location_of(f):
+    """'file:line' where a callable is defined; '?' for one without Python code."""
+    code = getattr(underlying(f), "__code__", None)
+    return "?" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+
+
+# ---- arguments -------------------------------------------------------------------------------------------------------
+
+def input_value(x, wanted, where):
+    """What goes into the tape for a leaf; None if it is static.
+
+    wanted : bool
+        The caller differentiates with respect to it: ints become float64, and what cannot is an error.
+    where : callable
+        Names the leaf in an error.
+    """
+    if type(x) is float:
+        return x
+    if T.is_wrapped(x):
+        if wanted and T.is_traced(x) and x.dtype == np.int64:
+            return T.astype(x, np.float64)
+        return x
+    if isinstance(x, np.ndarray):
+        return array_input(x, wanted, where)
+    if isinstance(x, (float, np.floating)):
+        return x
+    if isinstance(x, (complex, np.complexfloating)):
+        raise UnsupportedError(f"{where()} is complex; complex numbers are not recorded yet")
+    if wanted and isinstance(x, (int, np.integer)) and not isinstance(x, (bool, np.bool_)):
+        return float(x)
+    if wanted:
+        raise DerivativeError(f"{where()} is {short(x)}; a derivative with respect to it does not exist. Pass numbers "
+                              "or arrays there, or choose others with argnums.")
+    return None
+
+
+def array_input(x, wanted, where):
+    kind = x.dtype.kind
+    if type(x) is not np.ndarray and not isinstance(x, np.memmap):
+        raise UnsupportedError(f"{where()} is a {type(x).__name__}, whose meaning is not that of an ndarray; pass "
+                               "np.asarray(x)")
+    if kind == "c":
+        raise UnsupportedError(f"{where()} is complex; complex numbers are not recorded yet")
+    if kind not in "fiub" and not wanted:
+        return None
+    if wanted and kind in "iu":
+        return x.astype(np.float64)
+    if wanted and kind != "f":
+        raise DerivativeError(f"{where()} has dtype {x.dtype}; a derivative with respect to it does not exist")
+    return x
+
+
+def short(x):
+    text = repr(x)
+    return f"{type(x).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
+
+
+def wanted_leaves(tree, nargs, argnums, name):
+    """For each leaf of (args, kwargs): is it in argnums?  `argnums` None: all inputs are active, none is demanded."""
+    sizes = [trees.count(child) for child in trees.children(trees.children(tree)[0])]
+    total = trees.count(tree)
+    if argnums is None:
+        return None
+    chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    wanted = [False] * total
+    for k in chosen:
+        if not -nargs <= k < nargs:
+            raise DerivativeError(f"{name}: argnums {k} of {nargs} positional arguments")
+        start = sum(sizes[:k % nargs])
+        wanted[start:start + sizes[k % nargs]] = [True] * sizes[k % nargs]
+    return wanted
+
+
+class Arguments:
+    """The arguments of one call, sorted into inputs and statics.
+
+    Attributes
+    ----------
+    values : list
+        Of the inputs, in the order of the leaves.
+    key : tuple
+        Equal for calls that one recording can serve: structure, shapes, dtypes, static values.
+    """
+
+    __slots__ = ("tree", "positions", "values", "statics", "wanted", "key", "nargs")
+
+    def __init__(self, args, kwargs, argnums, name):
+        leaves, self.tree = trees.flatten((args, kwargs))
+        self.nargs = len(args)
+        wanted = wanted_leaves(self.tree, len(args), argnums, name)
+        self.positions, self.values, self.statics, self.wanted, key = [], [], {}, [], [self.tree]
+        for k, x in enumerate(leaves):
+            chosen = wanted is not None and wanted[k]
+            value = input_value(x, chosen, lambda k=k: f"{name}: {leaf_name(self.tree, k)}")
+            if value is None:
+                self.statics[k] = x
+                key.append(Static(x))
+            else:
+                self.positions.append(k)
+                self.values.append(value)
+                self.wanted.append(wanted is None or chosen)
+                key.append(aval_key(value))
+        self.key = tuple(key)
+
+
+def aval_key(value):
+    """What of an input is fixed in a recording: dtype and shape."""
+    if type(value) is float:
+        return 0
+    dtype = value.dtype
+    return T.aval(0 if dtype.kind == "f" else 2 if dtype.kind == "b" else 1, value.shape)
+
+
+def leaf_name(tree, position):
+    """'argument 1' or 'argument 1[0]' of leaf number `position` of (args, kwargs)."""
+    args, kwargs = trees.children(tree)
+    for k, child in enumerate(trees.children(args)):
+        n = trees.count(child)
+        if position < n:
+            return f"argument {k}" + (f" (leaf {position})" if n > 1 else "")
+        position -= n
+    for key, child in zip(kwargs[1], trees.children(kwargs), strict=True):
+        n = trees.count(child)
+        if position < n:
+            return f"argument {key!r}"
+        position -= n
+    return "an argument"
+
+
+# ---- signatures ------------------------------------------------------------------------------------------------------
+
+class Signature:
+    """How the arguments of a recorded function become the inputs of its tape, and the outputs its result.
+
+    Attributes
+    ----------
+    name, location : str
+        Of the function.
+    tree, out_tree : treedef
+        Structure of (args, kwargs) and of the result.
+    positions : list of int
+        Leaf number of each input; the other leaves are `statics` (leaf number -> value).
+    active : list of bool
+        Which inputs are differentiated.
+    kept : dict
+        Leaves of the result that are no outputs of the tape (leaf number -> value).
+    flat, lone_in, lone_out : bool
+        The arguments are the inputs; there is one argument, one result: nothing to pack.
+    """
+
+    def __init__(self, name, location, tree, positions, statics, active, out_tree, kept):
+        self.name, self.location = name, location
+        self.tree, self.positions, self.statics, self.active = tree, positions, statics, active
+        self.out_tree, self.kept = out_tree, kept
+        args, kwargs = trees.children(tree)
+        children = trees.children(args)
+        self.flat = not statics and all(child == trees.LEAF for child in children) and not trees.children(kwargs)
+        self.lone_in = self.flat and len(children) == 1 and active == [True]
+        self.lone_out = out_tree == trees.LEAF and not kept
+
+    def __str__(self):
+        return self.name
+
+    def values(self, args, kwargs):
+        """The inputs' values; the rest must be as it was recorded."""
+        leaves, tree = trees.flatten((args, kwargs))
+        if tree != self.tree:
+            raise ShapeError(f"tape of {self.name}: got arguments of structure {trees.describe(tree)}, recorded with "
+                             f"{trees.describe(self.tree)}")
+        for k, value in self.statics.items():
+            if Static(leaves[k]) != Static(value):
+                raise ShapeError(f"tape of {self.name}: {leaf_name(tree, k)} is {short(leaves[k])}, and was recorded "
+                                 f"as the static {short(value)}; record again")
+        return [leaves[k] for k in self.positions]
+
+    def pack_outputs(self, outputs):
+        """The result, from the values (or tangents) of the tape's outputs."""
+        if not self.kept:
+            return trees.unflatten(self.out_tree, outputs)
+        outputs = iter(outputs)
+        n = trees.count(self.out_tree)
+        return trees.unflatten(self.out_tree, [self.kept[k] if k in self.kept else next(outputs) for k in range(n)])
+
+    def spread(self, adjoints):
+        """Adjoints of the active float64 inputs by leaf of (args, kwargs); None elsewhere."""
+        leaves = [None] * trees.count(self.tree)
+        for k, x in zip(self.active_positions(), adjoints, strict=True):
+            leaves[k] = x
+        return leaves
+
+    def active_positions(self):
+        return [k for k, active in zip(self.positions, self.active, strict=True) if active]
+
+    def pack_gradients(self, adjoints):
+        """Gradient of the only argument, else one entry an argument."""
+        args, kwargs = trees.unflatten(self.tree, self.spread(adjoints))
+        if kwargs:
+            return args, kwargs
+        return args[0] if len(args) == 1 else args
+
+    def seeds(self, w):
+        """One seed an output, from a tree in the structure of the result; a number seeds them all."""
+        n = trees.count(self.out_tree)
+        if isinstance(w, (int, float)):
+            return [float(w)] * (n - len(self.kept))
+        leaves, tree = trees.flatten(w)
+        if tree != self.out_tree:
+            raise ShapeError(f"tape of {self.name}: seeds of structure {trees.describe(tree)}, but the result is "
+                             f"{trees.describe(self.out_tree)}")
+        return [leaves[k] for k in range(n) if k not in self.kept]
+
+    def tangents(self, v):
+        """One direction an input, from one an argument; None does not move."""
+        args = trees.children(trees.children(self.tree)[0])
+        if len(v) != len(args):
+            raise ShapeError(f"tape of {self.name}: {len(v)} directions for {len(args)} arguments")
+        leaves = []
+        for k, (direction, child) in enumerate(zip(v, args, strict=True)):
+            if direction is None:
+                leaves += [None] * trees.count(child)
+                continue
+            found, tree = trees.flatten(direction)
+            if tree != child:
+                raise ShapeError(f"tape of {self.name}: direction {k} has structure {trees.describe(tree)}, its "
+                                 f"argument {trees.describe(child)}")
+            leaves += found
+        leaves += [None] * (trees.count(self.tree) - len(leaves))
+        return [leaves[k] for k in self.positions]
+
+
+# ---- recording -------------------------------------------------------------------------------------------------------
+
+def interception(tape):
+    """The context in which NumPy's creating functions give recordable arrays."""
+    try:
+        from fastad import interception as module
+    except ImportError:
+        return nullcontext()
+    return module.recording(tape)
+
+
+@contextmanager
+def open_tape():
+    """A recording that is closed whatever happens."""
+    tape = T.open_recording()
+    try:
+        with interception(tape):
+            yield tape
+            T.check_captures(tape)
+    finally:
+        T.close_recording(tape)
+
+
+def record_call(f, arguments, enclosing=False):
+    """Run f on traced inputs; returns the finished tape, with its signature.
+
+    enclosing : bool
+        Arguments may be traced in a recording around this one; inputs stay active where the outer ones are.
+    """
+    name = name_of(f)
+    leaves = [None] * trees.count(arguments.tree)
+    for k, value in arguments.statics.items():
+        leaves[k] = value
+    with open_tape() as tape:
+        tape.set_origin(location_of(f))
+        for k, value, wanted in zip(arguments.positions, arguments.values, arguments.wanted, strict=True):
+            active = wanted or (enclosing and T.is_active(value))
+            leaves[k] = T.make_input(tape, T.concrete(value), active)
+        args, kwargs = trees.unflatten(arguments.tree, leaves)
+        result = f(*args, **kwargs)
+        del args, kwargs, leaves
+        ids, kept, out_tree = outputs_of(tape, result, name)
+        tape.set_outputs(ids)
+    tape.signature = Signature(name, location_of(f), arguments.tree, arguments.positions, arguments.statics,
+                               arguments.wanted, out_tree, kept)
+    return tape
+
+
+def outputs_of(tape, result, name):
+    """(ids of the outputs, other leaves of the result, structure) of what a recorded function has returned."""
+    leaves, out_tree = trees.flatten(result)
+    ids, kept, traced = [], {}, False
+    for k, x in enumerate(leaves):
+        if T.is_wrapped(x) or (isinstance(x, np.ndarray) and x.dtype.kind in "fiub"):
+            traced = traced or T.is_traced(x)
+            ids.append(T.id_in(tape, x))
+        else:
+            kept[k] = x
+    if not traced:
+        raise DerivativeError(nothing_traced(name, result, leaves))
+    return ids, kept, out_tree
+
+
+def nothing_traced(name, result, leaves):
+    """Why a result cannot be differentiated or replayed."""
+    if result is None:
+        return f"{name} returned None; return the result that is to be differentiated."
+    if len(leaves) == 1 and isinstance(leaves[0], (int, float, np.number, np.ndarray)):
+        return (f"{name} returned {short(T.concrete(result))}, a plain value: on this path it does not depend on its "
+                "arguments, or the dependence was lost (float(), .item(), ad.peek, or an argument that is a Python "
+                "int). Pass floats or arrays as arguments and keep their values unconverted.")
+    return (f"{name} returned {short(result)}, in which nothing depends on its arguments. Return numbers or arrays "
+            "computed from the arguments, or containers of those.")
+
+
+def record(f, *args, argnums=None, **kwargs):
+    """Record a function as a tape.
+
+    Parameters
+    ----------
+    f : callable
+        Plain NumPy code.
+    *args, **kwargs
+        The point: floats and arrays become inputs of the tape, everything else is static.
+    argnums : int or tuple of int, optional
+        The positional arguments that will be differentiated; by default all.  The others stay inputs, but derivatives
+        do not pass through them, so Python may look at their values (`range(n)`, `float(dt)`).
+
+    Returns
+    -------
+    Tape
+        Call it to replay; `forward`, `reverse` and `tangent` are its sweeps.  It raises TapeDivergence where a branch
+        of f would now go the other way; `grad` and friends record again by themselves.
+    """
+    return record_call(f, Arguments(args, kwargs, argnums, name_of(f)))
