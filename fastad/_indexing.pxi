@@ -54,6 +54,8 @@ cdef int64_t place_of_element(Array a, tuple key) except -2:
 cdef int64_t place_at(Array a, key) except -1:
     """Memory position of the element at any constant key that names a single element."""
     cdef cnp.ndarray r = (<object>a.c)[(*key, Ellipsis) if isinstance(key, tuple) else (key, Ellipsis)]
+    if not shares(r, a.s):               # an index that is a 0-d array makes a copy
+        return positions_of(a.s, a.c)[key]
     return (<char *>cnp.PyArray_DATA(r) - a.s.base) // fa_itemsize[a.s.dtype]
 
 

@@ -153,7 +153,7 @@ def guard(Scalar x, kind):
     """Guard an integer or boolean traced scalar at its present value."""
     check_open(x.tape, x)
     x.tape.add_guard(x.id, x.v.i, kind)
-    return number_of(x.v, x.dtype)
+    return number_of(x.v, x.dt)
 
 
 def value_id(x):

@@ -406,9 +406,6 @@ cdef class Scalar:
     def __iter__(self):
         raise TypeError("'numpy.float64' object is not iterable")
 
-    def __len__(self):
-        raise TypeError("object of type 'numpy.float64' has no len()")
-
     def __copy__(self):
         return self
 
@@ -480,6 +477,15 @@ cdef class Scalar:
 
 
 numbers.Real.register(Scalar)
+
+cdef extern from *:
+    """
+    static void fastad_no_sequence(PyObject *type) { ((PyTypeObject *)type)->tp_as_sequence->sq_item = NULL; }
+    """
+    void fastad_no_sequence(object type)
+
+# Like np.float64, no sequence: else NumPy hides our error behind "setting an array element with a sequence".
+fastad_no_sequence(Scalar)
 
 
 cdef object to_foreign(object x, concrete):
