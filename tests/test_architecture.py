@@ -21,7 +21,7 @@ PACKAGE = ROOT / "fastad"
 LAYERS = [
     ("errors",     ["errors"]),
     ("tape",       ["primitives", "_tape"]),
-    ("transforms", ["_transform", "_passes", "_program"]),
+    ("transforms", ["structural_rules", "_transform", "_passes", "_program"]),
     ("recording",  ["operands", "movers", "rearranging", "reductions", "selection", "sorting", "products", "norms",
                     "einsum", "ufuncs", "methods", "pythonic", "numpy_api",
                     "interception", "math_names", "sparse_products", "state", "_state"]),

@@ -1,0 +1,255 @@
+"""_reverse_mode.pxi - the adjoint of a tape is a tape (included in _transform.pyx).
+
+Owns: the order of the reverse part, the collection of adjoints.  A contribution to a whole value is added at once;
+contributions to parts of an array (elements, slices, gathered positions) wait until the value's turn comes and then
+make one array together: n reads of an array of n elements cost O(n), not O(n*n).
+Where a whole adjoint is there already, a small part is added to it in place: gather, add, write.
+Next: structural_rules.py.
+"""
+
+def vjp(Tape tape):
+    """Adjoint of a tape, as a tape.
+
+    Inputs: those of `tape`, then one seed for each float64 output.
+    Outputs: those of `tape`, then the adjoints of its active float64 inputs.
+    """
+    cdef Builder b
+    cdef uint32_t i, w
+    ensure_templates()
+    b = Builder(tape)
+    tape.is_active(tape.n - 1)
+    b.copy_inputs()
+    seeds = []
+    for at in tape.outputs:
+        i = at
+        if AVALS[tape.aval[i]].dtype == FA_F64:
+            seeds.append((i, b.target.emit_input(strong(tape.aval[i]))))
+    b.copy_all()
+    for at, seed in seeds:
+        if tape.act[<uint32_t>at]:
+            give_whole(b, at, seed)
+    for i in range(tape.n - 1, 0, -1):
+        if tape.act[i] and tape.op[i] > FA_CAPTURE:
+            w = collected(b, i)
+            if w:
+                adjoint(b, i, w)
+    b.copy_outputs()
+    for at in tape.inputs:
+        i = at
+        if tape.act[i]:
+            w = collected(b, i)
+            b.target.outputs.append(w if w else b.zeros(tape.aval[i]))
+    return b.target.finish()
+
+
+cdef int adjoint(Builder b, uint32_t i, uint32_t w) except -1:
+    cdef Tape s = b.source
+    cdef Site site
+    cdef int op = s.op[i]
+    cdef uint32_t x = s.arg[2 * <size_t>i]
+    if op >= FA_ELEMENTWISE:
+        return adjoint_elementwise(b, i, w)
+    if op == FA_ELEMENT:
+        if AVALS[s.aval[x]].nd == 0:
+            return give_whole(b, x, w)
+        return parts_of(b, x).add_element(w, s.arg[2 * <size_t>i + 1])
+    site = b.site(i)
+    site.w = w
+    structural_rules.adjoint(Reverse(b, i), site)
+    return 0
+
+
+cdef int adjoint_elementwise(Builder b, uint32_t i, uint32_t w) except -1:
+    cdef Tape s = b.source
+    cdef int op = s.op[i]
+    cdef const uint32_t *ids = NULL
+    cdef uint32_t[4] x
+    cdef uint32_t[3] chosen
+    cdef uint32_t k, p, m = s.operands(i, &ids)
+    b.slots(i, x)
+    for k in range(m):
+        if not s.act[ids[k]]:
+            continue
+        if op == FA_WHERE:
+            chosen[0] = x[0]
+            chosen[k] = w
+            chosen[3 - k] = b.target.const_f64(0.0)
+            give_whole(b, ids[k], b.elementwise(FA_WHERE, FA_F64, 3, chosen))
+        elif op == FA_STRONGZERO and k == 1:     # a zero factor silences an adjoint that is not finite
+            give_whole(b, ids[k], b.elementwise2(FA_STRONGZERO, x[0], w))
+        elif op == FA_STRONGZERO:
+            give_whole(b, ids[k], b.product(w, x[1]))
+        elif PRIMS[op].partial[k].out != FA_ZERO:
+            p = b.stamp(&PRIMS[op].partial[k], x)
+            if AVALS[s.aval[ids[k]]].nd == 0 and AVALS[b.target.aval[p]].nd == 0:
+                give_whole(b, ids[k], b.product(b.fitted(w, FA_AVAL_F64), p))     # sum first: one product, not n
+            else:
+                give_whole(b, ids[k], b.product(w, p))
+    return 0
+
+
+# ---- contributions -----------------------------------------------------------------------------------------------------
+cdef class Parts:
+    """Contributions to parts of one array: elements (C vectors: there may be a million), slices, gathered positions."""
+    cdef uint32_t *ids
+    cdef int64_t *at
+    cdef size_t n, cap
+    cdef list moves                      # (value, map from it to the array)
+    cdef list takes                      # (positions, values)
+
+    def __cinit__(self):
+        self.moves = []
+        self.takes = []
+
+    def __dealloc__(self):
+        free(self.ids)
+        free(self.at)
+
+    cdef int add_element(self, uint32_t w, int64_t at) except -1:
+        if self.n == self.cap:
+            self.cap = max(8, 2 * self.cap)
+            self.ids = <uint32_t *>realloc(self.ids, self.cap * sizeof(uint32_t))
+            self.at = <int64_t *>realloc(self.at, self.cap * sizeof(int64_t))
+            if self.ids == NULL or self.at == NULL:
+                raise MemoryError("fastad: no memory for adjoints of elements")
+        self.ids[self.n] = w
+        self.at[self.n] = at
+        self.n += 1
+        return 0
+
+
+cdef Parts parts_of(Builder b, uint32_t x):
+    found = b.parts.get(x)
+    if found is None:
+        found = b.parts[x] = Parts()
+    return <Parts>found
+
+
+cdef int give_whole(Builder b, uint32_t x, uint32_t w) except -1:
+    b.d[x] = b.plus(b.d[x], b.fitted(w, b.source.aval[x]))
+    return 0
+
+
+cdef uint32_t collected(Builder b, uint32_t x) except? 0:
+    """The adjoint of x from all its contributions; 0 if there are none."""
+    cdef uint32_t w = b.d[x], aval = strong(b.source.aval[x])
+    cdef Parts p = b.parts.pop(x, None)
+    if p is None:
+        return w
+    if p.takes:
+        w = with_takes(b, w, aval, p.takes)
+    if p.moves:
+        w = with_moves(b, w, aval, p.moves)
+    if p.n:
+        w = with_elements(b, w, aval, p)
+    b.d[x] = w
+    return w
+
+
+cdef uint32_t with_elements(Builder b, uint32_t w, uint32_t aval, Parts p) except 0:
+    cdef object at = np.empty(p.n, dtype=np.int64)
+    cdef int64_t[::1] to = at
+    cdef int64_t size = AVALS[aval].size
+    cdef size_t k
+    ids = [p.ids[k] for k in range(p.n)]
+    for k in range(p.n):
+        to[k] = p.at[k]
+    if w:
+        return b.emit("stack", [w] + ids, aval, T.Stack(len(ids), at, has_base=True, accumulate=True))
+    order = np.argsort(at, kind="stable")
+    at = at[order]
+    ids = [ids[k] for k in order.tolist()]
+    repeats = bool(len(at) > 1 and (at[1:] == at[:-1]).any())
+    whole = not repeats and len(at) == size
+    return b.emit("stack", ids, aval, T.Stack(len(ids), None if whole else at, accumulate=repeats))
+
+
+cdef uint32_t with_moves(Builder b, uint32_t w, uint32_t aval, list moves) except 0:
+    cdef int64_t total = sum([pairs(m) for _, m in moves])
+    cdef int64_t size = AVALS[aval].size
+    if not w and len(moves) == 1:
+        return b.emit("move", (moves[0][0],), aval, moves[0][1])
+    if w and 4 * total <= size and all([(<fa_map *>(<Attr>m).ptr).dst_injective for _, m in moves]):
+        for source, m in moves:
+            w = add_in_place(b, w, aval, source, m)
+        return w
+    sources = [source for source, _ in moves]
+    maps = [m for _, m in moves]
+    if w:
+        sources.append(w)
+        maps.append(structural_rules.identity_map(size))
+    return b.emit("assemble", sources, aval, T.Assemble(maps, accumulate=True))
+
+
+cdef uint32_t add_in_place(Builder b, uint32_t w, uint32_t aval, uint32_t source, m) except 0:
+    """w with a small part added: the cost is that of the part when w's memory can be reused."""
+    packed, unpacked = structural_rules.split_map(m)
+    cdef uint32_t part
+    if packed is not None:
+        source = b.emit("move", (source,), aval_id(FA_F64, (packed.sizes[1],)), packed)
+    part = b.emit("move", (w,), b.target.aval[source], unpacked.T)
+    part = b.elementwise2(FA_ADD, part, source)
+    return b.emit("write", (w, part), aval, unpacked)
+
+
+cdef uint32_t with_takes(Builder b, uint32_t w, uint32_t aval, list takes) except 0:
+    cdef uint32_t index, value, part
+    if w and all([b.size(index) == 1 for index, _ in takes]):
+        for index, value in takes:
+            part = b.target.push(T.OPCODES["take"], b.target.aval[value], w, index)
+            part = b.elementwise2(FA_ADD, part, value)
+            w = b.emit("put", (w, index, part), aval)
+        return w
+    if len(takes) == 1:
+        index, value = takes[0]
+    else:
+        index = structural_rules.concatenated(b, [i for i, _ in takes])
+        value = structural_rules.concatenated(b, [b.fit(v, T.aval(FA_F64, b.shape(i))) for i, v in takes])
+    part = b.emit("addat", (index, value), aval)
+    return b.plus(w, part)
+
+
+def pairs(m):
+    """How many elements a map moves."""
+    if m.pieces is None:
+        return len(m.src if m.src is not None else m.dst)
+    return sum([math.prod(piece[0]) for piece in m.pieces])
+
+
+cdef class Reverse:
+    """What an adjoint rule writes with: the builder `b`, and where its contributions go."""
+    cdef readonly Builder b
+    cdef uint32_t i
+
+    def __cinit__(self, Builder b, uint32_t i):
+        self.b = b
+        self.i = i
+
+    cdef uint32_t operand(self, int k) except 0:
+        cdef const uint32_t *ids = NULL
+        self.b.source.operands(self.i, &ids)
+        return ids[k]
+
+    def give(self, int k, uint32_t w):
+        """Add w to the adjoint of operand k."""
+        give_whole(self.b, self.operand(k), w)
+
+    def give_moved(self, int k, uint32_t source, m, bint now=False):
+        """Add what map `m` takes from `source` to operand k; `now`: source is about to be overwritten."""
+        cdef uint32_t x = self.operand(k)
+        cdef int64_t n = pairs(m)
+        aval = strong(self.b.source.aval[x])
+        if AVALS[aval].nd == 0 or (now and 2 * n >= AVALS[aval].size):
+            give_whole(self.b, x, self.b.emit("move", (source,), aval, m))
+        elif not now:
+            parts_of(self.b, x).moves.append((source, m))
+        else:
+            packed, unpacked = structural_rules.split_map(m)
+            if packed is None:
+                packed = structural_rules.identity_map(n)
+            source = self.b.emit("move", (source,), aval_id(FA_F64, (n,)), packed)
+            parts_of(self.b, x).moves.append((source, unpacked))
+
+    def give_taken(self, int k, uint32_t index, uint32_t w):
+        """Add w to operand k at flat positions `index`."""
+        parts_of(self.b, self.operand(k)).takes.append((index, w))
