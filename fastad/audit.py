@@ -1,0 +1,133 @@
+"""audit.py - does a tape still compute what its function computes?  `Audit` runs the plain function to see.
+
+Owns: when it is due (calls 2, 4, 8 ...), the comparison, and the search for a cause.
+The watch of state.py sees what code can name; this sees everything else: random numbers, caches, counters, files.
+Must not know: derivatives, the cache of tapes (function.py calls `due` and `check`).
+"""
+from typing import Any
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad import interception, trees
+from fastad.errors import StaleTapeError
+from fastad.state import Watch
+
+__all__ = ["Audit"]
+
+RELATIVE = 1e-9
+
+
+def _number(x: Any) -> bool:
+    return T.is_wrapped(x) or isinstance(x, (bool, int, float, np.generic, np.ndarray))
+
+
+def _numbers(tree: Any) -> list[Any]:
+    """The numeric leaves of a result, as plain numbers and arrays."""
+    return [np.asarray(T.concrete(x)) for x in trees.flatten(tree)[0] if _number(x)]
+
+
+def _copied(tree: Any) -> Any:
+    return trees.map_leaves(lambda x: x.copy() if isinstance(x, np.ndarray) else x, tree)
+
+
+def disagreement(expected: np.ndarray, got: np.ndarray) -> np.ndarray:
+    """Where two arrays differ by more than 1e-9 of the largest element; NaNs are equal."""
+    if expected.dtype.kind != "f" and got.dtype.kind != "f":
+        return np.asarray(expected != got)
+    with np.errstate(all="ignore"):
+        size = np.abs(np.concatenate([expected.ravel(), got.ravel()]).astype(np.float64))
+        scale = np.max(size, initial=0.0, where=np.isfinite(size))
+        near = (np.abs(expected - got) <= RELATIVE * scale) | (expected == got)
+    return np.asarray(~(near | (np.isnan(expected) & np.isnan(got))))
+
+
+def first_difference(expected: list[Any], got: list[Any]) -> str | None:
+    """Text of the first difference between what a function and what its tape returned; None if they agree."""
+    if len(expected) != len(got):
+        return f"it returns {len(expected)} numbers and arrays, its tape {len(got)}"
+    for k, (a, b) in enumerate(zip(expected, got, strict=True)):
+        where = f"output {k}" if len(got) > 1 else "output"
+        if a.shape != b.shape:
+            return f"{where} has shape {a.shape}, on its tape {b.shape}"
+        wrong = disagreement(a, b)
+        if wrong.any():
+            at = tuple(map(int, np.argwhere(wrong)[0]))
+            index = f"[{', '.join(map(str, at))}]" if at else ""
+            return f"{where}{index} is {a[at].item()!r}, on its tape {b[at].item()!r}"
+    return None
+
+
+class Audit:
+    """Compares a cached tape with the plain function now and then.
+
+    Parameters
+    ----------
+    f : callable
+    name, location : str
+        For messages.
+    """
+
+    __slots__ = ("f", "name", "location")
+
+    def __init__(self, f: Any, name: str | None = None, location: str | None = None) -> None:
+        self.f = f
+        self.name = name or getattr(f, "__qualname__", type(f).__qualname__)
+        code = getattr(f, "__code__", None)
+        self.location = location or (f"{code.co_filename}:{code.co_firstlineno}" if code else "?")
+
+    @staticmethod
+    def due(calls: int) -> bool:
+        """Is the `calls`-th call of a tape one to be audited?  The recording was call 1."""
+        return calls >= 2 and calls & (calls - 1) == 0
+
+    def check(self, args: Any, kwargs: Any, outputs: Any) -> None:
+        """Raise StaleTapeError unless f(*args, **kwargs) agrees with what the tape gave.
+
+        Parameters
+        ----------
+        args, kwargs
+            The arguments of the call; f gets copies of their arrays.
+        outputs : tree
+            What the tape computed, packed as f returns it.
+        """
+        if any(map(T.is_wrapped, trees.flatten((args, kwargs))[0])):
+            return                       # a call inside another recording
+        got = _numbers(outputs)
+        expected = self.plain(args, kwargs)
+        found = first_difference(expected, got)
+        if found is None:
+            return
+        watch = Watch(self.f, trees.flatten((args, kwargs))[0])
+        again = self.plain(args, kwargs)
+        changed = watch.changed()
+        steady = first_difference(expected, again) is None
+        if steady and changed is None and first_difference(self.recorded(args, kwargs), got) is None:
+            return                       # the tape is what a new one would be: the two differ by rounding
+        causes = ([] if steady else ["two runs of the function at this point differ"])
+        causes += ([f"the function changes {changed}"] if changed else []) + watch.suspects
+        raise StaleTapeError(
+            f"{self.name} ({self.location}) no longer computes what its tape does: {found}. "
+            + (f"Likely cause: {'; '.join(causes)}. " if causes else "Something that it reads has changed. ")
+            + "Pass what changes as an argument (random numbers too), or use audit=False if this is meant.")
+
+    def plain(self, args: Any, kwargs: Any) -> list[Any]:
+        """Numbers that the function returns by itself; it warned already when it was recorded or replayed."""
+        with np.errstate(all="ignore"):
+            return _numbers(self.f(*_copied(tuple(args)), **_copied(dict(kwargs))))
+
+    def recorded(self, args: Any, kwargs: Any) -> list[Any]:
+        """Numbers that a new recording computes, with the tape's own kernels."""
+        leaves, tree = trees.flatten((tuple(args), dict(kwargs)))
+        tape = T.open_recording()
+        try:
+            with interception.recording(tape), np.errstate(all="ignore"):
+                inputs = [T.make_input(tape, x, False) if self.is_input(x) else x for x in leaves]
+                traced_args, traced_kwargs = trees.unflatten(tree, inputs)
+                return _numbers(self.f(*traced_args, **traced_kwargs))
+        finally:
+            T.close_recording(tape)
+
+    @staticmethod
+    def is_input(x: Any) -> bool:
+        return isinstance(x, (float, np.floating)) or (isinstance(x, np.ndarray) and x.dtype.kind in "fiub")
