@@ -7,6 +7,8 @@ from fastad import _tape
 from fastad import numpy_api  # noqa: F401  (the partial derivatives of the table are recorded through it)
 
 _tape.build_templates()
+_tape.register(save="fastad.serialize:save", load="fastad.serialize:load", reduce="fastad.serialize:reduce",
+               listing="fastad.listing:listing", trace="fastad.trace:trace", stats="fastad.listing:stats")
 
 from fastad._tape import Tape
 from fastad.derivatives import grad, value_and_grad

@@ -19,7 +19,8 @@ cimport numpy as cnp
 
 import math
 import threading
-import numpy as np
+import types
+import numpy
 
 from fastad.errors import (
     AdError, EscapedTracerError, InternalError, ShapeError, TapeDivergence, TracerError, UnsupportedError,
@@ -27,6 +28,9 @@ from fastad.errors import (
 from fastad import primitives
 
 cnp.import_array()
+
+# NumPy's own functions, whatever interception.py puts in their place: compiled code has no frame by which to know us.
+np = types.SimpleNamespace(**vars(numpy))
 
 cdef extern from "Python.h":
     void *PyThreadState_Get() nogil
@@ -1038,7 +1042,11 @@ cdef class Tape:
         return open_door("reduce")(self)
 
     def __str__(self):
-        return open_door("str")(self)
+        return open_door("listing")(self)
+
+    def listing(self, limit=60):
+        """The evaluation trace as text, a line an instruction; the middle of a long one is left out (None: nothing)."""
+        return open_door("listing")(self, limit)
 
     def __repr__(self):
         cdef object name = getattr(self.signature_, "name", None)

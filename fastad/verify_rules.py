@@ -17,6 +17,7 @@ from fastad import _tape as T
 F64, I64, BOOL = range(3)
 MAX_SIZE = 1 << 40                           # elements of an array: beyond any memory
 MAX_LISTED = 1 << 28                         # positions that are enumerated to judge a claim
+MAX_EMPTY = 1 << 31                          # turns of a loop that moves nothing
 
 
 class Fault(Exception):
@@ -189,7 +190,7 @@ def matmul(y: Aval, xs: Sequence[Aval], attr: Any) -> None:
     a, b = counted(xs, 2)
     batch, m, k, n, abatch, bbatch, _, _ = kind(attr, "matmul")
     need(min(batch, m, k, n, abatch, bbatch) >= 0 and batch * m * n == y.size, "sizes of the product")
-    need(max(m, k, n) < 1 << 31, "a matrix that BLAS cannot address")
+    need(max(m, k, n, batch) < MAX_EMPTY, "a matrix that BLAS cannot address")
     if batch:
         need((batch - 1) * abatch + m * k <= a.size and (batch - 1) * bbatch + k * n <= b.size, "sizes of operands")
     need(y.dtype == a.dtype == b.dtype, "operands of different dtypes")
@@ -233,6 +234,7 @@ def check_attr(attr: Any, calls: bool = False) -> None:
 def check_axis(attr: Any) -> None:
     outer, n, inner, _ = attr.fields()
     need(min(outer, n, inner) >= 0 and max(outer, 1) * max(n, 1) * max(inner, 1) <= MAX_SIZE, "axis out of range")
+    need(outer * n * inner or max(outer, n, inner) < MAX_EMPTY, "axis of nothing")
 
 
 def check_csr(attr: Any) -> None:
@@ -267,7 +269,7 @@ def check_map(attr: Any) -> None:
                  "position of a map out of range")
     for shape, soff, sstr, doff, dstr in pieces or ():
         need(len(shape) == len(sstr) == len(dstr) <= 64 and all(extent >= 0 for extent in shape), "piece of a map")
-        need(math.prod(shape) <= MAX_SIZE, "piece of a map")
+        need(math.prod(shape) <= 1024 * (nsrc + ndst + 1), "a piece that repeats itself too often")
         need(affine_within(shape, soff, sstr, nsrc) and affine_within(shape, doff, dstr, ndst),
              "position of a map out of range")
     from_, to = sides(attr)
