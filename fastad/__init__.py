@@ -11,7 +11,7 @@ _tape.register(save="fastad.serialize:save", load="fastad.serialize:load", reduc
                listing="fastad.listing:listing", trace="fastad.trace:trace", stats="fastad.listing:stats")
 
 from fastad._tape import Tape
-from fastad.derivatives import grad, value_and_grad
+from fastad.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from fastad.errors import (
     AdError, DerivativeError, EscapedTracerError, InternalError, ShapeError, StaleTapeError, TapeDivergence,
     TapeFileError, TracerError, UnstableDecisionError, UnsupportedError,
@@ -20,6 +20,7 @@ from fastad.recording import record
 
 __all__ = [
     "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "ShapeError", "StaleTapeError", "Tape",
-    "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError", "UnsupportedError", "grad", "record",
-    "value_and_grad",
+    "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError", "UnsupportedError", "grad", "hessian", "hvp",
+    "jacobian", "jvp", "record",
+    "value_and_grad", "vjp",
 ]

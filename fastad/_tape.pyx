@@ -653,6 +653,13 @@ cdef class Tape:
         found = self.locations.get(i)
         return None if found is None else format_location(found)
 
+    @property
+    def input_active(self):
+        """For each input: does it have an adjoint (active, and float64)?"""
+        cdef Py_ssize_t k
+        return [not self.inactive_input[k] and AVALS[self.aval[<uint32_t>self.inputs[k]]].dtype == FA_F64
+                for k in range(len(self.inputs))]
+
     def columns(self):
         """The instruction buffers as arrays (copies): op, aval, arg (n, 2), pool."""
         cdef cnp.npy_intp n = self.n

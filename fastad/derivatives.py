@@ -1,92 +1,12 @@
 """derivatives.py - the verbs: grad, value_and_grad, jvp, vjp, jacobian, hessian, hvp.
 
-Owns: what each verb computes from a tape, at plain values (sweeps) and inside another recording (derivative tapes,
-written into it).  Must not know: when a tape is recorded (function.py), how arguments are packed (recording.py).
-Next: tapes.py (derivative tapes with fixed seeds).
+Owns: the public functions and their documentation.  Must not know: how a verb is computed (verbs.py), when a tape is
+recorded (function.py).
 """
-import numpy as np
+from fastad import verbs
+from fastad.errors import UnsupportedError
 
-from fastad import trees
-from fastad._dispatch import GRADIENT, VALUE_AND_GRADIENT
-from fastad.errors import DerivativeError
-from fastad.function import Function
-from fastad.recording import short
-
-__all__ = ["grad", "value_and_grad"]
-
-
-class Gradient(Function):
-    """x -> gradient."""
-
-    verb = "grad"
-    shared_mode = GRADIENT
-
-    def check(self, tape):
-        signature = tape.signature
-        if self.has_aux:
-            main, _ = aux_split(signature, self)
-        else:
-            main = signature.out_tree
-        dtype, shape = output_aval(tape, 0) if main == trees.LEAF and 0 not in signature.kept else (None, None)
-        if dtype == 0 and shape == ():
-            return
-        what = result_text(main, dtype, shape, signature)
-        verb = "jacobian" if dtype == 0 or dtype is None else "a function of real values"
-        raise DerivativeError(f"{self.verb} of {self.name}: it must return one float64 number, and returned {what}. "
-                              f"Use ad.jacobian or ad.vjp for more than one number, or return a sum of what counts."
-                              if verb == "jacobian" else
-                              f"{self.verb} of {self.name}: it returned {what}, which has no derivative.")
-
-    def sweep(self, entry, values):
-        """(outputs, adjoints) of one forward and one reverse sweep."""
-        tape = entry.tape
-        return tape.sweep_gradient(values, [1.0] + [0.0] * (len(tape.outputs) - 1))
-
-    def replay(self, entry, values, extra):
-        return self.pack(entry.tape.signature, *self.sweep(entry, values))
-
-    def pack(self, signature, outputs, adjoints):
-        gradient = chosen(signature, adjoints, self.argnums)
-        return (gradient, signature.pack_outputs(outputs)[1]) if self.has_aux else gradient
-
-
-class ValueAndGradient(Gradient):
-    """x -> (value, gradient)."""
-
-    verb = "value_and_grad"
-    shared_mode = VALUE_AND_GRADIENT
-
-    def pack(self, signature, outputs, adjoints):
-        return signature.pack_outputs(outputs), chosen(signature, adjoints, self.argnums)
-
-
-def output_aval(tape, k):
-    from fastad import _tape as T
-    return T.aval_of(tape.instruction(tape.outputs[k])[2])
-
-
-def result_text(tree, dtype, shape, signature):
-    if dtype is None:
-        return "a container" if tree != trees.LEAF else short(signature.kept[0])
-    kind = ("float64", "int64", "bool")[dtype]
-    return f"an array of shape {shape} ({kind})" if shape else f"a number of dtype {kind}"
-
-
-def aux_split(signature, function):
-    """Structures of (result, aux)."""
-    tree = signature.out_tree
-    if tree[0] != "tuple" or len(tree[1]) != 2:
-        raise DerivativeError(f"{function.verb} of {function.name} with has_aux=True: it must return a pair "
-                              f"(result, aux), and returned {trees.describe(tree)}")
-    return tree[1]
-
-
-def chosen(signature, adjoints, argnums):
-    """The gradient in the structure of the arguments in argnums."""
-    if signature.lone_in:
-        return adjoints[0] if isinstance(argnums, int) else (adjoints[0],)
-    args = trees.unflatten(signature.tree, signature.spread(adjoints))[0]
-    return args[argnums] if isinstance(argnums, int) else tuple([args[k] for k in argnums])
+__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
 
 def grad(f, argnums=0, has_aux=False, audit=True):
@@ -95,20 +15,30 @@ def grad(f, argnums=0, has_aux=False, audit=True):
     Parameters
     ----------
     f : callable
-        Plain NumPy code.
+        Plain NumPy code.  Arguments that are floats or arrays are inputs, everything else is static.
     argnums : int or tuple of int, optional
-        With respect to which positional arguments.
+        With respect to which positional arguments; ints and int arrays there are converted to float64.
     has_aux : bool, optional
-        f returns (number, aux), and the result is (gradient, aux).
+        f returns (number, aux), and the result is (gradient, aux).  What of aux was computed from the arguments is
+        computed anew; the rest is as it was when it was recorded.
     audit : bool, optional
         Compare replays 2, 4, 8 ... of each tape with a run of plain f.
 
     Returns
     -------
     callable
-        Takes the arguments of f; records at the first call and replays after; `stats()` tells.
+        Takes the arguments of f; the gradient has the structure of the argument.  It records at the first call, at
+        new shapes, after changes of what f depends on, and when a branch goes another way; otherwise it replays.
+        `stats()` tells how often.  Inside another recording nothing is kept.
+
+    Examples
+    --------
+    >>> import fastad as ad
+    >>> g = ad.grad(lambda x: x[0]**2 + x[1])
+    >>> g([2.0, 3.0])
+    [np.float64(4.0), np.float64(1.0)]
     """
-    return Gradient(f, argnums, has_aux, audit)
+    return verbs.Gradient(f, argnums, has_aux, audit)
 
 
 def value_and_grad(f, argnums=0, has_aux=False, audit=True):
@@ -119,4 +49,89 @@ def value_and_grad(f, argnums=0, has_aux=False, audit=True):
     callable
         Takes the arguments of f, returns (value, gradient); ((value, aux), gradient) with has_aux.
     """
-    return ValueAndGradient(f, argnums, has_aux, audit)
+    return verbs.ValueAndGradient(f, argnums, has_aux, audit)
+
+
+def jvp(f, primals, tangents, audit=True):
+    """Value and directional derivative: forward mode.
+
+    Parameters
+    ----------
+    f : callable
+    primals : tuple
+        The positional arguments of f.
+    tangents : tuple
+        A direction for each, in its structure; None where it does not move.
+
+    Returns
+    -------
+    y, y_dot
+        Results that are no float64 have the tangent None.
+    """
+    return verbs.Tangent.at(f, primals, tangents, audit)
+
+
+def vjp(f, *primals, has_aux=False, audit=True, **kwargs):
+    """Value, and the function that pulls adjoints back: reverse mode.
+
+    Returns
+    -------
+    y
+        (y, aux) where has_aux.
+    pullback : callable
+        `pullback(w)` with an adjoint in the structure of y gives a tuple, one adjoint a positional argument (None for
+        what has no derivative).  It keeps the forward sweep at this point for itself and may be called any number of
+        times, also after the arguments have been changed.
+    """
+    return verbs.Pullback.at(f, primals, kwargs, has_aux, audit)
+
+
+def jacobian(f, argnums=0, mode="auto", has_aux=False, sparse=False, audit=True):
+    """All first derivatives, as arrays of shape ``y.shape + x.shape``.
+
+    Parameters
+    ----------
+    f : callable
+        Returns an array, a number, or a tree of them.
+    argnums, has_aux, audit
+        As for `grad`.
+    mode : {"auto", "forward", "reverse"}, optional
+        One tangent sweep for each input, or one reverse sweep for each output; "auto" takes the fewer.
+    sparse : bool, optional
+        Not yet available.
+
+    Returns
+    -------
+    callable
+        Takes the arguments of f.  Trees of results and of arguments give the tree of the results, with the tree of
+        the arguments in place of each leaf.
+    """
+    if mode not in ("auto", "forward", "reverse"):
+        raise ValueError(f"jacobian: mode {mode!r} is none of 'auto', 'forward', 'reverse'")
+    if sparse:
+        raise UnsupportedError("jacobian(sparse=True) comes later; the dense one is there")
+    return verbs.Jacobian(f, argnums, has_aux, audit, mode)
+
+
+def hessian(f, argnums=0, sparse=False, audit=True):
+    """All second derivatives of a function that returns one number: forward over reverse.
+
+    Returns
+    -------
+    callable
+        Takes the arguments of f; an array of shape ``x.shape + x.shape``, for trees a tree of trees.
+    """
+    if sparse:
+        raise UnsupportedError("hessian(sparse=True) comes later; the dense one is there")
+    return verbs.Hessian(f, argnums, False, audit)
+
+
+def hvp(f, audit=True):
+    """Products with the Hessian, without the Hessian.
+
+    Returns
+    -------
+    callable
+        `hvp(f)(x, v, *args)`: the Hessian of f(x, *args) with respect to x, times v; in the structure of x.
+    """
+    return verbs.HessianProduct(f, 0, False, audit)

@@ -181,7 +181,7 @@ class Function(Dispatcher):
     def __init__(self, f, argnums=0, has_aux=False, audit=True):
         if not callable(f):
             raise TypeError(f"{self.verb}: {f!r} is not callable")
-        if not isinstance(argnums, int):
+        if argnums is not None and not isinstance(argnums, int):
             argnums = tuple(argnums)
         self.f, self.argnums, self.has_aux, self.audit = f, argnums, has_aux, bool(audit)
         self.name = name_of(f)

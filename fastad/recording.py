@@ -209,7 +209,7 @@ class Signature:
     positions : list of int
         Leaf number of each input; the other leaves are `statics` (leaf number -> value).
     active : list of bool
-        Which inputs are differentiated.
+        Which inputs are differentiated (and are float64, so that they have an adjoint).
     kept : dict
         Leaves of the result that are no outputs of the tape (leaf number -> value).
     flat, lone_in, lone_out : bool
@@ -339,8 +339,9 @@ def record_call(f, arguments, enclosing=False):
         del args, kwargs, leaves
         ids, kept, out_tree = outputs_of(tape, result, name)
         tape.set_outputs(ids)
+    active = [a and w for a, w in zip(tape.input_active, arguments.wanted, strict=False)]
     tape.signature = Signature(name, location_of(f), arguments.tree, arguments.positions, arguments.statics,
-                               arguments.wanted, out_tree, kept)
+                               active, out_tree, kept)
     return tape
 
 

@@ -23,9 +23,10 @@ LAYERS = [
     ("tape",       ["primitives", "_tape"]),
     ("transforms", ["structural_rules", "_transform", "_passes", "_program"]),
     ("recording",  ["operands", "movers", "rearranging", "reductions", "selection", "sorting", "products", "norms",
-                    "einsum", "ufuncs", "methods", "pythonic", "numpy_api",
+                    "einsum", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
                     "interception", "math_names", "sparse_products", "state", "_state"]),
-    ("verbs",      ["derivatives", "trees", "control", "linalg", "sparsity", "testing"]),
+    ("verbs",      ["trees", "recording", "_dispatch", "function", "tapes", "verbs", "derivatives", "control", "eager",
+                    "linalg", "sparsity", "testing"]),
     ("uses",       ["optimize", "optimize.*", "inverse", "inverse.*", "plot"]),
     ("names",      ["__init__"]),
 ]

@@ -1,0 +1,110 @@
+"""tapes.py - derivative tapes made from a recorded one, kept beside it: tangent, adjoint, gradient with its seed fixed.
+
+Owns: which derivative tape serves which verb, how its inputs and outputs are packed, how one is written into a
+recording.  Must not know: caches, arguments of verbs.
+Next: _transform.pyx (what the transformations do), derivatives.py (who calls this).
+"""
+import numpy as np
+
+from fastad import _tape as T
+from fastad import trees
+from fastad.errors import TapeDivergence, UnstableDecisionError
+from fastad.recording import Signature
+
+__all__ = ["gradient_tape", "inlined", "jvp_tape", "vjp_tape"]
+
+LEAF = trees.LEAF
+
+
+def transform():
+    from fastad import _transform
+    return _transform
+
+
+def kept(tape, name, make):
+    """The derived tape `name` of `tape`, made at the first need."""
+    found = tape.derived.get(name)
+    if found is None:
+        found = tape.derived[name] = make(tape)
+    return found
+
+
+def output_avals(tape):
+    """[(dtype code, shape)] of the outputs."""
+    return [T.aval_of(tape.instruction(i)[2]) for i in tape.outputs]
+
+
+def input_avals(tape):
+    return [T.aval_of(tape.instruction(i)[2]) for i in tape.inputs]
+
+
+def jvp_tape(tape):
+    """(inputs, directions of the active ones) -> (outputs, tangents of the float64 ones)."""
+    return kept(tape, "jvp", lambda t: named(transform().jvp(t), t, "tangent"))
+
+
+def vjp_tape(tape):
+    """(inputs, seeds of the float64 outputs) -> (outputs, adjoints of the active inputs)."""
+    return kept(tape, "vjp", lambda t: named(transform().vjp(t), t, "adjoint"))
+
+
+def gradient_tape(tape):
+    """inputs -> (outputs, adjoints of the active inputs), for seed 1 of the first output and 0 of the others."""
+    return kept(tape, "gradient", lambda t: with_seed(t, vjp_tape(t)))
+
+
+def with_seed(tape, adjoint):
+    """The adjoint tape with its seeds made constants, so that what is multiplied with 0 and 1 can vanish."""
+    target = T.Tape()
+    ids = [target.emit_input(tape.instruction(i)[2], bool(active))
+           for i, active in zip(tape.inputs, tape.input_active, strict=True)]
+    first = True
+    for dtype, shape in output_avals(tape):
+        if dtype == 0:
+            seed = 1.0 if first else 0.0
+            ids.append(target.emit_const(seed if shape == () else np.full(shape, seed)))
+        first = False
+    leaves = len(target)
+    target.set_outputs(transform().inline(target, adjoint, ids))
+    if len(target) - leaves == len(adjoint) - len(adjoint.inputs):      # copied one by one: so is the boundary
+        before = sum([i < adjoint.boundary for i in adjoint.inputs])
+        target.boundary = adjoint.boundary - before + leaves
+    target.finish()
+    return named(target, tape, "gradient")
+
+
+def named(derived, tape, kind):
+    """Give a derivative tape a signature: flat lists, called after its function."""
+    signature = tape.signature
+    name = f"{kind} of {signature.name}" if signature is not None else kind
+    n, m = len(derived.inputs), len(derived.outputs)
+    derived.signature = Signature(name, getattr(signature, "location", "?"),
+                                  ("tuple", (("tuple", (LEAF,) * n), ("dict", (), ()))), list(range(n)), {},
+                                  derived.input_active, ("tuple", (LEAF,) * m), {})
+    return derived
+
+
+def batch_tape(tape, k):
+    """The tape at k points at once, called as the tape itself with one more axis in front."""
+    found = transform().batch(tape, k)
+    found.signature = tape.signature
+    return found
+
+
+def inlined(parent, tape, ids, values):
+    """Write a tape into the open recording `parent` at the values `ids`; the traced results.
+
+    values : list
+        What `ids` stand for at present.
+    """
+    out = transform().inline(parent, tape, ids)
+    try:
+        results = tape.sweep(values)
+    except TapeDivergence as error:
+        raise UnstableDecisionError(
+            f"{error.kind} at {error.location} went the other way at the very point at which it was recorded: the "
+            "decision lies within rounding. Compare with a tolerance there.") from error
+    return [T.wrap_value(parent, i, value) for i, value in zip(out, results, strict=True)]
+
+
+T.register(jvp_tape=jvp_tape, vjp_tape=vjp_tape, batch=batch_tape)
