@@ -12,9 +12,14 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.operands import (
-    METHODS, Array, Scalar, asarray, bare, records, refusal, rewrapped, traced,
+    METHODS,
+    Array,
+    asarray,
+    bare,
+    refusal,
+    rewrapped,
+    traced,
 )
-from fastad.errors import TracerError
 
 # Attributes whose absence NumPy and others take as "not an ndarray"; everything else that we lack is refused loudly.
 ABSENT = {"ctypes", "data", "__array_interface__", "__array_struct__", "__buffer__", "__dlpack__",
@@ -114,6 +119,6 @@ def setflags(a: Any, write: Any = None, align: Any = None, uic: Any = None) -> N
 
 
 @as_method
-def round(a: Any, decimals: Any = 0, out: Any = None) -> Any:  # noqa: A001 - NumPy's name
+def round(a: Any, decimals: Any = 0, out: Any = None) -> Any:
     """x.round(n)."""
     return np.round(a, decimals, out)

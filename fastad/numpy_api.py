@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastad import _tape as T
+from fastad import composites, einsum, norms, pythonic, sorting
 from fastad.methods import method
 from fastad.operands import RECORDED, Flat, asarray, cast_to, refusal, run_plain, scalar_value, traced, zeros_of
 from fastad.products import matmul
@@ -19,6 +19,7 @@ from fastad.rearranging import array, full, reshape
 from fastad.selection import nonzero, put_flat, take_flat, where, wrap_index
 from fastad.ufuncs import ufunc
 
+ROOMS = (composites, einsum, norms, pythonic, sorting)       # imported for what they register
 __all__ = ["Flat", "array", "asarray", "cast_to", "full", "function", "matmul", "method", "nonzero", "put_flat",
            "reshape", "scalar_value", "take_flat", "ufunc", "where", "wrap_index", "zeros_of"]
 
@@ -31,6 +32,28 @@ CONSTANT = {
 }
 
 
+# Why a function is refused; whole modules by their name.
+LINALG = "linear algebra comes with a later release; wrap it with ad.primitive meanwhile"
+REFUSED = {
+    "numpy.fft": "Fourier transforms come with a later release; wrap it with ad.primitive meanwhile",
+    "numpy.linalg": LINALG,
+    **dict.fromkeys((np.polyfit, np.roots, np.poly, np.polydiv), LINALG),
+    **dict.fromkeys((np.partition, np.argpartition), "the order inside the parts is NumPy's own; use np.sort, np.argsort"),
+    **dict.fromkeys((np.lexsort, np.sort_complex), "use np.argsort, which is stable, once for each key, last key first"),
+    **dict.fromkeys((np.unique, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d,
+                     np.intersect1d, np.setdiff1d, np.setxor1d, np.isin, np.trim_zeros),
+                    "the result's length depends on values; use np.sort and np.diff, or ad.peek(x) for a constant"),
+    **dict.fromkeys((np.histogram, np.histogram2d, np.histogramdd, np.histogram_bin_edges),
+                    "counts have no derivative; use ad.peek(x), or np.bincount(np.digitize(x, edges))"),
+    **dict.fromkeys((np.nanmedian, np.nanpercentile, np.nanquantile), "the number of NaN would decide the formula; "
+                    "take np.median of x[~np.isnan(x)]"),
+    **dict.fromkeys((np.save, np.savetxt, np.savez, np.savez_compressed), "files hold numbers; save ad.peek(x)"),
+    **dict.fromkeys((np.angle,), "complex numbers are not recorded yet; use np.arctan2"),
+    **dict.fromkeys((np.packbits, np.unpackbits), "bits are not traced"),
+    **dict.fromkeys((np.geomspace,), "write np.exp(np.linspace(np.log(a), np.log(b), n))"),
+}
+
+
 def function(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """What `__array_function__` of the traced scalar and array does."""
     if func in CONSTANT:
@@ -40,7 +63,10 @@ def function(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
     implementation = RECORDED.get(func)
     if implementation is not None:
         return implementation(*args, **kwargs)
-    raise refusal(name_of(func), "this NumPy function is not recorded")
+    why = REFUSED.get(func) or REFUSED.get((getattr(func, "__module__", "") or "").rpartition("._")[0]) \
+        or REFUSED.get(getattr(func, "__module__", ""))
+    raise refusal(name_of(func), why or "this NumPy function is not recorded. Write it out with recorded functions, "
+                  "wrap it with ad.primitive, or pass ad.peek(x) if a constant is meant")
 
 
 def name_of(func: Any) -> str:

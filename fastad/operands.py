@@ -291,7 +291,10 @@ class Flat:
     def __setitem__(self, key: Any, value: Any) -> None:
         a = self.array
         if T.is_traced(key):
-            a[...] = RECORDED["put"](a.ravel(), key, value).reshape(a.shape)
+            if key.dtype == T.DTYPES[BOOL]:
+                a[key.reshape(a.shape)] = value
+            else:
+                RECORDED[np.put](a, key, value)
         elif a.ndim == 0:
             a.reshape(1)[key] = value
         else:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.operands import asarray, code_of, deliver, records, requested, cast_to, shape_of
+from fastad.operands import asarray, cast_to, code_of, deliver, records, requested, shape_of
 
 
 def operand(x: Any) -> Any:

@@ -5,15 +5,24 @@ Must not know: how a result becomes a view, a map or an assembly (movers.py).
 """
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
 
 from fastad import _tape as T
-from fastad.movers import _mover, assemble, move, mover, moved
+from fastad.movers import _mover, assemble, move, moved, mover
 from fastad.operands import (
-    CODES, METHODS, NOVALUE, Array, Scalar, asarray, cast_to, code_of, deliver, is_array, records, refusal, requested,
+    CODES,
+    METHODS,
+    Array,
+    Scalar,
+    asarray,
+    cast_to,
+    code_of,
+    deliver,
+    records,
+    refusal,
+    requested,
     shape_of,
 )
 

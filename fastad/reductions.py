@@ -16,7 +16,19 @@ import numpy as np
 from fastad import _tape as T
 from fastad.movers import relayout
 from fastad.operands import (
-    BOOL, CODES, FLOAT, INT, NOVALUE, asarray, cast_to, code_of, deliver, records, refusal, requested, shape_of,
+    BOOL,
+    CODES,
+    FLOAT,
+    INT,
+    NOVALUE,
+    asarray,
+    cast_to,
+    code_of,
+    deliver,
+    records,
+    refusal,
+    requested,
+    shape_of,
 )
 
 FULL = T.Axis(1, 1, 1)

@@ -11,10 +11,22 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
+from fastad.movers import assemble, move
 from fastad.operands import (
-    BOOL, CODES, INT, as_traced, asarray, cast_to, code_of, deliver, is_array, records, refusal, shape_of,
+    BOOL,
+    FLOAT,
+    INT,
+    METHODS,
+    Array,
+    asarray,
+    cast_to,
+    code_of,
+    deliver,
+    records,
+    refusal,
+    shape_of,
+    traced,
 )
-
 
 # ---- what the heart's indexing calls --------------------------------------------------------------------------------
 
@@ -103,3 +115,198 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: 
     if high is not None:
         y = np.minimum(y, high)
     return deliver(out, y.copy() if y is a else y, "clip")
+
+
+# ---- take and put ---------------------------------------------------------------------------------------------------
+
+@records(np.take, method="take")
+def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
+    """Elements at positions along an axis (None: of the flattened array)."""
+    if not T.is_traced(indices) and not (isinstance(indices, (list, tuple)) and traced(indices)):
+        k = T.concrete(indices)
+        key = (np.take, k, axis, mode) if type(k) is int else None
+        return deliver(out, move(a, lambda c: np.take(c, k, axis=axis, mode=mode), key), "take")
+    a = asarray(a)
+    if axis is None:
+        a, axis = a.reshape(-1), 0
+    shape = a.shape
+    axis = range(len(shape))[axis]
+    k = in_range(asarray(indices) if isinstance(indices, (list, tuple)) else indices, shape[axis], mode)
+    inner, idx = math.prod(shape[axis + 1:]), shape_of(k)
+    if len(shape) > 1:
+        nd_in, nd_out = len(shape) - axis - 1, axis
+        rest = np.arange(math.prod(shape[:axis]) * inner)
+        base = (rest // inner * (inner * shape[axis]) + rest % inner).reshape(
+            shape[:axis] + (1,) * len(idx) + shape[axis + 1:])
+        k = np.reshape(k, (1,) * nd_out + idx + (1,) * nd_in) * inner + base
+    return deliver(out, take_flat(a, k), "take")
+
+
+def in_range(k: Any, n: int, mode: str) -> Any:
+    """Traced integers as positions, by the rule of a mode."""
+    if code_of(k) != INT:
+        raise IndexError("arrays used as indices must be of integer (or boolean) type")
+    if mode == "wrap":
+        return np.remainder(k, n)
+    if mode == "clip":
+        return np.minimum(np.maximum(k, 0), n - 1)
+    return wrap_index(k, n)
+
+
+def positions_along(shape: Any, k: Any, axis: int) -> Any:
+    """Flat positions in an array of that shape of indices k along an axis; the other axes broadcast."""
+    step = math.prod(shape[axis + 1:])
+    base = np.arange(math.prod(shape)).reshape(shape).take([0], axis=axis)
+    k = wrap_index(k, shape[axis])
+    return (k * step if step != 1 else k) + base
+
+
+def along_arguments(a: Any, indices: Any, axis: Any) -> Any:
+    """(array, indices, axis >= 0) of take_along_axis and put_along_axis."""
+    a, k = asarray(a), asarray(indices)
+    if code_of(k) != INT:
+        raise IndexError("`indices` must be an integer array")
+    if axis is None:
+        if k.ndim != 1:
+            raise ValueError("when axis=None, `indices` must have a single dimension.")
+        return a.reshape(-1), k, 0
+    if k.ndim != a.ndim:
+        raise ValueError("`indices` and `arr` must have the same number of dimensions")
+    return a, k, range(a.ndim)[axis]
+
+
+@records(np.take_along_axis)
+def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
+    """Elements at positions along an axis, other positions for each line."""
+    if not T.is_traced(indices):
+        k = T.concrete(indices)
+        return move(arr, lambda c: np.take_along_axis(c, k, axis))
+    a, k, axis = along_arguments(arr, indices, axis)
+    return take_flat(a, positions_along(a.shape, k, axis))
+
+
+@records(np.put_along_axis)
+def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
+    """Write at positions along an axis, other positions for each line."""
+    target = owned(arr, "put_along_axis")
+    a, k, axis = along_arguments(arr, indices, axis)
+    positions = positions_along(a.shape, k, axis)
+    values = np.broadcast_to(asarray(values), shape_of(positions))
+    write_flat(target, positions, values)
+
+
+@records(np.put, method="put")
+def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
+    """Write at flat positions; values are repeated as needed."""
+    target = owned(a, "put")
+    k = asarray(ind).reshape(-1)
+    k = in_range(k, target.size, mode) if T.is_traced(k) else \
+        np.ravel_multi_index((T.concrete(k) if mode != "raise" else wrap_index(k, target.size),), (target.size,), mode)
+    if k.size:
+        write_flat(target, k, np.resize(asarray(v), k.shape))
+
+
+def owned(a: Any, what: str) -> Any:
+    """The array that a function writes into: one of ours."""
+    if type(a) is not Array:
+        raise refusal(what, "a traced value would be written into an array that was made outside the recorded "
+                      "function; make it inside with np.zeros, called as np.zeros")
+    return a
+
+
+def write_flat(a: Any, positions: Any, values: Any) -> None:
+    """a.flat[positions] = values for positions >= 0."""
+    if T.is_traced(positions):
+        a[...] = put_flat(a, positions, values)
+    else:
+        a[np.unravel_index(T.concrete(positions), a.shape)] = values
+
+
+@records(np.compress)
+def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
+    """Slices where the condition holds; their number is guarded."""
+    condition = asarray(condition)
+    k = nonzero(condition)[0]
+    return take(a, k, axis, out)
+
+
+METHODS["compress"] = lambda a, condition, axis=None, out=None: compress(condition, a, axis, out)
+
+
+@records(np.extract)
+def extract(condition: Any, arr: Any) -> Any:
+    """Elements where the condition holds; their number is guarded."""
+    return take(asarray(arr).reshape(-1), nonzero(asarray(condition).reshape(-1))[0])
+
+
+@records(np.putmask)
+def putmask(a: Any, mask: Any, values: Any) -> None:
+    """a = values where the mask holds; values are repeated by position."""
+    target = owned(a, "putmask")
+    values = asarray(values)
+    values = values if values.shape == target.shape else np.resize(values, target.shape)
+    target[...] = T.elementwise("where", mask, cast_to(values, code_of(target)), target)
+
+
+@records(np.place)
+def place(arr: Any, mask: Any, vals: Any) -> None:
+    """The first values go where the mask holds; the number of places is guarded."""
+    target = owned(arr, "place")
+    k = nonzero(asarray(mask).reshape(-1))[0]
+    if np.size(k):
+        write_flat(target, k, np.resize(asarray(vals), np.shape(k)))
+
+
+@records(np.copyto)
+def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+    """dst[...] = src, or only where a mask holds."""
+    target = owned(dst, "copyto")
+    if not np.can_cast(T.DTYPES[code_of(src)], target.dtype, casting):
+        raise TypeError(f"Cannot cast array data from {T.DTYPES[code_of(src)]!r} to {target.dtype!r} according to the "
+                        f"rule {casting!r}")
+    if where is True:
+        target[...] = src
+    else:
+        target[...] = T.elementwise("where", where, cast_to(src, code_of(target)), target)
+
+
+@records(np.choose)
+def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
+    """Elements of several arrays by constant numbers."""
+    if T.is_traced(a):
+        raise refusal("choose", "the numbers are traced; use np.where, or np.take_along_axis of np.stack(choices)")
+    k = T.concrete(a)
+    choices = list(choices)
+    return deliver(out, assemble(lambda v: np.choose(k, v, mode=mode), choices), "choose")
+
+
+@records(np.select)
+def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+    """The choice of the first condition that holds."""
+    if len(condlist) != len(choicelist) or not len(condlist):
+        raise ValueError("list of cases must be same length as list of conditions")
+    code = min(map(code_of, [*choicelist, default]))
+    y = cast_to(default, code)
+    for condition, value in zip(reversed(condlist), reversed(choicelist), strict=True):
+        if code_of(condition) != BOOL:
+            raise TypeError("invalid entry in condlist: should be boolean ndarray")
+        y = T.elementwise("where", condition, value, y)
+    return y
+
+
+@records(np.bincount)
+def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
+    """How often, or with what sum of weights, each integer occurs; the largest integer is guarded."""
+    k = asarray(x)
+    if k.ndim != 1 or (weights is not None and shape_of(weights) != k.shape):
+        raise ValueError("The weights and list don't have the same length." if k.ndim == 1 else
+                         "object too deep for desired array")
+    top = np.max(k) if k.size else -1
+    n = max(int(T.guard(top, "the length of np.bincount")) if T.is_traced(top) else int(top), minlength - 1) + 1
+    if weights is None:
+        weights = np.ones(k.shape, np.int64)
+    else:
+        weights = cast_to(asarray(weights), FLOAT)
+    if T.is_traced(k) and bool(np.min(k) < 0):
+        raise ValueError("'list' argument must have no negative elements")
+    return T.structural("addat", (k, weights), None, (n,), code_of(weights), (INT, code_of(weights)))

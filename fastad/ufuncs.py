@@ -11,12 +11,21 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import products, reductions
-from fastad.movers import relayout
 from fastad.operands import (
-    FLOAT, INT, NOVALUE, Array, asarray, cast_to, code_of, deliver, is_array, refusal, requested, run_plain, shape_of,
+    INT,
+    NOVALUE,
+    Array,
+    asarray,
+    cast_to,
+    code_of,
+    deliver,
+    refusal,
+    requested,
+    run_plain,
+    shape_of,
     traced,
 )
-from fastad.selection import clip, put_flat, wrap_index
+from fastad.selection import clip
 
 COMPOSED: dict[Any, Any] = {
     np.matmul: products.matmul,

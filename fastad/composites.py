@@ -1,0 +1,327 @@
+"""composites.py - NumPy functions that are short formulas over recorded ones.
+
+Owns: differences, convolution, tests of closeness, functions that ignore NaN, grids with traced ends, and the like.
+Must not know: the tape.
+Next: pythonic.py (functions whose own Python code in NumPy simply runs).
+"""
+from __future__ import annotations
+
+import functools
+import operator
+from typing import Any
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad.operands import (
+    BOOL,
+    FLOAT,
+    INT,
+    METHODS,
+    NOVALUE,
+    Array,
+    asarray,
+    cast_to,
+    code_of,
+    deliver,
+    records,
+    refusal,
+    requested,
+    shape_of,
+)
+from fastad.products import matmul
+from fastad.reductions import largest, mean, product, running_product, running_sum, smallest, total, variance
+
+select = functools.partial(T.elementwise, "where")
+
+
+# ---- elementwise ----------------------------------------------------------------------------------------------------
+
+@records(np.real, np.real_if_close)
+def real(val: Any, tol: Any = None) -> Any:
+    """Real arrays are their own real part."""
+    return val
+
+
+@records(np.imag)
+def imag(val: Any) -> Any:
+    """The imaginary part of a real array."""
+    return np.zeros(shape_of(val))
+
+
+@records(np.round, np.around)
+def around(a: Any, decimals: Any = 0, out: Any = None) -> Any:
+    """Round to decimals, half to even."""
+    if code_of(a) != FLOAT:
+        if decimals < 0 or code_of(a) == BOOL:
+            raise refusal("round", "integers and booleans are rounded to whole numbers only")
+        return deliver(out, a, "round")
+    scale = 10.0 ** abs(decimals)
+    if decimals == 0:
+        y = np.rint(a)
+    else:
+        y = np.rint(a * scale) / scale if decimals > 0 else np.rint(a / scale) * scale
+    return deliver(out, y, "round")
+
+
+@records(np.fix)
+def fix(x: Any, out: Any = None) -> Any:
+    """Round towards zero."""
+    return deliver(out, np.trunc(x), "fix")
+
+
+@records(np.isposinf)
+def isposinf(x: Any, out: Any = None) -> Any:
+    """Is it +inf?"""
+    return deliver(out, np.equal(x, np.inf), "isposinf")
+
+
+@records(np.isneginf)
+def isneginf(x: Any, out: Any = None) -> Any:
+    """Is it -inf?"""
+    return deliver(out, np.equal(x, -np.inf), "isneginf")
+
+
+@records(np.nan_to_num)
+def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    """Numbers in place of NaN and infinities."""
+    limits = np.finfo(float)
+    y = select(np.isnan(x), nan, x)
+    y = select(np.equal(x, np.inf), limits.max if posinf is None else posinf, y)
+    y = select(np.equal(x, -np.inf), limits.min if neginf is None else neginf, y)
+    if not copy and type(x) is Array:
+        x[...] = y
+        return x
+    return y
+
+
+@records(np.isclose)
+def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
+    """|a - b| <= atol + rtol |b|: traced booleans."""
+    a, b = (asarray(v) if isinstance(v, (list, tuple)) else v for v in (a, b))
+    same = np.equal(a, b)
+    fine = np.isfinite(b)
+    gap = np.abs(np.subtract(cast_to(a, FLOAT), cast_to(b, FLOAT)))
+    near = np.less_equal(select(same, 0.0, gap), atol + rtol * np.abs(cast_to(b, FLOAT)))
+    y = (near & fine) | same
+    return y | (np.isnan(a) & np.isnan(b)) if equal_nan else y
+
+
+@records(np.allclose)
+def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
+    """Are all elements close: a traced boolean, which an `if` guards."""
+    return np.all(isclose(a, b, rtol, atol, equal_nan))
+
+
+@records(np.array_equal)
+def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
+    """The same shape and elements: a traced boolean."""
+    a1, a2 = asarray(a1), asarray(a2)
+    if shape_of(a1) != shape_of(a2):
+        return False
+    same = np.equal(a1, a2)
+    return np.all(same | (np.isnan(a1) & np.isnan(a2)) if equal_nan else same)
+
+
+@records(np.array_equiv)
+def array_equiv(a1: Any, a2: Any) -> Any:
+    """The same elements after broadcasting: a traced boolean."""
+    try:
+        np.broadcast_shapes(shape_of(a1), shape_of(a2))
+    except ValueError:
+        return False
+    return np.all(np.equal(a1, a2))
+
+
+# ---- differences, diagonals, convolution ----------------------------------------------------------------------------
+
+@records(np.diff)
+def diff(a: Any, n: int = 1, axis: Any = -1, prepend: Any = NOVALUE, append: Any = NOVALUE) -> Any:
+    """n-th differences along an axis."""
+    if n < 0:
+        raise ValueError(f"order must be non-negative but got {n!r}")
+    x = asarray(a)
+    axis = range(x.ndim)[axis]
+    ends = []
+    for end in (prepend, append):
+        if end is not NOVALUE:
+            end = asarray(end)
+            end = np.broadcast_to(end, x.shape[:axis] + (1,) + x.shape[axis + 1:]) if end.ndim == 0 else end
+        ends.append(end)
+    parts = [v for v in (ends[0], x, ends[1]) if v is not NOVALUE]
+    x = np.concatenate(parts, axis=axis) if len(parts) > 1 else x
+    minus = np.not_equal if code_of(x) == BOOL else operator.sub
+    lead = (slice(None),) * axis
+    for _ in range(n):
+        x = minus(x[(*lead, slice(1, None))], x[(*lead, slice(None, -1))])
+    return x
+
+
+@records(np.trace, np.linalg.trace, method="trace")
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Any:
+    """Sum of a diagonal."""
+    return total(np.diagonal(asarray(a), offset, axis1, axis2), -1, dtype, out)
+
+
+def full_convolution(a: Any, v: Any) -> Any:
+    """Convolution of 1-D arrays, all overlaps."""
+    m = shape_of(v)[0]
+    a = np.pad(a, m - 1)
+    return matmul(np.lib.stride_tricks.sliding_window_view(a, m), v[::-1])
+
+
+def cut(full: Any, n: int, m: int, mode: Any, early: int) -> Any:
+    """The part of a full convolution that a mode returns."""
+    mode = {0: "valid", 1: "same", 2: "full"}.get(mode, mode)
+    if mode == "full":
+        return full
+    short, long = min(n, m), max(n, m)
+    if mode == "same":
+        start = (short - early) // 2
+        return full[start:start + long]
+    if mode == "valid":
+        return full[short - 1:long]
+    raise ValueError(f"mode must be one of 'valid', 'same', or 'full' (got {mode!r})")
+
+
+@records(np.convolve)
+def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
+    """Discrete convolution of 1-D arrays."""
+    a, v = np.atleast_1d(asarray(a)), np.atleast_1d(asarray(v))
+    if not (a.size and v.size):
+        raise ValueError("a cannot be empty" if not a.size else "v cannot be empty")
+    long, short = (v, a) if v.size > a.size else (a, v)
+    return cut(full_convolution(long, short), a.size, v.size, mode, 1)
+
+
+@records(np.correlate)
+def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
+    """Cross-correlation of 1-D arrays."""
+    a, v = np.atleast_1d(asarray(a)), np.atleast_1d(asarray(v))
+    if v.size > a.size:
+        return cut(full_convolution(v, a[::-1]), a.size, v.size, mode, 1)[::-1]
+    return cut(full_convolution(a, v[::-1]), a.size, v.size, mode, 1)
+
+
+# ---- NaN is ignored -------------------------------------------------------------------------------------------------
+
+@records(np.nansum)
+def nansum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE, **kwargs: Any) -> Any:
+    """Sum of what is a number."""
+    return total(select(np.isnan(a), 0.0, a) if code_of(a) == FLOAT else a, axis, dtype, out, keepdims, **kwargs)
+
+
+@records(np.nanprod)
+def nanprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE, **kwargs: Any) -> Any:
+    """Product of what is a number."""
+    return product(select(np.isnan(a), 1.0, a) if code_of(a) == FLOAT else a, axis, dtype, out, keepdims, **kwargs)
+
+
+@records(np.nancumsum)
+def nancumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    """Cumulative sum with 0 for NaN."""
+    return running_sum(select(np.isnan(a), 0.0, a), axis, dtype, out)
+
+
+@records(np.nancumprod)
+def nancumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    """Cumulative product with 1 for NaN."""
+    return running_product(select(np.isnan(a), 1.0, a), axis, dtype, out)
+
+
+@records(np.nanmax)
+def nanmax(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, **kwargs: Any) -> Any:
+    """Maximum of what is a number; NaN where nothing is."""
+    return _nan_extremum(largest, -np.inf, a, axis, out, keepdims, kwargs)
+
+
+@records(np.nanmin)
+def nanmin(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, **kwargs: Any) -> Any:
+    """Minimum of what is a number; NaN where nothing is."""
+    return _nan_extremum(smallest, np.inf, a, axis, out, keepdims, kwargs)
+
+
+def _nan_extremum(reduce: Any, neutral: float, a: Any, axis: Any, out: Any, keepdims: Any, kwargs: Any) -> Any:
+    if code_of(a) != FLOAT:
+        return reduce(a, axis, out, keepdims, **kwargs)
+    void = np.isnan(a)
+    y = reduce(select(void, neutral, a), axis, None, keepdims, **kwargs)
+    nothing = np.all(void, axis=axis, keepdims=keepdims is not NOVALUE and bool(keepdims))
+    return deliver(out, select(nothing, np.nan, y), "nan extremum")
+
+
+@records(np.nanargmax)
+def nanargmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
+    """Position of the maximum of what is a number."""
+    return np.argmax(select(np.isnan(a), -np.inf, a), axis, out, keepdims=keepdims is not NOVALUE and bool(keepdims))
+
+
+@records(np.nanargmin)
+def nanargmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
+    """Position of the minimum of what is a number."""
+    return np.argmin(select(np.isnan(a), np.inf, a), axis, out, keepdims=keepdims is not NOVALUE and bool(keepdims))
+
+
+@records(np.nanmean)
+def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE, **kwargs: Any) -> Any:
+    """Mean of what is a number; the count is traced."""
+    if code_of(a) != FLOAT or kwargs:
+        return mean(a, axis, dtype, out, keepdims, **kwargs)
+    n = total(~np.isnan(a), axis, keepdims=keepdims)
+    return deliver(out, nansum(a, axis, keepdims=keepdims) / n, "nanmean")
+
+
+@records(np.nanvar)
+def nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE,
+           **kwargs: Any) -> Any:
+    """Variance of what is a number."""
+    if code_of(a) != FLOAT or kwargs:
+        return variance(a, axis, dtype, out, ddof, keepdims, **kwargs)
+    there = ~np.isnan(a)
+    dev = select(there, a - nanmean(a, axis, keepdims=True), 0.0)
+    n = total(there, axis, keepdims=keepdims) - ddof
+    y = select(np.greater(n, 0), total(np.square(dev), axis, keepdims=keepdims) / np.maximum(n, 1), np.nan)
+    return deliver(out, y, "nanvar")
+
+
+@records(np.nanstd)
+def nanstd(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE,
+           **kwargs: Any) -> Any:
+    """Standard deviation of what is a number."""
+    return deliver(out, np.sqrt(nanvar(a, axis, dtype, None, ddof, keepdims, **kwargs)), "nanstd")
+
+
+# ---- grids ----------------------------------------------------------------------------------------------------------
+
+@records(np.linspace)
+def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
+             axis: int = 0, *, device: Any = None) -> Any:
+    """Evenly spaced numbers between traced ends."""
+    num = operator.index(num)
+    if num < 0:
+        raise ValueError(f"Number of samples, {num}, must be non-negative.")
+    div = num - 1 if endpoint else num
+    start, stop = cast_to(asarray(start), FLOAT), cast_to(asarray(stop), FLOAT)
+    delta = stop - start
+    shape = shape_of(delta)
+    steps = np.arange(num, dtype=float).reshape((-1,) + (1,) * len(shape))
+    step = delta / div if div > 0 else np.nan
+    y = np.multiply(steps, step if div > 0 else delta) + start
+    if endpoint and num > 1:
+        y = np.concatenate([y[:-1], np.reshape(np.broadcast_to(stop, shape), (1, *shape))])
+    if dtype is not None and requested(dtype, "linspace") == INT:
+        y = np.floor(y)
+    y = y if dtype is None else cast_to(y, requested(dtype, "linspace"))
+    y = np.moveaxis(y, 0, axis) if axis != 0 else y
+    return (y, step) if retstep else y
+
+
+@records(np.logspace)
+def logspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None,
+             axis: int = 0) -> Any:
+    """Powers of the base with evenly spaced exponents."""
+    y = np.power(base, linspace(start, stop, num, endpoint, axis=axis))
+    return y if dtype is None else cast_to(y, requested(dtype, "logspace"))
+
+
+METHODS["conj"] = METHODS["conjugate"] = real

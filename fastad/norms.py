@@ -1,0 +1,91 @@
+"""norms.py - numpy.linalg.norm and its kin, and the part of numpy.linalg that is not recorded yet.
+
+Owns: the convention norm'(0) = 0.
+Must not know: matrix products (products.py).
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad.operands import FLOAT, asarray, cast_to, records, refusal
+
+
+def root_of_squares(x: Any, axis: Any, keepdims: bool) -> Any:
+    """2-norm along axes: the derivative is 0 where it is 0, not NaN."""
+    s = np.sum(np.square(x), axis=axis, keepdims=keepdims)
+    zero = s == 0
+    return T.elementwise("where", zero, 0.0, np.sqrt(T.elementwise("where", zero, 1.0, s)))
+
+
+@records(np.linalg.norm)
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """Norm of vectors, and those of matrices that need no decomposition."""
+    x = cast_to(asarray(x), FLOAT)
+    if axis is None:
+        if ord is None or (ord in ("fro", "f") and x.ndim == 2) or (ord == 2 and x.ndim == 1):
+            return root_of_squares(x, None, keepdims)
+        axis = tuple(range(x.ndim))
+    axis = axis if isinstance(axis, tuple) else (axis,)
+    if len(axis) == 1:
+        return vector_norm(x, ord, axis[0], keepdims)
+    if len(axis) == 2:
+        return matrix_norm(x, ord, axis, keepdims)
+    raise ValueError("Improper number of dimensions to norm.")
+
+
+def vector_norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
+    """Norm of vectors along one axis."""
+    if ord is None or ord == 2:
+        return root_of_squares(x, axis, keepdims)
+    if ord == np.inf:
+        return np.max(np.abs(x), axis=axis, keepdims=keepdims)
+    if ord == -np.inf:
+        return np.min(np.abs(x), axis=axis, keepdims=keepdims)
+    if ord == 0:
+        return np.sum(x != 0, axis=axis, keepdims=keepdims).astype(float)
+    if ord == 1:
+        return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
+    if isinstance(ord, str):
+        raise ValueError(f"Invalid norm order '{ord}' for vectors")
+    s = np.sum(np.abs(x) ** ord, axis=axis, keepdims=keepdims)
+    zero = s == 0
+    return T.elementwise("where", zero, 0.0, T.elementwise("where", zero, 1.0, s) ** (1 / ord))
+
+
+def matrix_norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
+    """Norm of matrices in two axes."""
+    rows, columns = (k % x.ndim for k in axis)
+    if ord is None or ord in ("fro", "f"):
+        return root_of_squares(x, axis, keepdims)
+    if ord in (1, -1, np.inf, -np.inf):
+        first, second = (rows, columns) if abs(ord) == 1 else (columns, rows)
+        sums = np.sum(np.abs(x), axis=first, keepdims=True)
+        y = (np.max if ord > 0 else np.min)(sums, axis=second, keepdims=True)
+        return y if keepdims else np.squeeze(y, axis=(rows, columns))[()]
+    raise refusal("np.linalg.norm", f"ord={ord!r} of a matrix needs singular values; linear algebra comes with a "
+                  "later release. Use ord=None (Frobenius), 1 or inf.")
+
+
+@records(np.linalg.vector_norm)
+def array_api_vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    """np.linalg.vector_norm: over several axes as over one."""
+    x = cast_to(asarray(x), FLOAT)
+    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if len(axes) == 1:
+        return vector_norm(x, ord, axes[0], keepdims)
+    if ord == 2:
+        return root_of_squares(x, axes, keepdims)
+    axes = np.lib.array_utils.normalize_axis_tuple(axes, x.ndim)
+    rest = [k for k in range(x.ndim) if k not in axes]
+    shape = tuple(1 if k in axes else n for k, n in enumerate(x.shape))
+    y = vector_norm(x.transpose(rest + list(axes)).reshape(tuple(x.shape[k] for k in rest) + (-1,)), ord, -1, False)
+    return np.reshape(y, shape) if keepdims else y
+
+
+@records(np.linalg.matrix_norm)
+def array_api_matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    """np.linalg.matrix_norm."""
+    return matrix_norm(cast_to(asarray(x), FLOAT), ord, (-2, -1), keepdims)

@@ -1,0 +1,239 @@
+"""sorting.py - functions that compare elements with each other: sort, argmax, median, searchsorted, interp.
+
+Owns: positions that are computed anew at each replay (traced integers), so that another order of the data is no
+reason to record again; what is built on them.
+Must not know: gathers and scatters with such positions (selection.py).
+"""
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad.movers import relayout
+from fastad.operands import (
+    FLOAT,
+    INT,
+    METHODS,
+    NOVALUE,
+    as_traced,
+    asarray,
+    cast_to,
+    code_of,
+    deliver,
+    records,
+    refusal,
+    shape_of,
+)
+from fastad.reductions import along, count_of, fold, plan, refuse_order
+from fastad.selection import take_flat
+
+
+def axis_number(axis: Any, nd: int) -> int:
+    """An axis counted from the front."""
+    return int(np.lib.array_utils.normalize_axis_index(operator.index(axis), nd))
+
+
+# ---- sort -----------------------------------------------------------------------------------------------------------
+
+@records(np.argsort, method="argsort")
+def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+    """The permutation that sorts along an axis; always stable, NaN last."""
+    refuse_order("argsort", order)
+    x, attr = along(asarray(a), axis)
+    y = T.structural("argsort", (x,), attr, x.shape, INT)
+    return y if T.concrete(x).flags.c_contiguous else relayout(y, np.argsort(T.concrete(x), axis=axis))
+
+
+@records(np.sort)
+def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+    """A sorted copy."""
+    x = asarray(a)
+    k = argsort(x, axis, kind, order)
+    if axis is None or x.ndim == 1:
+        return take_flat(x, k)
+    y = take_flat(x, flat_along(x.shape, k, axis_number(axis, x.ndim)))
+    return y if T.concrete(x).flags.c_contiguous else relayout(y, np.sort(T.concrete(x), axis=axis))
+
+
+def flat_along(shape: Any, k: Any, axis: int) -> Any:
+    """Flat positions in an array of that shape of the indices k along one axis."""
+    inner = math.prod(shape[axis + 1:])
+    rest = np.arange(math.prod(shape[:axis]) * inner).reshape(shape[:axis] + (1,) + shape[axis + 1:])
+    base = rest // inner * (inner * shape[axis]) + rest % inner
+    k = k * inner if inner != 1 else k
+    return k + T.wrap(base) if base.size > 1 else k
+
+
+def sort_method(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
+    """x.sort(): in place."""
+    a[...] = sort(a, axis, kind, order)
+
+
+METHODS["sort"] = sort_method
+
+
+def extreme_position(op: str, a: Any, axis: Any, out: Any, keepdims: Any) -> Any:
+    """argmax or argmin: the first one; a NaN counts as the extremum."""
+    x = asarray(a)
+    if count_of(x, axis) == 0:
+        return getattr(np, op)(T.concrete(x), axis=axis)         # NumPy's own error
+    return deliver(out, fold(op, x, axis, keepdims, INT), op)
+
+
+@records(np.argmax, method="argmax")
+def argmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
+    """Position of the maximum."""
+    return extreme_position("argmax", a, axis, out, keepdims)
+
+
+@records(np.argmin, method="argmin")
+def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
+    """Position of the minimum."""
+    return extreme_position("argmin", a, axis, out, keepdims)
+
+
+# ---- order statistics -----------------------------------------------------------------------------------------------
+
+def sorted_last(a: Any, axis: Any) -> Any:
+    """(sorted along a new last axis into which `axis` (None: all) went, shape with ones for keepdims)."""
+    x = cast_to(asarray(a), FLOAT)
+    _, kept, _, n = plan(x.shape, axis, True)
+    axes = range(x.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, x.ndim)
+    rest = [k for k in range(x.ndim) if k not in axes]
+    x = x.transpose(rest + sorted(axes)).reshape(tuple(x.shape[k] for k in rest) + (n,))
+    return sort(x), kept
+
+
+def with_nan(y: Any, last: Any) -> Any:
+    """NaN where the last of the sorted elements is NaN."""
+    return T.elementwise("where", np.isnan(last), last, y)
+
+
+@records(np.median)
+def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
+    """The middle of the sorted elements, or the mean of the two in the middle."""
+    if count_of(a, axis) == 0:
+        raise refusal("median", "the median of no elements is not recorded")
+    s, kept = sorted_last(a, axis)
+    n = s.shape[-1]
+    y = s[..., n // 2] if n % 2 else (s[..., n // 2 - 1] + s[..., n // 2]) / 2
+    y = with_nan(y, s[..., n - 1])
+    return deliver(out, y.reshape(kept) if keepdims else y, "median")
+
+
+def quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False,
+             method: str = "linear", keepdims: bool = False, *, weights: Any = None) -> Any:
+    """Linear interpolation between the sorted elements."""
+    if method not in ("linear", "lower", "higher", "midpoint") or weights is not None or T.is_traced(q):
+        raise refusal("quantile", "recorded are the methods linear, lower, higher and midpoint without weights, for "
+                      "constant q")
+    q = np.asarray(T.concrete(q), dtype=float)
+    if ((q < 0) | (q > 1)).any():
+        raise ValueError("Quantiles must be in the range [0, 1]")
+    s, kept = sorted_last(a, axis)
+    n = s.shape[-1]
+    at = (n - 1) * q
+    low = np.clip(np.floor(at).astype(int), 0, n - 1)
+    high = np.minimum(low + 1, n - 1) if method == "linear" else np.ceil(at).astype(int)
+    part = at - low if method == "linear" else {"lower": 0.0, "higher": 1.0, "midpoint": 0.5}[method]
+    part = np.where(high == low, 0.0, part)
+    below, above = np.take(s, low, axis=-1), np.take(s, high, axis=-1)
+    y = np.where(part < 0.5, below + (above - below) * part, above - (above - below) * (1 - part))
+    y = with_nan(y, s[..., -1:] if q.ndim else s[..., -1])
+    if q.ndim:
+        y = np.moveaxis(y.reshape(y.shape[:-1] + q.shape), range(y.ndim - 1, y.ndim - 1 + q.ndim), range(q.ndim))
+    return deliver(out, y.reshape(q.shape + kept) if keepdims else y, "quantile")
+
+
+records(np.quantile)(quantile)
+
+
+@records(np.percentile)
+def percentile(a: Any, q: Any, *args: Any, **kwargs: Any) -> Any:
+    """The quantile at q / 100."""
+    return quantile(a, np.true_divide(T.concrete(q), 100) if not T.is_traced(q) else q, *args, **kwargs)
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+
+@records(np.searchsorted)
+def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
+    """Where v belongs in the sorted a."""
+    if sorter is not None:
+        raise refusal("searchsorted", "sorter= is not recorded; write np.searchsorted(a[sorter], v)")
+    if side not in ("left", "right"):
+        raise ValueError(f"search side must be 'left' or 'right' (got '{side}')")
+    a, v = asarray(a), asarray(v) if isinstance(v, (list, tuple)) else v
+    if a.ndim != 1:
+        raise ValueError("object of too small depth for desired array")
+    code = min(code_of(a), code_of(v))
+    attr = T.Number(1 if side == "right" else 0)
+    return T.structural("searchsorted", (a, v), attr, shape_of(v), INT, (code, code))
+
+
+METHODS["searchsorted"] = searchsorted
+
+
+@records(np.digitize)
+def digitize(x: Any, bins: Any, right: bool = False) -> Any:
+    """The bin of each element."""
+    bins = asarray(bins)
+    side = "left" if right else "right"
+    if bins.size > 1 and bool(bins[0] > bins[-1]):
+        return bins.size - searchsorted(bins[::-1], x, side)
+    return searchsorted(bins, x, side)
+
+
+@records(np.interp)
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+    """Linear interpolation in a table, by NumPy's formula; x, xp and fp may be traced.
+
+    At a knot the derivative is that of the interval on its right, at the last knot that on its left.
+    """
+    like = [v for v in (x, xp, fp, left, right, period) if T.is_traced(v)] or [x, xp, fp]
+    x, xp, fp = asarray(x), asarray(xp), asarray(fp)
+    if xp.ndim != 1 or fp.ndim != 1:
+        raise ValueError("Data points must be 1-D sequences")
+    if period is not None:
+        x, xp, fp = periodic(x, xp, fp, period)
+        left = right = None
+    if xp.shape != fp.shape or xp.size == 0:
+        return np.interp(np.zeros(()), np.empty(xp.shape), np.empty(fp.shape))       # NumPy's own error
+    x, xp, fp = (cast_to(as_traced(v, like), FLOAT) for v in (x, xp, fp))
+    n = xp.size
+    first, last = xp[0], xp[n - 1]
+    left, right = fp[0] if left is None else left, fp[n - 1] if right is None else right
+    if n == 1:
+        y = fp[0] + 0.0 * x              # NaN in x stays NaN
+    else:
+        y = between(x, xp, fp, n)
+    y = T.elementwise("where", x < first, left, y)
+    return T.elementwise("where", x > last, right, y)
+
+
+def between(x: Any, xp: Any, fp: Any, n: int) -> Any:
+    """The line through the two knots around x; x beyond the knots is somebody else's."""
+    j = np.minimum(np.maximum(searchsorted(xp, x, "right") - 1, 0), n - 2)
+    x0, x1, f0, f1 = take_flat(xp, j), take_flat(xp, j + 1), take_flat(fp, j), take_flat(fp, j + 1)
+    h = x1 - x0
+    slope = (f1 - f0) / T.elementwise("where", h == 0, 1.0, h)
+    y = slope * (x - x0) + f0
+    if not np.isfinite(T.concrete(fp)).all():    # infinite knots: NumPy tries the other end, then equality
+        other = slope * (x - x1) + f1
+        other = T.elementwise("where", np.isnan(other) & (f0 == f1), f0, other)
+        y = T.elementwise("where", np.isnan(y), other, y)
+        y = T.elementwise("where", x == x0, f0, y)
+    return T.elementwise("where", x == x1, slope * (x - x1) + f1, y)
+
+
+def periodic(x: Any, xp: Any, fp: Any, period: Any) -> Any:
+    """One period of the table, sorted, with a neighbour at each end."""
+    period = abs(period)
+    x, xp = np.remainder(x, period), np.remainder(xp, period)
+    order = np.argsort(xp)
+    xp, fp = np.take(xp, order), np.take(fp, order)
+    return (x, np.concatenate([xp[-1:] - period, xp, xp[:1] + period]), np.concatenate([fp[-1:], fp, fp[:1]]))
