@@ -199,6 +199,8 @@ cdef object flat_positions(Array a, tuple key):
         part = api().reshape(part, (1,) * where + (1,) * (len(common) - len(lead)) + tuple(lead)
                              + (1,) * (base.ndim - where - len(common))) if base.ndim else part
         total = part if total is None else total + part
+    if total is None:                    # a mask that selects nothing has given constant positions
+        return make_plain(base)
     return total + make_plain(base) if base.ndim else total + int(base)
 
 

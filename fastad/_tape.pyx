@@ -17,7 +17,8 @@ from cpython.long cimport PyLong_CheckExact, PyLong_AsDouble
 from cpython.ref cimport Py_INCREF, Py_DECREF
 cimport numpy as cnp
 
-import math
+import math as math_module
+import os
 import threading
 import types
 import numpy
@@ -29,8 +30,10 @@ from fastad import primitives
 
 cnp.import_array()
 
-# NumPy's own functions, whatever interception.py puts in their place: compiled code has no frame by which to know us.
+# NumPy's and math's own functions, whatever interception.py puts in their place while a function is recorded: compiled
+# code has no frame of its own by which it could tell us from the user.
 np = types.SimpleNamespace(**vars(numpy))
+math = types.SimpleNamespace(**vars(math_module))
 
 cdef extern from "Python.h":
     void *PyThreadState_Get() nogil
@@ -257,8 +260,7 @@ cdef extern from "Python.h":
     PyFrameObject *PyFrame_GetBack(PyFrameObject *frame)
 
 cdef dict user_code = {}                 # code object -> is it the user's, not NumPy's, SciPy's or ours
-_LIBRARIES = tuple(m.__path__[0] for m in (np,)) + (__file__.rpartition("/")[0].rpartition("\\")[0] or
-                                                    __file__.rpartition("/")[0],)
+_LIBRARIES = (os.path.dirname(numpy.__file__), os.path.dirname(os.path.abspath(__file__)))
 
 
 cdef bint is_user_code(code) except -1:

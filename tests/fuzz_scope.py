@@ -159,7 +159,7 @@ class Scope:
         if r < 0.55 and self.ints:
             return f"{self.one(self.ints)} % {n}"
         if r < 0.75:
-            return f"np.argsort({self.array(1)}) % {n}"
+            return f"np.argsort({self.array(1)}, kind='stable') % {n}"  # ties: the default order is the CPU's
         return f"({self.array(1)} * 3).astype(int) % {n}"
 
 

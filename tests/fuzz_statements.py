@@ -317,9 +317,9 @@ def _(s):
     a = s.array(1)
     n = s.shape(a)[0]
     return f"{s.fresh()} = " + s.pick(
-        f"np.argsort({a})", f"({a} * 3).astype(int)", f"np.floor({a} * 2).astype(int) % {n}",
+        f"np.argsort({a}, kind='stable')", f"({a} * 3).astype(int)", f"np.floor({a} * 2).astype(int) % {n}",
         f"np.searchsorted(np.sort({a}), {s.array()})", f"np.searchsorted(GRID, {a})", f"{a}.astype(int) // 2 + 1",
-        f"np.argmax({a}) + np.arange(2)", f"np.argsort(-{a})[::-1]", f"np.argsort({a}) * 2 % 5 - 1",
+        f"np.argmax({a}) + np.arange(2)", f"np.argsort(-{a}, kind='stable')[::-1]", f"np.argsort({a}, kind='stable') * 2 % 5 - 1",
     )  # fmt: skip
 
 
@@ -328,7 +328,7 @@ def _(s):
     a, k = s.traced(1), s.fresh()
     return f"{k} = " + s.pick(
         f"np.argmax({a})", f"{a}.argmin()", f"int({s.scalar()} * 3)", f"np.searchsorted(GRID, {s.scalar()})",
-        f"int(np.floor({s.scalar()}))", f"{s.shape(a)[0]} // 2", f"np.argsort({a})[0]", f"({a} > 0).sum() % 3",
+        f"int(np.floor({s.scalar()}))", f"{s.shape(a)[0]} // 2", f"np.argsort({a}, kind='stable')[0]", f"({a} > 0).sum() % 3",
     ) + f"\n{s.fresh()} = {a}[{k} % {s.shape(a)[0]}] * {s.pick('1', k)}"  # fmt: skip
 
 
@@ -400,8 +400,10 @@ def _(s):
     a = s.array()
     b = s.same(a)
     if len(s.shape(a)) == 1:
+        # the method of a plain ndarray converts its argument before anyone is asked: refused, loudly
+        method = f"np.dot({a}, {b})" if a in ("C0", "C1", "GRID", "W") else f"{a}.dot({b})"
         return f"{s.fresh()} = " + s.pick(
-            f"np.dot({a}, {b})", f"{a} @ {b}", f"{a}.dot({b})", f"np.outer({a}, {s.array(1)})", f"np.inner({a}, {b})",
+            f"np.dot({a}, {b})", f"{a} @ {b}", method, f"np.outer({a}, {s.array(1)})", f"np.inner({a}, {b})",
             f"np.vdot({a}, {b})",
         )  # fmt: skip
     if len(s.shape(a)) > 2:
