@@ -1,0 +1,18 @@
+"""The cases by name, in the order of a run.  Each module has ``run(bench)`` and says above it what it stresses.
+
+Next: ../harness.py (what a case is given), ../programs.py (the functions), ../README.md (the cases in a table).
+"""
+from benchmarks.cases import (
+    calls,
+    imports,
+    lotka_volterra,
+    machine,
+    recording,
+    recordings,
+    rosenbrock,
+    tier0,
+    transcendental,
+)
+
+_IN_ORDER = (machine, imports, recording, calls, tier0, recordings, lotka_volterra, rosenbrock, transcendental)
+CASES = {module.__name__.rpartition(".")[2]: module for module in _IN_ORDER}

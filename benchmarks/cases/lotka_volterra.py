@@ -1,0 +1,119 @@
+"""Lotka-Volterra by Runge-Kutta, 1000 steps in Python scalars: the gradient of six parameters.
+
+Stresses scalar code unrolled by a Python loop, 50,000 operations with a long dependence: the program on which array
+systems spend seconds.  Recording, the first gradient, and the steady one, against each peer in its best form.
+"""
+from functools import partial
+from time import perf_counter
+
+import numpy as np
+
+import fastad as ad
+from benchmarks import peers
+from benchmarks.harness import sample, twin
+from benchmarks.programs import LV_POINT, complex_step, lotka_volterra
+
+
+def run(bench):
+    """Levels: recording 8 ms, first gradient (record and tier 0) 12 ms; steady figures for information."""
+    steps = bench.size(1000, 10)
+    f = partial(lotka_volterra, steps=steps)
+    want = complex_step(f, LV_POINT.tolist())
+    g = ad.grad(f)
+    for point in (LV_POINT, 1.02 * LV_POINT):
+        bench.verify("ad.grad", g(point), complex_step(f, point.tolist()))
+    tape, plain = first_gradient(bench, f, steps)
+    steady_gradients(bench, tape, plain, want)
+    for name in bench.peers:
+        with bench.part(f"Lotka-Volterra by {name}"):
+            gradient = peers.prepare(bench, name, lambda name=name: PEERS[name](LV_POINT, steps), want, rtol=1e-8)
+            # autograd takes seconds for each: one is enough.
+            bench.against(name, gradient, lambda: g(LV_POINT), once if name == "autograd" else bench.best)
+
+
+def first_gradient(bench, f, steps):
+    """The rows with the levels; returns the tape and plain Python's time for f."""
+    p = LV_POINT
+    plain_f, values = partial(twin(lotka_volterra), steps=steps), p.tolist()
+    record, first, plain = bench.best(lambda: ad.record(f, p), lambda: ad.record(f, p).gradient(p),
+                                      lambda: plain_f(values), seconds=0.5)
+    bench.row("plain f(p) in Python", plain)
+    bench.row("record", record, level=8e-3, ratio=record / plain, to="plain f(p)")
+    bench.row("first gradient: record, then tier 0", first, level=12e-3, ratio=first / plain, to="plain f(p)")
+    return ad.record(f, p), plain
+
+
+def steady_gradients(bench, tape, plain, want):
+    """Gradients by the tape's own sweeps, then by its compiled program, which must agree."""
+    p = LV_POINT
+
+    def sweeps():
+        tape.forward(p)
+        return tape.reverse(1.0)
+
+    bench.verify("tier 0", sweeps(), want)
+    time = bench.best(sweeps)
+    bench.row("gradient, tier 0, steady", time, ratio=time / plain, to="plain f(p)")
+    with bench.part("Lotka-Volterra, compiled"):
+        start = perf_counter()
+        tape.compile()
+        bench.row("tape.compile()", perf_counter() - start)
+        bench.verify("compiled", tape.gradient(p), want)
+        time = bench.best(lambda: tape.gradient(p))
+        bench.row("gradient, compiled, steady", time, ratio=time / plain, to="plain f(p)")
+
+
+def once(*actions):
+    return [sample(action, 1) for action in actions]
+
+
+def by_autograd(p, steps):
+    import autograd
+    gradient = autograd.grad(partial(lotka_volterra, steps=steps))
+    return lambda: gradient(p)
+
+
+def by_jax(p, steps, h=0.01):
+    """The time loop as `lax.scan`, which is what JAX asks for: unrolled it would compile for minutes."""
+    jax = peers.x64_jax()
+
+    def loss(p):
+        a, b, c, d = p[0], p[1], p[2], p[3]
+
+        def rate(x, y):
+            return (a - b * y) * x, (d * x - c) * y
+
+        def step(state, _):
+            x, y = state
+            k1, l1 = rate(x, y)
+            k2, l2 = rate(x + 0.5 * h * k1, y + 0.5 * h * l1)
+            k3, l3 = rate(x + 0.5 * h * k2, y + 0.5 * h * l2)
+            k4, l4 = rate(x + h * k3, y + h * l3)
+            return (x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4), y + h / 6 * (l1 + 2 * l2 + 2 * l3 + l4)), None
+
+        (x, y), _ = jax.lax.scan(step, (p[4], p[5]), None, length=steps)
+        return x * x + y
+
+    gradient = jax.jit(jax.grad(loss))
+    return lambda: np.asarray(gradient(p))
+
+
+def by_casadi(p, steps):
+    import casadi
+    symbol = casadi.SX.sym("p", 6)
+    value = lotka_volterra(casadi.vertsplit(symbol), steps)
+    function = casadi.Function("g", [symbol], [casadi.gradient(value, symbol)])
+    return lambda: np.asarray(function(p)).ravel()
+
+
+def by_aadc(p, steps):
+    import aadc
+    with aadc.record_kernel() as kernel:
+        traced = [aadc.idouble(value) for value in p]
+        inputs = [value.mark_as_input() for value in traced]
+        output = lotka_volterra(traced, steps).mark_as_output()
+    kernel.compile("scalar")
+    return peers.aadc_replay(kernel, inputs, output, p)
+
+
+PEERS = {"autograd": by_autograd, "jax": by_jax, "casadi": by_casadi, "aadc": by_aadc}
