@@ -48,7 +48,7 @@ cdef class Entry:
     cdef object changed                  # watch.changed, or None
     cdef public Py_ssize_t calls, used, nbytes
     cdef public object program           # of the gradient tape, when it is compiled
-    cdef public bint compiling_failed
+    cdef public Py_ssize_t compile_at    # the call at which compiling may pay
     cdef readonly bint short             # the arguments are the inputs and one number, one gradient come out
 
     def __init__(self, Tape tape, function, key, watch, bint lone):
@@ -58,6 +58,7 @@ cdef class Entry:
         self.watch = watch
         self.changed = None if watch is None else watch.changed
         self.calls = 1
+        self.compile_at = max(8, min(128, tape.n // 1000))
         self.short = lone and tape.flat and tape.lone_out
         self.touch()
         self.weigh()
@@ -79,9 +80,9 @@ cdef class Entry:
         self.nbytes = total
         return total
 
-    def why_changed(self):
-        """What the function depends on and has changed since the recording, as text; None: nothing."""
-        return None if self.changed is None else self.changed()
+    def why_changed(self, f):
+        """What f depends on and has changed since the recording, as text; None: nothing."""
+        return None if self.changed is None else self.changed(f)
 
     cdef bint accepts(self, tuple args) except -1:
         """Are these the plain arrays and floats that the tape takes, with nothing to convert?"""
@@ -114,10 +115,10 @@ cdef bint fits(object x, const fa_aval *av) noexcept:
 cdef class Dispatcher:
     """A callable that answers by its last tape when it can; subclasses say what else happens (function.Function)."""
     cdef public Entry hot
+    cdef public object f
     cdef public bint audit
     cdef public int mode
     cdef public Py_ssize_t replays
-    cdef public Py_ssize_t compile_after
 
     def __call__(self, *args, **kwargs):
         cdef Entry e = self.hot
@@ -125,12 +126,11 @@ cdef class Dispatcher:
         if e is not None and not kwargs and e.accepts(args) and current_tape() is None:
             next_call = e.calls + 1
             if not (self.audit and next_call & (next_call - 1) == 0) and \
-                    (e.program is not None or e.calls < self.compile_after) and \
-                    (e.changed is None or e.changed() is None):
+                    next_call != e.compile_at and (e.changed is None or e.changed(self.f) is None):
                 try:
                     result = self.answer(e, args)
-                except TapeDivergence:
-                    return self.slow(args, kwargs)
+                except TapeDivergence as error:
+                    return self.slow(args, kwargs, e, error)
                 e.calls = next_call
                 e.touch()
                 self.replays += 1

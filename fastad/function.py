@@ -14,8 +14,10 @@ import numpy as np
 from fastad import _tape as T
 from fastad import trees
 from fastad._dispatch import PYTHON, Dispatcher, Entry
-from fastad.errors import TapeDivergence, UnstableDecisionError
-from fastad.recording import Arguments, name_of, open_tape, record_call, underlying
+from fastad.audit import Audit
+from fastad.errors import StaleTapeError, TapeDivergence, UnstableDecisionError
+from fastad.recording import Arguments, Static, name_of, record_call, underlying
+from fastad.state import Watch
 
 __all__ = ["Function", "Stats"]
 
@@ -40,18 +42,16 @@ class Stats:
         Replays given up because a recorded branch went the other way.
     tapes, bytes : int
         What is kept at present, for all kinds of arguments.
-    reasons : tuple of str
-        Why it recorded: the last hundred.
     """
 
-    __slots__ = ("recordings", "replays", "audits", "guard_failures", "tapes", "bytes", "reasons")
+    __slots__ = ("recordings", "replays", "audits", "guard_failures", "tapes", "bytes")
 
     def __init__(self, **counts):
         for name, value in counts.items():
             setattr(self, name, value)
 
     def __repr__(self):
-        return "Stats(" + ", ".join([f"{name}={getattr(self, name)}" for name in self.__slots__[:-1]]) + ")"
+        return "Stats(" + ", ".join([f"{name}={getattr(self, name)}" for name in self.__slots__]) + ")"
 
 
 # ---- the cache -------------------------------------------------------------------------------------------------------
@@ -125,44 +125,6 @@ def shrink(newest):
                 count -= 1
 
 
-def same_function(f, g):
-    """Do two callables run the same code on the same state, now?  Cells are compared by what they hold."""
-    if f is g:
-        return True
-    if type(f) is not type(g):
-        return False
-    if isinstance(f, functools.partial):
-        return same_function(f.func, g.func) and same_values(f.args, g.args) and f.keywords.keys() == \
-            g.keywords.keys() and same_values(f.keywords.values(), [g.keywords[k] for k in f.keywords])
-    if hasattr(f, "__func__"):
-        return f.__self__ is g.__self__ and same_function(f.__func__, g.__func__)
-    if getattr(f, "__code__", None) is None or f.__code__ is not g.__code__ or f.__globals__ is not g.__globals__:
-        return False
-    try:
-        cells = [[c.cell_contents for c in h.__closure__ or ()] for h in (f, g)]
-    except ValueError:                   # a cell that is still empty
-        return False
-    return same_values(*cells) and same_values(f.__defaults__ or (), g.__defaults__ or ()) and same_values(
-        (f.__kwdefaults__ or {}).values(), (g.__kwdefaults__ or {}).values()) and not f.__dict__ and not g.__dict__
-
-
-def same_values(xs, ys):
-    xs, ys = list(xs), list(ys)
-    return len(xs) == len(ys) and all(map(same_value, xs, ys))
-
-
-def same_value(x, y):
-    if x is y:
-        return True
-    if type(x) is not type(y):
-        return False
-    if type(x) in (int, float, bool, str, bytes, complex):
-        return x == y
-    if type(x) in (tuple, list):
-        return same_values(x, y)
-    return callable(x) and not isinstance(x, type) and same_function(x, y)
-
-
 # ---- the callable ----------------------------------------------------------------------------------------------------
 
 class Function(Dispatcher):
@@ -186,90 +148,119 @@ class Function(Dispatcher):
         self.f, self.argnums, self.has_aux, self.audit = f, argnums, has_aux, bool(audit)
         self.name = name_of(f)
         self.mode = self.shared_mode
-        self.compile_after = 1 << 60
         self.cache = cache_of(f, self.verb, argnums, has_aux)
         self.recordings = self.audits = self.guard_failures = 0
-        self.reasons = deque(maxlen=100)
+        self.events = deque(maxlen=100)  # why it recorded, for ad.explain
         functools.update_wrapper(self, f, assigned=("__name__", "__qualname__", "__doc__", "__module__"), updated=())
 
     def __repr__(self):
         return f"<{self.verb} of {self.name}>"
 
-    def slow(self, args, kwargs):
-        return self.call(args, kwargs, ())
+    def slow(self, args, kwargs, failed=None, error=None):
+        """Answer a call that the last tape (`failed`, if it was tried) does not."""
+        return self.call(args, kwargs, (), failed, error)
 
-    def call(self, args, kwargs, extra):
+    def call(self, args, kwargs, extra, failed=None, error=None):
         """Answer a call; `extra` is what the verb takes beside the arguments of f (directions)."""
         arguments = Arguments(args, kwargs, self.argnums, f"{self.verb} of {self.name}")
         if T.current_tape() is not None or any(map(T.is_wrapped, arguments.values)) \
                 or any(map(T.is_wrapped, trees.flatten(extra)[0])):
             return self.call_nested(arguments, extra)
-        arguments.key = (*arguments.key, *self.extra_key(extra))
-        reasons = []
+        reason = None if failed is None else self.guard_failed(error)
         for entry in self.cache.find(arguments.key):
-            if not self.valid(entry, reasons):
+            if entry is failed:
+                continue
+            changed = entry.why_changed(self.f)
+            if changed is not None:
+                reason = {"kind": "state", "detail": changed}
+                self.outdated(entry)
                 continue
             try:
                 result = self.replay(entry, arguments.values, extra)
-            except TapeDivergence as error:
-                self.guard_failures += 1
-                reasons.append(f"{error.kind} went the other way at {error.location}")
+            except TapeDivergence as divergence:
+                reason = self.guard_failed(divergence)
                 continue
-            self.answered(entry, args, kwargs, arguments)
+            self.answered(entry, arguments)
             return result
-        entry = self.record(arguments, reasons)
+        entry = self.record(arguments, reason or self.why_new(arguments))
         try:
             return self.replay(entry, arguments.values, extra)
-        except TapeDivergence as error:
+        except TapeDivergence as divergence:
             self.cache.remove(entry)
             self.hot = None
             raise UnstableDecisionError(
-                f"{self.name}: {error.kind} at {error.location} went the other way in the sweep at the very point at "
-                "which it was recorded: the decision lies within rounding. Compare with a tolerance there, or decide "
-                "on ad.peek(x) if the branches agree.") from error
+                f"{self.name}: {divergence.kind} at {divergence.location} went the other way in the sweep at the very "
+                "point at which it was recorded: the decision lies within rounding. Compare with a tolerance there, "
+                "or decide on ad.peek(x) if the branches agree.") from divergence
 
-    def extra_key(self, extra):
-        return ()
+    def guard_failed(self, divergence):
+        """Count a replay that was given up; the event for `explain`."""
+        self.guard_failures += 1
+        return {"kind": "guard", "detail": divergence.kind, "location": divergence.location}
 
-    def valid(self, entry, reasons):
-        """May this tape answer for self.f?  One whose function has changed is dropped."""
-        if entry.function is not self.f and not same_function(entry.function, self.f):
-            return False
-        changed = entry.why_changed()
-        if changed is not None:
-            reasons.append(changed)
+    def why_new(self, arguments):
+        """The event for a first recording for arguments of this kind."""
+        keys = list(self.cache.entries)
+        if not keys:
+            return {"kind": "first"}
+        if any([key[0] == arguments.key[0] and [x for x in key if not isinstance(x, Static)]
+                == [x for x in arguments.key if not isinstance(x, Static)] for key in keys]):
+            statics = ", ".join([repr(x.value) for x in arguments.key if isinstance(x, Static)])
+            return {"kind": "static", "detail": statics}
+        shapes = ", ".join([str(np.shape(x)) for x in arguments.values])
+        return {"kind": "shape", "detail": f"inputs of shape {shapes}"}
+
+    def outdated(self, entry):
+        """Drop a tape whose function has changed; that of another closure over the same code may still serve."""
+        if entry.function is self.f or entry.function == self.f:
             self.cache.remove(entry)
-            if self.hot is entry:
-                self.hot = None
-        return changed is None
+        if self.hot is entry:
+            self.hot = None
 
-    def answered(self, entry, args, kwargs, arguments):
+    def answered(self, entry, arguments):
         """Book-keeping of a replay; the audit is due at calls 2, 4, 8 ..."""
         entry.calls += 1
         entry.touch()
         self.replays += 1
         self.cache.promote(entry)
-        self.hot = entry if entry.function is self.f else None
-        if self.audit and entry.calls & (entry.calls - 1) == 0:
+        self.hot = entry
+        if entry.calls >= entry.compile_at:
+            self.compile(entry)
+        if self.audit and Audit.due(entry.calls):
             self.audits += 1
-            self.compare(entry, args, kwargs, arguments)
+            self.compare(entry, arguments)
 
-    def compare(self, entry, args, kwargs, arguments):
+    def compare(self, entry, arguments):
         """Run plain f and compare: StaleTapeError if the tape no longer computes what f does."""
+        signature = entry.tape.signature
+        leaves = [None] * trees.count(arguments.tree)
+        for k, value in [*zip(arguments.positions, arguments.values, strict=True), *arguments.statics.items()]:
+            leaves[k] = value
+        args, kwargs = trees.unflatten(arguments.tree, leaves)
+        outputs = signature.pack_outputs(entry.tape.sweep(arguments.values))
+        try:
+            Audit(self.f, signature.name, signature.location).check(args, kwargs, outputs)
+        except StaleTapeError:
+            self.outdated(entry)
+            raise
+        if entry.watch is not None:
+            entry.watch.refresh()
 
-    def record(self, arguments, reasons):
+    def compile(self, entry):
+        """Compile what the verb runs, when it pays; a verb without a program leaves it."""
+        entry.compile_at = 0
+
+    def record(self, arguments, event):
         """A fresh tape for these arguments, into the cache."""
-        self.reasons.append("; ".join(reasons) or "first call with arguments of this kind")
-        tape, watch = self.watched_recording(arguments)
+        self.events.append(event)
         self.recordings += 1
+        tape = record_call(self.f, arguments)
         self.check(tape)
+        watch = Watch(self.f, list(arguments.statics.values()))
         entry = Entry(tape, self.f, arguments.key, watch, self.lone(tape))
         self.cache.add(entry)
         self.hot = entry
         return entry
-
-    def watched_recording(self, arguments):
-        return record_call(self.f, arguments), None
 
     def lone(self, tape):
         """Is the answer one number and one array, with nothing to pack?"""
@@ -293,8 +284,7 @@ class Function(Dispatcher):
         """Counts of recordings, replays, audits, guard failures, and what is kept; see Stats."""
         entries = self.cache.all()
         return Stats(recordings=self.recordings, replays=self.replays, audits=self.audits,
-                     guard_failures=self.guard_failures, tapes=len(entries), bytes=sum([e.nbytes for e in entries]),
-                     reasons=tuple(self.reasons))
+                     guard_failures=self.guard_failures, tapes=len(entries), bytes=sum([e.nbytes for e in entries]))
 
     def clear(self):
         """Forget all tapes of this code under this verb."""

@@ -402,9 +402,6 @@ class HessianProduct(Function):
 
     verb = "hvp"
 
-    def slow(self, args, kwargs):
-        return self(*args, **kwargs)
-
     def __call__(self, x, v, *args, **kwargs):
         return self.call((x, *args), kwargs, (v, *[None] * len(args)))
 
