@@ -72,3 +72,8 @@ def tape_from_parts(dict parts):
     for k in range(len(t.inputs)):
         t.inactive_input[k] = not parts["active"][k]
     return t
+
+
+def arena_bytes(Tape t):
+    """Bytes that the arrays of one forward sweep take."""
+    return t.layout().nbytes

@@ -98,7 +98,7 @@ def test_special_numbers_keep_their_bits():
 
 
 def test_what_cannot_be_saved_says_why(tape):
-    with pytest.raises(UnsupportedError, match="leaf 1 of its argument is a function"):
+    with pytest.raises(UnsupportedError, match="leaf 1 of its argument is a ufunc"):
         serialize.dumps(record(lambda x, g: g(x), 1.0, np.sin))
     open_tape = T.open_recording()
     try:
@@ -317,7 +317,7 @@ def test_deep_json_is_no_crash(data):
         serialize.loads(deep)
     header, body = taken_apart(data)
     tree = "*"
-    for _ in range(500):
+    for _ in range(200):
         tree = ["tuple", [tree]]
     header["signature"]["out_tree"] = tree
     with pytest.raises(TapeFileError, match="structure"):

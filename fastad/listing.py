@@ -1,0 +1,156 @@
+"""The evaluation trace of a tape as text: `print(tape)`, `tape.listing()`, and `tape.stats()`.
+
+Owns: the names of values (x0 inputs, c0 captured arrays, v1 ... results), a line an instruction, the elision of long
+tapes.  Constants and elements of arrays stand where they are used.
+Must not know: sweeps (trace.py has the tables).  How one instruction reads: listing_text.py.
+"""
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad.listing_text import expression, number, shape_text
+
+__all__ = ["Names", "Stats", "listing", "stats"]
+
+INLINE = ("const", "element")                # no line of their own
+
+
+class Names:
+    """What each value of a tape is called, and how each instruction reads."""
+
+    def __init__(self, tape: Any):
+        self.tape = tape
+        self.op = tape.columns()[0]
+        numbered = ~np.isin(self.op, [T.OPCODES[name] for name in ("nop", "input", "capture", "guard", *INLINE)])
+        self.number = np.cumsum(numbered)
+        self.captures = {int(i): k for k, i in enumerate(np.flatnonzero(self.op == T.OPCODES["capture"]))}
+        shown = ~np.isin(self.op, [T.OPCODES[name] for name in ("nop", *INLINE)])
+        self.lines = np.flatnonzero(shown)   # the instructions that have a line
+
+    def name(self, i: int) -> str:
+        """x0, c0, v1; the number itself for a constant; x0[2] for an element."""
+        op, operands, _, attr = self.tape.instruction(i)
+        if op == "const":
+            return number(attr)
+        if op == "input":
+            return f"x{attr}"
+        if op == "capture":
+            return f"c{self.captures[i]}"
+        if op == "element":
+            _, shape = self.aval(operands[0])
+            index = [str(k) for k in np.unravel_index(attr, shape)] if shape else ["()"]
+            return f"{self.name(operands[0])}[{', '.join(map(str, index))}]"
+        return f"v{self.number[i]}"
+
+    def aval(self, i: int) -> tuple[int, tuple[int, ...]]:
+        """(dtype code, shape) of value i."""
+        return T.aval_of(self.tape.instruction(i)[2])
+
+    def assertion(self, i: int) -> str:
+        """What a guard asserts."""
+        _, (x,), aval, (expected, _, _) = self.tape.instruction(i)
+        dtype, _ = T.aval_of(aval)
+        if dtype == 2:
+            return f"assert {'' if expected else 'not '}{self.name(x)}"
+        value = np.int64(expected).view(np.float64) if dtype == 0 else expected
+        return f"assert {self.name(x)} == {number(value)}"
+
+    def line(self, i: int) -> str:
+        """One instruction: what it is, then as a comment its shape and place."""
+        op, operands, aval, attr = self.tape.instruction(i)
+        if op == "guard":
+            text, kind, place = self.assertion(i), attr[1], T.format_location(attr[2])
+        else:
+            shapes = [self.aval(x)[1] for x in operands]
+            what = {"input": "input", "capture": "captured"}.get(op)
+            what = what or expression(op, [self.name(x) for x in operands], shapes, T.aval_of(aval), attr)
+            text, kind, place = f"{self.name(i)} = {what}", shape_text(*T.aval_of(aval)), self.tape.location(i)
+        comment = "  ".join([part for part in (kind, short_place(place)) if part])
+        return f"{text:<44s}  # {comment}" if comment else text
+
+
+def short_place(place: str | None) -> str:
+    """'model.py:12' of a 'file:line' with its folders."""
+    return "" if place in (None, "?") else os.path.basename(str(place))
+
+
+def listing(tape: Any, limit: int | None = 60) -> str:
+    """The evaluation trace as text.
+
+    Parameters
+    ----------
+    tape : Tape
+    limit : int or None
+        Lines; the middle of a longer tape is left out.  None: all of it.
+    """
+    if tape.recording:
+        return f"{heading(tape)} (still being recorded)"
+    names = Names(tape)
+    ids = names.lines.tolist()
+    if limit is None or len(ids) <= limit:
+        lines = [names.line(i) for i in ids]
+    else:
+        head, tail = max(limit - limit // 3, 1), max(limit // 3, 1)
+        lines = [names.line(i) for i in ids[:head]]
+        lines.append(f"... {len(ids) - head - tail} lines more; tape.listing(limit=None) has them all ...")
+        lines += [names.line(i) for i in ids[-tail:]]
+    lines.append("return " + ", ".join([names.name(i) for i in tape.outputs]))
+    return "\n".join([heading(tape), *["    " + line for line in lines]])
+
+
+def heading(tape: Any) -> str:
+    name = getattr(tape.signature, "name", None) or "tape"
+    place = short_place(getattr(tape.signature, "location", None))
+    return f"{name}:" + (f"  # {place}" if place else "")
+
+
+# ---- counts ------------------------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Stats:
+    """What a tape is made of.
+
+    Attributes
+    ----------
+    instructions, inputs, outputs, guards, captures, constants : int
+        How many there are.
+    bytes : int
+        Of the instruction buffers, constants included.
+    bytes_per_instruction : float
+    arena_bytes : int
+        What the arrays of one forward sweep take.
+    fused_loops : int
+        Loops that the compiled program of the tape runs over blocks; 0 without one.
+    """
+
+    instructions: int
+    inputs: int
+    outputs: int
+    guards: int
+    captures: int
+    constants: int
+    bytes: int
+    bytes_per_instruction: float
+    arena_bytes: int
+    fused_loops: int
+
+    def __str__(self) -> str:
+        rows = [(f.name.replace("_", " "), getattr(self, f.name)) for f in fields(self)]
+        return "\n".join([f"{name:<22s}{value:>14{',.1f' if isinstance(value, float) else ',d'}}" for name, value in rows])
+
+
+def stats(tape: Any) -> Stats:
+    """Counts of a finished tape."""
+    op = tape.columns()[0]
+    count = np.bincount(op, minlength=512)
+    return Stats(
+        instructions=len(tape), inputs=len(tape.inputs), outputs=len(tape.outputs),
+        guards=int(count[T.OPCODES["guard"]]), captures=int(count[T.OPCODES["capture"]]),
+        constants=int(count[T.OPCODES["const"]]), bytes=int(tape.nbytes),
+        bytes_per_instruction=tape.nbytes / max(1, len(tape)), arena_bytes=int(T.arena_bytes(tape)),
+        fused_loops=int(getattr(tape.program, "fused_loops", 0)))
