@@ -623,6 +623,8 @@ cdef class Array:
         return power(l, r)
 
     def __matmul__(l, r):
+        if code_of(r) < 0 and not isinstance(r, (list, tuple)):
+            return NotImplemented        # a sparse matrix knows better (sparse_products.py)
         return api().matmul(l, r)
 
     def __rmatmul__(r, l):

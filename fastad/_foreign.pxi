@@ -29,6 +29,17 @@ cdef void dgemm(int ta, int tb, int64_t m, int64_t n, int64_t k, const double *a
     blas_dgemm(&trans_b, &trans_a, &n_, &m_, &k_, &one, <double *>b, &ldb, <double *>a, &lda, &beta, c, &n_)
 
 
+cdef int flags_to_report(Tape t, int flags) except -1:
+    """Floating-point exceptions of a sweep without those that the recorded function itself ignored (np.errstate)."""
+    if not flags & (FE_DIVBYZERO | FE_OVERFLOW | FE_INVALID):
+        return 0
+    ignored = t.derived.get("errstate_ignored", ())
+    for bit, kind in ((FE_DIVBYZERO, "divide"), (FE_OVERFLOW, "over"), (FE_INVALID, "invalid")):
+        if kind in ignored:
+            flags &= ~<int>bit
+    return flags
+
+
 cdef int report_flags(int flags) except -1:
     """Do with the floating-point exceptions of a sweep what np.errstate says; a warning once a sweep."""
     cdef dict todo

@@ -141,6 +141,7 @@ cdef uint32_t capture(Tape t, array) except 0
 cdef int copy_in(fa_cell *cell, const fa_aval *av, object value, Py_ssize_t k) except -1
 cdef object copy_out(const fa_cell *cell, const fa_aval *av)
 cdef int report_flags(int flags) except -1
+cdef int flags_to_report(Tape t, int flags) except -1
 
 
 cdef class Tape

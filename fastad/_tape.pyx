@@ -740,7 +740,7 @@ cdef class Tape:
         if env.has_foreign and PyErr_Occurred() != NULL:
             raise_current()              # a loop of NumPy's (integers to negative powers) or SciPy's
         if env.flags:
-            report_flags(env.flags)
+            report_flags(flags_to_report(self, env.flags))
         f.valid = True
         return 0
 

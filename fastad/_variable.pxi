@@ -80,6 +80,19 @@ cdef str value_text(object x):
     return f"array of shape {(<object>c).shape}"
 
 
+cdef object error_hint = None
+
+
+def set_error_hint(function):
+    """Let a function without arguments add a sentence to errors about leaking values (interception.py does)."""
+    global error_hint
+    error_hint = function
+
+
+cdef object hint():
+    return "" if error_hint is None else error_hint()
+
+
 # ---- the traced scalar ---------------------------------------------------------------------------------------------
 cdef inline Scalar new_scalar(Tape t, uint32_t id, int dtype, fa_cell v):
     cdef Scalar s = Scalar.__new__(Scalar)
@@ -341,7 +354,7 @@ cdef class Scalar:
                 f"{here()}: float() of a traced number on which the derivative depends, or its storage in a plain "
                 "ndarray, list of floats or C function. Keep it as it is; fill arrays made with np.zeros (called as "
                 "np.zeros, inside the function), use np.sin instead of `from math import sin`, and ad.peek(x) to "
-                "print.")
+                f"print.{hint()}")
         self.tape.add_guard(self.id, self.v.i, "float()")
         return <double>self.number()
 
@@ -504,7 +517,7 @@ cdef object to_foreign(object x, concrete):
             f"{here()}: a traced {'number' if type(x) is Scalar else 'array'} was converted to a plain ndarray "
             "(stored into an array that was made outside, or by a function that the recorder does not see such as "
             "`from numpy import zeros`; or handed to compiled code). Make the array inside the function with "
-            "np.zeros, np.empty or np.array, called as np.name, or use ad.primitive for foreign code.")
+            f"np.zeros, np.empty or np.array, called as np.name, or use ad.primitive for foreign code.{hint()}")
     guard_array(t, i, concrete)
     out = np.array(concrete)
     out.flags.writeable = False

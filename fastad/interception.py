@@ -1,10 +1,11 @@
-"""interception.py - names of `numpy` and `math` that know traced values while a function is recorded.
+"""interception.py - names of `numpy`, `math` and scipy.sparse that know traced values while a function is recorded.
 
 Owns: which names are replaced, when (from the first open recording in the process to the end of the last one), and what
 NumPy's creating and converting functions do for the user's code.  It is the only file that touches NumPy's names.
 A replaced name asks one question first: does this thread record, and is the caller the user's code?  Else the original
 runs, so NumPy, SciPy and other threads see nothing.
-Must not know: how a NumPy function is recorded (numpy_api.py), what `math` means on traced numbers (math_names.py).
+Must not know: how a NumPy function is recorded (numpy_api.py), what `math` means on traced numbers (math_names.py), what
+the operators of sparse matrices do (sparse_products.py).
 """
 import functools
 import linecache
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import math_names
+from fastad import math_names, numpy_api, sparse_products
 from fastad.errors import AdError
 
 Scalar, Array = T.Scalar, T.Array
@@ -95,14 +96,9 @@ def _adopted(result: Any, *args: Any) -> Any:
     return result
 
 
-def _api() -> Any:
-    from fastad import numpy_api         # it is above us in a first import
-    return numpy_api
-
-
 def _as_array(x: Any) -> Any:
     """A list or tuple with traced values as one array; everything else as it is."""
-    return _api().asarray(x) if isinstance(x, (list, tuple)) and _has_traced(x) else x
+    return numpy_api.asarray(x) if isinstance(x, (list, tuple)) and _has_traced(x) else x
 
 
 # ---- creating --------------------------------------------------------------------------------------------------------
@@ -161,7 +157,7 @@ def _traced_arange(original: Callable[..., Any], *args: Any, **kwargs: Any) -> A
     """arange of traced bounds: the length is guarded, the values are start + i*step as in NumPy."""
     dtype = kwargs.pop("dtype", args[3] if len(args) > 3 else None)
     kwargs.pop("device", None)
-    bounds = dict(zip(("start", "stop", "step"), args[:3]))
+    bounds = dict(zip(("start", "stop", "step"), args[:3], strict=False))
     bounds.update(kwargs)
     if bounds.get("stop") is None:
         bounds["stop"], bounds["start"] = bounds["start"], 0
@@ -181,7 +177,7 @@ def _fromiter(original: Callable[..., Any]) -> Callable[..., Any]:
     def fromiter(iter: Any, dtype: Any, count: int = -1, **kwargs: Any) -> Any:
         if _outside(_getframe(1)):
             return original(iter, dtype, count, **kwargs)
-        values = []
+        values: list[Any] = []
         for x in iter:
             if len(values) == count:
                 break
@@ -250,10 +246,11 @@ def _converted(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
     """What `original` (np.array or one of its kin) makes of a traced value or of a list with traced values."""
-    known = dict(zip(("dtype", "order") if original is not np_require else ("dtype", "requirements"), args))
+    known = dict(zip(("dtype", "order") if original is not np_require else ("dtype", "requirements"), args,
+                     strict=False))
     known.update(kwargs)
     dtype, order, copy = known.get("dtype"), known.get("order"), known.get("copy", original is np_array)
-    a = _api().asarray(x)
+    a = numpy_api.asarray(x)
     if copy is False and type(x) is not Array:
         raise ValueError("Unable to avoid copy while creating an array as requested.")
     fresh = a is not x
@@ -333,6 +330,7 @@ def _known_numpy(module: Any) -> None:
 
 
 _known_numpy(np)
+# numpy_api, imported above, has registered NumPy's functions as they are without us.
 _originals = {"numpy": {name: getattr(np, name) for name in _BUILDERS}}
 _replacements = {"numpy": {name: build(_originals["numpy"][name]) for name, build in _BUILDERS.items()},
                  "math": math_names.replacements()}
@@ -340,14 +338,21 @@ _originals["math"] = {name: getattr(math, name) for name in _replacements["math"
 _modules = {"numpy": np, "math": math}
 _lock = threading.Lock()
 _open = 0                                # recordings in the process, all threads
+_sparse: dict[tuple[type, str], tuple[Any, Any]] = {}            # methods of SciPy's sparse classes
 
 
 def _install() -> None:
+    if not _sparse:
+        _sparse.update(sparse_products.replacements())
+    for (cls, name), (_, ours) in _sparse.items():
+        setattr(cls, name, ours)
     for name, module in _modules.items():
         vars(module).update(_replacements[name])
 
 
 def _restore() -> None:
+    for (cls, name), (original, _) in _sparse.items():
+        setattr(cls, name, original)
     for name, module in _modules.items():
         names, ours = vars(module), _replacements[name]
         for key, original in _originals[name].items():
@@ -393,7 +398,7 @@ def imported_by_name() -> str:
 
     Such names were bound before the recording and still mean the originals, which do not know traced values.
     """
-    frame = _getframe(1)
+    frame: Any = _getframe(1)
     while frame is not None and (_is_library(frame.f_globals.get("__name__") or "")):
         frame = frame.f_back
     if frame is None:
@@ -405,7 +410,7 @@ def imported_by_name() -> str:
         value = frame.f_globals.get(name, frame.f_locals.get(name))
         if id(value) in public:
             found.append(f"`{name}` was imported by name{_import_line(frame, name)}: write {public[id(value)]}")
-    return f" ({'; '.join(found)}.)" if found else ""
+    return f" Here {'; '.join(found)}." if found else ""
 
 
 def _import_line(frame: Any, name: str) -> str:
@@ -414,3 +419,6 @@ def _import_line(frame: Any, name: str) -> str:
         if re.match(rf"\s*from\s+(numpy|math)\b.*\bimport\b.*(\b{re.escape(name)}\b|\*)", line):
             return f" in {file}:{number}"
     return f" in {file}"
+
+
+T.set_error_hint(imported_by_name)

@@ -173,7 +173,7 @@ def _dist(original: Callable[..., Any]) -> Callable[..., Any]:
             raise ValueError("both points must have the same number of dimensions")
         if not any(map(_wrapped, ps + qs)):
             return original(ps, qs)
-        return hypot(*[_number(a) - _number(b) for a, b in zip(ps, qs)])
+        return hypot(*[_number(a) - _number(b) for a, b in zip(ps, qs, strict=True)])
     return recorded
 
 
@@ -184,7 +184,7 @@ def _sumprod(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(ps, qs)
         if len(ps) != len(qs):
             raise ValueError("Inputs are not the same length")
-        return _sum_exactly([a * b for a, b in zip(ps, qs)])
+        return _sum_exactly([a * b for a, b in zip(ps, qs, strict=True)])
     return recorded
 
 
