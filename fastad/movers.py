@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.operands import CODES, RECORDED, asarray, dtype_code, is_array, records, zeros_of
+from fastad.operands import CODES, RECORDED, asarray, dtype_code, is_array, lifted, records, zeros_of
 
 MAX_PIECES = 12                          # more affine pieces than this: a table is faster
 _cache: dict[Any, Any] = {}
@@ -147,16 +147,17 @@ def moved(x: Any, out: Any, positions: Any, key: Any = None) -> Any:
     """The traced result whose concrete value is `out` and whose elements are those of x at 1-based positions."""
     if type(out) is list or type(out) is tuple:
         return type(out)([moved(x, o, p) for o, p in zip(out, positions, strict=True)])
-    if not is_array(out):
-        return x[np.unravel_index(int(positions) - 1, x.shape)]
+    if not is_array(out) or out.ndim == 0:
+        one = x[np.unravel_index(int(positions) - 1, x.shape)]
+        return lifted(one) if is_array(out) else one
     if out.size == 0:
         return zeros_of(out)
     if T.is_view_of(x, out):
         return T.view(x, out)
     code = CODES[x.dtype]
     m = map_of(x.size, positions, 0, code)
-    if out.ndim == 0 or out.flags.c_contiguous:
-        if key is not None and out.ndim:
+    if out.flags.c_contiguous:
+        if key is not None:
             remember(key, (m, out.shape, code))
         return T.structural("move", (x,), m, out.shape, code)
     if m.fields()[5]:                    # covers: no fill

@@ -158,7 +158,7 @@ def asarray(x: Any, dtype: Any = None, order: Any = None, *, copy: Any = None) -
         x = RECORDED["astype"](x, dtype)
         copy = None
     if copy or (order not in (None, "K", "A") and not T.concrete(x).flags[f"{order}_CONTIGUOUS"]):
-        x = RECORDED[np.copy](x, order or "K")
+        x = RECORDED["copy"](x, order or "K")
     return x
 
 
@@ -294,7 +294,7 @@ class Flat:
             if key.dtype == T.DTYPES[BOOL]:
                 a[key.reshape(a.shape)] = value
             else:
-                RECORDED[np.put](a, key, value)
+                RECORDED["put"](a, key, value)
         elif a.ndim == 0:
             a.reshape(1)[key] = value
         else:

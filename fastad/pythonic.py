@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.operands import asarray, records
+from fastad.operands import asarray, is_array, records, shape_of
 from fastad.rearranging import array, full
 
 PYTHON_LEVEL = (
     np.average, np.gradient, np.polyval, np.trapezoid, np.cov, np.corrcoef, np.unwrap, np.ediff1d, np.vander,
     np.cross, np.linalg.cross, np.kron, np.sinc, np.i0, np.apply_along_axis, np.apply_over_axes, np.fill_diagonal,
-    np.piecewise, np.polyadd, np.polysub, np.polymul, np.polyder, np.polyint, np.linalg.multi_dot,
+    np.piecewise, np.polyadd, np.polysub, np.polyder, np.polyint, np.linalg.multi_dot,
     np.linalg.matrix_power, np.cumulative_sum, np.cumulative_prod, np.ix_,
 )
 
@@ -33,18 +33,49 @@ def _ascontiguous(x: Any, dtype: Any = None) -> Any:
     return np.ascontiguousarray(asarray(x, dtype))
 
 
-OURS = {"asarray": asarray, "asanyarray": asarray, "array": array, "full": full, "ascontiguousarray": _ascontiguous,
+def _broadcast(*args: Any) -> Any:
+    """np.broadcast, of which only the shape is used."""
+    return np.broadcast(*[np.broadcast_to(0.0, shape_of(x)) for x in args])
+
+
+class _Converter:
+    """NumPy's own helper of Python-level functions: arguments as arrays, results in the kind of the arguments."""
+
+    def __init__(self, *args: Any) -> None:
+        self._arrays = tuple(asarray(x) for x in args)
+        self.scalar_input = tuple(not is_array(x) for x in args)
+
+    def __getitem__(self, k: Any) -> Any:
+        return self._arrays[k]
+
+    def as_arrays(self, *, subok: bool = True, pyscalars: str = "convert") -> Any:
+        """The arguments as arrays."""
+        return self._arrays
+
+    def result_type(self, *extra: Any, **kwargs: Any) -> Any:
+        """The dtype of them all together."""
+        return np.result_type(*[x.dtype for x in self._arrays], *extra)
+
+    def wrap(self, x: Any, /, to_scalar: Any = None) -> Any:
+        """0-d arrays are numbers."""
+        return x[()] if is_array(x) and x.ndim == 0 and to_scalar is not False else x
+
+
+OURS = {"broadcast": _broadcast, "_array_converter": _Converter,
+        "asarray": asarray, "asanyarray": asarray, "array": array, "full": full, "ascontiguousarray": _ascontiguous,
         **{f.__name__: _plain(f) for f in (np.zeros, np.ones, np.empty, np.eye, np.identity, np.arange)}}
 
 
 class _Names:
-    """numpy, with our creating functions in it."""
+    """A module of NumPy's, with our creating functions in it."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
 
     def __getattr__(self, name: str) -> Any:
-        return OURS.get(name) or getattr(np, name)
+        return OURS.get(name) or getattr(self._module, name)
 
 
-_names = _Names()
 _worlds: dict[int, dict[str, Any]] = {}
 
 
@@ -57,9 +88,9 @@ def world(globals_of: dict[str, Any]) -> dict[str, Any]:
     for name, value in globals_of.items():
         if name in OURS:
             new[name] = OURS[name]
-        elif value is np or (isinstance(value, types.ModuleType) and value.__name__ in (
-                "numpy._core.numeric", "numpy._core.multiarray", "numpy._core")):
-            new[name] = _names
+        elif isinstance(value, types.ModuleType) and value.__name__ in (
+                "numpy", "numpy._core", "numpy._core.numeric", "numpy._core.multiarray"):
+            new[name] = _Names(value)
         elif isinstance(value, types.FunctionType) and value.__globals__ is globals_of:
             new[name] = rehoused(value, new)
     return new

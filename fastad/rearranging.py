@@ -65,12 +65,14 @@ def transpose_method(a: Any, *axes: Any) -> Any:
     return T.view(a, T.concrete(a).transpose(*axes))
 
 
-@records(np.copy)
+@records("copy", np.copy)
 def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
     """New memory with the same values: no instruction."""
     a = asarray(a)
     c = T.concrete(a)
     new = c.copy(order=order)
+    if not T.is_traced(a):
+        return T.wrap(new)
     if new.flags.c_contiguous and new.ndim and new.size:
         tape = T.tape_of(a)
         return T.wrap_value(tape, T.id_in(tape, a), new)
@@ -170,11 +172,11 @@ def broadcast_arrays(*arrays: Any, subok: bool = False) -> Any:
 
 # ---- several arrays -------------------------------------------------------------------------------------------------
 
-def _join(func: Any) -> None:
+def _join(func: Any, stacking: bool = False) -> None:
     def record(arrays: Any, *args: Any, out: Any = None, dtype: Any = None, casting: str = "same_kind",
                **kwargs: Any) -> Any:
         arrays = list(arrays)
-        if all(not shape_of(a) for a in arrays) and func is np.stack and not args and not kwargs:
+        if all(not shape_of(a) for a in arrays) and stacking and not args and not kwargs:
             y = asarray(arrays)
         else:
             key = (func, args, tuple(kwargs.items()))
@@ -186,7 +188,8 @@ def _join(func: Any) -> None:
     records(func)(record)
 
 
-for _f in (np.concatenate, np.stack, np.vstack, np.hstack, np.dstack, np.column_stack):
+_join(np.stack, True)
+for _f in (np.concatenate, np.vstack, np.hstack, np.dstack, np.column_stack):
     _join(_f)
 
 
@@ -230,8 +233,8 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     if indexing == "xy" and nd > 1:
         out[0], out[1] = out[0].reshape((1, -1) + (1,) * (nd - 2)), out[1].reshape((-1, 1) + (1,) * (nd - 2))
     if not sparse:
-        out = list(np.broadcast_arrays(*out)) if any(map(T.is_traced, out)) else list(np.broadcast_arrays(*out))
-    return tuple([RECORDED_COPY(x, "C") if T.is_traced(x) and copy else x for x in out])
+        out = list(broadcast_arrays(*out))
+    return tuple([array(x, order="C") for x in out] if copy else out)
 
 
 # ---- fills ----------------------------------------------------------------------------------------------------------

@@ -195,7 +195,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     write_flat(target, positions, values)
 
 
-@records(np.put, method="put")
+@records("put", np.put, method="put")
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     """Write at flat positions; values are repeated as needed."""
     target = owned(a, "put")

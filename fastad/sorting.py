@@ -146,6 +146,7 @@ def quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input:
     y = with_nan(y, s[..., -1:] if q.ndim else s[..., -1])
     if q.ndim:
         y = np.moveaxis(y.reshape(y.shape[:-1] + q.shape), range(y.ndim - 1, y.ndim - 1 + q.ndim), range(q.ndim))
+        y = y.copy()                     # C order, as NumPy's
     return deliver(out, y.reshape(q.shape + kept) if keepdims else y, "quantile")
 
 
