@@ -84,6 +84,14 @@ cdef extern from "_kernels/layout.h" nogil:
         const int64_t *indptr
         const int64_t *indices
         uint8_t transpose
+    ctypedef int (*foreign_fn)(void *self, int n, const char *const *x, char *out)
+    ctypedef int (*foreign_jvp)(void *self, int n, const char *const *x, const char *out, const char *const *tin, char *tout)
+    ctypedef int (*foreign_vjp)(void *self, int n, const char *const *x, const char *out, const char *w, char *const *adj)
+    ctypedef struct fa_call:
+        foreign_fn fn
+        void *self
+        foreign_jvp jvp
+        foreign_vjp vjp
     ctypedef struct fa_guard:
         int64_t expected
     ctypedef void (*fa_loopfn)(char **args, const intptr_t *n, const intptr_t *steps, void *data) noexcept nogil
@@ -221,6 +229,7 @@ cdef class Tape:
     cdef fa_code code(self) noexcept
     cdef Layout layout(self)
     cdef Frame frame(self)
+    cdef Frame passing_frame(self)
     cdef Frame swept(self, str verb)
     cdef int run_forward(self, Frame f, list values) except -1
     cdef int run_reverse(self, Frame f, list seeds) except -1

@@ -715,6 +715,16 @@ cdef class Tape:
                 self.frames.frame = f
         return f
 
+    cdef Frame passing_frame(self):
+        """A frame for a replay that leaves this thread's forward point as it is."""
+        cdef Frame f = self.frame()
+        if not f.valid:
+            return f
+        f = getattr(self.frames, "passing", None)
+        if f is None or f.busy:
+            f = self.frames.passing = Frame(self)
+        return f
+
     cdef Frame swept(self, str verb):
         """The frame with this thread's last forward point."""
         cdef Frame f = getattr(self.frames, "frame", None) if self.frames is not None else None
@@ -963,7 +973,7 @@ cdef class Tape:
         cdef list values = self.values_of(args, kwargs)
         if self.program is not None:
             return self.pack_outputs(self.program.run(values))
-        f = self.frame()
+        f = self.passing_frame()
         self.run_forward(f, values)
         f.valid = False                  # only `forward` sets the point: a reverse sweep never means another one
         return self.pack_outputs(self.read_outputs(f.v))
@@ -1007,7 +1017,7 @@ cdef class Tape:
         program = self.derived.get("gradient program")
         if program is not None:
             return self.pack_gradients(program.run(values)[len(self.outputs):])
-        f = self.frame()
+        f = self.passing_frame()
         self.run_forward(f, values)
         f.valid = False
         self.run_reverse(f, [1.0] * len(self.outputs))
@@ -1068,6 +1078,7 @@ include "_variable.pxi"
 include "_array.pxi"
 include "_indexing.pxi"
 include "_structural.pxi"
+include "_call.pxi"
 include "_templates.pxi"
 include "_exports.pxi"
 include "_parts.pxi"

@@ -249,7 +249,7 @@ def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwarg
     known = dict(zip(("dtype", "order") if original is not np_require else ("dtype", "requirements"), args,
                      strict=False))
     known.update(kwargs)
-    dtype, order, copy = known.get("dtype"), known.get("order"), known.get("copy", original is np_array)
+    dtype, order, copy = known.get("dtype"), known.get("order"), known.get("copy", True if original is np_array else None)
     a = numpy_api.asarray(x)
     if copy is False and type(x) is not Array:
         raise ValueError("Unable to avoid copy while creating an array as requested.")
