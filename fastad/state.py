@@ -279,7 +279,16 @@ class _Search:
                 if (every or name in self.names) and hasattr(obj, name):
                     yield S.GETATTR, name, getattr(obj, name), _deeper(label, f".{name}"), 1
         if own:
+            yield from self.shadows(obj, label)
             yield S.GETATTR, "__class__", cls, cls.__qualname__, 0
+
+    def shadows(self, obj: Any, label: str) -> Iterator[tuple[int, Any, Any, str, int]]:
+        """Attributes of the class that an attribute of the object may hide one day."""
+        mine = getattr(obj, "__dict__", None)
+        if mine is not None:
+            for name in sorted(self.names):
+                if name not in mine and not name.startswith("__") and hasattr(type(obj), name):
+                    yield S.ATTRIBUTE, name, S.MISSING, _deeper(label, f".{name}"), 1
 
 
 def _search(f: Any, statics: tuple[Any, ...]) -> tuple[S.Node, S.Node | None, _Search]:

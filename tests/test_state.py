@@ -1,0 +1,596 @@
+"""Captured state is never stale: what a recorded function reads besides its arguments is followed, or it is an error.
+
+Owns: the watch (state.py, _state.pyx), the audit (audit.py), explain.  Must not know: how derivatives are computed;
+each gradient here is known in closed form.
+"""
+import functools
+import random
+import time
+import timeit
+import types
+
+import numpy as np
+import pytest
+
+import fastad as ad
+from fastad import _state
+from fastad.audit import Audit
+from fastad.explain import explain
+from fastad.state import Watch
+
+lam = 1.0
+weights = np.ones(3)
+params = types.ModuleType("params")
+params.lam = 1.0
+table = {"a": 1.0, "nested": [1.0, {"b": 2.0}]}
+calls = 0
+x3 = np.array([1.0, 2.0, 3.0])
+
+
+def scaled(x):
+    return lam * x**2
+
+
+def recordings(g):
+    return g.stats().recordings
+
+
+def check(g, x, expected, count=None):
+    np.testing.assert_allclose(g(x), expected, rtol=1e-12)
+    if count is not None:
+        assert recordings(g) == count
+
+
+@pytest.fixture(autouse=True)
+def fresh_globals():
+    """Each test begins with the same globals, and leaves them so."""
+    global lam, weights, params, table, calls
+    lam, weights, calls = 1.0, np.ones(3), 0
+    params.lam = 1.0
+    table = {"a": 1.0, "nested": [1.0, {"b": 2.0}]}
+
+
+# ---- scalars: regularisation cooling ---------------------------------------------------------------------------------
+
+def test_cooling_by_a_global():
+    global lam
+    g = ad.grad(lambda x: lam * (x**2).sum())
+    for count in range(1, 5):
+        for _ in range(3):
+            check(g, x3, 2 * lam * x3, count)
+        lam *= 0.5
+
+
+def test_cooling_by_a_closure_variable():
+    beta = 1.0
+
+    def f(x):
+        return beta * (x**2).sum()
+    g = ad.grad(f)
+    check(g, x3, 2 * x3, 1)
+    beta = 0.25
+    check(g, x3, 0.5 * x3, 2)
+    check(g, x3, 0.5 * x3, 2)
+
+
+class Inversion:
+    scale = 1.0
+
+    def __init__(self):
+        self.beta = 1.0
+        self.data = np.array([1.0, 0.0, -1.0])
+        self.history = []
+
+    def misfit(self, m):
+        return self.beta * self.norm(m - self.data)
+
+    def norm(self, r):
+        return self.scale * (r**2).sum()
+
+    def note(self):
+        self.history.append(self.beta)
+
+
+def test_attributes_of_self():
+    inversion = Inversion()
+    g = ad.grad(inversion.misfit)
+    check(g, x3, 2 * (x3 - inversion.data), 1)
+    inversion.beta = 0.5
+    check(g, x3, x3 - inversion.data, 2)
+    inversion.data = np.zeros(3)
+    check(g, x3, x3, 3)
+    inversion.data[1] = 5.0
+    check(g, x3, x3 - [0, 5, 0])
+    inversion.scale = 4.0
+    check(g, x3, 4 * (x3 - [0, 5, 0]))
+    before = recordings(g)
+    inversion.note()                     # no code that misfit reaches names the history
+    check(g, x3, 4 * (x3 - [0, 5, 0]), before)
+
+
+def test_class_attribute():
+    inversion = Inversion()
+    g = ad.grad(inversion.misfit)
+    check(g, x3, 2 * (x3 - inversion.data), 1)
+    Inversion.scale = 3.0
+    try:
+        check(g, x3, 6 * (x3 - inversion.data), 2)
+    finally:
+        Inversion.scale = 1.0
+
+
+def test_module_attribute():
+    g = ad.grad(lambda x: params.lam * (x**2).sum())
+    check(g, x3, 2 * x3, 1)
+    params.lam = 3.0
+    check(g, x3, 6 * x3, 2)
+    params.unrelated = 1.0
+    check(g, x3, 6 * x3, 2)
+
+
+def test_defaults_and_keyword_defaults():
+    def f(x, p=2.0, *, q=3.0):
+        return p * q * (x**2).sum()
+    g = ad.grad(f)
+    check(g, x3, 12 * x3, 1)
+    f.__defaults__ = (1.0,)
+    check(g, x3, 6 * x3, 2)
+    f.__kwdefaults__["q"] = 1.0
+    check(g, x3, 2 * x3, 3)
+
+
+def test_partial():
+    def f(c, x, k):
+        return c[0] * k["k"] * (x**2).sum()
+    c, k = [1.0], {"k": 1.0}
+    g = ad.grad(functools.partial(f, c, k=k))
+    check(g, x3, 2 * x3, 1)
+    c[0] = 2.0
+    check(g, x3, 4 * x3, 2)
+    k["k"] = 3.0
+    check(g, x3, 12 * x3, 3)
+
+
+def test_dict_and_nested_containers():
+    g = ad.grad(lambda x: table["a"] * table["nested"][1]["b"] * (x**2).sum())
+    check(g, x3, 4 * x3, 1)
+    table["nested"][1]["b"] = 1.0
+    check(g, x3, 2 * x3, 2)
+    table["a"] = 5.0
+    check(g, x3, 10 * x3, 3)
+
+
+def helper(x):
+    return inner_helper(x)
+
+
+def inner_helper(x):
+    return lam * x
+
+
+def test_function_called_by_f_reads_a_global():
+    global lam
+    g = ad.grad(lambda x: helper(x**2).sum())
+    check(g, x3, 2 * x3, 1)
+    lam = 7.0
+    check(g, x3, 14 * x3, 2)
+
+
+def test_function_is_replaced(monkeypatch):
+    g = ad.grad(lambda x: helper(x**2).sum())
+    check(g, x3, 2 * x3, 1)
+    monkeypatch.setitem(globals(), "inner_helper", lambda x: 3 * x)
+    check(g, x3, 6 * x3, 2)
+
+
+def test_list_of_callables():
+    terms = [lambda x: (x**2).sum(), lambda x: x.sum()]
+    g = ad.grad(lambda x: sum(term(x) for term in terms))
+    check(g, x3, 2 * x3 + 1, 1)
+    check(g, x3, 2 * x3 + 1, 1)
+    terms[1] = lambda x: 2 * x.sum()
+    check(g, x3, 2 * x3 + 2, 2)
+    terms.append(lambda x: x[0])
+    check(g, x3, 2 * x3 + [3, 2, 2], 3)
+
+
+def test_static_argument_that_changes():
+    model = types.SimpleNamespace(beta=1.0)
+    g = ad.grad(lambda x, model: model.beta * (x**2).sum())
+    np.testing.assert_allclose(g(x3, model), 2 * x3)
+    model.beta = 2.0
+    np.testing.assert_allclose(g(x3, model), 4 * x3)
+
+
+def test_lambda_made_anew():
+    g = None
+    for _ in range(5):
+        g = ad.grad(lambda x: 2.0 * (x**2).sum())
+        check(g, x3, 4 * x3)
+    assert recordings(g) == 0            # the tape of the first one answered
+
+
+# ---- arrays ----------------------------------------------------------------------------------------------------------
+
+def test_weights_used_with_traced_values_are_followed():
+    g = ad.grad(lambda x: (weights * x**2).sum())
+    check(g, x3, 2 * x3)
+    weights[:] = [1.0, 2.0, 3.0]
+    check(g, x3, 2 * weights * x3)
+    tape = ad.record(lambda x: (weights * x**2).sum(), x3)
+    weights[:] = 10.0                    # a tape has no watch: it reads the memory itself
+    np.testing.assert_allclose(tape(x3), 10 * (x3**2).sum())
+
+
+def test_weights_used_by_plain_numpy_are_recorded_again():
+    g = ad.grad(lambda x: ((np.sqrt(weights) * x)**2).sum())
+    check(g, x3, 2 * x3, 1)
+    for k in range(1, 4):
+        weights[:] = np.array([1.0, 2.0, 3.0])**k
+        check(g, x3, 2 * weights * x3, k + 1)
+
+
+def test_irls():
+    """Least absolute deviations by reweighting: the weights follow, to the median."""
+    data = np.array([1.0, 2.0, 10.0])
+    w = np.ones(3)
+    g = ad.grad(lambda m: (w * (m - data)**2).sum())
+    m = 0.0
+    for _ in range(100):
+        m = m - g(m) / (2 * w.sum())
+        w[:] = 1 / np.maximum(np.abs(m - data), 1e-6)
+    assert abs(m - 2.0) < 1e-3
+
+
+def test_large_matrix_is_read_in_place():
+    """A matrix of 32 MB: a change anywhere is seen, and neither the tape nor the watch holds a copy."""
+    import tracemalloc
+    matrix = np.ones((2000, 2000))
+    g = ad.grad(lambda x: (matrix @ x).sum())
+    x = np.ones(2000)
+    tracemalloc.start()
+    check(g, x, np.full(2000, 2000.0))
+    matrix[17, 1234] = 2.0               # in none of the samples: the tape reads the matrix itself
+    expected = np.full(2000, 2000.0)
+    expected[1234] += 1
+    check(g, x, expected)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < matrix.nbytes / 4
+
+
+def test_large_array_samples_see_a_change_of_one_column_or_row():
+    for shape, part in (((1000, 64), np.s_[:, 7]), ((64, 1000), np.s_[7]), ((1 << 16,), np.s_[::17])):
+        a = np.zeros(shape)
+
+        def f(x, a=a):
+            return x * np.sum(a)
+        watch = Watch(f)
+        a[part] = 1.0
+        assert "element [" in watch.changed()
+
+
+def test_small_array_changed_by_f_after_use():
+    buffer = np.zeros(3)
+
+    def f(x):
+        buffer[:] = [1.0, 2.0, 3.0]
+        y = (buffer * x).sum()
+        buffer[:] = 7.0
+        return y + (buffer * x).sum()
+    g = ad.grad(f)
+    for _ in range(4):
+        check(g, x3, [8.0, 9.0, 10.0], 1)
+
+
+def test_large_array_changed_by_f_after_use():
+    buffer = np.zeros(10000)
+
+    def f(x):
+        y = (buffer * x).sum()
+        buffer[:] += 1.0
+        return y + (buffer * x).sum()
+    with pytest.raises(ad.TracerError, match="changed in place"):
+        ad.grad(f)(np.ones(10000))
+
+
+def test_temporaries_changed_between_uses():
+    def f(x):
+        w = np.arange(3.0)
+        y = (w * x).sum()
+        w += 1
+        z = (w * x).sum()
+        w[0] = 5.0
+        return y + z + (w * x).sum()
+    g = ad.grad(f)
+    for _ in range(4):
+        check(g, x3, [6.0, 5.0, 8.0], 1)
+
+
+# ---- what no watch can see -------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("draw", [
+    lambda: np.random.default_rng(1).normal, lambda: random.Random(1).random, lambda: np.random.normal])
+def test_random_numbers_in_f(draw):
+    noise = draw()
+    g = ad.grad(lambda x: noise() * (x**2).sum())
+    g(x3)
+    with pytest.raises(ad.StaleTapeError, match="two runs of the function at this point differ"):
+        g(x3)
+
+
+def test_random_generator_is_named():
+    rng = np.random.default_rng(1)
+    g = ad.grad(lambda x: rng.normal() * (x**2).sum())
+    g(x3)
+    with pytest.raises(ad.StaleTapeError, match=r"`rng` .*random numbers"):
+        g(x3)
+
+
+def test_counter_in_f_that_matters():
+    def f(x):
+        global calls
+        calls += 1
+        return calls * (x**2).sum()
+    g = ad.grad(f)
+    g(x3)
+    with pytest.raises(ad.StaleTapeError, match="the function changes global `calls`"):
+        g(x3)
+
+
+def test_counter_in_f_that_does_not_matter():
+    seen = []
+
+    def f(x):
+        global calls
+        calls += 1
+        seen.append(calls)
+        return (x**2).sum()
+    g = ad.grad(f)
+    for _ in range(20):
+        check(g, x3, 2 * x3, 1)
+    assert g.stats().audits == 4
+    assert calls == len(seen) == 1 + 4   # the recording, and the audits at calls 2, 4, 8 and 16
+
+
+def test_cache_keyed_by_constants():
+    @functools.lru_cache
+    def factor(n):
+        return n * 2.0
+    g = ad.grad(lambda x: factor(3) * (x**2).sum())
+    for _ in range(5):
+        check(g, x3, 12 * x3, 1)
+
+
+def test_cache_that_outlives_what_it_was_computed_from():
+    """After lam changed, a cached value stays as it was, as in plain Python: fastad says what f says."""
+    global lam
+
+    @functools.lru_cache
+    def factor():
+        return 2.0 * lam
+    g = ad.grad(lambda x: factor() * (x**2).sum())
+    check(g, x3, 4 * x3, 1)
+    lam = 5.0
+    check(g, x3, 4 * x3, 2)
+    factor.cache_clear()
+    lam = 6.0
+    check(g, x3, 24 * x3, 3)
+
+
+def test_cache_keyed_by_traced_values():
+    @functools.lru_cache
+    def square(x):
+        return x**2
+    with pytest.raises(ad.TracerError, match="hash"):
+        ad.grad(lambda x: square(x))(2.0)
+
+
+def test_traced_values_kept_in_a_dict():
+    kept = {}
+
+    def f(x):
+        if "y" not in kept:
+            kept["y"] = x**2
+        return kept["y"] * x
+    g = ad.grad(f)
+    np.testing.assert_allclose(g(2.0), 12.0)
+    with pytest.raises(ad.AdError):      # the audit runs f, which meets the tracer that escaped
+        g(2.0)
+
+
+def test_audit_is_off_on_demand():
+    rng = np.random.default_rng(1)
+    g = ad.grad(lambda x: rng.normal() * (x**2).sum(), audit=False)
+    first = g(x3)
+    for _ in range(5):
+        np.testing.assert_array_equal(g(x3), first)
+    assert g.stats().audits == 0
+
+
+def test_audit_accepts_rounding():
+    """Cancellation leaves noise of another order in the plain function: no false alarm at the optimum."""
+    data = np.linspace(0.1, 7.7, 1001)
+
+    def f(x):
+        return (np.sum(data * x) - np.dot(data, x)) + 0.0 * x[0]
+    g = ad.grad(f)
+    for _ in range(4):
+        g(np.sqrt(data))
+
+
+def test_audit_names_output_and_index():
+    audit = Audit(lambda x: np.array([1.0, 2.0, 3.0]), "f", "model.py:1")
+    audit.check((1.0,), {}, np.array([1.0, 2.0, 3.0 + 1e-10]))
+    with pytest.raises(ad.StaleTapeError, match=r"f \(model.py:1\).*output\[1\] is 2.0, on its tape 2.1"):
+        audit.check((1.0,), {}, np.array([1.0, 2.1, 3.0]))
+    with pytest.raises(ad.StaleTapeError, match="shape"):
+        audit.check((1.0,), {}, np.array([1.0, 2.0]))
+
+
+def test_audit_leaves_arguments_alone():
+    def f(x):
+        x[0] = 0.0
+        return (x**2).sum()
+    g = ad.grad(f)
+    x = np.array([1.0, 2.0])
+    for _ in range(4):
+        check(g, x, [0.0, 4.0])
+    np.testing.assert_array_equal(x, [1.0, 2.0])
+
+
+def test_audit_is_due_at_powers_of_two():
+    assert [n for n in range(1, 40) if Audit.due(n)] == [2, 4, 8, 16, 32]
+
+
+# ---- the watch by itself ---------------------------------------------------------------------------------------------
+
+def test_texts():
+    global lam
+    watch = Watch(scaled)
+    assert watch.changed() is None
+    lam = 0.5
+    assert watch.changed() == "global `lam` (test_state.py): 1.0 -> 0.5"
+    lam = float("1")                     # an equal number in another object
+    assert watch.changed() is None
+    lam = np.float64(1.0)
+    assert watch.changed() is not None
+    watch.refresh()
+    assert watch.changed() is None
+
+
+@pytest.mark.parametrize("old, new, same", [
+    (float("nan"), float("nan"), True), (0.0, -0.0, False), (1, True, False), (1, 1.0, False), ("a", "b", False),
+    ((1.0, (2.0,)), (1.0, (2.0,)), True), ((1.0, (2.0,)), (1.0, (3.0,)), False), ({1, 2}, {1, 2}, False),
+    (frozenset({1}), frozenset({2}), False), (None, 0, False), (np.int64(3), np.int64(3), True)])
+def test_values(old, new, same):
+    def make(value):
+        return lambda x: x * value
+    watch = Watch(make(old))
+    assert watch.changed() is None
+    assert (watch.changed(make(new)) is None) == same
+
+
+def test_made_anew_with_its_own_recursion():
+    def make(k):
+        def power(x, n):
+            return k if n == 0 else x * power(x, n - 1)
+        return power
+    watch = Watch(make(2.0))
+    assert watch.changed(make(2.0)) is None
+    assert "`k`" in watch.changed(make(3.0))
+
+
+def test_set_contents():
+    members = {1, 2}
+    watch = Watch(lambda x: x * len(members))
+    members.add(3)
+    assert "members" in watch.changed()
+
+
+def test_array_replaced_reshaped_or_of_other_dtype():
+    for change in (lambda a: a.__setitem__(3, 9), lambda a: setattr(a, "shape", (2, 4))):
+        for dtype in (np.float64, np.float32, np.int8, np.complex128):
+            a = np.zeros(8, dtype)
+            watch = Watch(lambda x, a=a: x * a.sum())
+            assert watch.changed() is None
+            change(a)
+            assert watch.changed() is not None
+
+
+def test_properties_and_slots_and_static_methods():
+    class Model:
+        __slots__ = ("depth",)
+
+        def __init__(self):
+            self.depth = 2.0
+
+        @property
+        def area(self):
+            return self.depth * lam
+
+        @staticmethod
+        def twice(x):
+            return x * params.lam
+
+        def __call__(self, x):
+            return self.twice(x) * self.area
+    global lam
+    model = Model()
+    watch = Watch(model)
+    for change in (lambda: setattr(model, "depth", 3.0), lambda: setattr(params, "lam", 9.0)):
+        assert watch.changed() is None
+        change()
+        assert watch.changed() is not None
+        watch.refresh()
+    lam = 4.0
+    assert "lam" in watch.changed()
+
+
+def test_wrappers_are_seen_through():
+    @functools.wraps(scaled)
+    def wrapper(*args):
+        return scaled(*args)
+    global lam
+    watch = Watch(wrapper)
+    lam = 2.0
+    assert "lam" in watch.changed()
+
+
+def test_libraries_are_not_searched():
+    import scipy.optimize
+
+    def f(x):
+        return np.sin(x) + scipy.optimize.rosen(np.ones(2)) + time.perf_counter()
+    watch = Watch(f)
+    assert count_nodes(watch._root) < 30
+    assert any("clock" in text for text in watch.suspects)
+
+
+def count_nodes(node):
+    return 1 + sum(count_nodes(slot.node) for slot in node.slots)
+
+
+def test_cycles_and_depth_end():
+    a = types.SimpleNamespace(value=1.0)
+    a.me = a
+    chain = a
+    for _ in range(50):
+        chain.next = types.SimpleNamespace(value=1.0, me=a)
+        chain = chain.next
+    watch = Watch(lambda x: x * a.me.next.value)
+    assert watch.changed() is None
+    a.next.value = 2.0
+    assert "value" in watch.changed()
+
+
+def test_positions_of_samples():
+    for n in (0, 1, 64, 65, 1000, 10**7):
+        positions = _state.positions_of_samples(n)
+        assert len(positions) == min(n, 64) == len(set(positions.tolist()))
+        assert n == 0 or (positions.min() >= 0 and positions.max() < n)
+
+
+def test_check_is_cheap():
+    """Not a timed test of the machine: the check must stay within some dozens of dictionary lookups."""
+    watch = Watch(lambda x: lam * weights.sum() * params.lam * table["a"] * x)
+    lookup = min(timeit.repeat(lambda: table["a"], number=10000, repeat=5))
+    assert min(timeit.repeat(watch.changed, number=10000, repeat=5)) < 40 * lookup
+
+
+# ---- explain ---------------------------------------------------------------------------------------------------------
+
+def test_explain():
+    def g():
+        pass
+    g.events = []
+    assert explain(g) == "g: not recorded yet"
+    g.events = [{"kind": "first", "detail": ""},
+                {"kind": "guard", "detail": "bool()", "location": f"{__file__}:1"},
+                *[{"kind": "state", "detail": "global `lam` (model.py): 1.0 -> 0.5"}] * 3]
+    text = explain(g)
+    assert text.startswith("g: 5 recordings\n  1. the first call\n  2. a decision went the other way: bool()")
+    assert "test_state.py:1    \"\"\"Captured state" in text
+    assert "  3-5. something that the function reads has changed: global `lam`" in text
+    with pytest.raises(TypeError):
+        explain(np.sin)
