@@ -289,6 +289,7 @@ def _(s):
 @statement("fancy.read", 1.5)
 def _(s):
     a = s.array()
+    a = a if s.rank[a] else s.traced()  # traced integers in a plain array of the user's leak: guarded, and plain
     index = s.index(s.shape(a)[0])
     if len(s.shape(a)) == 2 and s.chance(0.5):
         return f"{s.fresh()} = {a}[{s.pick(':', '::-1', '0')}, {s.index(s.shape(a)[1])}]"
