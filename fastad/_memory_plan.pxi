@@ -1,0 +1,258 @@
+"""_memory_plan.pxi - which cell and which bytes each value of a tape uses (included in _program.pyx).
+
+Owns: liveness, reuse of scalar cells, the arena of arrays, what is computed in place.
+An array's memory belongs to its root: reshapes share it; an instruction may take it over when its operand dies there
+and its kernel allows that.  A kernel never sees a result that overlaps another operand.
+In place are writes, and elementwise primitives with a kernel of our own: NumPy's transcendental loops choose another
+code path, with other last bits, where operand and result are the same memory.
+Next: _program.pyx.
+"""
+
+cdef enum: ALIGN = 64
+cdef enum: IN_ARENA, OUTSIDE             # where a root's memory is
+
+
+cdef inline int64_t room_for(const fa_aval *av) noexcept:
+    return max(<int64_t>ALIGN, (av.size * fa_itemsize[av.dtype] + ALIGN - 1) // ALIGN * ALIGN)
+
+
+cdef inline bint shares(Tape t, uint32_t i) noexcept:
+    """Is the memory of array i that of its operand?"""
+    return (t.op[i] == FA_RESHAPE or t.op[i] == FA_STOP) and AVALS[t.aval[t.arg[2 * <size_t>i]]].nd > 0
+
+
+cdef int64_t bytes_without_reuse(Tape t) except -1:
+    """Bytes of all arrays that the instructions of a tape compute."""
+    cdef uint32_t i
+    cdef int64_t total = 0
+    for i in range(1, t.n):
+        if AVALS[t.aval[i]].nd and t.op[i] != FA_CONST and t.op[i] != FA_CAPTURE and not shares(t, i):
+            total += room_for(&AVALS[t.aval[i]])
+    return total
+
+
+class Arena:
+    """Best fit with merging of free neighbours; `size` is the high-water mark."""
+
+    def __init__(self):
+        self.size = 0
+        self.free = []                   # (size, offset), sorted
+        self.starts = {}                 # offset -> size of a free block
+        self.ends = {}                   # end -> offset
+
+    def take(self, need):
+        """Offset of `need` bytes."""
+        k = bisect_left(self.free, (need, 0))
+        if k < len(self.free):
+            size, offset = self.free[k]
+            self.remove(size, offset)
+            if size > need:
+                self.insert(size - need, offset + need)
+            return offset
+        offset = self.ends.get(self.size)
+        if offset is not None:           # the last block is free: let it grow
+            self.remove(self.starts[offset], offset)
+        else:
+            offset = self.size
+        self.size = offset + need
+        return offset
+
+    def give(self, size, offset):
+        """Take back `size` bytes."""
+        before = self.ends.get(offset)
+        if before is not None:
+            self.remove(offset - before, before)
+            size, offset = size + offset - before, before
+        after = self.starts.get(offset + size)
+        if after is not None:
+            self.remove(after, offset + size)
+            size += after
+        self.insert(size, offset)
+
+    def insert(self, size, offset):
+        insort(self.free, (size, offset))
+        self.starts[offset] = size
+        self.ends[offset + size] = offset
+
+    def remove(self, size, offset):
+        del self.free[bisect_left(self.free, (size, offset))]
+        del self.starts[offset]
+        del self.ends[offset + size]
+
+
+cdef class Plan:
+    """Walks the tape once and gives each value its cell."""
+    cdef Program program
+    cdef Tape t
+    cdef uint32_t *last                  # instruction of the last use of a value, of a root for arrays
+    cdef uint32_t *root                  # whose memory an array uses; its own id until it is taken over
+    cdef uint32_t *free_cells[3]
+    cdef uint32_t nfree[3]
+    cdef object arena
+    cdef dict place                      # root -> (size, offset), for what is in the arena
+    cdef dict cells                      # (aval, offset) -> cell
+
+    def __cinit__(self, Program program):
+        cdef int d
+        self.program = program
+        self.t = program.tape
+        self.arena = Arena()
+        self.place = {}
+        self.cells = {}
+        self.last = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
+        self.root = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
+        for d in range(3):
+            self.free_cells[d] = <uint32_t *>malloc(self.t.n * sizeof(uint32_t))
+        if self.last == NULL or self.root == NULL or self.free_cells[2] == NULL:
+            raise MemoryError(f"fastad: no memory to compile a tape of {self.t.n} instructions")
+
+    def __dealloc__(self):
+        free(self.last)
+        free(self.root)
+        for d in range(3):
+            free(self.free_cells[<int>d])
+
+    def run(self):
+        """Plan everything; the program's cells are set."""
+        cdef Tape t = self.t
+        cdef uint32_t i
+        self.find_last_uses()
+        for i in range(1, t.n):
+            if t.op[i] <= FA_CAPTURE:
+                self.plan_leaf(i)
+        for i in range(1, t.n):
+            if t.op[i] > FA_CAPTURE:
+                self.plan(i)
+        self.program.nbytes = self.arena.size
+
+    cdef int find_last_uses(self) except -1:
+        cdef Tape t = self.t
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t i, k, m, r
+        for i in range(1, t.n):
+            self.root[i] = self.root[t.arg[2 * <size_t>i]] if AVALS[t.aval[i]].nd and shares(t, i) else i
+            m = t.operands(i, &ids)
+            for k in range(m):
+                self.last[self.root[ids[k]]] = i
+        for at in t.outputs:
+            r = self.root[<uint32_t>at]
+            self.last[r] = t.n
+        return 0
+
+    cdef int plan_leaf(self, uint32_t i) except -1:
+        """Constants keep their cells for good: they are loaded once.  Inputs are there before the first instruction."""
+        cdef uint32_t a = self.t.aval[i]
+        if AVALS[a].nd == 0:
+            self.program.cell[i] = self.program.new_cell(AVALS[a].dtype, -1)
+        elif self.t.op[i] == FA_INPUT:
+            self.own_memory(i)
+        else:
+            self.program.cell[i] = self.program.new_cell(a, -1)
+        return 0
+
+    cdef int plan(self, uint32_t i) except -1:
+        cdef Tape t = self.t
+        cdef const fa_aval *av = &AVALS[t.aval[i]]
+        cdef uint32_t taken = 0
+        if t.op[i] == FA_GUARD:
+            self.release(i, 0)
+        elif av.nd == 0:                 # the result may take the cell of an operand: kernels read before they write
+            self.release(i, 0)
+            self.program.cell[i] = self.scalar_cell(av.dtype)
+            if self.last[i] == 0:
+                self.free_scalar(i)
+        elif shares(t, i):
+            self.share(i)
+            self.release(i, 0)
+        else:
+            taken = self.operand_to_take(i)
+            if taken:
+                self.place[i] = self.place.pop(taken)
+                self.program.cell[i] = self.cell_at(t.aval[i], self.place[i][1])
+            else:
+                self.own_memory(i)
+            self.release(i, taken)
+            if self.last[i] == 0:
+                self.arena.give(*self.place.pop(i))
+        return 0
+
+    # -- scalars
+    cdef uint32_t scalar_cell(self, int dtype) except 0:
+        if self.nfree[dtype]:
+            self.nfree[dtype] -= 1
+            return self.free_cells[dtype][self.nfree[dtype]]
+        return self.program.new_cell(dtype, -1)
+
+    cdef int free_scalar(self, uint32_t x) except -1:
+        cdef int dtype = AVALS[self.t.aval[x]].dtype
+        if self.t.op[x] > FA_CAPTURE:
+            self.free_cells[dtype][self.nfree[dtype]] = self.program.cell[x]
+            self.nfree[dtype] += 1
+        return 0
+
+    cdef int release(self, uint32_t i, uint32_t taken) except -1:
+        """Free what is used for the last time by instruction i, except the root whose memory it has taken over."""
+        cdef Tape t = self.t
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, r, m = t.operands(i, &ids)
+        for k in range(m):
+            r = self.root[ids[k]]
+            if self.last[r] != i or r == taken:
+                continue
+            if AVALS[t.aval[ids[k]]].nd == 0:
+                self.last[r] = 0         # an operand may come twice: it is freed once
+                self.free_scalar(r)
+            elif r in self.place:
+                self.arena.give(*self.place.pop(r))
+        return 0
+
+    # -- arrays
+    cdef uint32_t cell_at(self, uint32_t aval, int64_t offset) except 0:
+        found = self.cells.get((aval, offset))
+        if found is None:
+            found = self.cells[aval, offset] = self.program.new_cell(aval, offset)
+        return found
+
+    cdef int own_memory(self, uint32_t i) except -1:
+        cdef int64_t size = room_for(&AVALS[self.t.aval[i]])
+        offset = self.arena.take(size)
+        self.place[i] = (size, offset)
+        self.program.cell[i] = self.cell_at(self.t.aval[i], offset)
+        return 0
+
+    cdef int share(self, uint32_t i) except -1:
+        """A reshape: the sweep copies the pointer, so what is outside the arena gets a cell of its own."""
+        found = self.place.get(self.root[i])
+        if found is None:
+            self.program.cell[i] = self.program.new_cell(self.t.aval[i], -1)
+        else:
+            self.program.cell[i] = self.cell_at(self.t.aval[i], found[1])
+        return 0
+
+    cdef bint dies(self, uint32_t i, uint32_t x) except -1:
+        """Is instruction i the last to use the memory of x, and is it in the arena?"""
+        return self.last[self.root[x]] == i and self.root[x] in self.place
+
+    cdef uint32_t operand_to_take(self, uint32_t i) except? 0:
+        """The root whose memory the result may take over; 0: none."""
+        cdef Tape t = self.t
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, r, m = t.operands(i, &ids)
+        cdef const fa_aval *y = &AVALS[t.aval[i]]
+        cdef const fa_aval *x
+        cdef int op = t.op[i]
+        if op == FA_WRITE or op == FA_ERASE or op == FA_PUT or (
+                op == FA_STACK and (<const fa_stack *>t.attrs[t.arg[2 * <size_t>i + 1]]).has_base):
+            if not self.dies(i, ids[0]):
+                return 0
+            r = self.root[ids[0]]
+            for k in range(1, m):
+                if AVALS[t.aval[ids[k]]].nd and self.root[ids[k]] == r:
+                    return 0
+            return r
+        if FA_ELEMENTWISE <= op < FA_OWN_END:
+            for k in range(m):
+                x = &AVALS[t.aval[ids[k]]]
+                if x.nd and x.dtype == y.dtype and x.size == y.size and self.dies(i, ids[k]):
+                    return self.root[ids[k]]
+        return 0

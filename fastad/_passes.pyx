@@ -1,0 +1,360 @@
+"""_passes.pyx - tape -> tape, the same values with fewer instructions.
+
+Owns: constant folding, simplification of derivative code, common subexpressions, dead code.  Each pass is one walk over
+the tape, in its order, and leaves its argument as it is.
+Primal instructions (those before `Tape.boundary`) keep their bits: they are only folded by the kernel that would have
+computed them, merged with an equal one, or dropped.  Derivative code may also be simplified as if it were algebra on
+finite numbers: x + 0, x * 1 and strong-zero products with a constant vanish there.
+Must not know: derivative rules, memory.  Next: _program.pyx (which runs what is left), _transform.pyx (Copier).
+"""
+from libc.math cimport isfinite
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy
+from fastad._tape cimport (
+    AVALS, Attr, FORMS, PRIMS, Tape, fa_cell, fa_map, scalar_kernel, FA_ADD, FA_AVAL_F64, FA_AVAL_WEAK_BOOL,
+    FA_AVAL_WEAK_F64, FA_BOOL, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_F64,
+    FA_FORM_NARY, FA_FORM_UNARY, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_MULTIPLY, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE,
+    FA_STRONGZERO, FA_STRUCTURAL_END, FA_SUBTRACT, FA_WHERE, FA_WRAP,
+)
+from fastad._transform cimport Copier
+
+import numpy as np
+
+__all__ = ["cse", "dead", "fold", "optimise", "simplify"]
+
+
+def optimise(Tape tape):
+    """All passes, in the order in which each profits from those before it."""
+    return dead(cse(simplify(fold(tape))))
+
+
+cdef class Pass(Copier):
+    """A copier that may write something else, or nothing, for an instruction."""
+
+    cdef int step(self, uint32_t i) except -1:
+        self.copy(i)
+        return 0
+
+    cdef Tape run(self):
+        cdef Tape s = self.source
+        cdef uint32_t i
+        self.copy_inputs()
+        for i in range(1, s.n):
+            if i == s.boundary:
+                self.target.boundary = self.target.n
+            if self.map[i] == 0:
+                self.step(i)
+        if s.boundary and self.target.boundary == 0:
+            self.target.boundary = self.target.n
+        self.copy_outputs()
+        self.copy_locations()
+        return self.target.finish()
+
+    cdef bint number(self, uint32_t x, fa_cell *value) noexcept:
+        """Is the target's value x a constant of rank 0?"""
+        cdef Tape t = self.target
+        if t.op[x] != FA_CONST or AVALS[t.aval[x]].nd:
+            return False
+        value[0] = t.cells[t.arg[2 * <size_t>x]]
+        return True
+
+    cdef uint32_t push_number(self, int dtype, fa_cell value) except 0:
+        return self.target.const_f64(value.f) if dtype == FA_F64 else self.target.const_cell(dtype, value)
+
+
+# ---- constant folding ------------------------------------------------------------------------------------------------
+def fold(Tape tape):
+    """Compute scalar instructions of constants, by the kernels of the sweep: the bits are the same.
+
+    What is not finite stays, since computing it raises a floating-point flag that the user is to see.
+    """
+    return (<Fold>Fold(tape)).run()
+
+
+cdef class Fold(Pass):
+    cdef int step(self, uint32_t i) except -1:
+        cdef Tape s = self.source
+        cdef int op = s.op[i]
+        if AVALS[s.aval[i]].nd == 0:
+            if op >= FA_ELEMENTWISE and self.fold_elementwise(i, op):
+                return 0
+            if op == FA_ELEMENT and self.fold_element(i):
+                return 0
+            if op == FA_CAST and self.fold_cast(i):
+                return 0
+        self.copy(i)
+        return 0
+
+    cdef bint fold_elementwise(self, uint32_t i, int op) except -1:
+        cdef uint32_t k, m = 0
+        cdef uint32_t *x = self.mapped(i, &m)
+        cdef fa_cell[3] v
+        cdef fa_cell y
+        cdef int din = AVALS[self.target.aval[x[m - 1]]].dtype, dout = AVALS[self.source.aval[i]].dtype
+        if op == FA_WHERE and self.number(x[0], &v[0]):
+            k = 1 if v[0].i else 2
+            if self.target.aval[x[k]] == self.source.aval[i]:
+                self.map[i] = x[k]
+                return True
+        for k in range(m):
+            if not self.number(x[k], &v[k]):
+                return False
+        if (din != FA_F64 and op >= FA_OWN_END) or (op >= FA_OWN_END and PRIMS[op].loop[din].fn == NULL):
+            return False
+        y = scalar_kernel(op, din, v)
+        if dout == FA_F64 and not isfinite(y.f):
+            return False
+        self.map[i] = self.push_number(dout, y)
+        return True
+
+    cdef bint fold_element(self, uint32_t i) except -1:
+        cdef Tape s = self.source
+        cdef uint32_t x = self.map[s.arg[2 * <size_t>i]]
+        if self.target.op[x] != FA_CONST or AVALS[self.target.aval[x]].nd == 0:
+            return False
+        array = self.target.const_arrays[self.target.arg[2 * <size_t>x]]
+        self.map[i] = self.target.emit_const(array.reshape(-1)[s.arg[2 * <size_t>i + 1]], AVALS[s.aval[i]].dtype)
+        return True
+
+    cdef bint fold_cast(self, uint32_t i) except -1:
+        """int and bool to float: exact or rounded to nearest, as C does it."""
+        cdef fa_cell v, y
+        cdef uint32_t x = self.map[self.source.arg[2 * <size_t>i]]
+        if AVALS[self.source.aval[i]].dtype != FA_F64 or not self.number(x, &v):
+            return False
+        y = v
+        if AVALS[self.target.aval[x]].dtype != FA_F64:
+            y.f = <double>v.i
+        self.map[i] = self.push_number(FA_F64, y)
+        return True
+
+
+# ---- simplification of derivative code ---------------------------------------------------------------------------------
+def simplify(Tape tape):
+    """Drop what changes nothing: in derivative code sums with 0, products with 1, strong-zero products with constants;
+    everywhere reshapes to the same shape and moves of everything to its own place."""
+    return (<Simplify>Simplify(tape)).run()
+
+
+cdef class Simplify(Pass):
+    cdef int step(self, uint32_t i) except -1:
+        cdef Tape s = self.source
+        cdef int op = s.op[i]
+        cdef uint32_t y = 0
+        if op == FA_RESHAPE or op == FA_MOVE:
+            y = self.unmoved(i, op)
+        elif s.boundary and i >= s.boundary and op >= FA_ELEMENTWISE and AVALS[s.aval[i]].dtype == FA_F64:
+            if op == FA_NEGATIVE:
+                y = self.twice_negative(i)
+            elif op <= FA_DIVIDE or op == FA_STRONGZERO:
+                y = self.with_constant(i, op)
+            elif op == FA_WHERE:
+                y = self.same_both_ways(i)
+        if y == 0:
+            self.copy(i)
+        else:
+            self.map[i] = y
+        return 0
+
+    cdef uint32_t fits(self, uint32_t x, uint32_t i) noexcept:
+        """x if it may stand for value i: the same dtype and shape; else 0."""
+        cdef uint32_t a = self.target.aval[x], b = self.source.aval[i]
+        if FA_AVAL_WEAK_F64 <= a <= FA_AVAL_WEAK_BOOL:
+            a -= FA_AVAL_WEAK_F64
+        if FA_AVAL_WEAK_F64 <= b <= FA_AVAL_WEAK_BOOL:
+            b -= FA_AVAL_WEAK_F64
+        return x if a == b else 0
+
+    cdef uint32_t unmoved(self, uint32_t i, int op) except? 0:
+        cdef Tape t = self.target
+        cdef uint32_t x = self.map[self.source.arg[2 * <size_t>i]], b
+        if op == FA_MOVE and not is_identity(<Attr>self.source.attr_list[self.source.arg[2 * <size_t>i + 1]]):
+            return 0
+        if self.fits(x, i):
+            return x
+        if t.op[x] == FA_RESHAPE:
+            x = t.arg[2 * <size_t>x]
+            if self.fits(x, i):
+                return x
+        elif op == FA_RESHAPE:
+            return 0
+        b = t.attr_id(None)
+        return t.push(FA_RESHAPE, self.source.aval[i], x, b)
+
+    cdef uint32_t twice_negative(self, uint32_t i) except? 0:
+        cdef uint32_t x = self.map[self.source.arg[2 * <size_t>i]]
+        return self.fits(self.target.arg[2 * <size_t>x], i) if self.target.op[x] == FA_NEGATIVE else 0
+
+    cdef uint32_t same_both_ways(self, uint32_t i) except? 0:
+        cdef uint32_t m = 0
+        cdef uint32_t *x = self.mapped(i, &m)
+        return self.fits(x[1], i) if x[1] == x[2] else 0
+
+    cdef uint32_t with_constant(self, uint32_t i, int op) except? 0:
+        """Binary instructions of which one operand is the constant 0, 1 or -1."""
+        cdef uint32_t a = self.map[self.source.arg[2 * <size_t>i]], b = self.map[self.source.arg[2 * <size_t>i + 1]]
+        cdef fa_cell v
+        cdef double ca = 7, cb = 7       # any number without a rule
+        if self.number(a, &v):
+            ca = v.f
+        if self.number(b, &v):
+            cb = v.f
+        if op == FA_ADD:
+            return self.fits(b, i) if ca == 0 else self.fits(a, i) if cb == 0 else 0
+        if op == FA_SUBTRACT:
+            return self.fits(a, i) if cb == 0 else self.negated(b, i) if ca == 0 else 0
+        if op == FA_DIVIDE:
+            return self.fits(a, i) if cb == 1 else self.negated(a, i) if cb == -1 else 0
+        if (ca == 0 or cb == 0) and AVALS[self.source.aval[i]].nd == 0:
+            return self.target.const_f64(0.0)
+        if ca == 1 or cb == 1:
+            return self.fits(b if ca == 1 else a, i)
+        if ca == -1 or cb == -1:
+            return self.negated(b if ca == -1 else a, i)
+        return 0
+
+    cdef uint32_t negated(self, uint32_t x, uint32_t i) except? 0:
+        return self.target.push(FA_NEGATIVE, self.source.aval[i], x, 0) if self.fits(x, i) else 0
+
+
+cdef bint is_identity(Attr attr) except -1:
+    """Does a map move everything to its own place?"""
+    cdef fa_map *m = <fa_map *>attr.ptr
+    cdef int64_t expected = 1
+    cdef int d
+    if m.nsrc != m.ndst or m.npieces != 1 or m.ntable >= 0 or m.pieces[0].soff or m.pieces[0].doff:
+        return False
+    for d in range(m.pieces[0].nd - 1, -1, -1):
+        if m.pieces[0].shape[d] != 1 and (m.pieces[0].sstr[d] != expected or m.pieces[0].dstr[d] != expected):
+            return False
+        expected *= m.pieces[0].shape[d]
+    return expected == m.ndst
+
+
+# ---- common subexpressions ---------------------------------------------------------------------------------------------
+def cse(Tape tape):
+    """Compute what is computed twice once.  Calls of foreign code stay: nobody knows what else they do."""
+    cdef Cse p = Cse(tape)
+    return p.run()
+
+
+cdef class Cse(Pass):
+    """A hash table with open addressing holds the target's ids; the instruction itself is the key."""
+    cdef uint32_t *table
+    cdef uint32_t mask
+    cdef dict arrays                     # id of an ndarray -> its CONST or CAPTURE
+    cdef dict guards                     # (value, expected bits): guards that are there
+
+    def __cinit__(self, Tape source, Tape target=None, *rest):
+        self.mask = 64
+        while self.mask < 2 * source.n:
+            self.mask *= 2
+        self.table = <uint32_t *>calloc(self.mask, sizeof(uint32_t))
+        if self.table == NULL:
+            raise MemoryError(f"fastad: no memory to simplify a tape of {source.n} instructions")
+        self.mask -= 1
+        self.arrays = {}
+        self.guards = {}
+
+    def __dealloc__(self):
+        free(self.table)
+
+    cdef int step(self, uint32_t i) except -1:
+        cdef Tape s = self.source
+        cdef Tape t = self.target
+        cdef int op = s.op[i]
+        cdef uint32_t a = s.arg[2 * <size_t>i], y, at, pool = t.npool, n = t.n, found
+        if op == FA_CALL:
+            self.copy(i)
+            return 0
+        if op == FA_GUARD:
+            key = (self.map[a], s.guards[s.arg[2 * <size_t>i + 1]].expected)
+            if key in self.guards:
+                self.map[i] = self.guards[key]
+            else:
+                self.guards[key] = self.copy(i)
+            return 0
+        if op == FA_CAPTURE or (op == FA_CONST and AVALS[s.aval[i]].nd):
+            array = s.captures[a] if op == FA_CAPTURE else s.const_arrays[a]
+            y = self.arrays.get((op, id(array)), 0)
+            self.map[i] = y if y else self.copy(i)
+            self.arrays[op, id(array)] = self.map[i]
+            return 0
+        y = self.copy(i)
+        if y < n:                        # a constant that was there
+            return 0
+        at = self.hash(y) & self.mask
+        while self.table[at]:
+            found = self.table[at]
+            if self.equal(found, y):
+                if op != FA_CONST:       # take back what has just been written (the tape remembers its constants)
+                    t.n = n
+                    t.npool = pool
+                self.map[i] = found
+                return 0
+            at = (at + 1) & self.mask
+        self.table[at] = y
+        return 0
+
+    cdef uint32_t hash(self, uint32_t y) noexcept:
+        cdef Tape t = self.target
+        cdef uint64_t h = (<uint64_t>t.op[y] << 32 | t.aval[y]) * <uint64_t>0x9E3779B97F4A7C15
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, m
+        if t.op[y] == FA_CONST:
+            h ^= <uint64_t>t.cells[t.arg[2 * <size_t>y]].i
+        else:
+            m = t.operands(y, &ids)
+            for k in range(m):
+                h = (h ^ ids[k]) * <uint64_t>0xff51afd7ed558ccd
+                h ^= h >> 32
+            h ^= t.arg[2 * <size_t>y + 1] if FORMS[t.op[y]] != FA_FORM_NARY or t.op[y] < FA_ELEMENTWISE else 0
+        h *= <uint64_t>0x9E3779B97F4A7C15
+        return <uint32_t>(h >> 32)
+
+    cdef bint equal(self, uint32_t x, uint32_t y) noexcept:
+        cdef Tape t = self.target
+        cdef uint32_t *ax = &t.arg[2 * <size_t>x]
+        cdef uint32_t *ay = &t.arg[2 * <size_t>y]
+        if t.op[x] != t.op[y] or t.aval[x] != t.aval[y]:
+            return False
+        if t.op[x] == FA_CONST:
+            return t.cells[ax[0]].i == t.cells[ay[0]].i
+        if FORMS[t.op[x]] != FA_FORM_NARY:
+            return ax[0] == ay[0] and ax[1] == ay[1]
+        return (ax[1] == ay[1] and t.pool[ax[0]] == t.pool[ay[0]]
+                and memcmp(&t.pool[ax[0]], &t.pool[ay[0]], (t.pool[ax[0]] + 1) * sizeof(uint32_t)) == 0)
+
+
+# ---- dead code ---------------------------------------------------------------------------------------------------------
+def dead(Tape tape):
+    """Drop what no output, no guard and no check of an index depends on.  Inputs stay."""
+    return (<Dead>Dead(tape)).run()
+
+
+cdef class Dead(Pass):
+    cdef uint8_t *used
+
+    def __cinit__(self, Tape source, Tape target=None, *rest):
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t i, k, m
+        self.used = <uint8_t *>calloc(source.n, 1)
+        if self.used == NULL:
+            raise MemoryError(f"fastad: no memory to simplify a tape of {source.n} instructions")
+        for at in source.outputs:
+            self.used[<uint32_t>at] = 1
+        for i in range(source.n - 1, 0, -1):
+            if self.used[i] or source.op[i] == FA_GUARD or source.op[i] == FA_WRAP:
+                self.used[i] = 1
+                m = source.operands(i, &ids)
+                for k in range(m):
+                    self.used[ids[k]] = 1
+
+    def __dealloc__(self):
+        free(self.used)
+
+    cdef int step(self, uint32_t i) except -1:
+        if self.used[i]:
+            self.copy(i)
+        return 0

@@ -1,0 +1,45 @@
+"""_program.pxd - a compiled tape, for those who want to run one from C.
+
+Next: _program.pyx.
+"""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t
+from fastad._tape cimport Tape, fa_cell, fa_code
+
+
+cdef class ProgramFrame:
+    """Memory of one sweep of one thread."""
+    cdef fa_cell *v
+    cdef char *memory
+    cdef char *arena
+    cdef list keep
+
+
+cdef class Program:
+    cdef readonly Tape tape              # optimised; it keeps attributes, guards and constants alive
+    cdef fa_code code
+    cdef uint16_t *op
+    cdef uint32_t *aval
+    cdef uint32_t *arg
+    cdef uint32_t *dst
+    cdef uint32_t *pool
+    cdef uint32_t *where                 # instruction of the tape behind each instruction of the program
+    cdef uint32_t n, boundary
+    cdef uint32_t *cell                  # cell of each value of the tape
+    cdef uint32_t *cell_aval
+    cdef int64_t *cell_offset            # place in the arena; -1: no place of its own
+    cdef uint32_t ncells, cap_cells
+    cdef readonly int64_t nbytes         # of the arena
+    cdef list frames                     # those that no thread is using
+    cdef readonly int64_t frames_made
+    cdef object before
+    cdef list array_captures, other_captures
+    cdef uint32_t new_cell(self, uint32_t aval, int64_t offset) except 0
+    cdef int translate(self) except -1
+    cdef int describe(self) except -1
+    cdef int fill_frame(self, ProgramFrame f) except -1
+    cdef ProgramFrame frame(self)
+    cdef int bind(self, ProgramFrame f, list values) except -1
+    cdef int bind_capture(self, ProgramFrame f, uint32_t i) except -1
+    cdef int sweep(self, ProgramFrame f) except -1
+    cdef int store(self, ProgramFrame f, list out) except -1
+
