@@ -212,7 +212,8 @@ def nansum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdim
 
 
 @records(np.nanprod)
-def nanprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE, **kwargs: Any) -> Any:
+def nanprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE,
+            **kwargs: Any) -> Any:
     """Product of what is a number."""
     return product(select(np.isnan(a), 1.0, a) if code_of(a) == FLOAT else a, axis, dtype, out, keepdims, **kwargs)
 
@@ -263,7 +264,8 @@ def nanargmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVA
 
 
 @records(np.nanmean)
-def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE, **kwargs: Any) -> Any:
+def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE,
+            **kwargs: Any) -> Any:
     """Mean of what is a number; the count is traced."""
     if code_of(a) != FLOAT or kwargs:
         return mean(a, axis, dtype, out, keepdims, **kwargs)

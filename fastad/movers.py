@@ -212,7 +212,8 @@ def assemble(run: Any, xs: Any, key: Any = None) -> Any:
         found = _cache.get(key)
         if found is not None:
             used, attr, shape, code = found
-            return T.structural("assemble", [xs[k] for k in used], attr, shape, code, [code] * len(used), T.tape_of(*xs))
+            return T.structural("assemble", [xs[k] for k in used], attr, shape, code, [code] * len(used),
+                                T.tape_of(*xs))
     out = run(values)
     if out.size == 0:
         return zeros_of(out)

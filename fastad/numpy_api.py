@@ -28,7 +28,7 @@ CONSTANT = {
     np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.common_type, np.isrealobj, np.iscomplexobj,
     np.shares_memory, np.may_share_memory, np.zeros_like, np.ones_like, np.empty_like, np.array_repr, np.array_str,
     np.array2string, np.tril_indices_from, np.triu_indices_from, np.diag_indices_from, np.isreal, np.iscomplex,
-    np.einsum_path,
+    np.einsum_path, np.min_scalar_type,
 }
 
 
@@ -38,8 +38,8 @@ REFUSED = {
     "numpy.fft": "Fourier transforms come with a later release; wrap it with ad.primitive meanwhile",
     "numpy.linalg": LINALG,
     **dict.fromkeys((np.polyfit, np.roots, np.poly, np.polydiv), LINALG),
-    **dict.fromkeys((np.partition, np.argpartition), "the order inside the parts is NumPy's own; use np.sort, np.argsort"),
-    **dict.fromkeys((np.lexsort, np.sort_complex), "use np.argsort, which is stable, once for each key, last key first"),
+    **dict.fromkeys((np.partition, np.argpartition), "the order inside the parts is NumPy's own; use np.sort"),
+    **dict.fromkeys((np.lexsort, np.sort_complex), "use np.argsort, which is stable, for each key, first key last"),
     **dict.fromkeys((np.unique, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d,
                      np.intersect1d, np.setdiff1d, np.setxor1d, np.isin, np.trim_zeros),
                     "the result's length depends on values; use np.sort and np.diff, or ad.peek(x) for a constant"),
@@ -50,8 +50,19 @@ REFUSED = {
     **dict.fromkeys((np.save, np.savetxt, np.savez, np.savez_compressed), "files hold numbers; save ad.peek(x)"),
     **dict.fromkeys((np.angle,), "complex numbers are not recorded yet; use np.arctan2"),
     **dict.fromkeys((np.packbits, np.unpackbits), "bits are not traced"),
+    "numpy.lib.scimath": "its functions may give complex numbers, which are not recorded yet; use np.sqrt, np.log ...",
+    "numpy.polynomial.polynomial": "write the sum of powers, or use np.polynomial.polynomial.polyval",
+    **dict.fromkeys((np.polymul,), "use np.convolve of the coefficients"),
     **dict.fromkeys((np.geomspace,), "write np.exp(np.linspace(np.log(a), np.log(b), n))"),
 }
+
+# What never comes here: functions that NumPy dispatches for their `like=` alone, and those of files, dates and text.
+UNDISPATCHED = {
+    np.arange, np.array, np.asanyarray, np.asarray, np.empty, np.eye, np.frombuffer, np.fromfile, np.fromfunction,
+    np.fromiter, np.fromstring, np.full, np.genfromtxt, np.identity, np.loadtxt, np.ones, np.require, np.tri, np.zeros,
+    np.busday_count, np.busday_offset, np.datetime_as_string, np.is_busday,
+}
+FOREIGN = ("numpy.strings", "numpy.char", "numpy.rec")
 
 
 def function(func: Any, types: Any, args: Any, kwargs: Any) -> Any:

@@ -234,6 +234,8 @@ def deliver(out: Any, value: Any, what: str, casting: str = "same_kind") -> Any:
         (out,) = out
     if out is None:
         return value
+    if out is Ellipsis:                  # an array, even if it holds one number
+        return value if is_array(value) else lifted(value)
     if type(out) is not Array:
         raise refusal(what, f"a traced result cannot be written into out=, a plain {type(out).__name__} that was made "
                       "outside the recorded function or by a name imported from NumPy. Write z = z + x instead of "

@@ -140,3 +140,19 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 def in_order(x: Any, axes: Any) -> Any:
     """x with its axes in another order; x itself where that is its own."""
     return x if axes == list(range(len(axes))) else x.transpose(axes)
+
+
+@records(np.cross)
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None) -> Any:
+    """Vector product of 3-vectors along an axis."""
+    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
+    a, b = np.moveaxis(operand(a), axisa, -1), np.moveaxis(operand(b), axisb, -1)
+    if shape_of(a)[-1] != 3 or shape_of(b)[-1] != 3:
+        raise ValueError(f"Both input arrays must be arrays of 3-dimensional vectors, but they are "
+                         f"{shape_of(a)[-1]} and {shape_of(b)[-1]} dimensional instead.")
+    y = np.take(a, _NEXT, -1) * np.take(b, _LAST, -1) - np.take(a, _LAST, -1) * np.take(b, _NEXT, -1)
+    return np.moveaxis(y, -1, axisc)
+
+
+_NEXT, _LAST = [1, 2, 0], [2, 0, 1]
+records(np.linalg.cross)(lambda x1, x2, /, *, axis=-1: cross(x1, x2, axis=axis))

@@ -23,6 +23,7 @@ from fastad.operands import (
     records,
     refusal,
     requested,
+    run_plain,
     shape_of,
 )
 
@@ -157,8 +158,8 @@ def atleast_3d(*arrays: Any) -> Any:
 
 
 def _each(func: Any, arrays: Any) -> Any:
-    out = tuple([move(asarray(a), func) if T.is_traced(a) or isinstance(a, (list, tuple)) else T.wrap(func(T.concrete(a)))
-                 for a in arrays])
+    arrays = [asarray(a) if isinstance(a, (list, tuple)) else a for a in arrays]
+    out = tuple([move(a, func) if T.is_traced(a) else run_plain(func, (a,), {}) for a in arrays])
     return out[0] if len(out) == 1 else out
 
 

@@ -69,7 +69,7 @@ def fold(op: str, x: Any, axis: Any, keepdims: Any, code: int) -> Any:
     attr, shape, order, count = plan(c.shape, as_axis(axis), keepdims)
     if order is not None:
         x = T.view(x, c.transpose(order))
-    elif c.ndim > 1 and op[:3] != "arg" and attr.key[1] == attr.key[3] == 1 and c.flags.f_contiguous and not c.flags.c_contiguous:
+    elif count == c.size and c.ndim > 1 and op[:3] != "arg" and c.flags.f_contiguous and not c.flags.c_contiguous:
         x = T.view(x, c.T)               # all elements, in memory order
     y = T.structural(op, (x,), attr, shape, code)
     if len(shape) > 1 and not c.flags.c_contiguous:

@@ -310,3 +310,23 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     if T.is_traced(k) and bool(np.min(k) < 0):
         raise ValueError("'list' argument must have no negative elements")
     return T.structural("addat", (k, weights), None, (n,), code_of(weights), (INT, code_of(weights)))
+
+
+@records(np.unravel_index)
+def unravel_index(indices: Any, shape: Any, order: str = "C") -> Any:
+    """Traced flat positions as positions along the axes."""
+    shape = (shape,) if np.ndim(shape) == 0 else tuple(shape)
+    k = wrap_index(indices, math.prod(shape))
+    steps = [math.prod(shape[d + 1:] if order == "C" else shape[:d]) for d in range(len(shape))]
+    return tuple([(k // step if step > 1 else k) % n for step, n in zip(steps, shape, strict=True)])
+
+
+@records(np.ravel_multi_index)
+def ravel_multi_index(multi_index: Any, dims: Any, mode: str = "raise", order: str = "C") -> Any:
+    """Traced positions along the axes as flat ones."""
+    modes = (mode,) * len(dims) if isinstance(mode, str) else mode
+    y = 0
+    for d, (k, n, how) in enumerate(zip(multi_index, dims, modes, strict=True)):
+        k = in_range(k, n, how) if T.is_traced(k) else wrap_index(k, n)
+        y = y + k * math.prod(dims[d + 1:] if order == "C" else dims[:d])
+    return y

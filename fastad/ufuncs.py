@@ -42,8 +42,7 @@ COMPOSED: dict[Any, Any] = {
 
 def ufunc(func: Any, method: str, inputs: Any, kwargs: Any) -> Any:
     """What `__array_ufunc__` of the traced scalar and array does."""
-    out = kwargs.get("out", ())
-    if not traced(inputs) and not traced(tuple(kwargs.values())) and not traced(tuple(out or ())):
+    if not traced(inputs) and not traced(tuple(kwargs.values())):
         return run_plain(getattr(func, method), inputs, kwargs)
     if method == "__call__":
         return call(func, inputs, **kwargs)
@@ -168,7 +167,8 @@ def added_at(positions: Any, values: Any, like: Any) -> Any:
     """An array like `like` with values added up at flat positions."""
     code = min(code_of(values), INT)
     shape = shape_of(like)
-    return T.structural("addat", (positions, values), None, shape, code, (INT, code), T.tape_of(positions, values, like))
+    tape = T.tape_of(positions, values, like)
+    return T.structural("addat", (positions, values), None, shape, code, (INT, code), tape)
 
 
 METHOD = {"reduce": reduce, "accumulate": accumulate, "reduceat": reduceat, "outer": outer, "at": at}

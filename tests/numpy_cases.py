@@ -57,7 +57,7 @@ def slope(f, xs, vs, ws):
 
 
 def judge(f, first, second, *, exact=False, derivatives=True, layout=True):
-    """f recorded at `first` gives NumPy's values there and, replayed, at `second`; its derivatives are right at both."""
+    """f recorded at `first` gives NumPy's values there and, replayed, at `second`; derivatives are right at both."""
     tape, recorded = record(f, *first)
     want = plain(f, first)
     assert len(recorded) == len(want)
