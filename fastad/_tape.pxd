@@ -6,6 +6,13 @@ arrays), _frame.pxi (memory of a sweep).  Nothing here knows SciPy, or any deriv
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, int32_t, uint64_t, intptr_t
 cimport numpy as cnp
 
+# The callbacks of FA_CALL: 0, or -1 with a Python error set.
+ctypedef int (*foreign_fn)(void *self, int n, const char *const *x, char *out) noexcept
+ctypedef int (*foreign_jvp)(void *self, int n, const char *const *x, const char *y, const char *const *tin,
+                            char *tout) noexcept
+ctypedef int (*foreign_vjp)(void *self, int n, const char *const *x, const char *y, const char *w,
+                            char *const *adj) noexcept
+
 cdef extern from "_kernels/layout.h" nogil:
     enum:
         FA_MAXD, FA_F64, FA_I64, FA_BOOL, FA_NDTYPE
@@ -84,9 +91,6 @@ cdef extern from "_kernels/layout.h" nogil:
         const int64_t *indptr
         const int64_t *indices
         uint8_t transpose
-    ctypedef int (*foreign_fn)(void *self, int n, const char *const *x, char *out)
-    ctypedef int (*foreign_jvp)(void *self, int n, const char *const *x, const char *out, const char *const *tin, char *tout)
-    ctypedef int (*foreign_vjp)(void *self, int n, const char *const *x, const char *out, const char *w, char *const *adj)
     ctypedef struct fa_call:
         foreign_fn fn
         void *self
@@ -186,6 +190,7 @@ cdef class Tape:
     cdef readonly list guard_info        # (kind, location) by guard
     cdef uint32_t nguards, cap_guards
     cdef dict locations                  # instruction -> location, array level
+    cdef bint every_line                 # of scalar instructions too
     # interface
     cdef readonly list inputs            # ids
     cdef readonly list outputs           # ids

@@ -396,6 +396,8 @@ cdef class Tape:
         self.arg[2 * <size_t>i] = a
         self.arg[2 * <size_t>i + 1] = b
         self.n = i + 1
+        if self.every_line:
+            self.locate(i)
         return i
 
     cdef uint32_t push_nary(self, int op, uint32_t aval, const uint32_t *ids, uint32_t count, uint32_t attr) except 0:

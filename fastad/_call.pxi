@@ -1,0 +1,123 @@
+"""_call.pxi - instructions that run Python code: the attribute behind ad.primitive (included in _tape.pyx).
+
+Owns: the C callbacks of fa_call, which take the GIL, turn memory into numbers and arrays, and hand them to `rule`.
+Must not know: what the rule does.  Next: control.py (primitive and its rules), structural_rules.py (emit_*).
+"""
+
+cdef object value_at(const char *data, uint32_t aval):
+    """A fresh Python value of an operand: a NumPy scalar, or a copy of an array."""
+    cdef const fa_aval *av = &AVALS[aval]
+    cdef cnp.ndarray a
+    if av.nd == 0:
+        return copy_out(<const fa_cell *>data, av)
+    a = new_ndarray(aval)
+    if av.size:
+        memcpy(cnp.PyArray_DATA(a), data, av.size * fa_itemsize[av.dtype])
+    return a
+
+
+cdef list values_at(Call call, int n, const char *const *data):
+    """Values of the operands; None where there is no memory (a tangent that is zero)."""
+    cdef int k
+    return [None if data[k] == NULL else value_at(data[k], <uint32_t>call.avals[k]) for k in range(n)]
+
+
+cdef class Undisturbed:
+    """Foreign code runs as if nothing were recorded in this thread."""
+    cdef list stack, saved
+
+    def __enter__(self):
+        self.stack = recordings()
+        self.saved = self.stack[:]
+        self.stack.clear()
+
+    def __exit__(self, *error):
+        self.stack[:] = self.saved
+
+
+cdef int put_value(char *out, uint32_t aval, object y, bint add) except -1:
+    """Store a result, or add an adjoint, of exactly this shape."""
+    cdef const fa_aval *av = &AVALS[aval]
+    cdef cnp.ndarray a = np.ascontiguousarray(y, dtype=np.float64)
+    cdef const double *x = <const double *>cnp.PyArray_DATA(a)
+    cdef double *to = <double *>out
+    cdef int64_t k
+    if np.shape(y) != aval_shape(aval):
+        raise ShapeError(f"a primitive gave a result of shape {np.shape(y)}, expected {aval_shape(aval)}")
+    for k in range(av.size):
+        to[k] = to[k] + x[k] if add else x[k]
+    return 0
+
+
+cdef int call_value(void *self, int n, const char *const *x, char *out) except -1 with gil:
+    cdef Call call = <Call>self
+    with Undisturbed():
+        y = call.rule.value(values_at(call, n, x))
+    return put_value(out, call.aval, y, False)
+
+
+cdef int call_tangent(void *self, int n, const char *const *x, const char *y, const char *const *tin,
+                      char *tout) except -1 with gil:
+    cdef Call call = <Call>self
+    with Undisturbed():
+        y_dot = call.rule.tangent(values_at(call, n, tin), value_at(y, call.aval), values_at(call, n, x))
+    return put_value(tout, call.aval, y_dot, False)
+
+
+cdef int call_adjoint(void *self, int n, const char *const *x, const char *y, const char *w,
+                      char *const *adj) except -1 with gil:
+    cdef Call call = <Call>self
+    cdef int k
+    cdef list active = [k for k in range(n) if adj[k] != NULL]
+    with Undisturbed():
+        bars = call.rule.adjoint(active, value_at(w, call.aval), value_at(y, call.aval), values_at(call, n, x))
+    for k in active:
+        put_value(adj[k], <uint32_t>call.avals[k], bars[k], True)
+    return 0
+
+
+cdef class Call(Attr):
+    """A float64 result computed by Python code.
+
+    Parameters
+    ----------
+    rule : object
+        `value(xs)`, `tangent(tangents, y, xs)` (None: a tangent that is zero), `adjoint(active, w, y, xs)` (a list,
+        read at the operands in `active`), and `emit_tangent`, `emit_adjoint` for derivative tapes.
+    avals : sequence of int
+        Abstract values of the operands.
+    aval : int
+        Of the result.
+    """
+    cdef fa_call c
+    cdef readonly object rule
+    cdef readonly list avals
+    cdef uint32_t aval
+
+    def __init__(self, rule, avals, uint32_t aval):
+        self.kind = "call"
+        self.rule = rule
+        self.avals = list(avals)
+        self.aval = aval
+        self.c.self = <void *>self
+        self.c.fn = <foreign_fn>call_value
+        self.c.jvp = <foreign_jvp>call_tangent
+        self.c.vjp = <foreign_vjp>call_adjoint
+        self.ptr = &self.c
+        self.key = ("call", id(self))    # never equal to another
+
+    def fields(self):
+        return (self.name,)
+
+    @property
+    def name(self):
+        """Name of the primitive."""
+        return self.rule.name
+
+    def emit_tangent(self, b, site):
+        """Write the tangent of this instruction into a derivative tape."""
+        return self.rule.emit_tangent(b, site)
+
+    def emit_adjoint(self, r, site):
+        """Write the adjoint of this instruction into a derivative tape."""
+        return self.rule.emit_adjoint(r, site)
