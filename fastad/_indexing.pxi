@@ -231,6 +231,8 @@ cdef object get_dynamic(Array a, key):
     if basic_only(entries) and not all_scalar(entries):
         return get_item(a, guarded_key(entries))      # NumPy gives a view: its place must be fixed
     positions = flat_positions(a, entries)
+    if a.s.state != TRACED and type(positions) is Array and (<Array>positions).s.state != TRACED:
+        return wrap_plain((<object>a.c).reshape(-1)[(<Array>positions).c])   # a mask that selects nothing
     return api().take_flat(a, positions)
 
 

@@ -356,7 +356,10 @@ def outputs_of(tape, result, name):
         else:
             kept[k] = x
     if not traced:
-        raise DerivativeError(nothing_traced(name, result, leaves))
+        # A branch on traced values may well end in `return 0.0`: that is a constant with derivative zero.
+        if not tape.guard_info or not all(isinstance(x, (int, float, np.number, np.ndarray)) for x in leaves):
+            raise DerivativeError(nothing_traced(name, result, leaves))
+        ids, kept = [T.id_in(tape, np.asarray(x, dtype=float)) for x in leaves], {}
     return ids, kept, out_tree
 
 

@@ -145,6 +145,8 @@ def fold_product(x: Any, axis: Any, keepdims: Any) -> Any:
     rest = rest.reshape((outer, n, inner))
     if n == 0:
         return T.wrap(np.ones(shape, x.dtype)) if shape else x.dtype.type(1)
+    if n == 1:
+        rest = rest.copy()               # a product is never a view of its operand
     last = None
     while n > 1:
         if n % 2:

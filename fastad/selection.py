@@ -260,6 +260,8 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
 @records(np.copyto)
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
     """dst[...] = src, or only where a mask holds."""
+    if src is dst:
+        return                           # NumPy's shortcut, which lets even a read-only array pass
     target = owned(dst, "copyto")
     if not np.can_cast(T.DTYPES[code_of(src)], target.dtype, casting):
         raise TypeError(f"Cannot cast array data from {T.DTYPES[code_of(src)]!r} to {target.dtype!r} according to the "
