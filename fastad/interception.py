@@ -410,6 +410,8 @@ def imported_by_name() -> str:
         value = frame.f_globals.get(name, frame.f_locals.get(name))
         if id(value) in public:
             found.append(f"`{name}` was imported by name{_import_line(frame, name)}: write {public[id(value)]}")
+    if "dot" in frame.f_code.co_names:
+        found.append("the method dot of an ndarray cannot be seen: for `a.dot(x)` write `a @ x`")
     return f" Here {'; '.join(found)}." if found else ""
 
 

@@ -1,0 +1,54 @@
+"""Stub of _state.pyx: watched objects, and whether they still look the same."""
+from typing import Any, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+IDENTITY: Final[int]
+SCALAR: Final[int]
+ARRAY: Final[int]
+LIST: Final[int]
+TUPLE: Final[int]
+DICT: Final[int]
+SET: Final[int]
+FUNCTION: Final[int]
+OBJECT: Final[int]
+GLOBAL: Final[int]
+CELL: Final[int]
+DEFAULT: Final[int]
+KWDEFAULT: Final[int]
+ATTRIBUTE: Final[int]
+MEMBER: Final[int]
+GETATTR: Final[int]
+INDEX: Final[int]
+KEY: Final[int]
+MISSING: Final[Any]
+
+def positions_of_samples(n: int) -> NDArray[np.int64]: ...
+
+class Slot:
+    def __init__(self, how: int, key: Any, node: Node, label: str) -> None: ...
+    @property
+    def key(self) -> Any: ...
+    @property
+    def node(self) -> Node: ...
+    @property
+    def label(self) -> str: ...
+    def value(self, owner: Any) -> Any: ...
+
+class Node:
+    def __init__(self, kind: int, obj: Any, remade: bool = False) -> None: ...
+    @property
+    def kind(self) -> int: ...
+    @property
+    def obj(self) -> Any: ...
+    @property
+    def remade(self) -> bool: ...
+    @property
+    def slots(self) -> list[Slot]: ...
+    @property
+    def items(self) -> Any: ...
+    @property
+    def shape(self) -> tuple[int, ...] | None: ...
+    def sampled(self) -> tuple[NDArray[np.int64], NDArray[Any]]: ...
+    def same(self, current: Any) -> bool: ...
