@@ -45,9 +45,17 @@ def current_tape():
     return current()
 
 
+def every_line(bint wanted):
+    """Shall recordings that this thread opens from now on remember the line of every scalar too?  Returns what was."""
+    was = getattr(local, "every_line", False)
+    local.every_line = wanted
+    return was
+
+
 def open_recording():
     """Begin to record in this thread; returns the new tape."""
     cdef Tape t = Tape()
+    t.every_line = getattr(local, "every_line", False)
     t.parent = current()
     t.owner = PyThreadState_Get()
     recordings().append(t)
@@ -483,10 +491,15 @@ cdef class Scalar:
             raise AdError("grad: only a variable (ad.variable) has a gradient")
         self.leaf.grad = value
 
-    def backward(self, seed=1.0):
+    def backward(self, seed=None, retain_graph=False):
         """Reverse sweep from this value: adds to `.grad` of every variable on which it depends."""
-        from fastad import eager
-        eager.backward(self, seed)
+        open_door("backward")(self, seed, retain_graph)
+
+    def assign(self, value):
+        """Give a variable another value; what was computed from the old one is not touched."""
+        if self.leaf is None:
+            raise AdError("assign: only a variable (ad.variable) can be given another value")
+        open_door("assign")(self, value)
 
 
 numbers.Real.register(Scalar)
