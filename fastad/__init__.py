@@ -11,16 +11,19 @@ _tape.register(save="fastad.serialize:save", load="fastad.serialize:load", reduc
                listing="fastad.listing:listing", trace="fastad.trace:trace", stats="fastad.listing:stats")
 
 from fastad._tape import Tape
+from fastad.control import peek, primitive, stop_gradient
 from fastad.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from fastad.eager import variable
 from fastad.errors import (
     AdError, DerivativeError, EscapedTracerError, InternalError, ShapeError, StaleTapeError, TapeDivergence,
     TapeFileError, TracerError, UnstableDecisionError, UnsupportedError,
 )
+from fastad.explain import explain
 from fastad.recording import record
 
 __all__ = [
     "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "ShapeError", "StaleTapeError", "Tape",
-    "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError", "UnsupportedError", "grad", "hessian", "hvp",
-    "jacobian", "jvp", "record",
-    "value_and_grad", "vjp",
+    "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError", "UnsupportedError",
+    "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "peek", "primitive", "record", "stop_gradient",
+    "value_and_grad", "variable", "vjp",
 ]

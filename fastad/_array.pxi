@@ -881,10 +881,15 @@ cdef class Array:
             raise AdError("grad: only a variable (ad.variable) has a gradient")
         self.leaf.grad = value
 
-    def backward(self, seed=None):
+    def backward(self, seed=None, retain_graph=False):
         """Reverse sweep from this value: adds to `.grad` of every variable on which it depends."""
-        from fastad import eager
-        eager.backward(self, seed)
+        open_door("backward")(self, seed, retain_graph)
+
+    def assign(self, value):
+        """Give a variable another value; what was computed from the old one is not touched."""
+        if self.leaf is None:
+            raise AdError("assign: only a variable (ad.variable) can be given another value")
+        open_door("assign")(self, value)
 
 
 cdef object store_and_return(Array a, r):
