@@ -8,18 +8,15 @@ finite numbers: x + 0, x * 1 and strong-zero products with a constant vanish the
 Must not know: derivative rules, memory.  Next: _program.pyx (which runs what is left), _transform.pyx (Copier).
 """
 from libc.math cimport isfinite
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp
 from fastad._tape cimport (
-    AVALS, Attr, FORMS, PRIMS, Tape, fa_cell, fa_map, scalar_kernel, FA_ADD, FA_AVAL_F64, FA_AVAL_WEAK_BOOL,
-    FA_AVAL_WEAK_F64, FA_BOOL, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_F64,
-    FA_FORM_NARY, FA_FORM_UNARY, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_MULTIPLY, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE,
-    FA_STRONGZERO, FA_STRUCTURAL_END, FA_SUBTRACT, FA_WHERE, FA_WRAP,
+    AVALS, Attr, FORMS, PRIMS, Tape, fa_cell, fa_map, scalar_kernel, FA_ADD, FA_AVAL_WEAK_BOOL, FA_AVAL_WEAK_F64,
+    FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_F64, FA_FORM_NARY, FA_GUARD,
+    FA_MOVE, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STRONGZERO, FA_SUBTRACT, FA_WHERE, FA_WRAP,
 )
 from fastad._transform cimport Copier
-
-import numpy as np
 
 __all__ = ["cse", "dead", "fold", "optimise", "simplify"]
 
@@ -63,7 +60,7 @@ cdef class Pass(Copier):
         return self.target.const_f64(value.f) if dtype == FA_F64 else self.target.const_cell(dtype, value)
 
 
-# ---- constant folding ------------------------------------------------------------------------------------------------
+# ---- constant folding -----------------------------------------------------------------------------------------------
 def fold(Tape tape):
     """Compute scalar instructions of constants, by the kernels of the sweep: the bits are the same.
 
@@ -130,7 +127,7 @@ cdef class Fold(Pass):
         return True
 
 
-# ---- simplification of derivative code ---------------------------------------------------------------------------------
+# ---- simplification of derivative code ------------------------------------------------------------------------------
 def simplify(Tape tape):
     """Drop what changes nothing: in derivative code sums with 0, products with 1, strong-zero products with constants;
     everywhere reshapes to the same shape and moves of everything to its own place."""
@@ -232,7 +229,7 @@ cdef bint is_identity(Attr attr) except -1:
     return expected == m.ndst
 
 
-# ---- common subexpressions ---------------------------------------------------------------------------------------------
+# ---- common subexpressions ------------------------------------------------------------------------------------------
 def cse(Tape tape):
     """Compute what is computed twice once.  Calls of foreign code stay: nobody knows what else they do."""
     cdef Cse p = Cse(tape)
@@ -327,7 +324,7 @@ cdef class Cse(Pass):
                 and memcmp(&t.pool[ax[0]], &t.pool[ay[0]], (t.pool[ax[0]] + 1) * sizeof(uint32_t)) == 0)
 
 
-# ---- dead code ---------------------------------------------------------------------------------------------------------
+# ---- dead code ------------------------------------------------------------------------------------------------------
 def dead(Tape tape):
     """Drop what no output, no guard and no check of an index depends on.  Inputs stay."""
     return (<Dead>Dead(tape)).run()

@@ -42,4 +42,3 @@ cdef class Program:
     cdef int bind_capture(self, ProgramFrame f, uint32_t i) except -1
     cdef int sweep(self, ProgramFrame f) except -1
     cdef int store(self, ProgramFrame f, list out) except -1
-

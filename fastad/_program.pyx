@@ -6,7 +6,7 @@ Must not know: derivative rules, how users' arguments are packed, when compiling
 The kernels are those of tier 0, on contiguous memory that overlaps nothing: primal results are the same bits.
 Next: _memory_plan.pxi (the plan), _kernels/forward.h (what runs), _passes.pyx (what was left out before).
 """
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t
+from libc.stdint cimport uint16_t, uint32_t, int64_t
 from libc.stdlib cimport malloc, calloc, realloc, free
 from libc.string cimport memcpy
 cimport numpy as cnp
@@ -18,9 +18,8 @@ from fastad import _passes
 from fastad import _tape as T
 from fastad._tape cimport (
     AVALS, FORMS, Tape, aval_shape, copy_in, copy_out, fa_aval, fa_cell, fa_code, fa_env, fa_itemsize, report_flags,
-    run_flat, FA_AVAL_WEAK_BOOL, FA_AVAL_WEAK_F64, FA_CAPTURE, FA_CONST, FA_ELEMENT, FA_ELEMENTWISE, FA_ERASE,
-    FA_FORM_BINARY, FA_FORM_NARY, FA_FORM_UNARY, FA_GUARD, FA_INPUT, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK,
-    FA_STOP, FA_WRITE, fa_stack,
+    run_flat, FA_CAPTURE, FA_CONST, FA_ELEMENTWISE, FA_ERASE, FA_FORM_BINARY, FA_FORM_NARY, FA_GUARD, FA_INPUT, FA_OK,
+    FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_WRITE, fa_stack,
 )
 from fastad.errors import ShapeError
 

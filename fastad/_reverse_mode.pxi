@@ -88,7 +88,7 @@ cdef int adjoint_elementwise(Builder b, uint32_t i, uint32_t w) except -1:
     return 0
 
 
-# ---- contributions -----------------------------------------------------------------------------------------------------
+# ---- contributions --------------------------------------------------------------------------------------------------
 cdef class Parts:
     """Contributions to parts of one array: elements (C vectors: there may be a million), slices, gathered positions."""
     cdef uint32_t *ids

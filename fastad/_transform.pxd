@@ -33,7 +33,7 @@ cdef class Site:
 
 
 cdef class Builder(Copier):
-    """A copier that also writes derivative code; d[i]: tangent or adjoint of the source's value i, 0 where it is zero."""
+    """A copier that also writes derivative code; d[i]: tangent or adjoint of the source's value i, 0: zero."""
     cdef uint32_t *d
     cdef uint8_t *need
     cdef dict parts

@@ -7,13 +7,12 @@ In a derivative tape the primal instructions stand first, in their order; `Tape.
 begins.  Next: structural_rules.py (one rule for each structural primitive), _passes.pyx, _program.pyx.
 """
 from libc.math cimport isfinite
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t
+from libc.stdint cimport uint8_t, uint32_t, int64_t
 from libc.stdlib cimport malloc, calloc, realloc, free
-from libc.string cimport memcpy
 from fastad._tape cimport (
-    AVALS, Attr, FORMS, PRIMS, Tape, aval_id, aval_shape, capture, fa_map, fa_template, FA_ADD, FA_ADDAT, FA_AVAL_F64,
+    AVALS, Attr, FORMS, PRIMS, Tape, aval_id, aval_shape, capture, fa_map, fa_template, FA_ADD, FA_AVAL_F64,
     FA_AVAL_WEAK_BOOL, FA_AVAL_WEAK_F64, FA_BOOL, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENT, FA_ELEMENTWISE, FA_F64,
-    FA_FORM_BINARY, FA_FORM_NARY, FA_FORM_UNARY, FA_GUARD, FA_INPUT, FA_MULTIPLY, FA_NEGATIVE, FA_STRONGZERO,
+    FA_FORM_BINARY, FA_FORM_NARY, FA_FORM_UNARY, FA_GUARD, FA_MULTIPLY, FA_NEGATIVE, FA_STRONGZERO,
     FA_STRUCTURAL_END, FA_TSLOT_CONST, FA_TSLOT_Y, FA_WHERE, FA_ZERO,
 )
 import math
@@ -21,7 +20,7 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import structural_rules
-from fastad.errors import InternalError, ShapeError, UnsupportedError
+from fastad.errors import InternalError, ShapeError
 
 __all__ = ["batch", "inline", "jvp", "vjp"]
 
@@ -37,7 +36,7 @@ cdef int ensure_templates() except -1:
     return 0
 
 
-# ---- copying -------------------------------------------------------------------------------------------------------
+# ---- copying --------------------------------------------------------------------------------------------------------
 cdef class Copier:
     def __cinit__(self, Tape source, Tape target=None, *rest):
         cdef uint32_t k
@@ -151,7 +150,7 @@ cdef class Copier:
         return 0
 
 
-# ---- writing derivative code -----------------------------------------------------------------------------------------
+# ---- writing derivative code ----------------------------------------------------------------------------------------
 cdef class Site:
     """One structural instruction, as its rule sees it.
 
@@ -352,7 +351,7 @@ include "_reverse_mode.pxi"
 include "_batch.pxi"
 
 
-# ---- one tape inside another -----------------------------------------------------------------------------------------
+# ---- one tape inside another ----------------------------------------------------------------------------------------
 def inline(Tape target, Tape tape, ids):
     """Copy the instructions of a finished tape into another one.
 

@@ -271,7 +271,7 @@ def put_adjoint(r: Any, s: Any) -> None:
         r.give(0, b.emit("put", (s.w, index, b.const(0.0)), b.aval_of(s.w)))
 
 
-# ---- extrema: ties share evenly ----------------------------------------------------------------------------------------
+# ---- extrema: ties share evenly -------------------------------------------------------------------------------------
 
 def ties(b: Any, s: Any) -> tuple[int, int]:
     """(mask of the elements that reach the extremum, how many do).  Beside a NaN extremum the NaNs reach it."""
@@ -295,7 +295,7 @@ def extremum_adjoint(r: Any, s: Any) -> None:
     r.give(0, b.elementwise_("where", mask, share, b.const(0.0)))
 
 
-# ---- products ---------------------------------------------------------------------------------------------------------
+# ---- products -------------------------------------------------------------------------------------------------------
 
 def product_tangent(b: Any, s: Any) -> int:
     """Bilinear: one term for each operand that has a tangent."""
@@ -351,7 +351,7 @@ def spmm_adjoint(r: Any, s: Any) -> None:
         r.give(0, b.emit("sum", (products,), b.aval_of(data), T.Axis(nnz, ncols, 1)))
 
 
-# ---- foreign calls: the attribute has the rules ------------------------------------------------------------------------
+# ---- foreign calls: the attribute has the rules ---------------------------------------------------------------------
 
 def hook(s: Any, name: str, what: str) -> Any:
     found = getattr(s.attr, name, None)
@@ -373,7 +373,7 @@ def call_batch(b: Any, s: Any) -> int:
     return lane_by_lane(b, s) if found is None else found(b, s)
 
 
-# ---- batch ------------------------------------------------------------------------------------------------------------
+# ---- batch ----------------------------------------------------------------------------------------------------------
 
 def lanes_aval(b: Any, s: Any) -> int:
     dtype, shape = T.aval_of(s.aval)
