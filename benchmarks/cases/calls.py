@@ -40,6 +40,7 @@ def run(bench):
     bench.row("plain f(x) in Python", plain)
     for what, call, level in (("ad.grad(f)(x)", g, 2e-6), ("tape.gradient(x)", tape.gradient, 2e-6),
                               ("tape(x)", tape, 2e-6), ("ad.value_and_grad(f)(x)", vg, None),
+                              ("ad.grad(f)(x), f names a global number and array", stateful, None),
                               ("tape.forward(x); tape.reverse(1.0)", two_sweeps, None)):
         time = bench.call_time(lambda call=call: call(x))
         bench.row(what, time, level=level, ratio=time / plain, to="plain f(x)")

@@ -14,6 +14,10 @@ from benchmarks.harness import Seconds, twin
 UNROLLED = 10       # operations in one turn of a loop: dilutes the cost of looping
 
 
+def nothing(x):
+    return x[0]
+
+
 def add(a, b, n):
     for _ in range(n):
         a = a + b + b + b + b + b + b + b + b + b + b
@@ -110,6 +114,64 @@ def array_slice(a, b, n):
     return a[1:].sum()
 
 
+def element_write(x, b, n):
+    y, s = np.zeros(10), x[0]
+    for _ in range(n):
+        y[0] = y[1] = y[2] = y[3] = y[4] = y[5] = y[6] = y[7] = y[8] = y[9] = s
+    return y.sum()
+
+
+def array_sum(a, b, n):
+    for _ in range(n):
+        a.sum(), a.sum(), a.sum(), a.sum(), a.sum(), a.sum(), a.sum(), a.sum(), a.sum(), a.sum()
+    return a.sum()
+
+
+def array_dot(a, b, n):
+    for _ in range(n):
+        a @ b, a @ b, a @ b, a @ b, a @ b, a @ b, a @ b, a @ b, a @ b, a @ b
+    return a @ b
+
+
+def array_where(a, b, n):
+    f, c = np.where, a > 0.5
+    for _ in range(n):
+        f(c, a, b), f(c, a, b), f(c, a, b), f(c, a, b), f(c, a, b)
+        f(c, a, b), f(c, a, b), f(c, a, b), f(c, a, b), f(c, a, b)
+    return f(c, a, b).sum()
+
+
+def array_gather(a, b, n):
+    s, f = (a[0], a[1]), np.array
+    for _ in range(n):
+        f(s), f(s), f(s), f(s), f(s), f(s), f(s), f(s), f(s), f(s)
+    return f(s).sum()
+
+
+def array_concatenate(a, b, n):
+    s, f = (a, b), np.concatenate
+    for _ in range(n):
+        f(s), f(s), f(s), f(s), f(s), f(s), f(s), f(s), f(s), f(s)
+    return f(s).sum()
+
+
+def slice_update(a, b, n):
+    y = a * 1.0
+    for _ in range(n):
+        y[1:] += b[1:]; y[1:] += b[1:]; y[1:] += b[1:]; y[1:] += b[1:]; y[1:] += b[1:]     # noqa: E702
+        y[1:] += b[1:]; y[1:] += b[1:]; y[1:] += b[1:]; y[1:] += b[1:]; y[1:] += b[1:]     # noqa: E702
+    return y.sum()
+
+
+def in_long_function(lines=500):
+    """`array_add` at the head of a function of many lines: what is held of a place must not cost its length."""
+    tail = "".join(f"    unused{k} = {k}.5 if n < 0 else b\n" for k in range(lines))
+    source = f"def array_add_long(a, b, n):\n    for _ in range(n):\n        {', '.join(['a + b'] * UNROLLED)}\n"
+    names = {}
+    exec(source + tail + "    return (a + b).sum()\n", names)
+    return names["array_add_long"]
+
+
 def per_operation(bench, loop, a, b, n, held=True):
     """Seconds per operation, (traced, plain), after checking that both compute the same.
 
@@ -161,7 +223,15 @@ BEYOND_NUMPY = [
     (array_multiply, "array a * b, n=10, beyond NumPy",            2e-6),
     (array_exp,      "array np.exp(a), n=10, beyond NumPy",        2e-6),
     (array_slice,    "array a[1:], n=10, beyond NumPy",            None),
+    (in_long_function(), "array a + b in a function of 500 lines", 2e-6),
     (elements,       "array x[i], n=10, beyond NumPy",             None),
+    (element_write,  "array y[i] = scalar, beyond NumPy",          None),
+    (array_sum,      "array a.sum(), n=10, beyond NumPy",          None),
+    (array_dot,      "array a @ b, n=10, beyond NumPy",            None),
+    (array_where,    "np.where(c, a, b), n=10, beyond NumPy",      None),
+    (slice_update,   "array y[1:] += b[1:], n=10, beyond NumPy",   None),
+    (array_gather,   "np.array((s, t)) of scalars, beyond NumPy",  None),
+    (array_concatenate, "np.concatenate((a, b)), beyond NumPy",    None),
 ]
 
 
@@ -177,6 +247,8 @@ def run(bench):
             traced, plain = per_operation(bench, loop, a, 1.0, n)
             bench.row(what, traced, level=level, ratio=traced / plain, to="the same on a float")
     x, y = np.linspace(0.1, 1.0, 10), np.linspace(1.0, 2.0, 10)
+    with bench.part("an empty recording"):
+        bench.row("ad.record of a function that does nothing", bench.best(lambda: ad.record(nothing, x)))
     for loop, what, level in BEYOND_NUMPY:
         with bench.part(what):
             held = loop in (array_add, array_multiply, array_exp)       # reading an element twice may be one

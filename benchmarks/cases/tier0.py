@@ -36,7 +36,7 @@ def sweeps(bench, kind, program, operations, levels):
     bench.row(f"{name}: forward + reverse, each", both / len(tape), level=15e-9 if levels else None)
     bench.row(f"{name}: forward alone, each", alone / len(tape))
     bench.row(f"{name}: bytes per instruction", tape.nbytes / len(tape), "B", level=24)
-    with bench.part(f"stats of {name}"):
+    if operations >= 1_000_000 or bench.quick:
         bench.note(str(tape.stats()))
     twin_f, values = partial(twin(program), rounds=operations // 10), p.tolist()
     record, first, plain = bench.best(lambda: ad.record(f, p), lambda: ad.record(f, p).gradient(p),
