@@ -24,6 +24,7 @@ from fastad.operands import (
     cast_to,
     code_of,
     deliver,
+    live,
     records,
     refusal,
     requested,
@@ -98,7 +99,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
 @records(np.isclose)
 def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
     """|a - b| <= atol + rtol |b|: traced booleans."""
-    a, b = (asarray(v) if isinstance(v, (list, tuple)) else v for v in (a, b))
+    a, b = (live(asarray(v) if isinstance(v, (list, tuple)) else v) for v in (a, b))
     same = np.equal(a, b)
     fine = np.isfinite(b)
     gap = np.abs(np.subtract(cast_to(a, FLOAT), cast_to(b, FLOAT)))
@@ -140,7 +141,7 @@ def diff(a: Any, n: int = 1, axis: Any = -1, prepend: Any = NOVALUE, append: Any
     """n-th differences along an axis."""
     if n < 0:
         raise ValueError(f"order must be non-negative but got {n!r}")
-    x = asarray(a)
+    x = live(asarray(a))
     axis = range(x.ndim)[axis]
     ends = []
     for end in (prepend, append):
@@ -187,7 +188,7 @@ def cut(full: Any, n: int, m: int, mode: Any, early: int) -> Any:
 @records(np.convolve)
 def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     """Discrete convolution of 1-D arrays."""
-    a, v = np.atleast_1d(asarray(a)), np.atleast_1d(asarray(v))
+    a, v = np.atleast_1d(live(asarray(a))), np.atleast_1d(live(asarray(v)))
     if not (a.size and v.size):
         raise ValueError("a cannot be empty" if not a.size else "v cannot be empty")
     long, short = (v, a) if v.size > a.size else (a, v)
@@ -197,7 +198,7 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
 @records(np.correlate)
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     """Cross-correlation of 1-D arrays."""
-    a, v = np.atleast_1d(asarray(a)), np.atleast_1d(asarray(v))
+    a, v = np.atleast_1d(live(asarray(a))), np.atleast_1d(live(asarray(v)))
     if v.size > a.size:
         return cut(full_convolution(v, a[::-1]), a.size, v.size, mode, 1)[::-1]
     return cut(full_convolution(a, v[::-1]), a.size, v.size, mode, 1)
@@ -303,7 +304,7 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, retste
     if num < 0:
         raise ValueError(f"Number of samples, {num}, must be non-negative.")
     div = num - 1 if endpoint else num
-    start, stop = cast_to(asarray(start), FLOAT), cast_to(asarray(stop), FLOAT)
+    start, stop = cast_to(live(asarray(start)), FLOAT), cast_to(live(asarray(stop)), FLOAT)
     delta = stop - start
     shape = shape_of(delta)
     steps = np.arange(num, dtype=float).reshape((-1,) + (1,) * len(shape))

@@ -5,12 +5,13 @@ Must not know: how a product is recorded (products.py).
 """
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 import numpy as np
 
-from fastad.operands import asarray, cast_to, deliver, records, requested, shape_of
+from fastad.operands import asarray, cast_to, deliver, live, live_copy, records, requested, shape_of
 from fastad.products import matmul
 
 
@@ -31,11 +32,11 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = 
             sizes[index] = max(sizes[index], n) if n != 0 and sizes[index] != 0 else 0
     terms, xs = zip(*[expanded(t, x, sizes) for t, x in zip(terms, xs, strict=True)], strict=True)
     terms, xs = list(terms), list(xs)
-    for pair in path(terms, result, sizes, optimize):
-        a, b = (terms[k] for k in pair), (xs[k] for k in pair)
+    for pair in path(tuple(map(tuple, terms)), tuple(result), tuple(sizes.items())):
+        i, j = pair
         rest = [k for k in range(len(terms)) if k not in pair]
         needed = set(result).union(*(terms[k] for k in rest))
-        term, x = contracted(*a, *b, needed)
+        term, x = contracted(terms[i], terms[j], xs[i], xs[j], needed)
         terms, xs = [terms[k] for k in rest] + [term], [xs[k] for k in rest] + [x]
     y = arranged(terms[0], xs[0], result)
     return deliver(out, y, "einsum", casting)
@@ -44,33 +45,41 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = 
 # ---- the subscripts -------------------------------------------------------------------------------------------------
 
 def parsed(operands: Any) -> Any:
-    """(indices of each operand, indices of the result, operands); the ellipsis becomes negative integers."""
+    """(indices of each operand, indices of the result, operands)."""
     if isinstance(operands[0], str):
-        text, xs = operands[0].replace(" ", ""), [asarray(x) for x in operands[1:]]
-        left, arrow, right = text.partition("->")
-        terms = [symbols(t) for t in left.split(",")]
-        result = symbols(right) if arrow else None
-    else:
-        pairs = operands[:-1] if len(operands) % 2 else operands
-        xs = [asarray(x) for x in pairs[::2]]
-        terms = [list(t) for t in pairs[1::2]]
-        result = list(operands[-1]) if len(operands) % 2 else None
-    if len(terms) != len(xs):
+        xs = [asarray(x) for x in operands[1:]]
+        terms, result = parsed_text(operands[0], tuple([x.ndim for x in xs]))
+        return list(terms), result, xs
+    pairs = operands[:-1] if len(operands) % 2 else operands
+    xs = [asarray(x) for x in pairs[::2]]
+    result = list(operands[-1]) if len(operands) % 2 else None
+    return *parsed_lists([list(t) for t in pairs[1::2]], result, [x.ndim for x in xs]), xs
+
+
+@functools.lru_cache(1000)
+def parsed_text(text: str, ranks: Any) -> Any:
+    """Subscripts as lists of indices."""
+    left, arrow, right = text.replace(" ", "").partition("->")
+    return parsed_lists([symbols(t) for t in left.split(",")], symbols(right) if arrow else None, ranks)
+
+
+def parsed_lists(terms: Any, result: Any, ranks: Any) -> Any:
+    """(indices of each operand, indices of the result); the ellipsis becomes negative integers."""
+    if len(terms) != len(ranks):
         raise ValueError("einsum: the number of operands differs from the number of subscripts")
     widest = 0
-    for k, x in enumerate(xs):
-        terms[k], width = filled(terms[k], x.ndim)
+    for k, nd in enumerate(ranks):
+        terms[k], width = filled(terms[k], nd)
         widest = max(widest, width)
     dots = list(range(-widest, 0))
     if result is None:
         flat = [i for t in terms for i in t]
-        once = {i for i in flat if flat.count(i) == 1 and i not in dots}
-        result = dots + sorted(once, key=str)
+        result = dots + sorted({i for i in flat if flat.count(i) == 1 and i not in dots}, key=str)
     else:
         result = [j for i in result for j in (dots if i is Ellipsis else [i])]
         if len(set(result)) < len(result) or not set(result) <= {i for t in terms for i in t}.union(dots):
             raise ValueError("einsum: each index of the result must occur once, and in an operand")
-    return terms, result, xs
+    return terms, result
 
 
 def symbols(text: str) -> list[Any]:
@@ -123,11 +132,10 @@ def expanded(term: Any, x: Any, sizes: Any) -> Any:
 
 # ---- the contraction ------------------------------------------------------------------------------------------------
 
-def path(terms: Any, result: Any, sizes: Any, optimize: Any) -> list[Any]:
+@functools.lru_cache(1000)
+def path(terms: Any, result: Any, sizes: Any) -> list[Any]:
     """Which pair is contracted next, until one is left: the cheapest first."""
-    if len(terms) == 1:
-        return []
-    terms, steps = list(terms), []
+    terms, sizes, steps = list(terms), dict(sizes), []
     while len(terms) > 1:
         best = None
         for i in range(len(terms)):
@@ -148,7 +156,7 @@ def summed(term: Any, x: Any, needed: Any) -> Any:
     gone = tuple(k for k, i in enumerate(term) if i not in needed)
     if not gone:
         return term, x
-    return [i for i in term if i in needed], np.sum(x, axis=gone)
+    return [i for i in term if i in needed], np.sum(live(x), axis=gone)
 
 
 def contracted(ta: Any, tb: Any, a: Any, b: Any, needed: Any) -> Any:
@@ -165,8 +173,8 @@ def contracted(ta: Any, tb: Any, a: Any, b: Any, needed: Any) -> Any:
     sizes = dict(zip(ta + tb, shape_of(a) + shape_of(b), strict=True))
     shape = [tuple(sizes[i] for i in part) for part in (batch, rows, inner, columns)]
     flat = [math.prod(s) for s in shape]
-    a = in_order(ta, a, batch + rows + inner).reshape(shape[0] + (flat[1], flat[2]))
-    b = in_order(tb, b, batch + inner + columns).reshape(shape[0] + (flat[2], flat[3]))
+    a = flattened(ta, a, batch + rows + inner, shape[0] + (flat[1], flat[2]))
+    b = flattened(tb, b, batch + inner + columns, shape[0] + (flat[2], flat[3]))
     return batch + rows + columns, np.reshape(matmul(a, b), shape[0] + shape[1] + shape[3])
 
 
@@ -174,6 +182,16 @@ def in_order(term: Any, x: Any, order: Any) -> Any:
     """x with its axes in the order of the indices."""
     axes = [term.index(i) for i in order]
     return x if axes == list(range(len(axes))) else np.transpose(x, axes)
+
+
+def flattened(term: Any, x: Any, order: Any, shape: Any) -> Any:
+    """x with its axes in the order of the indices, then in another shape."""
+    y = in_order(term, x, order)
+    if shape_of(y) == shape:
+        return y
+    out = y.reshape(shape)
+    alive = live_copy(x, out)
+    return out if alive is x else in_order(term, alive, order).reshape(shape)
 
 
 def product_of(term: Any, x: Any, order: Any, trailing: int) -> Any:

@@ -34,7 +34,7 @@ CONSTANT = {
 
 # Why a function is refused; whole modules by their name.
 LINALG = "linear algebra comes with a later release; wrap it with ad.primitive meanwhile"
-REFUSED = {
+REFUSED: dict[Any, str] = {
     "numpy.fft": "Fourier transforms come with a later release; wrap it with ad.primitive meanwhile",
     "numpy.linalg": LINALG,
     **dict.fromkeys((np.polyfit, np.roots, np.poly, np.polydiv), LINALG),

@@ -115,6 +115,8 @@ def bare(x: Any, seen: list[Any]) -> Any:
         return type(x)([bare(y, seen) for y in x])
     if type(x) is Flat:
         return T.concrete(x.array).flat
+    if isinstance(x, _real_ndarray):
+        seen.append(x)
     return x
 
 
@@ -128,7 +130,10 @@ def rewrapped(out: Any, seen: list[Any]) -> Any:
         for a in seen:
             if out is T.concrete(a):
                 return a
-            if T.is_view_of(a, out):
+            if type(a) is not Array:
+                if out.size and np.may_share_memory(a, out):
+                    return T.make_plain(out, captured=True) if T.current_tape() is not None else out
+            elif T.is_view_of(a, out):
                 return T.view(a, out)
         return T.wrap(out)
     return out
@@ -226,9 +231,29 @@ def as_traced(x: Any, like: Any) -> Any:
     return T.structural("reshape", (x,), None, x.shape, code, None, T.tape_of(*like))
 
 
+def live(x: Any, kinds: str = "fiub") -> Any:
+    """An ndarray of the user's as a traced value, wherever a formula would compute with it.
+
+    Plain NumPy on it would leave its present values on the tape; this way they are read again at every replay.
+    """
+    if isinstance(x, _real_ndarray) and type(x) is not Array and x.dtype.kind in kinds and x.size:
+        tape = T.current_tape()
+        if tape is not None:
+            y = T.structural("reshape", (x,), None, x.shape, dtype_code(x.dtype), None, tape)
+            return y if x.ndim else lifted(y)
+    if type(x) is list or type(x) is tuple:
+        return type(x)([live(y, kinds) for y in x])
+    return x
+
+
+def live_copy(x: Any, out: Any) -> Any:
+    """x, made live if `out`, which NumPy made of it, is a copy and not a view."""
+    return x if T.is_wrapped(x) or not is_array(x) or np.may_share_memory(x, out) else live(x)
+
+
 # ---- out= -----------------------------------------------------------------------------------------------------------
 
-def deliver(out: Any, value: Any, what: str, casting: str = "same_kind") -> Any:
+def deliver(out: Any, value: Any, what: str, casting: Any = "same_kind") -> Any:
     """Write a result into `out` (None: there is none) by NumPy's rules; returns what the function returns."""
     if isinstance(out, tuple):
         (out,) = out

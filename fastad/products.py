@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.operands import asarray, cast_to, code_of, deliver, records, requested, shape_of
+from fastad.operands import (
+    asarray,
+    cast_to,
+    code_of,
+    deliver,
+    live,
+    live_copy,
+    records,
+    requested,
+    shape_of,
+)
 
 
 def operand(x: Any) -> Any:
@@ -69,7 +79,7 @@ def repeated(x: Any, shape: Any, batch: Any, matrix: Any) -> Any:
 
 
 @records(np.matmul, np.linalg.matmul)
-def matmul_function(x1: Any, x2: Any, /, out: Any = None, *, casting: str = "same_kind", dtype: Any = None,
+def matmul_function(x1: Any, x2: Any, /, out: Any = None, *, casting: Any = "same_kind", dtype: Any = None,
                     order: Any = "K", subok: bool = True) -> Any:
     """np.matmul with its keywords."""
     y = matmul(x1, x2)
@@ -105,13 +115,19 @@ def inner(a: Any, b: Any, /) -> Any:
 @records(np.vdot)
 def vdot(a: Any, b: Any, /) -> Any:
     """Sum of the products of all elements."""
-    return matmul(np.ravel(operand(a)), np.ravel(operand(b)))
+    return matmul(raveled(a), raveled(b))
+
+
+def raveled(x: Any) -> Any:
+    """All elements in a row."""
+    x = operand(x)
+    return np.ravel(live_copy(x, np.ravel(x)) if not T.is_wrapped(x) else x)
 
 
 @records(np.outer, np.linalg.outer)
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     """Products of all pairs of elements."""
-    y = np.multiply(np.ravel(operand(a))[:, None], np.ravel(operand(b))[None, :])
+    y = np.multiply(raveled(a)[:, None], raveled(b)[None, :])
     return deliver(out, y, "outer")
 
 
@@ -131,22 +147,24 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     keep_a, keep_b = [k for k in range(na) if k not in left], [k for k in range(nb) if k not in right]
     k = math.prod(sa[i] for i in left)
     rows, columns = tuple(sa[i] for i in keep_a), tuple(sb[j] for j in keep_b)
-    a = in_order(a, keep_a + left).reshape((math.prod(rows), k))
-    b = in_order(b, right + keep_b).reshape((k, math.prod(columns)))
+    a = in_order(a, keep_a + left, (math.prod(rows), k))
+    b = in_order(b, right + keep_b, (k, math.prod(columns)))
     y = matmul(a, b).reshape(rows + columns)
     return y if rows + columns else y[()]
 
 
-def in_order(x: Any, axes: Any) -> Any:
-    """x with its axes in another order; x itself where that is its own."""
-    return x if axes == list(range(len(axes))) else x.transpose(axes)
+def in_order(x: Any, axes: Any, shape: Any) -> Any:
+    """x with its axes in another order, then in another shape."""
+    if not T.is_wrapped(x):
+        x = live_copy(x, x.transpose(axes).reshape(shape))
+    return (x if axes == list(range(len(axes))) else x.transpose(axes)).reshape(shape)
 
 
 @records(np.cross)
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None) -> Any:
     """Vector product of 3-vectors along an axis."""
     axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
-    a, b = np.moveaxis(operand(a), axisa, -1), np.moveaxis(operand(b), axisb, -1)
+    a, b = np.moveaxis(live(operand(a)), axisa, -1), np.moveaxis(live(operand(b)), axisb, -1)
     if shape_of(a)[-1] != 3 or shape_of(b)[-1] != 3:
         raise ValueError(f"Both input arrays must be arrays of 3-dimensional vectors, but they are "
                          f"{shape_of(a)[-1]} and {shape_of(b)[-1]} dimensional instead.")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.operands import asarray, is_array, records, shape_of
+from fastad.operands import asarray, is_array, live, records, shape_of
 from fastad.rearranging import array, full
 
 PYTHON_LEVEL = (
@@ -61,9 +61,9 @@ class _Converter:
         return x[()] if is_array(x) and x.ndim == 0 and to_scalar is not False else x
 
 
-OURS = {"broadcast": _broadcast, "_array_converter": _Converter,
+OURS: dict[str, Any] = {"broadcast": _broadcast, "_array_converter": _Converter,
         "asarray": asarray, "asanyarray": asarray, "array": array, "full": full, "ascontiguousarray": _ascontiguous,
-        **{f.__name__: _plain(f) for f in (np.zeros, np.ones, np.empty, np.eye, np.identity, np.arange)}}
+        **{name: _plain(getattr(np, name)) for name in ("zeros", "ones", "empty", "eye", "identity", "arange")}}
 
 
 class _Names:
@@ -110,7 +110,7 @@ def _register(func: Any) -> None:
     def record(*args: Any, **kwargs: Any) -> Any:
         if not made:
             made.append(rehoused(implementation, world(implementation.__globals__)))
-        return made[0](*args, **kwargs)
+        return made[0](*[live(x, "f") for x in args], **{k: live(x, "f") for k, x in kwargs.items()})
     record.__name__ = func.__name__
     records(func)(record)
 

@@ -20,6 +20,7 @@ from fastad.operands import (
     cast_to,
     code_of,
     deliver,
+    live,
     records,
     refusal,
     requested,
@@ -36,7 +37,7 @@ mover(np.ravel, np.transpose, np.swapaxes, np.moveaxis, np.rollaxis, np.squeeze,
 # ---- shapes and copies: the common ones, kept short -----------------------------------------------------------------
 
 @records(np.reshape)
-def reshape(a: Any, /, shape: Any, order: str = "C", *, copy: Any = None) -> Any:
+def reshape(a: Any, /, shape: Any, order: Any = "C", *, copy: Any = None) -> Any:
     """Another shape: a view where NumPy's is one."""
     if type(a) is not Array:
         a = asarray(a)
@@ -55,7 +56,7 @@ def rewrap(a: Any, out: Any) -> Any:
     return T.wrap(out)
 
 
-def reshape_method(a: Any, *shape: Any, order: str = "C", copy: Any = None) -> Any:
+def reshape_method(a: Any, *shape: Any, order: Any = "C", copy: Any = None) -> Any:
     """x.reshape(2, 3) or x.reshape((2, 3))."""
     return reshape(a, shape[0] if len(shape) == 1 else shape, order, copy=copy)
 
@@ -67,7 +68,7 @@ def transpose_method(a: Any, *axes: Any) -> Any:
 
 
 @records("copy", np.copy)
-def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
+def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     """New memory with the same values: no instruction."""
     a = asarray(a)
     c = T.concrete(a)
@@ -81,7 +82,7 @@ def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
 
 
 @records("astype", np.astype)
-def astype(a: Any, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True,
+def astype(a: Any, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True,
            device: Any = None) -> Any:
     """Conversion to float64, int64 or bool."""
     code = requested(dtype, "astype")
@@ -113,7 +114,7 @@ def asfortranarray(a: Any, dtype: Any = None) -> Any:
     return a if T.concrete(a).flags.f_contiguous else copy(a, "F")
 
 
-def array(x: Any, dtype: Any = None, *, copy: Any = True, order: str = "K", subok: bool = False, ndmin: int = 0,
+def array(x: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", subok: bool = False, ndmin: int = 0,
           ndmax: int = 0, like: Any = None) -> Any:
     """np.array for everything."""
     made = asarray(x, dtype, None if order == "K" else order)
@@ -124,14 +125,14 @@ def array(x: Any, dtype: Any = None, *, copy: Any = True, order: str = "K", subo
     return made.reshape((1,) * (ndmin - made.ndim) + made.shape) if made.ndim < ndmin else made
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", **kwargs: Any) -> Any:
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", **kwargs: Any) -> Any:
     """np.full with a traced fill value."""
     value = fill_value if dtype is None else cast_to(fill_value, requested(dtype, "full"))
     return copy(np.broadcast_to(asarray(value), shape), order)
 
 
 @records(np.full_like)
-def full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None,
+def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None,
               **kwargs: Any) -> Any:
     """np.full_like with a traced fill value (or of a traced array)."""
     made = T.wrap(np.empty_like(T.concrete(a), dtype=dtype, order=order, shape=shape))
@@ -174,7 +175,7 @@ def broadcast_arrays(*arrays: Any, subok: bool = False) -> Any:
 # ---- several arrays -------------------------------------------------------------------------------------------------
 
 def _join(func: Any, stacking: bool = False) -> None:
-    def record(arrays: Any, *args: Any, out: Any = None, dtype: Any = None, casting: str = "same_kind",
+    def record(arrays: Any, *args: Any, out: Any = None, dtype: Any = None, casting: Any = "same_kind",
                **kwargs: Any) -> Any:
         arrays = list(arrays)
         if all(not shape_of(a) for a in arrays) and stacking and not args and not kwargs:
@@ -228,7 +229,7 @@ def block(arrays: Any) -> Any:
 @records(np.meshgrid)
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
     """Coordinates of a grid."""
-    xi = tuple([asarray(x).reshape(-1) for x in xi])
+    xi = tuple([live(asarray(x), "f").reshape(-1) for x in xi])
     nd = len(xi)
     out = [x.reshape((1,) * k + (-1,) + (1,) * (nd - k - 1)) for k, x in enumerate(xi)]
     if indexing == "xy" and nd > 1:
@@ -310,7 +311,7 @@ _method("repeat", np.repeat)
 _method("diagonal", np.diagonal)
 
 
-def ravel_method(a: Any, order: str = "C") -> Any:
+def ravel_method(a: Any, order: Any = "C") -> Any:
     """x.ravel()."""
     a = a if type(a) is Array else asarray(a)
     c = T.concrete(a)
@@ -319,7 +320,7 @@ def ravel_method(a: Any, order: str = "C") -> Any:
     return move(a, lambda x: x.ravel(order=order))
 
 
-def flatten_method(a: Any, order: str = "C") -> Any:
+def flatten_method(a: Any, order: Any = "C") -> Any:
     """x.flatten(): always a copy."""
     y = ravel_method(a, order)
     return copy(y) if type(a) is not Array or T.is_view_of(a, T.concrete(y)) else y

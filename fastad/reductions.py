@@ -99,11 +99,6 @@ def chosen(x: Any, where: Any, other: Any) -> Any:
     return T.elementwise("where", where, x, other)
 
 
-def traced_only(x: Any) -> Any:
-    """An operand of a structural primitive: plain ones are as good as traced ones if something else is traced."""
-    return x
-
-
 # ---- sum and product ------------------------------------------------------------------------------------------------
 
 @records(np.sum, method="sum")
@@ -129,7 +124,7 @@ def plain_or(fold_with: Any, x: Any, axis: Any, keepdims: Any) -> Any:
     """`fold_with` on a traced operand; NumPy's own reduction on a plain one (something else was traced)."""
     if T.is_traced(x):
         return fold_with(x, axis, keepdims)
-    func = {fold_sum: np.sum, fold_product: np.prod}[fold_with]
+    func: Any = np.sum if fold_with is fold_sum else np.prod
     return func(T.concrete(x), axis=axis, keepdims=keepdims is not NOVALUE and bool(keepdims))
 
 

@@ -120,7 +120,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: 
 # ---- take and put ---------------------------------------------------------------------------------------------------
 
 @records(np.take, method="take")
-def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
+def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: Any = "raise") -> Any:
     """Elements at positions along an axis (None: of the flattened array)."""
     if not T.is_traced(indices) and not (isinstance(indices, (list, tuple)) and traced(indices)):
         k = T.concrete(indices)
@@ -142,7 +142,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
     return deliver(out, take_flat(a, k), "take")
 
 
-def in_range(k: Any, n: int, mode: str) -> Any:
+def in_range(k: Any, n: int, mode: Any) -> Any:
     """Traced integers as positions, by the rule of a mode."""
     if code_of(k) != INT:
         raise IndexError("arrays used as indices must be of integer (or boolean) type")
@@ -196,7 +196,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
 
 
 @records("put", np.put, method="put")
-def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
+def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> None:
     """Write at flat positions; values are repeated as needed."""
     target = owned(a, "put")
     k = asarray(ind).reshape(-1)
@@ -258,7 +258,7 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
 
 
 @records(np.copyto)
-def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
     """dst[...] = src, or only where a mask holds."""
     if src is dst:
         return                           # NumPy's shortcut, which lets even a read-only array pass
@@ -273,7 +273,7 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
 
 
 @records(np.choose)
-def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
+def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
     """Elements of several arrays by constant numbers."""
     if T.is_traced(a):
         raise refusal("choose", "the numbers are traced; use np.where, or np.take_along_axis of np.stack(choices)")
@@ -315,7 +315,7 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
 
 
 @records(np.unravel_index)
-def unravel_index(indices: Any, shape: Any, order: str = "C") -> Any:
+def unravel_index(indices: Any, shape: Any, order: Any = "C") -> Any:
     """Traced flat positions as positions along the axes."""
     shape = (shape,) if np.ndim(shape) == 0 else tuple(shape)
     k = wrap_index(indices, math.prod(shape))
@@ -324,7 +324,7 @@ def unravel_index(indices: Any, shape: Any, order: str = "C") -> Any:
 
 
 @records(np.ravel_multi_index)
-def ravel_multi_index(multi_index: Any, dims: Any, mode: str = "raise", order: str = "C") -> Any:
+def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: Any = "C") -> Any:
     """Traced positions along the axes as flat ones."""
     modes = (mode,) * len(dims) if isinstance(mode, str) else mode
     y = 0

@@ -27,20 +27,22 @@ from fastad.operands import (
 )
 from fastad.selection import clip
 
+_clip = getattr(np, "_core").umath.clip  # noqa: B009 - the ufunc behind np.clip has no public name
+
 COMPOSED: dict[Any, Any] = {
     np.matmul: products.matmul,
     np.conjugate: lambda x: np.positive(x),
     np.divmod: lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)),
     np.modf: lambda x: (x - np.trunc(x), np.trunc(x)),
     np.ldexp: lambda a, n: a * np.exp2(n),
-    np._core.umath.clip: clip,
+    _clip: clip,
     np.vecdot: lambda a, b: np.sum(np.multiply(a, b), axis=-1),
     np.matvec: lambda a, v: products.matmul(a, v[..., None])[..., 0],
     np.vecmat: lambda v, a: products.matmul(v[..., None, :], a)[..., 0, :],
 }
 
 
-def ufunc(func: Any, method: str, inputs: Any, kwargs: Any) -> Any:
+def ufunc(func: Any, method: Any, inputs: Any, kwargs: Any) -> Any:
     """What `__array_ufunc__` of the traced scalar and array does."""
     if not traced(inputs) and not traced(tuple(kwargs.values())):
         return run_plain(getattr(func, method), inputs, kwargs)
@@ -49,8 +51,8 @@ def ufunc(func: Any, method: str, inputs: Any, kwargs: Any) -> Any:
     return METHOD[method](func, *inputs, **kwargs)
 
 
-def call(func: Any, inputs: Any, out: Any = None, where: Any = True, dtype: Any = None, casting: str = "same_kind",
-         order: str = "K", subok: bool = True, signature: Any = None, axis: Any = None, axes: Any = None,
+def call(func: Any, inputs: Any, out: Any = None, where: Any = True, dtype: Any = None, casting: Any = "same_kind",
+         order: Any = "K", subok: bool = True, signature: Any = None, axis: Any = None, axes: Any = None,
          keepdims: Any = None) -> Any:
     """A ufunc on operands, with keywords."""
     name = func.__name__

@@ -183,8 +183,8 @@ def numbers_in_place(x):
 
 STATEMENTS = {f.__name__: f for f in (
     out_of_ufunc, out_of_ufunc_where, out_of_reduction, out_of_view, out_of_concatenate, out_of_dot, two_outputs,
-    filled, sorted_in_place, copied, put_at, put_at_traced, put_along, mask_put, placed, add_at, add_at_traced, add_at_rows,
-    diagonal_filled, through_flat, numbers_in_place)}
+    filled, sorted_in_place, copied, put_at, put_at_traced, put_along, mask_put, placed, add_at, add_at_traced,
+    add_at_rows, diagonal_filled, through_flat, numbers_in_place)}
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
