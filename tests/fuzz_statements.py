@@ -299,10 +299,13 @@ def _(s):
 @statement("fancy.write", 1.5, mutates=True)
 def _(s):
     a = s.target()
-    return f"i = {s.index(s.shape(a)[0])}\n" + s.pick(
+    options = [
         f"{a}[i] = {s.scalar()}", f"{a}[i] += {s.scalar()}", f"{a}[i] *= {s.const()}",
-        f"{a}[i] = {a}[i][::-1] * 0.7", f"np.add.at({a}, i, {s.scalar()})", f"{a}[i] += np.sin({a}[i])",
-    )  # fmt: skip
+        f"{a}[i] = {a}[i][::-1] * 0.7", f"{a}[i] += np.sin({a}[i])",
+    ]  # fmt: skip
+    if s.values[a].flags.writeable:      # NumPy's add.at writes into read-only arrays (a diagonal); we refuse
+        options.append(f"np.add.at({a}, i, {s.scalar()})")
+    return f"i = {s.index(s.shape(a)[0])}\n" + s.pick(*options)
 
 
 @statement("fancy.pairs", 0.6, mutates=True)
