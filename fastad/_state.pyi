@@ -1,5 +1,5 @@
 """Stub of _state.pyx: watched objects, and whether they still look the same."""
-from typing import Any, Final, final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ INDEX: Final[int]
 KEY: Final[int]
 MISSING: Final[Any]
 
+def wrapped_within(x: Any) -> int: ...
 def positions_of_samples(n: int) -> NDArray[np.int64]: ...
 
 class Slot:

@@ -1,7 +1,8 @@
 # cython: language_level=3
 """_state.pyx - is what a recorded function has seen from outside still the same?  The part that runs at every call.
 
-Owns: Node, one watched object with what it looked like, and `same`, the comparison (tens of nanoseconds a name).
+Owns: Node, one watched object with what it looked like, and `same`, the comparison (tens of nanoseconds a name);
+`wrapped_within`, the look into lists that interception.py takes at every np.array.
 Must not know: which objects are watched, and why (state.py builds the nodes), what is done about a change.
 """
 from cpython.dict cimport PyDict_GetItem, PyDict_Size
@@ -13,9 +14,15 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 cimport numpy as cnp
 
+from fastad._tape cimport Array, Scalar
+
 import numpy as np
 
+from fastad._tape import is_traced
+
 cnp.import_array()
+
+cdef object is_traced_ = is_traced
 
 cdef extern from "Python.h":
     bint PyCell_Check(object x)
@@ -294,3 +301,19 @@ cdef bint looks_same(Node node, object current) except -1:
         if not looks_same(s.node, find(s, current)):
             return False
     return True
+
+
+cpdef int wrapped_within(object x) except -1:
+    """0: none of our stand-ins in x or its nested lists and tuples; 1: only plain arrays of ours; 2: traced values."""
+    cdef int found = 0
+    if type(x) is Scalar:
+        return 2
+    if type(x) is Array:
+        return 2 if is_traced_(x) else 1
+    if isinstance(x, (list, tuple)):
+        for item in x:
+            if type(item) is not float:
+                found = max(found, wrapped_within(item))
+            if found == 2:
+                break
+    return found

@@ -1,4 +1,4 @@
-"""interception.py - names of `numpy`, `math` and scipy.sparse that know traced values while a function is recorded.
+"""interception.py - names of numpy, math, scipy.sparse that know traced values while a function is recorded.
 
 Owns: which names are replaced, when (from the first open recording in the process to the end of the last one), and what
 NumPy's creating and converting functions do for the user's code.  It is the only file that touches NumPy's names.
@@ -22,6 +22,7 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import math_names, numpy_api, sparse_products
+from fastad._state import wrapped_within
 from fastad.errors import AdError
 
 Scalar, Array = T.Scalar, T.Array
@@ -64,19 +65,6 @@ def _outside(frame: Any) -> bool:
 
 # ---- what is recordable ----------------------------------------------------------------------------------------------
 
-def _has_wrapped(x: Any) -> bool:
-    """Is x, or something in its nested lists and tuples, one of our stand-ins?"""
-    if type(x) is Scalar or type(x) is Array:
-        return True
-    return isinstance(x, (list, tuple)) and any(map(_has_wrapped, x))
-
-
-def _has_traced(x: Any) -> bool:
-    if type(x) is Scalar or type(x) is Array:
-        return T.is_traced(x)
-    return isinstance(x, (list, tuple)) and any(map(_has_traced, x))
-
-
 def _recordable(result: Any) -> Any:
     """Arrays of new memory as recordable ones, through tuples and lists."""
     if type(result) is _ndarray:
@@ -98,7 +86,7 @@ def _adopted(result: Any, *args: Any) -> Any:
 
 def _as_array(x: Any) -> Any:
     """A list or tuple with traced values as one array; everything else as it is."""
-    return numpy_api.asarray(x) if isinstance(x, (list, tuple)) and _has_traced(x) else x
+    return numpy_api.asarray(x) if isinstance(x, (list, tuple)) and wrapped_within(x) == 2 else x
 
 
 # ---- creating --------------------------------------------------------------------------------------------------------
@@ -182,7 +170,7 @@ def _fromiter(original: Callable[..., Any]) -> Callable[..., Any]:
             if len(values) == count:
                 break
             values.append(x)
-        if not _has_traced(values):
+        if wrapped_within(values) < 2:
             return _recordable(original(values, dtype, count))
         if len(values) < count:
             raise ValueError("iterator too short")
@@ -232,16 +220,44 @@ def _converted(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not args:
         return original(**kwargs)        # NumPy's own error
     x = args[0]
-    if not _has_wrapped(x):
-        return _adopted(original(*args, **kwargs), x)
-    if type(x) is Array and not T.is_traced(x):
+    wrapped = wrapped_within(x)
+    if wrapped == 0:
+        result = original(*args, **kwargs)
+        return _recordable(result) if isinstance(x, (list, tuple)) else _adopted(result, x)
+    if wrapped == 1 and type(x) is Array:
         result = original(T.concrete(x), *args[1:], **kwargs)
         if result is T.concrete(x):
             return x
         return T.view(x, result) if T.is_view_of(x, result) else _recordable(result)
-    if isinstance(x, (list, tuple)) and not _has_traced(x):
+    if wrapped == 1:
         return _recordable(original(*args, **kwargs))
+    if type(x) is list and len(args) == 1 and not kwargs:
+        vector = _vector(x)
+        if vector is not None:
+            return vector
     return _traced_conversion(original, *args, **kwargs)
+
+
+_CODE_OF_TYPE = {float: 0, np.float64: 0, int: 1, np.int64: 1, bool: 2, np.bool_: 2}
+_CODE_OF_DTYPE = {dtype: code for code, dtype in enumerate(T.DTYPES)}
+
+
+def _vector(numbers: list[Any]) -> Any:
+    """The array of a list of numbers, filled element by element: no instruction until it is read as a whole."""
+    code = 2
+    for x in numbers:
+        of_x = _CODE_OF_DTYPE[x.dtype] if type(x) is Scalar else _CODE_OF_TYPE.get(type(x))
+        if of_x is None:
+            return None
+        code = min(code, of_x)
+    y = make_plain(np_empty(len(numbers), T.DTYPES[code]))
+    for k, x in enumerate(numbers):      # the traced ones first: then the others are known elements as well
+        if type(x) is Scalar:
+            y[k] = x
+    for k, x in enumerate(numbers):
+        if type(x) is not Scalar:
+            y[k] = x
+    return y
 
 
 def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -354,9 +370,12 @@ def _restore() -> None:
     for (cls, name), (original, _) in _sparse.items():
         setattr(cls, name, original)
     for name, module in _modules.items():
-        names, ours = vars(module), _replacements[name]
-        for key, original in _originals[name].items():
-            if names.get(key) is ours[key]:          # else somebody else has replaced it meanwhile
+        names, ours, originals = vars(module), _replacements[name], _originals[name]
+        if list(map(names.get, ours)) == list(ours.values()):
+            names.update(originals)
+            continue
+        for key, original in originals.items():      # somebody else has replaced a name meanwhile: theirs stays
+            if names.get(key) is ours[key]:
                 names[key] = original
 
 

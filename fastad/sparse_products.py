@@ -19,8 +19,12 @@ from fastad.errors import UnsupportedError
 
 Scalar, Array = T.Scalar, T.Array
 _FLOAT = 0
-_PRODUCTS = ("__matmul__", "__rmatmul__", "dot", "__mul__", "__rmul__")
-_ENTRYWISE = ("multiply", "__truediv__")
+# Where SciPy's operators come together: two ordinary methods, which are replaced in 0.2 us, while each of the
+# operators themselves takes 6 us, because Python then updates the slots of all subclasses.
+_DISPATCH = ("_matmul_dispatch", "_rmatmul_dispatch")
+_OPERATORS = ("__matmul__", "__rmatmul__", "dot", "__mul__", "__rmul__")         # for a SciPy without those
+_FROM_THE_RIGHT = ("_rmatmul_dispatch", "__rmatmul__", "__rmul__")
+_ENTRYWISE = ("multiply", "_divide")
 _patterns: OrderedDict[tuple[Any, ...], tuple[Any, ...]] = OrderedDict()         # the last ones used
 _PATTERNS = 32
 
@@ -72,20 +76,21 @@ def product(a: Any, x: Any, transposed: bool = False) -> Any:
     return T.astype(y, np.int64) if whole else y
 
 
-def _refuse(a: Any, name: str) -> Any:
+def _refuse(a: Any) -> Any:
     raise UnsupportedError(
-        f"{T.here()}: {type(a).__name__}.{name} with a traced operand would make a sparse matrix with traced entries, "
-        "which is not recorded. Multiply after the product, (A @ x)*s, or use A.toarray() if it is small.")
+        f"{T.here()}: this operation on a {type(a).__name__} and a traced operand would make a sparse matrix with "
+        "traced entries, which is not recorded. Multiply after the product, (A @ x)*s, or use A.toarray() if it is "
+        "small.")
 
 
-def _meaning(a: Any, name: str, x: Any, original: Callable[..., Any]) -> Any:
+def _meaning(a: Any, name: str, x: Any, original: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     if not T.is_traced(x):               # memory made by an intercepted np.zeros: SciPy computes
-        return T.wrap(original(a, T.concrete(x)))
+        return T.wrap(original(a, T.concrete(x), *args, **kwargs))
     elementwise = name in _ENTRYWISE or (name in ("__mul__", "__rmul__")
                                          and not isinstance(a, sys.modules["scipy.sparse"].spmatrix))
     if type(x) is Scalar or elementwise:
-        return _refuse(a, name)
-    if name in ("__rmatmul__", "__rmul__"):
+        return _refuse(a)
+    if name in _FROM_THE_RIGHT:
         return product(a, x.T, True).T if x.ndim == 2 else product(a, x, True)
     return product(a, x)
 
@@ -94,7 +99,7 @@ def _knowing(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def either(self: Any, other: Any, *args: Any, **kwargs: Any) -> Any:
         if type(other) is Scalar or type(other) is Array:
-            return _meaning(self, name, other, original)
+            return _meaning(self, name, other, original, args, kwargs)
         return original(self, other, *args, **kwargs)
     return either
 
@@ -102,11 +107,14 @@ def _knowing(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 def replacements() -> dict[tuple[type, str], tuple[Any, Any]]:
     """Map (class, method name) of SciPy's sparse classes to (theirs, ours); empty until scipy.sparse is imported."""
     sparse = sys.modules.get("scipy.sparse")
-    found = {}
-    for name in ("csr", "csc", "coo", "bsr", "dia", "dok", "lil") if hasattr(sparse, "csr_array") else ():
+    if not hasattr(sparse, "lil_matrix"):            # not imported, or just being imported
+        return {}
+    found: dict[tuple[type, str], tuple[Any, Any]] = {}
+    dispatching = all(hasattr(sparse.csr_array, name) for name in _DISPATCH)
+    for name in ("csr", "csc", "coo", "bsr", "dia", "dok", "lil"):
         for cls in (getattr(sparse, name + "_array"), getattr(sparse, name + "_matrix")):
             for base in cls.__mro__:
-                for method in _PRODUCTS + _ENTRYWISE:
+                for method in (_DISPATCH if dispatching else _OPERATORS) + _ENTRYWISE:
                     if method in vars(base) and (base, method) not in found:
                         original = vars(base)[method]
                         found[base, method] = (original, _knowing(method, original))
