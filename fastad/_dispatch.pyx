@@ -70,13 +70,15 @@ cdef class Entry:
         self.used = clock
 
     def weigh(self):
-        """Bytes of the tape, of two arenas for its sweeps, and of its derivative tapes."""
+        """Bytes of the tape, of its derivative tapes, and of one thread's memory for their sweeps."""
         cdef Tape t
-        cdef Py_ssize_t total = 0
-        tapes = [self.tape] + [x for x in self.tape.derived.values() if isinstance(x, Tape)]
-        for x in tapes:
-            t = <Tape>x
-            total += t.nbytes + 2 * (t.layout().nbytes + 8 * t.n) + 1024
+        cdef Py_ssize_t total = 0 if self.program is None else self.program.nbytes
+        for x in [self.tape, *self.tape.derived.values()]:
+            if isinstance(x, Tape):
+                t = <Tape>x
+                total += t.nbytes + 1024
+                if t is self.tape or t.frames is not None:
+                    total += 2 * (t.layout().nbytes + 8 * <Py_ssize_t>t.n)
         self.nbytes = total
         return total
 

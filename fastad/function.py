@@ -172,8 +172,7 @@ class Function(Dispatcher):
                 continue
             changed = entry.why_changed(self.f)
             if changed is not None:
-                reason = {"kind": "state", "detail": changed}
-                self.outdated(entry)
+                reason = {"kind": "state", "detail": changed} if self.outdated(entry) else reason
                 continue
             try:
                 result = self.replay(entry, arguments.values, extra)
@@ -211,11 +210,13 @@ class Function(Dispatcher):
         return {"kind": "shape", "detail": f"inputs of shape {shapes}"}
 
     def outdated(self, entry):
-        """Drop a tape whose function has changed; that of another closure over the same code may still serve."""
-        if entry.function is self.f or entry.function == self.f:
+        """Drop a tape whose function has changed; that of another closure over the same code may serve that one."""
+        mine = entry.function is self.f or entry.function == self.f
+        if mine:
             self.cache.remove(entry)
         if self.hot is entry:
             self.hot = None
+        return mine
 
     def answered(self, entry, arguments):
         """Book-keeping of a replay; the audit is due at calls 2, 4, 8 ..."""

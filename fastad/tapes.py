@@ -53,15 +53,15 @@ def gradient_tape(tape):
     return kept(tape, "gradient", lambda t: with_seed(t, vjp_tape(t)))
 
 
-def with_seed(tape, adjoint):
-    """The adjoint tape with its seeds made constants, so that what is multiplied with 0 and 1 can vanish."""
+def with_seed(tape, adjoint, rest=0.0):
+    """The adjoint tape with its seeds made constants (1, rest ...), so that what is multiplied with 0 or 1 vanishes."""
     target = T.Tape()
     ids = [target.emit_input(tape.instruction(i)[2], bool(active))
            for i, active in zip(tape.inputs, tape.input_active, strict=True)]
     first = True
     for dtype, shape in output_avals(tape):
         if dtype == 0:
-            seed = 1.0 if first else 0.0
+            seed = 1.0 if first else rest
             ids.append(target.emit_const(seed if shape == () else np.full(shape, seed)))
         first = False
     leaves = len(target)
@@ -107,4 +107,20 @@ def inlined(parent, tape, ids, values):
     return [T.wrap_value(parent, i, value) for i, value in zip(out, results, strict=True)]
 
 
-T.register(jvp_tape=jvp_tape, vjp_tape=vjp_tape, batch=batch_tape)
+def program(tape):
+    """A compiled tape."""
+    from fastad._program import Program
+    return Program(tape)
+
+
+def compiled(tape):
+    """Tier 1 for a tape's value and gradient, now; returns the tape."""
+    if tape.program is None:
+        tape.program = program(tape)
+        if any(tape.input_active):
+            ones = kept(tape, "gradient of the sum", lambda t: with_seed(t, vjp_tape(t), rest=1.0))
+            tape.derived["gradient program"] = program(ones)
+    return tape
+
+
+T.register(jvp_tape=jvp_tape, vjp_tape=vjp_tape, batch=batch_tape, compile=compiled)

@@ -97,6 +97,11 @@ class Gradient(Function):
         seeds = [1.0] + [0.0] * (len(tape.outputs) - 1)
         return self.pack(tape.signature, *tape.sweep_gradient(values, seeds))
 
+    def compile(self, entry):
+        super().compile(entry)
+        entry.program = tapes.program(tapes.gradient_tape(entry.tape))
+        entry.weigh()
+
     def nest(self, parent, tape, ids, values, extra):
         n = len(tape.outputs)
         out = tapes.inlined(parent, tapes.gradient_tape(tape), ids, values)
@@ -199,6 +204,8 @@ class Pullback(Function):
     def seeds(self, tape, w):
         """One seed an output, in the shape of the result; aux gets zeros."""
         tree, avals = result_tree(self, tape), tapes.output_avals(tape)
+        if tree == trees.LEAF and isinstance(w, (list, tuple)):
+            w = np.asarray(w, dtype=np.float64)
         leaves, found = trees.flatten(w)
         if found != tree:
             raise ShapeError(f"pullback of {self.name}: got an adjoint of structure {trees.describe(found)}, but the "
@@ -265,6 +272,9 @@ def block(columns, shape, shapes, in_front):
     blocks = []
     for m, s in enumerate(shapes):
         parts = [c[m] for c in columns]
+        if s == () and shape == ():
+            blocks.append(parts[0])
+            continue
         stacked = np.stack(parts, axis=0 if in_front else -1)
         blocks.append(stacked.reshape(shape + s if in_front else s + shape))
     return blocks
