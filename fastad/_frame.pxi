@@ -329,7 +329,7 @@ cdef int copy_in(fa_cell *cell, const fa_aval *av, object value, Py_ssize_t k) e
                          f"{tuple([av.shape[d] for d in range(av.nd)])}; record again for another shape")
     if array.dtype.kind not in "fiub" or not np.can_cast(array.dtype, DTYPES[av.dtype], "same_kind"):
         raise ShapeError(f"tape: {name} has dtype {array.dtype}, recorded with {DTYPE_NAMES[av.dtype]}")
-    array = np.ascontiguousarray(array, dtype=DTYPES[av.dtype])
+    array = np.asarray(array, dtype=DTYPES[av.dtype], order="C")     # (ascontiguousarray makes rank 0 rank 1)
     if av.nd == 0:
         cell[0] = cell_of(array[()], av.dtype)
     else:
