@@ -42,12 +42,16 @@ def wrap_index(k: Any, n: int) -> Any:
 
 def take_flat(a: Any, positions: Any) -> Any:
     """a.flat[positions] for positions >= 0."""
+    if not T.is_traced(positions) and not T.is_traced(a):        # a mask that holds nowhere: its count is guarded
+        return T.wrap(np.ravel(T.concrete(a))[T.concrete(positions)])
     return T.structural("take", (a, positions), None, shape_of(positions), code_of(a), (None, INT))
 
 
 def put_flat(a: Any, positions: Any, value: Any) -> Any:
     """A new array: a with value at positions >= 0; of duplicates the last one wins."""
     code, shape = code_of(a), shape_of(positions)
+    if math.prod(shape) == 0:
+        return a
     value = value if not isinstance(value, (list, tuple)) else asarray(value)
     own = shape_of(value)
     if math.prod(own) == 1:

@@ -431,3 +431,28 @@ def test_every_name_of_numpy_is_declared():
 
 def test_plain_helper_sees_what_numpy_sees():
     assert plain(lambda v: v.sum(), X) == [X[0].sum()]
+
+
+def test_a_mask_that_holds_nowhere():
+    def f(x):
+        y, z = x * 1.0, T.wrap(np.arange(5.0))
+        y[x > 50] = z[x > 50] * 2
+        y[np.flatnonzero(x > 50)] += x[x > 50]
+        return y + z
+    judge(f, X, X2)
+
+
+def test_captured_arrays_are_read_again_inside_formulas():
+    """What NumPy would compute of the user's array alone is computed anew when the array changes in place."""
+    other = np.array([1.0, 2.0, 3.0])
+    grid = np.arange(6.0).reshape(2, 3).T            # reshaping it copies
+    for f in (lambda x: np.cross(x, other), lambda x: np.convolve(x, other), lambda x: np.average(x, weights=other),
+              lambda x: np.einsum("ij,jk->ik", x.reshape(1, 3), grid), lambda x: np.tensordot(x, grid, ([0], [0])),
+              lambda x: np.outer(x, grid), lambda x: np.where(np.isclose(x, other), 1.0, x), np.sort,
+              lambda x: np.einsum("i,jk->i", x, grid), lambda x: np.interp(x, other, grid[:, 0]),
+              lambda x: np.linspace(other, x, 3), lambda x: np.cov(x, other), lambda x: np.trapezoid(x, other)):
+        x = np.array([0.5, 1.5, 3.0])
+        tape, _ = record(f, x)
+        other *= 1.25
+        grid += 0.5
+        np.testing.assert_allclose(tape.sweep([x])[0], f(x), rtol=1e-13)
