@@ -19,11 +19,13 @@ from fastad.errors import (
     TapeFileError, TracerError, UnstableDecisionError, UnsupportedError,
 )
 from fastad.explain import explain
+from fastad.nonfinite import debug_nonfinite
 from fastad.recording import record
+from fastad.testing import check_derivatives
 
 __all__ = [
     "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "ShapeError", "StaleTapeError", "Tape",
     "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError", "UnsupportedError",
-    "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "peek", "primitive", "record", "stop_gradient",
-    "value_and_grad", "variable", "vjp",
+    "check_derivatives", "debug_nonfinite", "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "peek",
+    "primitive", "record", "stop_gradient", "value_and_grad", "variable", "vjp",
 ]

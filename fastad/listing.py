@@ -109,7 +109,7 @@ def heading(tape: Any) -> str:
     return f"{name}:" + (f"  # {place}" if place else "")
 
 
-# ---- counts ------------------------------------------------------------------------------------------------------------
+# ---- counts ----------------------------------------------------------------------------------------------------------
 
 @dataclass(frozen=True)
 class Stats:
@@ -141,7 +141,8 @@ class Stats:
 
     def __str__(self) -> str:
         rows = [(f.name.replace("_", " "), getattr(self, f.name)) for f in fields(self)]
-        return "\n".join([f"{name:<22s}{value:>14{',.1f' if isinstance(value, float) else ',d'}}" for name, value in rows])
+        return "\n".join([f"{name:<22s}{value:>14,.1f}" if isinstance(value, float) else f"{name:<22s}{value:>14,d}"
+                          for name, value in rows])
 
 
 def stats(tape: Any) -> Stats:

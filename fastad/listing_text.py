@@ -40,7 +40,7 @@ def expression(op: str, names: Sequence[str], shapes: Sequence[Shape], result: t
     return write(op, names, shapes, result, attr)
 
 
-# ---- regions of arrays -------------------------------------------------------------------------------------------------
+# ---- regions of arrays -----------------------------------------------------------------------------------------------
 
 def c_strides(shape: Shape) -> Shape:
     return tuple([math.prod(shape[k + 1:]) for k in range(len(shape))])
@@ -104,7 +104,7 @@ def side_text(m: Any, shape: Shape, destination: bool) -> str:
     return " ".join(texts)
 
 
-# ---- movers ------------------------------------------------------------------------------------------------------------
+# ---- movers ----------------------------------------------------------------------------------------------------------
 
 def filled(m: Any, text: str) -> str:
     fill, covers = m.fields()[-2], m.fields()[5]
@@ -137,7 +137,8 @@ def view_text(name: str, shape: Shape, extents: Shape, offset: int, strides: Sha
         lead = len(extents) - len(shape)
         wanted = (0,) * lead + tuple([0 if n == 1 else s for n, s in zip(shape, unit, strict=True)])
         same = all(n in (1, m) for n, m in zip(shape, extents[lead:], strict=True))
-        if same and extents != shape and all(s == w or n == 1 for s, w, n in zip(strides, wanted, extents, strict=True)):
+        steps = zip(strides, wanted, extents, strict=True)
+        if same and extents != shape and all(s == w or n == 1 for s, w, n in steps):
             return f"broadcast_to({name}, {extents})"
     key = region(shape, extents, offset, strides)
     return None if key is None else f"{name}[{key}]"
@@ -176,7 +177,7 @@ def stack_text(op: str, names: Sequence[str], shapes: Sequence[Shape], result: t
     return f"stack({', '.join([*names[:has_base], *scalars])})"
 
 
-# ---- the rest ----------------------------------------------------------------------------------------------------------
+# ---- the rest --------------------------------------------------------------------------------------------------------
 
 def axis_text(op: str, names: Sequence[str], shapes: Sequence[Shape], result: tuple[int, Shape], attr: Any) -> str:
     """`sum(x)`, `sum(x, axis=0)`; NumPy's names max and min."""

@@ -24,7 +24,7 @@ __all__ = ["VERSION", "dumps", "load", "loads", "save"]
 
 MAGIC = b"\x89FASTAD\n"                      # a high bit and a newline: transfers that alter text alter these
 VERSION = 1
-HEAD = struct.Struct("<8sIIQQ")              # magic, version, crc32 of the rest, bytes of the header, bytes of the arrays
+HEAD = struct.Struct("<8sIIQQ")              # magic, version, crc32 of the rest, bytes of header and of arrays
 DTYPES = {"float64": "<f8", "int64": "<i8", "bool": "|b1", "uint16": "<u2", "uint32": "<u4"}
 COLUMNS = {"op": "uint16", "aval": "uint32", "arg": "uint32", "pool": "uint32", "cells": "int64", "expected": "int64"}
 
@@ -80,7 +80,7 @@ def reduce(tape: Any) -> tuple[Any, tuple[bytes]]:
     return loads, (dumps(tape),)
 
 
-# ---- writing -----------------------------------------------------------------------------------------------------------
+# ---- writing ---------------------------------------------------------------------------------------------------------
 
 class Body:
     """The arrays of a file, each at a multiple of 8 bytes."""
@@ -133,8 +133,8 @@ def refuse_foreign(image: verify.Image, tape: Any) -> None:
     i = int(np.flatnonzero(image.op == image.names.index("call"))[0])
     attr = image.attrs[image.arg[i, 1]]
     name = getattr(attr, "name", None) or repr(attr)
-    raise UnsupportedError(f"the tape calls the custom primitive {name} (recorded at {tape.location(i) or '?'}): Python "
-                           "code cannot be saved. Record the function again where the tape is needed.")
+    raise UnsupportedError(f"the tape calls the custom primitive {name} (recorded at {tape.location(i) or '?'}): "
+                           "Python code cannot be saved. Record the function again where the tape is needed.")
 
 
 def stored_dtype(array: np.ndarray) -> str:
@@ -164,7 +164,7 @@ def attr_to_json(attr: Any, body: Body) -> list[Any]:
     return [attr.kind, *[one(*pair) for pair in zip(FIELDS[attr.kind], attr.fields(), strict=True)]]
 
 
-# ---- reading -----------------------------------------------------------------------------------------------------------
+# ---- reading ---------------------------------------------------------------------------------------------------------
 
 def loads(data: bytes) -> Any:
     """The tape of which `dumps` gave these bytes; raises TapeFileError for any others."""
@@ -193,7 +193,8 @@ def open_container(data: bytes) -> tuple[bytes, bytes]:
         raise TapeFileError(f"truncated tape: {len(data)} bytes")
     _, version, checksum, header_size, body_size = HEAD.unpack_from(data)
     if version > VERSION:
-        raise TapeFileError(f"the tape has format {version}, newer than {VERSION}, which this fastad reads: update fastad")
+        raise TapeFileError(f"the tape has format {version}, newer than {VERSION}, which this fastad reads: "
+                            "update fastad")
     if version < 1:
         raise TapeFileError("damaged tape: format 0")
     size = HEAD.size + header_size + body_size

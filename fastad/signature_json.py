@@ -48,7 +48,7 @@ def need(holds: Any, what: str) -> None:
         raise TapeFileError(f"damaged tape: its signature does not fit: {what}")
 
 
-# ---- structures --------------------------------------------------------------------------------------------------------
+# ---- structures ------------------------------------------------------------------------------------------------------
 
 def tree_to_json(tree: Any) -> Any:
     if tree == trees.LEAF:
@@ -84,7 +84,7 @@ def tree_from_json(data: Any, depth: int = 0) -> Any:
     return kind, keys, children
 
 
-# ---- leaves that are not on the tape -----------------------------------------------------------------------------------
+# ---- leaves that are not on the tape ---------------------------------------------------------------------------------
 
 def leaves_to_json(leaves: dict[int, Any], name: str, what: str) -> list[Any]:
     out = []
@@ -95,8 +95,8 @@ def leaves_to_json(leaves: dict[int, Any], name: str, what: str) -> list[Any]:
             out.append([k, type(value).__name__, value])
         else:
             raise UnsupportedError(
-                f"the tape of {name} cannot be saved: leaf {k} of its {what} is a {type(value).__name__} that is part of "
-                "the recording; numbers, strings and None can be written. Bind it (functools.partial, a lambda) and "
+                f"the tape of {name} cannot be saved: leaf {k} of its {what} is a {type(value).__name__} that is part "
+                "of the recording; numbers, strings and None can be written. Bind it (functools.partial, a lambda) and "
                 "record again.")
     return out
 

@@ -82,7 +82,7 @@ class Observed:
         return {i: self.copy.adjoint_at_point(k) if active[k] else None for i, k in self.ids.items()}
 
 
-# ---- tables ------------------------------------------------------------------------------------------------------------
+# ---- tables ----------------------------------------------------------------------------------------------------------
 
 @dataclass(frozen=True)
 class Row:
@@ -126,7 +126,8 @@ class Trace:
         lines = [self.title]
         for n, cells in enumerate(table):
             left = f"{cells[0]:<{widths[0]}}   {cells[1]:<{widths[1]}}"
-            lines.append("    " + "   ".join([left, *[f"{c:>{w}}" for c, w in zip(cells[2:], widths[2:], strict=True)]]))
+            right = [f"{c:>{w}}" for c, w in zip(cells[2:], widths[2:], strict=True)]
+            lines.append("    " + "   ".join([left, *right]))
             if n == 0:
                 lines.append("    " + "-" * (len(lines[-1]) - 4))
         if self.mode == "reverse":
@@ -157,8 +158,8 @@ def trace(tape: Any, args: tuple[Any, ...], kwargs: dict[str, Any], mode: str = 
     tangents, adjoints, columns = [], {}, ["value"]
     if mode == "forward":
         if len(seeds) > MOST_SEEDS:
-            raise AdError(f"Tape.trace: {len(seeds)} numbers to differentiate by; a table has at most {MOST_SEEDS} tangent "
-                          "columns. Use mode='reverse', or record a smaller example.")
+            raise AdError(f"Tape.trace: {len(seeds)} numbers to differentiate by; a table has at most {MOST_SEEDS} "
+                          "tangent columns. Use mode='reverse', or record a smaller example.")
         for label, k, position in seeds:
             columns.append(f"d/d{label}")
             tangents.append(observed.tangents(unit(tape, k, position)))

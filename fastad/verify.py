@@ -1,7 +1,7 @@
 """What a well-formed tape is: every id, shape, dtype, range and claim of its instructions is recomputed and compared.
 
-Owns: Image (a tape as plain data, free of this process's numbers) and `check`, which refuses an image that a sweep could
-not run safely.  Files are checked before they become tapes; transformations are checked by their tests (`verify`).
+Owns: Image (a tape as plain data, free of this process's numbers) and `check`, which refuses an image that a sweep
+could not run safely.  Files are checked before they become tapes; transformations are checked by their tests (`verify`).
 Must not know: bytes and files (serialize.py).  What each primitive asks of its operands is verify_rules.py.
 """
 from __future__ import annotations
@@ -106,7 +106,7 @@ def check(image: Image, calls: bool = False) -> None:
         raise TapeFileError(f"damaged tape: {fault}") from None
 
 
-# ---- tables and columns ------------------------------------------------------------------------------------------------
+# ---- tables and columns ----------------------------------------------------------------------------------------------
 
 def check_avals(image: Image) -> list[Aval]:
     need(len(image.avals) <= 1 << 17, "too many shapes")
@@ -175,7 +175,7 @@ def check_interface(image: Image) -> None:
         need(0 < i < n, f"location of instruction {i} of {n}")
 
 
-# ---- instructions ------------------------------------------------------------------------------------------------------
+# ---- instructions ----------------------------------------------------------------------------------------------------
 
 def form_of(name: str) -> int:
     """How `arg` is to be read: LEAF, UNARY, BINARY or NARY."""

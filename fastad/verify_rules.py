@@ -37,7 +37,7 @@ class Aval(NamedTuple):
     size: int
 
 
-# ---- elementwise -------------------------------------------------------------------------------------------------------
+# ---- elementwise -----------------------------------------------------------------------------------------------------
 
 def elementwise(row: Any, y: Aval, xs: Sequence[Aval]) -> None:
     """Operands of one dtype that has a loop, each of rank 0 or as large as the result."""
@@ -52,7 +52,7 @@ def elementwise(row: Any, y: Aval, xs: Sequence[Aval]) -> None:
         need(not x.shape or (y.shape and x.size == y.size), f"operand of shape {x.shape} for result {y.shape}")
 
 
-# ---- structural --------------------------------------------------------------------------------------------------------
+# ---- structural ------------------------------------------------------------------------------------------------------
 
 def kind(attr: Any, expected: str) -> Any:
     """The fields of an attribute that must be of this kind."""
@@ -219,7 +219,7 @@ RULES: dict[str, Callable[[Aval, Sequence[Aval], Any], None]] = {
 }
 
 
-# ---- attributes --------------------------------------------------------------------------------------------------------
+# ---- attributes ------------------------------------------------------------------------------------------------------
 
 def check_attr(attr: Any, calls: bool = False) -> None:
     """What can be said of an attribute without its instruction."""

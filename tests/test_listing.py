@@ -72,7 +72,8 @@ def test_long_tapes_are_elided_in_the_middle():
 
 
 @pytest.mark.parametrize("key", [np.s_[:], np.s_[1:-1], np.s_[::2], np.s_[::-1], np.s_[3:1:-1], np.s_[-1:],
-                                 np.s_[1, :], np.s_[:, 2], np.s_[1:, ::-2], np.s_[:, 1:2], np.s_[2:, 3], np.s_[1, 4, ...]])
+                                 np.s_[1, :], np.s_[:, 2], np.s_[1:, ::-2], np.s_[:, 1:2], np.s_[2:, 3],
+                                 np.s_[1, 4, ...]])
 def test_views_read_as_the_key_that_makes_them(key):
     """The text of a view is Python that gives the same view."""
     a = np.arange(20).reshape(4, 5) if isinstance(key, tuple) else np.arange(20)
@@ -132,7 +133,7 @@ def test_tables_hold_every_value_and_adjoint_although_memory_is_shared():
 
 
 def test_every_row_of_the_tables_agrees_between_the_modes():
-    """For a scalar step v: (d result / d v) by the adjoint, (d v / d x) by the tangents; summed over a cut they agree."""
+    """One input, one result: its adjoint is the result's tangent."""
     f, point = PROGRAMS["horner"]
     tape = record(f, point)
     forward, reverse = tape.trace(point), tape.trace(point, mode="reverse")

@@ -13,7 +13,7 @@ from fastad.recording import record
 from fastad.verify import verify
 from fastad.verify_rules import RULES
 
-F, I, B = 0, 1, 2
+F, Z, B = 0, 1, 2
 VIEW = T.Map.view(6, (4,), 1, (1,))
 SCATTER = T.Map.table(3, 6, None, np.array([5, 0, 2]))
 CSR = T.Csr(2, 3, 1, [0, 2, 3], [0, 2, 1])
@@ -23,32 +23,32 @@ CASES = {
     "element": ([(F, (6,))], 5, (F, ())),
     "reshape": ([(F, (6,))], None, (F, (2, 3))),
     "stop": ([(F, (6,))], None, (F, (6,))),
-    "cast": ([(I, (6,))], None, (F, (6,))),
+    "cast": ([(Z, (6,))], None, (F, (6,))),
     "move": ([(F, (6,))], VIEW, (F, (4,))),
     "erase": ([(F, (6,))], SCATTER, (F, (6,))),
     "write": ([(F, (6,)), (F, (3,))], SCATTER, (F, (6,))),
     "assemble": ([(F, (3,)), (F, (6,))], T.Assemble([SCATTER, T.Map.view(6, (6,), 0, (1,))], covers=True), (F, (6,))),
     "stack": ([(F, (4,)), (F, ()), (F, ())], T.Stack(2, [3, 0], True), (F, (4,))),
-    "take": ([(F, (6,)), (I, (3,))], None, (F, (3,))),
-    "addat": ([(I, (3,)), (F, (3,))], None, (F, (6,))),
-    "put": ([(F, (6,)), (I, (3,)), (F, (3,))], None, (F, (6,))),
-    "wrap": ([(I, (3,))], T.Number(6), (I, (3,))),
-    "lastwriter": ([(I, (3,))], T.Number(6), (B, (3,))),
-    "flatnonzero": ([(B, (6,))], None, (I, (2,))),
+    "take": ([(F, (6,)), (Z, (3,))], None, (F, (3,))),
+    "addat": ([(Z, (3,)), (F, (3,))], None, (F, (6,))),
+    "put": ([(F, (6,)), (Z, (3,)), (F, (3,))], None, (F, (6,))),
+    "wrap": ([(Z, (3,))], T.Number(6), (Z, (3,))),
+    "lastwriter": ([(Z, (3,))], T.Number(6), (B, (3,))),
+    "flatnonzero": ([(B, (6,))], None, (Z, (2,))),
     "sum": ([(F, (2, 3))], T.Axis(2, 3, 1), (F, (2,))),
     "maxr": ([(F, (2, 3))], T.Axis(1, 2, 3), (F, (3,))),
-    "minr": ([(I, (2, 3))], T.Axis(1, 6, 1), (I, ())),
+    "minr": ([(Z, (2, 3))], T.Axis(1, 6, 1), (Z, ())),
     "any": ([(F, (2, 3))], T.Axis(1, 6, 1), (B, ())),
     "all": ([(B, (2, 3))], T.Axis(1, 6, 1), (B, ())),
-    "argmax": ([(F, (2, 3))], T.Axis(2, 3, 1), (I, (2,))),
-    "argmin": ([(I, (2, 3))], T.Axis(2, 3, 1), (I, (2,))),
+    "argmax": ([(F, (2, 3))], T.Axis(2, 3, 1), (Z, (2,))),
+    "argmin": ([(Z, (2, 3))], T.Axis(2, 3, 1), (Z, (2,))),
     "cumsum": ([(F, (2, 3))], T.Axis(2, 3, 1), (F, (2, 3))),
-    "argsort": ([(F, (2, 3))], T.Axis(2, 3, 1), (I, (2, 3))),
-    "searchsorted": ([(F, (6,)), (F, (3,))], T.Number(0), (I, (3,))),
+    "argsort": ([(F, (2, 3))], T.Axis(2, 3, 1), (Z, (2, 3))),
+    "searchsorted": ([(F, (6,)), (F, (3,))], T.Number(0), (Z, (3,))),
     "matmul": ([(F, (2, 3)), (F, (3, 4))], T.Matmul(1, 2, 3, 4, 0, 0), (F, (2, 4))),
     "spmm": ([(F, (3,)), (F, (3,))], CSR, (F, (2,))),
     "add": ([(F, (6,)), (F, ())], None, (F, (6,))),
-    "less": ([(I, (6,)), (I, (6,))], None, (B, (6,))),
+    "less": ([(Z, (6,)), (Z, (6,))], None, (B, (6,))),
     "where": ([(B, (6,)), (F, ()), (F, (6,))], None, (F, (6,))),
     "strongzero": ([(F, (6,)), (F, (6,))], None, (F, (6,))),
     "exp": ([(F, (6,))], None, (F, (6,))),
@@ -183,7 +183,7 @@ def test_sparse_patterns_out_of_range_are_refused(indptr, indices):
 
 def test_a_reduction_over_nothing_is_refused():
     for name in ("maxr", "argmin"):
-        result = F if name == "maxr" else I
+        result = F if name == "maxr" else Z
         with pytest.raises(TapeFileError, match="nothing to reduce"):
             verify(tape_of(name, [(F, (0,))], T.Axis(1, 0, 1), (result, ())))
     verify(tape_of("sum", [(F, (0,))], T.Axis(1, 0, 1), (F, ())))
