@@ -1,8 +1,8 @@
 """What a well-formed tape is: every id, shape, dtype, range and claim of its instructions is recomputed and compared.
 
 Owns: Image (a tape as plain data, free of this process's numbers) and `check`, which refuses an image that a sweep
-could not run safely.  Files are checked before they become tapes; transformations are checked by their tests (`verify`).
-Must not know: bytes and files (serialize.py).  What each primitive asks of its operands is verify_rules.py.
+could not run safely.  Files are checked before they become tapes; transformations by their tests (`verify`).
+Must not know: bytes and files (serialize.py).  What each primitive asks of its operands: verify_rules.py.
 """
 from __future__ import annotations
 
