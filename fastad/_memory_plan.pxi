@@ -21,16 +21,6 @@ cdef inline bint shares(Tape t, uint32_t i) noexcept:
     return (t.op[i] == FA_RESHAPE or t.op[i] == FA_STOP) and AVALS[t.aval[t.arg[2 * <size_t>i]]].nd > 0
 
 
-cdef int64_t bytes_without_reuse(Tape t) except -1:
-    """Bytes of all arrays that the instructions of a tape compute."""
-    cdef uint32_t i
-    cdef int64_t total = 0
-    for i in range(1, t.n):
-        if AVALS[t.aval[i]].nd and t.op[i] != FA_CONST and t.op[i] != FA_CAPTURE and not shares(t, i):
-            total += room_for(&AVALS[t.aval[i]])
-    return total
-
-
 class Arena:
     """Best fit with merging of free neighbours; `size` is the high-water mark."""
 

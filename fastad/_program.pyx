@@ -51,7 +51,7 @@ cdef class Program:
     """
 
     def __cinit__(self, Tape tape, bint optimise=True):
-        self.before = (len(tape), bytes_without_reuse(tape))
+        self.before = (len(tape), tape.layout().nbytes)
         self.tape = _passes.optimise(tape) if optimise else tape
         self.frames = []
         self.array_captures = []
@@ -286,7 +286,7 @@ cdef class Program:
         return 0
 
     def stats(self):
-        """Sizes before and after: instructions, bytes of arrays; cells, and frames made so far (one a thread)."""
+        """Sizes in tier 0 and here: instructions, bytes of arrays; cells, and frames made so far (one a thread)."""
         return {"instructions_before": self.before[0], "instructions": self.n,
                 "arena_bytes_before": self.before[1], "arena_bytes": self.nbytes,
                 "cells": self.ncells - 1, "frames": self.frames_made}

@@ -7,12 +7,12 @@ import math
 
 import numpy as np
 import pytest
+from random_tapes import normal_like, opcodes, random_tape
 
 from fastad import _tape as T
 from fastad import structural_rules
 from fastad._transform import batch, inline, jvp, vjp
 from fastad.errors import InternalError, ShapeError, TapeDivergence, UnsupportedError
-from random_tapes import normal_like, opcodes, random_tape
 
 SEEDS = range(60)
 BLOCKS = [range(start, start + 20) for start in range(0, 60, 20)]
@@ -59,7 +59,7 @@ def quiet():
         yield
 
 
-# ---- first order, on random tapes ------------------------------------------------------------------------------------
+# ---- first order, on random tapes -----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("seeds", BLOCKS)
 def test_adjoint_tape_equals_the_reverse_sweep(seeds):
@@ -124,7 +124,7 @@ def test_a_wrong_rule_is_noticed(monkeypatch):
         monkeypatch.setitem(structural_rules.RULES, name, rule)
 
 
-# ---- second and third order ------------------------------------------------------------------------------------------
+# ---- second and third order -----------------------------------------------------------------------------------------
 
 def test_second_order_three_ways():
     """jvp(vjp), vjp(vjp) and vjp(jvp) give the same Hessian-vector product."""
@@ -190,7 +190,7 @@ def first_derivative(mode, t):
     return out.finish()
 
 
-# ---- strong zeros ----------------------------------------------------------------------------------------------------
+# ---- strong zeros ---------------------------------------------------------------------------------------------------
 
 UNTAKEN = [
     (lambda x: np.where(x > 0, x * x, np.sqrt(x)).sum(), [2.0, 3.0]),
@@ -239,7 +239,7 @@ def test_derivative_code_raises_no_floating_point_flags():
             vjp(t).sweep([np.array([-1.0, 4.0]), np.array([0.0, 1.0])])
 
 
-# ---- what goes along ---------------------------------------------------------------------------------------------------
+# ---- what goes along ------------------------------------------------------------------------------------------------
 
 def branching(x):
     return x * x if x > 1 else -x
@@ -300,7 +300,7 @@ def test_a_tape_that_is_still_recorded_is_refused():
         T.close_recording(t)
 
 
-# ---- cost --------------------------------------------------------------------------------------------------------------
+# ---- cost -----------------------------------------------------------------------------------------------------------
 
 def element_reads(n):
     def function(x):
@@ -355,7 +355,7 @@ def test_traced_positions_are_collected():
     all_close(v.sweep([x, 1.0])[1:], t.sweep_gradient([x], [1.0])[1])
 
 
-# ---- batch -------------------------------------------------------------------------------------------------------------
+# ---- batch ----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("seeds", BLOCKS)
 @pytest.mark.parametrize("kind", ["primal", "adjoint", "tangent"])
@@ -413,7 +413,7 @@ def test_batch_composes_with_derivatives():
     np.testing.assert_allclose(rows, wanted, rtol=1e-12)
 
 
-# ---- inline ------------------------------------------------------------------------------------------------------------
+# ---- inline ---------------------------------------------------------------------------------------------------------
 
 def test_inline_into_an_open_recording():
     """Nesting: the derivative of a recorded function inside another recorded function."""
@@ -458,7 +458,7 @@ def test_inline_refuses_what_does_not_fit():
         inline(t, inner, [x, x])
 
 
-# ---- foreign calls -----------------------------------------------------------------------------------------------------
+# ---- foreign calls --------------------------------------------------------------------------------------------------
 
 class Sine:
     """A rule of a call, as control.py makes them; its derivative is written with instructions."""

@@ -1,0 +1,251 @@
+"""The passes: each on a small tape with its listing before and after, all on random tapes.
+
+Owns: the proof that passes keep values, and that primal values keep their bits.
+Must not know: how a tape is compiled.  Next: random_tapes.py, test_program.py.
+"""
+import time
+
+import numpy as np
+import pytest
+from random_tapes import normal_like, opcodes, random_tape
+
+from fastad import _tape as T
+from fastad._passes import cse, dead, fold, optimise, simplify
+from fastad._transform import jvp, vjp
+from fastad.errors import TapeDivergence
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with np.errstate(all="ignore"):
+        yield
+
+
+def bits(values):
+    return [np.asarray(v).tobytes() for v in values]
+
+
+def listing(t):
+    """One line an instruction: golden text for small tapes."""
+    lines = []
+    for i in range(1, len(t) + 1):
+        name, operands, aval, extra = t.instruction(i)
+        what = "" if extra is None or name == "input" else f" {extra if not isinstance(extra, np.ndarray) else '[]'}"
+        mark = "  # derivative" if t.boundary and i >= t.boundary else ""
+        lines.append(f"v{i} = {name}({', '.join(f'v{k}' for k in operands)}){what}{mark}")
+    return lines + [f"return {', '.join(f'v{k}' for k in t.outputs)}"]
+
+
+def tape(write, inputs=(0,), boundary=None):
+    """A tape written by `write(emit, *input ids)`; `boundary` True: all of it is derivative code."""
+    t = T.Tape()
+    ids = [t.emit_input(a) for a in inputs]
+    if boundary:
+        t.boundary = len(t) + 1
+
+    def emit(op, *operands, aval=0, attr=None):
+        return t.emit(op, operands, aval, attr)
+    t.set_outputs(write(emit, t, *ids))
+    return t.finish()
+
+
+# ---- golden listings ------------------------------------------------------------------------------------------------
+
+def test_fold():
+    def write(emit, t, x):
+        two, three = t.emit_const(2.0), t.emit_const(3.0)
+        six = emit("multiply", two, three)
+        e = emit("exp", six)
+        table = t.emit_const(np.array([5.0, 7.0]))
+        seven = t.emit("element", (table, 1), 0)
+        less = emit("less", two, three, aval=2)
+        chosen = t.emit("where", (less, x, e), 0)
+        return [emit("add", chosen, emit("add", e, seven))]
+    t = tape(write)
+    f = fold(t)
+    assert bits(f.sweep([1.5])) == bits(t.sweep([1.5]))
+    e = np.exp(6.0)
+    assert listing(dead(f)) == ["v1 = input()", f"v2 = const() {float(e + 7.0)!r}", "v3 = add(v1, v2)", "return v3"]
+
+
+def test_fold_leaves_what_raises_a_flag():
+    def write(emit, t, x):
+        return [emit("add", x, emit("log", t.emit_const(0.0))), emit("divide", t.emit_const(1.0), t.emit_const(0.0))]
+    f = fold(tape(write))
+    assert "log" in opcodes(f) and "divide" in opcodes(f)
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        f.sweep([1.0])
+
+
+def simplifiable(emit, t, x):
+    zero, one, minus = t.emit_const(0.0), t.emit_const(1.0), t.emit_const(-1.0)
+    a = emit("strongzero", x, one)
+    b = emit("strongzero", x, minus)
+    c = emit("add", emit("multiply", a, zero), emit("add", b, zero))
+    d = emit("negative", emit("negative", emit("divide", c, one)))
+    return [emit("subtract", d, zero)]
+
+
+def test_simplify_derivative_code():
+    t = tape(simplifiable, boundary=True)
+    assert listing(dead(simplify(t))) == [
+        "v1 = input()", "v2 = negative(v1)  # derivative", "return v2"]
+
+
+def test_simplify_leaves_primal_code_alone():
+    """-0.0 + 0.0 is 0.0, and nan * 0.0 is nan."""
+    t = tape(simplifiable)
+    assert listing(simplify(t)) == listing(t)
+    for x in (-0.0, np.nan, np.inf, 1.0):
+        assert bits(simplify(t).sweep([x])) == bits(t.sweep([x]))
+
+
+def test_simplify_drops_moves_that_move_nothing():
+    shape, flat = T.aval(0, (2, 3)), T.aval(0, (6,))
+
+    def write(emit, t, x):
+        same = emit("move", x, aval=shape, attr=T.Map.view(6, (2, 3), 0, (3, 1)))
+        back = emit("reshape", emit("reshape", same, aval=flat), aval=shape)
+        turned = emit("move", back, aval=flat, attr=T.Map.view(6, (3, 2), 0, (1, 3)))
+        return [emit("move", turned, aval=shape, attr=T.Map.view(6, (6,), 0, (1,)))]
+    t = tape(write, [shape])
+    s = dead(simplify(t))
+    assert opcodes(s) == ["input", "move", "reshape"]
+    x = np.arange(6.0).reshape(2, 3)
+    assert bits(s.sweep([x])) == bits(t.sweep([x]))
+
+
+def test_cse():
+    def write(emit, t, x, y):
+        a = emit("add", emit("multiply", x, y), t.emit_const(1.5))
+        b = emit("add", emit("multiply", x, y), t.emit_const(1.5))
+        c = emit("add", emit("multiply", y, x), t.emit_const(1.5))       # operands exchanged: not the same
+        less = [emit("less", x, y, aval=2) for _ in range(2)]
+        for k in less:
+            t.emit_guard(k, 1, "bool()", "here:1")
+        return [a, b, c]
+    t = tape(write, (0, 0))
+    c = cse(t)
+    assert listing(dead(c)) == [
+        "v1 = input()", "v2 = input()", "v3 = multiply(v1, v2)", "v4 = const() 1.5", "v5 = add(v3, v4)",
+        "v6 = multiply(v2, v1)", "v7 = add(v6, v4)", "v8 = less(v1, v2)", "v9 = guard(v8) (1, 'bool()', 'here:1')",
+        "return v5, v5, v7"]
+    assert bits(c.sweep([2.0, 3.0])) == bits(t.sweep([2.0, 3.0]))
+    with pytest.raises(TapeDivergence):
+        c.sweep([3.0, 2.0])
+
+
+def test_cse_compares_attributes_constants_and_shapes():
+    shape = T.aval(0, (4,))
+
+    def write(emit, t, x):
+        first = [emit("move", x, aval=T.aval(0, (2,)), attr=T.Map.view(4, (2,), k, (1,))) for k in (0, 1, 0)]
+        arrays = [t.emit_const(np.array([1.0, 2.0])) for _ in range(2)]
+        zeros = [t.emit_const(0.0), t.emit_const(-0.0)]
+        return first + [emit("multiply", a, z, aval=T.aval(0, (2,))) for a in arrays for z in zeros]
+    t = tape(write, [shape])
+    c = cse(t)
+    assert len(set(c.outputs[:3])) == 2 and c.outputs[0] == c.outputs[2]
+    assert bits(c.sweep([np.arange(4.0)])) == bits(t.sweep([np.arange(4.0)]))
+
+
+def test_dead():
+    def write(emit, t, x, y):
+        emit("sin", emit("exp", y))
+        used = emit("multiply", x, x)
+        t.emit_guard(emit("less", y, t.emit_const(9.0), aval=2), 1, "bool()", "here:1")
+        return [used]
+    t = tape(write, (0, 0))
+    assert listing(dead(t)) == [
+        "v1 = input()", "v2 = input()", "v3 = multiply(v1, v1)", "v4 = const() 9.0", "v5 = less(v2, v4)",
+        "v6 = guard(v5) (1, 'bool()', 'here:1')", "return v3"]
+
+
+def test_dead_keeps_the_check_of_an_index():
+    """x[i] out of bounds is an error even if nobody looks at the element."""
+    def write(emit, t, x, i):
+        emit("take", x, emit("wrap", i, aval=1, attr=T.Number(3)))
+        return [x]
+    t = dead(tape(write, (T.aval(0, (3,)), 1)))
+    assert opcodes(t) == ["input", "input", "wrap"]
+    with pytest.raises(IndexError):
+        t.sweep([np.ones(3), np.int64(5)])
+
+
+def test_a_pass_leaves_its_argument_alone():
+    t = tape(simplifiable, boundary=True)
+    before = listing(t)
+    optimise(t)
+    assert listing(t) == before
+
+
+def test_locations_survive():
+    t = T.Tape()
+    x = t.emit_input(0)
+    t.emit("sin", (x,), 0, location="a.py:1")
+    y = t.emit("cos", (x,), 0, location="a.py:2")
+    t.set_outputs([y])
+    o = optimise(t.finish())
+    assert [o.location(i) for i in range(1, len(o) + 1)] == [None, "a.py:2"]
+
+
+# ---- random tapes ---------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("step", [fold, simplify, cse, dead, optimise])
+def test_values_on_random_tapes(step):
+    """Primal bits are kept, derivatives stay within rounding; twice is once."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        t, x = random_tape(rng)
+        out = t.sweep(x)
+        assert bits(step(t).sweep(x)) == bits(out)
+        w, v = normal_like(rng, out), vjp(t)
+        once = step(v)
+        got = once.sweep(x + w)
+        assert bits(got[:len(out)]) == bits(out)
+        for a, b in zip(got, v.sweep(x + w), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+        assert len(step(once)) <= len(once) <= len(v)
+
+
+def test_passes_between_transformations():
+    """An optimised derivative tape is transformed like any other."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        t, x = random_tape(rng, 9)
+        v = vjp(t)
+        o = optimise(v)
+        args = x + normal_like(rng, t.sweep(x))
+        args += normal_like(rng, [a for a, i in zip(args, v.inputs, strict=True) if v.active()[i]])
+        for a, b in zip(jvp(o).sweep(args), jvp(v).sweep(args), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8)
+
+
+def test_optimise_finds_what_there_is_to_find():
+    """Stamped partials repeat: most of what a second derivative computes twice is computed once."""
+    before = after = 0
+    for seed in range(30):
+        t, _ = random_tape(np.random.default_rng(seed))
+        h = jvp(vjp(t))
+        before, after = before + len(h), after + len(optimise(h))
+    assert after < 0.75 * before
+
+
+def test_passes_are_linear():
+    """A tape of four times the length takes at most nine times as long: no pass looks back over the tape."""
+    def long(n):
+        t = T.Tape()
+        x = y = t.emit_input(0)
+        for k in range(n):
+            y = t.emit("add", (t.emit("multiply", (y, t.emit_const(1.0 + k)), 0), x), 0)
+        t.set_outputs([y])
+        return vjp(t.finish())
+
+    def seconds(t):
+        best = np.inf
+        for _ in range(3):
+            start = time.perf_counter()
+            optimise(t)
+            best = min(best, time.perf_counter() - start)
+        return best
+    assert seconds(long(24000)) < 9 * seconds(long(6000)) + 1e-3
