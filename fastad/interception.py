@@ -4,7 +4,7 @@ Owns: which names are replaced, when (from the first open recording in the proce
 NumPy's creating and converting functions do for the user's code.  It is the only file that touches NumPy's names.
 A replaced name asks one question first: does this thread record, and is the caller the user's code?  Else the original
 runs, so NumPy, SciPy and other threads see nothing.
-Must not know: how a NumPy function is recorded (numpy_api.py), what `math` means on traced numbers (math_names.py), what
+Must not know: how a NumPy function is recorded (numpy_api.py), what math means on traced numbers (math_names.py), what
 the operators of sparse matrices do (sparse_products.py).
 """
 import functools
@@ -23,7 +23,7 @@ import numpy as np
 from fastad import _tape as T
 from fastad import math_names, numpy_api, sparse_products
 from fastad._state import wrapped_within
-from fastad.errors import AdError
+from fastad.errors import AdError, UnsupportedError
 
 Scalar, Array = T.Scalar, T.Array
 current_tape = T.current_tape
@@ -39,7 +39,8 @@ _DERIVING = ("copy", "diag", "diagflat", "meshgrid", "tile", "repeat", "concaten
              "column_stack", "append", "pad", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "vander",
              "sum", "prod", "mean", "std", "var", "max", "min", "amax", "amin", "dot", "inner", "outer", "cumsum",
              "diff", "median", "average", "trapezoid", "interp", "argmax", "argmin", "sort", "argsort", "roll",
-             "reshape", "ravel", "squeeze", "transpose", "block", "polyval", "cross", "vdot", "cumprod", "where")
+             "reshape", "ravel", "squeeze", "transpose", "block", "polyval", "cross", "vdot", "cumprod", "where",
+             "shape", "ndim", "size", "any", "all", "clip", "ptp")
 _CONVERTING = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "asarray_chkfinite", "require")
 _FILLING = ("full", "full_like", "arange", "fromiter", "fromfunction")
 _STATE = ("errstate", "seterr")
@@ -265,7 +266,8 @@ def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwarg
     known = dict(zip(("dtype", "order") if original is not np_require else ("dtype", "requirements"), args,
                      strict=False))
     known.update(kwargs)
-    dtype, order, copy = known.get("dtype"), known.get("order"), known.get("copy", True if original is np_array else None)
+    dtype, order = known.get("dtype"), known.get("order")
+    copy = known.get("copy", True if original is np_array else None)
     a = numpy_api.asarray(x)
     if copy is False and type(x) is not Array:
         raise ValueError("Unable to avoid copy while creating an array as requested.")
@@ -289,6 +291,36 @@ def _laid_out(original: Callable[..., Any], a: Any, order: Any, copy: bool) -> A
     if (order == "C" and not flags.c_contiguous) or (order == "F" and not flags.f_contiguous):
         return a.copy(order)
     return a.copy(order or "K") if copy else a
+
+
+class _Joiner:
+    """np.r_ and np.c_: as NumPy's, for traced values too as long as the key has no string directive."""
+
+    def __init__(self, original: Any, columns: bool) -> None:
+        self.original, self.columns = original, columns
+
+    def __len__(self) -> int:
+        return 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.original, name)
+
+    def __getitem__(self, key: Any) -> Any:
+        items = key if isinstance(key, tuple) else (key,)
+        if _outside(_getframe(1)) or not wrapped_within(list(items)):
+            return self.original[key]
+        if isinstance(items[0], str):
+            raise UnsupportedError(f"{T.here()}: np.r_ and np.c_ with the directive {items[0]!r} and traced values; "
+                                   "use np.concatenate or np.stack")
+        return np_concatenate([self.part(x) for x in items], axis=-1 if self.columns else 0)
+
+    def part(self, x: Any) -> Any:
+        if isinstance(x, slice):
+            return self.original[x]
+        x = numpy_api.asarray(x)
+        if self.columns:
+            return x.reshape(-1, 1) if x.ndim < 2 else x
+        return x.reshape(1) if x.ndim == 0 else x
 
 
 # ---- floating-point errors -------------------------------------------------------------------------------------------
@@ -322,6 +354,7 @@ def _seterr(original: Callable[..., Any]) -> Callable[..., Any]:
 
 np_empty, np_empty_like, np_indices, np_array = np.empty, np.empty_like, np.indices, np.array
 np_ascontiguousarray, np_asfortranarray = np.ascontiguousarray, np.asfortranarray
+np_concatenate = np.concatenate
 np_asarray_chkfinite, np_require = np.asarray_chkfinite, np.require
 # Their first argument is a sequence of arrays: NumPy looks into it when it dispatches.
 _TAKES_SEQUENCE = (np.concatenate, np.stack, np.hstack, np.vstack, np.column_stack, np.block)
@@ -332,6 +365,7 @@ _BUILDERS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "full": _full, "full_like": _full_like, "arange": _arange, "fromiter": _fromiter, "fromfunction": _fromfunction,
     "errstate": _errstate, "seterr": _seterr,
 }
+_LINALG = {"norm": _deriving, "det": _deriving, "inv": _deriving, "solve": _deriving}
 
 
 def _known_numpy(module: Any) -> None:
@@ -347,11 +381,16 @@ def _known_numpy(module: Any) -> None:
 
 _known_numpy(np)
 # numpy_api, imported above, has registered NumPy's functions as they are without us.
-_originals = {"numpy": {name: getattr(np, name) for name in _BUILDERS}}
-_replacements = {"numpy": {name: build(_originals["numpy"][name]) for name, build in _BUILDERS.items()},
-                 "math": math_names.replacements()}
+_originals: dict[str, dict[str, Any]] = {"numpy": {name: getattr(np, name) for name in _BUILDERS}}
+_replacements: dict[str, dict[str, Any]] = {
+    "numpy": {name: build(_originals["numpy"][name]) for name, build in _BUILDERS.items()},
+    "math": math_names.replacements()}
 _originals["math"] = {name: getattr(math, name) for name in _replacements["math"]}
-_modules = {"numpy": np, "math": math}
+_originals["numpy.linalg"] = {name: getattr(np.linalg, name) for name in _LINALG}
+_replacements["numpy.linalg"] = {name: build(_originals["numpy.linalg"][name]) for name, build in _LINALG.items()}
+_originals["numpy"] |= {"r_": np.r_, "c_": np.c_}
+_replacements["numpy"] |= {"r_": _Joiner(np.r_, False), "c_": _Joiner(np.c_, True)}
+_modules = {"numpy": np, "numpy.linalg": np.linalg, "math": math}
 _lock = threading.Lock()
 _open = 0                                # recordings in the process, all threads
 _sparse: dict[tuple[type, str], tuple[Any, Any]] = {}            # methods of SciPy's sparse classes
@@ -422,7 +461,7 @@ def imported_by_name() -> str:
         frame = frame.f_back
     if frame is None:
         return ""
-    public = {id(f): ("np" if module == "numpy" else module) + "." + name
+    public = {id(f): module.replace("numpy", "np") + "." + name
               for module, functions in _originals.items() for name, f in functions.items()}
     found = []
     for name in frame.f_code.co_names + frame.f_code.co_freevars:

@@ -1,8 +1,8 @@
 """sparse_products.py - a constant scipy.sparse matrix times a traced array.
 
-Owns: what the operators of SciPy's sparse classes do with a traced operand.  They convert it to an ndarray (it says that
-it is one), so they never ask it to take over: while something is recorded, interception.py puts the methods made here
-in the place of theirs.  The entries of a float64 CSR or CSC matrix are bound by reference and read again at each replay.
+Owns: what the operators of SciPy's sparse classes do with a traced operand.  They convert it to an ndarray (it says
+that it is one), so they never ask it to take over: while something is recorded, interception.py puts the methods made
+here in the place of theirs.  The entries of a float64 CSR or CSC matrix are bound by reference, read at each replay.
 Must not import SciPy: where a sparse matrix is met, it has been imported already.
 Next: interception.py (when), _kernels/layout.h (FA_SPMM).
 """
@@ -106,7 +106,7 @@ def _knowing(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
 def replacements() -> dict[tuple[type, str], tuple[Any, Any]]:
     """Map (class, method name) of SciPy's sparse classes to (theirs, ours); empty until scipy.sparse is imported."""
-    sparse = sys.modules.get("scipy.sparse")
+    sparse: Any = sys.modules.get("scipy.sparse")
     if not hasattr(sparse, "lil_matrix"):            # not imported, or just being imported
         return {}
     found: dict[tuple[type, str], tuple[Any, Any]] = {}

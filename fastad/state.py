@@ -29,6 +29,7 @@ NODES = 4000                             # beyond that only the identity of obje
 _SCALARS = (float, int, bool, str, bytes, complex, type(None))
 _BARE = (types.SimpleNamespace, argparse.Namespace)
 _RANDOM = (np.random.Generator, np.random.RandomState, np.random.BitGenerator)
+_FUNCTIONS = (np.ufunc, type(np.sum), types.BuiltinFunctionType)
 _SITE = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -85,6 +86,11 @@ class _Home:
         return self.top != "" and (f.__module__ or "").partition(".")[0] == self.top
 
 
+def _wraps(obj: Any) -> bool:
+    """Has functools.wraps marked this object?  Asked of its own dictionary: __getattr__ may do anything."""
+    return "__wrapped__" in (getattr(obj, "__dict__", None) or ())
+
+
 # ---- names in code ---------------------------------------------------------------------------------------------------
 
 _names_of_code: dict[types.CodeType, tuple[frozenset[str], frozenset[str]]] = {}
@@ -94,6 +100,8 @@ def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
     """(global names, all names) in a code object and those inside it."""
     found = _names_of_code.get(code)
     if found is None:
+        if len(_names_of_code) > 10000:
+            _names_of_code.clear()
         outer = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
         every = set(code.co_names)
         for constant in code.co_consts:
@@ -130,7 +138,10 @@ class _Search:
 
     def node(self, obj: Any, label: str, depth: int, remade: bool = False) -> S.Node:
         """The node of an object; its slots are filled when its turn in the queue comes."""
-        kind = self.kind(obj, label)
+        try:
+            kind = self.kind(obj, label)
+        except Exception:                # a proxy that is not ready: the audit remains
+            kind = S.IDENTITY
         if kind == S.SCALAR:
             return S.Node(kind, obj)
         if id(obj) in self.nodes or kind == S.IDENTITY or depth > DEPTH or len(self.nodes) > NODES:
@@ -155,7 +166,7 @@ class _Search:
             if self.home.owns_function(obj):
                 return S.FUNCTION
             self.suspect(obj, label)
-            return S.OBJECT if hasattr(obj, "__wrapped__") else S.IDENTITY
+            return S.OBJECT if _wraps(obj) else S.IDENTITY
         self.suspect(obj, label)
         return S.OBJECT if self.has_parts(obj) else S.IDENTITY
 
@@ -167,7 +178,7 @@ class _Search:
         elif module in ("time", "datetime") or (isinstance(obj, types.ModuleType) and module == "os"):
             if module != "os" or self.names & {"environ", "getenv", "urandom"}:
                 self.suspects[f"{label} reads the clock or the system"] = None
-        elif hasattr(obj, "cache_info"):
+        elif hasattr(type(obj), "cache_info"):
             self.suspects[f"{label} is a cache (lru_cache)"] = None
         elif module == "numpy" and isinstance(obj, types.ModuleType) and "random" in self.names:
             self.suspects[f"{label}.random gives random numbers"] = None
@@ -179,20 +190,24 @@ class _Search:
         if isinstance(obj, type):
             return self.home.owns_module(obj.__module__)
         if isinstance(obj, (types.MethodType, functools.partial, staticmethod, classmethod, property,
-                            functools.cached_property)) or hasattr(obj, "__wrapped__"):
+                            functools.cached_property)) or _wraps(obj):
             return True
         if self.home.owns_module(type(obj).__module__) or isinstance(obj, _BARE):
             return True
         top = type(obj).__module__.partition(".")[0]
-        return hasattr(obj, "__dict__") and top not in sys.stdlib_module_names and top not in ("numpy", "fastad")
+        held = hasattr(obj, "__dict__") or any("__slots__" in vars(base) for base in type(obj).__mro__)
+        return held and top not in sys.stdlib_module_names and top != "fastad" \
+            and not isinstance(obj, _FUNCTIONS)
 
     # -- parts of objects
     def fill(self) -> None:
         while self.queue:
             node, label, depth = self.queue.popleft()
-            for how, key, obj, text, more in self.parts(node.obj, node.kind, label):
-                if how != S.GLOBAL and node.kind in (S.LIST, S.TUPLE, S.DICT) and type(obj) in _SCALARS:
-                    continue             # compared with the container
+            try:
+                parts = list(self.parts(node.obj, node.kind, label))
+            except Exception:
+                continue
+            for how, key, obj, text, more in parts:
                 remade = type(node.obj) is functools.partial and key == "keywords"
                 node.slots.append(S.Slot(how, key, self.node(obj, text, depth + more, remade), text))
 
@@ -200,10 +215,12 @@ class _Search:
         """(how, key, object, label, steps deeper) of everything that can be reached from an object."""
         if kind == S.FUNCTION:
             yield from self.parts_of_function(obj)
-        elif kind in (S.LIST, S.TUPLE):
-            yield from ((S.INDEX, k, x, _deeper(label, f"[{k}]"), 1) for k, x in enumerate(obj))
+        elif kind in (S.LIST, S.TUPLE):  # scalars are compared with the container
+            yield from ((S.INDEX, k, x, _deeper(label, f"[{k}]"), 1) for k, x in enumerate(obj)
+                        if type(x) not in _SCALARS)
         elif kind == S.DICT:
-            yield from ((S.KEY, k, x, _deeper(label, f"[{k!r}]"), 1) for k, x in list(obj.items()))
+            yield from ((S.KEY, k, x, _deeper(label, f"[{k!r}]"), 1) for k, x in list(obj.items())
+                        if type(x) not in _SCALARS)
         elif isinstance(obj, type):
             yield from self.parts_of_class(obj, label)
         elif isinstance(obj, types.ModuleType):
@@ -270,10 +287,10 @@ class _Search:
         if cls.__module__.partition(".")[0] in ("fastad", "builtins", "functools"):
             return                       # ours: only the function that it wraps
         every = not own and not isinstance(obj, _BARE) or bool(self.names & _DYNAMIC)
-        for name, x in list(getattr(obj, "__dict__", {}).items()):
+        for name, x in list((getattr(obj, "__dict__", None) or {}).items()):
             if every or name in self.names:
                 yield S.ATTRIBUTE, name, x, _deeper(label, f".{name}"), 1
-        for base in cls.__mro__ if own else ():
+        for base in cls.__mro__:
             slots = base.__dict__.get("__slots__", ())
             for name in (slots,) if isinstance(slots, str) else tuple(slots):
                 if (every or name in self.names) and hasattr(obj, name):
@@ -291,16 +308,14 @@ class _Search:
                     yield S.ATTRIBUTE, name, S.MISSING, _deeper(label, f".{name}"), 1
 
 
-def _search(f: Any, statics: tuple[Any, ...]) -> tuple[S.Node, S.Node | None, _Search]:
+def _search(f: Any, statics: tuple[Any, ...]) -> tuple[S.Node, S.Node, _Search]:
     """Nodes of a callable and of its static arguments; repeated until no more attribute names turn up."""
     names: frozenset[str] = frozenset()
     home = _Home(f)
     while True:
         search = _Search(home, names)
         root = search.node(f, getattr(f, "__qualname__", type(f).__qualname__), 0)
-        arguments = None
-        if statics:
-            arguments = search.node(statics, "argument", 0)
+        arguments = search.node(statics, "argument", 0)
         search.fill()
         if search.seen_names <= names:
             return root, arguments, search
@@ -400,9 +415,10 @@ class Watch:
             A callable made anew from the same code (a lambda in a loop), to be compared with the one watched.
         """
         current = self._f if f is None else f
-        if self._same(current) and (self._arguments is None or self._arguments.same(self._statics)):
+        if self._same(current) and (not self._statics or self._arguments.same(self._statics)):
             return None
-        found = difference(self._root, current, getattr(current, "__qualname__", type(current).__qualname__))
-        if found is None and self._arguments is not None:
-            found = difference(self._arguments, self._statics, "argument")
-        return found
+        label = getattr(current, "__qualname__", type(current).__qualname__)
+        try:
+            return difference(self._root, current, label) or difference(self._arguments, self._statics, "argument")
+        except Exception:                # an object that cannot even be shown
+            return f"something that {label} reads has changed"

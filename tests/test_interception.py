@@ -129,6 +129,8 @@ CONVERTED = {
     "fromiter": lambda x: np.fromiter((s**2 for s in x), float), "by keyword": lambda x: np.array(object=[*x]),
     "ndmin": lambda x: np.array([*x], ndmin=2)[0], "require": lambda x: np.require([*x], float, "C"),
     "vstack": lambda x: np.vstack([x[0], x[1], x[2]])[:, 0],
+    "r_": lambda x: np.r_[0.0, x[:2]**2, x[2], 1:3, [x[0], 2.0]][1:4], "c_": lambda x: np.c_[x, outside, 2 * x][:, 2],
+    "c_ of a number": lambda x: np.c_[x[0], 1.0, x[1]][0],
 }
 
 
@@ -141,6 +143,15 @@ def test_traced_values_become_arrays(name):
 def test_functions_of_lists_of_traced_numbers(function):
     name = function.__name__
     agree(lambda x: getattr(np, name)([x[0], x[1]**2, x[2]]), x3)
+
+
+def test_linalg_of_lists():
+    agree(lambda x: np.linalg.norm([x[0], x[1], 1.0]), x3)
+    with recorded(x3) as x:
+        assert np.shape([x[0], 1.0]) == (2,) and np.ndim([[x[0]]]) == 2
+        assert np.r_[1.0, 2:4].tolist() == [1.0, 2.0, 3.0]
+        with pytest.raises(ad.UnsupportedError, match="directive"):
+            np.r_["r", x]
 
 
 def test_conversion_copies_as_numpy_does():
@@ -222,7 +233,8 @@ def test_sumprod():
 
 
 @pytest.mark.parametrize("call, error", [
-    (lambda x: math.log(-x), ValueError), (lambda x: math.sqrt(-x), ValueError), (lambda x: math.exp(1e4*x), OverflowError),
+    (lambda x: math.log(-x), ValueError), (lambda x: math.sqrt(-x), ValueError),
+    (lambda x: math.exp(1e4*x), OverflowError),
     (lambda x: math.acos(1 + x), ValueError), (lambda x: math.floor(x*np.inf), OverflowError),
     (lambda x: math.log(x, 1.0), ZeroDivisionError), (lambda x: math.sin(), TypeError),
     (lambda x: math.sin(x, x), TypeError), (lambda x: math.fmod(x, 0.0), ValueError),
@@ -248,7 +260,7 @@ def test_fsum_is_nearly_exact():
     assert math.fsum(values) == math.fsum(tuple(values))
 
 
-# ---- names imported before, and values that leak: loud -----------------------------------------------------------------
+# ---- names imported before, and values that leak: loud ---------------------------------------------------------------
 
 def line_of(text):
     with open(__file__) as file:
@@ -279,7 +291,8 @@ LOUD = {
     "add to an array made outside": lambda x: operator_iadd(outside, x),
     "slice of an array made outside": lambda x: outside.__setitem__(slice(0, 2), x[:2]),
     "ufunc out": lambda x: np.add(x, x, out=outside), "ufunc at": lambda x: np.add.at(outside, [0], x[0]),
-    "float": lambda x: float(x[0]), "np.float64": lambda x: np.float64(x[0]), "float list": lambda x: [float(s) for s in x],
+    "float": lambda x: float(x[0]), "np.float64": lambda x: np.float64(x[0]),
+    "float list": lambda x: [float(s) for s in x],
     "complex": lambda x: complex(x[0]), "object array": lambda x: np.array([x[0]], dtype=object),
     "complex array": lambda x: np.array([x[0]], dtype=complex), "struct": lambda x: np.ndarray.dot(outside, 1j * x),
     "hash": lambda x: {x[0]: 1}, "pickle": lambda x: __import__("pickle").dumps(x),
@@ -310,7 +323,8 @@ WORKS = {
     "np.int64 *": lambda x: np.int64(3) * x[0] - np.int64(1) / x[1], "0-d ndarray": lambda x: np.array(2.0) * x[0],
     "ndarray * scalar": lambda x: (outside * x[0]).sum(), "scalar * list array": lambda x: (x[0] * outside).sum(),
     "out of a plain array": lambda x: np.add(x, x, out=np.zeros(3)).sum(), "bool": lambda x: x[0] * (x[0] > 0.1),
-    "np.add.at": lambda x: at(np.zeros(3), x).sum(), "comparison chain": lambda x: x[0] if 0 < x[0] < x[1] < 5 else x[2],
+    "np.add.at": lambda x: at(np.zeros(3), x).sum(),
+    "comparison chain": lambda x: x[0] if 0 < x[0] < x[1] < 5 else x[2],
     "+= on zeros": lambda x: operator_iadd(np.zeros(3), x).prod(), "linalg.norm": lambda x: np.linalg.norm(x - outside),
     "outside matrix": lambda x: (np.outer(outside, outside) @ x).sum(), "matrix.dot": lambda x: np.eye(3).dot(x)[1],
 }
@@ -381,7 +395,8 @@ def test_libraries_see_the_originals():
         for name, kind in (("numpy.linalg", np.ndarray), ("scipy.optimize", np.ndarray), ("fastad.x", np.ndarray),
                            ("model", T.Array), ("numpy_financial", T.Array)):
             space = {"__name__": name, "np": np}
-            exec("def make(): return np.zeros(3), np.array([1.0]), np.full(2, 1.0), np.arange(3), np.copy([1.0])", space)
+            exec("def make():\n    return np.zeros(3), np.array([1.0]), np.full(2, 1.0), np.arange(3), np.copy([1.0])",
+                 space)
             assert {type(a) for a in space["make"]()} == {kind}
 
 

@@ -1,21 +1,17 @@
 """Captured state is never stale: what a recorded function reads besides its arguments is followed, or it is an error.
 
-Owns: the watch (state.py, _state.pyx), the audit (audit.py), explain.  Must not know: how derivatives are computed;
-each gradient here is known in closed form.
+Owns: the watch and the audit through the verbs.  Must not know: how derivatives are computed; each gradient here is
+known in closed form.  Next: test_watch.py.
 """
 import functools
 import random
-import time
-import timeit
 import types
 
 import numpy as np
 import pytest
 
 import fastad as ad
-from fastad import _state
 from fastad.audit import Audit
-from fastad.explain import explain
 from fastad.state import Watch
 
 lam = 1.0
@@ -25,10 +21,6 @@ params.lam = 1.0
 table = {"a": 1.0, "nested": [1.0, {"b": 2.0}]}
 calls = 0
 x3 = np.array([1.0, 2.0, 3.0])
-
-
-def scaled(x):
-    return lam * x**2
 
 
 def recordings(g):
@@ -441,156 +433,3 @@ def test_audit_leaves_arguments_alone():
 
 def test_audit_is_due_at_powers_of_two():
     assert [n for n in range(1, 40) if Audit.due(n)] == [2, 4, 8, 16, 32]
-
-
-# ---- the watch by itself ---------------------------------------------------------------------------------------------
-
-def test_texts():
-    global lam
-    watch = Watch(scaled)
-    assert watch.changed() is None
-    lam = 0.5
-    assert watch.changed() == "global `lam` (test_state.py): 1.0 -> 0.5"
-    lam = float("1")                     # an equal number in another object
-    assert watch.changed() is None
-    lam = np.float64(1.0)
-    assert watch.changed() is not None
-    watch.refresh()
-    assert watch.changed() is None
-
-
-@pytest.mark.parametrize("old, new, same", [
-    (float("nan"), float("nan"), True), (0.0, -0.0, False), (1, True, False), (1, 1.0, False), ("a", "b", False),
-    ((1.0, (2.0,)), (1.0, (2.0,)), True), ((1.0, (2.0,)), (1.0, (3.0,)), False), ({1, 2}, {1, 2}, False),
-    (frozenset({1}), frozenset({2}), False), (None, 0, False), (np.int64(3), np.int64(3), True)])
-def test_values(old, new, same):
-    def make(value):
-        return lambda x: x * value
-    watch = Watch(make(old))
-    assert watch.changed() is None
-    assert (watch.changed(make(new)) is None) == same
-
-
-def test_made_anew_with_its_own_recursion():
-    def make(k):
-        def power(x, n):
-            return k if n == 0 else x * power(x, n - 1)
-        return power
-    watch = Watch(make(2.0))
-    assert watch.changed(make(2.0)) is None
-    assert "`k`" in watch.changed(make(3.0))
-
-
-def test_set_contents():
-    members = {1, 2}
-    watch = Watch(lambda x: x * len(members))
-    members.add(3)
-    assert "members" in watch.changed()
-
-
-def test_array_replaced_reshaped_or_of_other_dtype():
-    for change in (lambda a: a.__setitem__(3, 9), lambda a: setattr(a, "shape", (2, 4))):
-        for dtype in (np.float64, np.float32, np.int8, np.complex128):
-            a = np.zeros(8, dtype)
-            watch = Watch(lambda x, a=a: x * a.sum())
-            assert watch.changed() is None
-            change(a)
-            assert watch.changed() is not None
-
-
-def test_properties_and_slots_and_static_methods():
-    class Model:
-        __slots__ = ("depth",)
-
-        def __init__(self):
-            self.depth = 2.0
-
-        @property
-        def area(self):
-            return self.depth * lam
-
-        @staticmethod
-        def twice(x):
-            return x * params.lam
-
-        def __call__(self, x):
-            return self.twice(x) * self.area
-    global lam
-    model = Model()
-    watch = Watch(model)
-    for change in (lambda: setattr(model, "depth", 3.0), lambda: setattr(params, "lam", 9.0)):
-        assert watch.changed() is None
-        change()
-        assert watch.changed() is not None
-        watch.refresh()
-    lam = 4.0
-    assert "lam" in watch.changed()
-
-
-def test_wrappers_are_seen_through():
-    @functools.wraps(scaled)
-    def wrapper(*args):
-        return scaled(*args)
-    global lam
-    watch = Watch(wrapper)
-    lam = 2.0
-    assert "lam" in watch.changed()
-
-
-def test_libraries_are_not_searched():
-    import scipy.optimize
-
-    def f(x):
-        return np.sin(x) + scipy.optimize.rosen(np.ones(2)) + time.perf_counter()
-    watch = Watch(f)
-    assert count_nodes(watch._root) < 30
-    assert any("clock" in text for text in watch.suspects)
-
-
-def count_nodes(node):
-    return 1 + sum(count_nodes(slot.node) for slot in node.slots)
-
-
-def test_cycles_and_depth_end():
-    a = types.SimpleNamespace(value=1.0)
-    a.me = a
-    chain = a
-    for _ in range(50):
-        chain.next = types.SimpleNamespace(value=1.0, me=a)
-        chain = chain.next
-    watch = Watch(lambda x: x * a.me.next.value)
-    assert watch.changed() is None
-    a.next.value = 2.0
-    assert "value" in watch.changed()
-
-
-def test_positions_of_samples():
-    for n in (0, 1, 64, 65, 1000, 10**7):
-        positions = _state.positions_of_samples(n)
-        assert len(positions) == min(n, 64) == len(set(positions.tolist()))
-        assert n == 0 or (positions.min() >= 0 and positions.max() < n)
-
-
-def test_check_is_cheap():
-    """Not a timed test of the machine: the check must stay within some dozens of dictionary lookups."""
-    watch = Watch(lambda x: lam * weights.sum() * params.lam * table["a"] * x)
-    lookup = min(timeit.repeat(lambda: table["a"], number=10000, repeat=5))
-    assert min(timeit.repeat(watch.changed, number=10000, repeat=5)) < 40 * lookup
-
-
-# ---- explain ---------------------------------------------------------------------------------------------------------
-
-def test_explain():
-    def g():
-        pass
-    g.events = []
-    assert explain(g) == "g: not recorded yet"
-    g.events = [{"kind": "first", "detail": ""},
-                {"kind": "guard", "detail": "bool()", "location": f"{__file__}:1"},
-                *[{"kind": "state", "detail": "global `lam` (model.py): 1.0 -> 0.5"}] * 3]
-    text = explain(g)
-    assert text.startswith("g: 5 recordings\n  1. the first call\n  2. a decision went the other way: bool()")
-    assert "test_state.py:1    \"\"\"Captured state" in text
-    assert "  3-5. something that the function reads has changed: global `lam`" in text
-    with pytest.raises(TypeError):
-        explain(np.sin)
