@@ -113,6 +113,12 @@ def conjugate(a: Any) -> Any:
 
 
 @as_method
+def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
+    """a.choose(choices)."""
+    return np.choose(a, choices, out, mode)
+
+
+@as_method
 def setflags(a: Any, write: Any = None, align: Any = None, uic: Any = None) -> None:
     """x.setflags(write=False)."""
     T.concrete(a).setflags(**{k: v for k, v in (("write", write), ("align", align)) if v is not None})

@@ -18,7 +18,9 @@ from fastad import _tape as T
 from fastad.operands import CODES, RECORDED, asarray, dtype_code, is_array, lifted, records, zeros_of
 
 MAX_PIECES = 12                          # more affine pieces than this: a table is faster
+MAX_BYTES = 64 << 20                     # of kept tables
 _cache: dict[Any, Any] = {}
+_held = [0]
 
 
 # ---- maps from positions --------------------------------------------------------------------------------------------
@@ -137,8 +139,11 @@ def move(x: Any, run: Any, key: Any = None) -> Any:
         if found is not None:
             return T.structural("move", (x,), found[0], found[1], found[2])
     out = run(c)
-    if is_array(out) and T.is_view_of(x, out):
-        return T.view(x, out)
+    if is_array(out):
+        if T.is_view_of(x, out):
+            return T.view(x, out)
+    elif type(out) in (list, tuple) and all(is_array(o) and T.is_view_of(x, o) for o in out):
+        return type(out)([T.view(x, o) for o in out])
     index = T.positions_like(x) + 1
     return moved(x, out, run(index), key)
 
@@ -158,18 +163,26 @@ def moved(x: Any, out: Any, positions: Any, key: Any = None) -> Any:
     m = map_of(x.size, positions, 0, code)
     if out.flags.c_contiguous:
         if key is not None:
-            remember(key, (m, out.shape, code))
+            remember(key, (m, out.shape, code), table_bytes(m))
         return T.structural("move", (x,), m, out.shape, code)
     if m.fields()[5]:                    # covers: no fill
         return T.move_by_positions(x, out, positions - 1)
     return relayout(T.structural("move", (x,), m, out.shape, code), out)
 
 
-def remember(key: Any, value: Any) -> None:
-    """Keep a map; forget all when there are many."""
-    if len(_cache) > 4000:
+def remember(key: Any, value: Any, nbytes: int) -> None:
+    """Keep a map; forget all when there are many, or much."""
+    if len(_cache) > 4000 or _held[0] + nbytes > MAX_BYTES:
         _cache.clear()
-    _cache[key] = value
+        _held[0] = 0
+    if nbytes < MAX_BYTES:
+        _cache[key] = value
+        _held[0] += nbytes
+
+
+def table_bytes(m: Any) -> int:
+    """Memory of a map's tables."""
+    return sum(2 * side.nbytes for side in (m.src, m.dst) if side is not None)   # the key holds them once more
 
 
 def relayout(x: Any, like: Any) -> Any:
@@ -226,7 +239,7 @@ def assemble(run: Any, xs: Any, key: Any = None) -> Any:
     used, attr = assembly(values, run(index), dtype_code(out.dtype))
     code = dtype_code(out.dtype)
     if key is not None and (out.ndim < 2 or out.flags.c_contiguous):
-        remember(key, (used, attr, out.shape, code))
+        remember(key, (used, attr, out.shape, code), sum(map(table_bytes, attr.maps)))
     y = T.structural("assemble", [xs[k] for k in used], attr, out.shape, code, [code] * len(used), T.tape_of(*xs))
     return relayout(y, out)
 

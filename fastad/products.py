@@ -5,6 +5,7 @@ Must not know: einsum (einsum.py), norms (norms.py).
 """
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -22,6 +23,8 @@ from fastad.operands import (
     requested,
     shape_of,
 )
+
+attribute = functools.lru_cache(4096)(T.Matmul)
 
 
 def operand(x: Any) -> Any:
@@ -42,7 +45,7 @@ def matmul(a: Any, b: Any) -> Any:
         a, ta = stored(a) if len(sa) == 2 else (a, False)
         b, tb = stored(b) if len(sb) == 2 else (b, False)
         m, k, n = math.prod(sa[:-1]), sa[-1], sb[1] if len(sb) == 2 else 1
-        attr = T.Matmul(1, m, k, n, 0, 0, ta, tb)
+        attr = attribute(1, m, k, n, 0, 0, ta, tb)
         return T.structural("matmul", (a, b), attr, sa[:-1] + sb[1:], code, (code, code))
     return batched(a, b, sa, sb, code)
 
@@ -63,7 +66,7 @@ def batched(a: Any, b: Any, sa: Any, sb: Any, code: int) -> Any:
     size = math.prod(batch)
     a, abatch = repeated(a, sa, batch, ma)
     b, bbatch = repeated(b, sb, batch, mb)
-    attr = T.Matmul(size, ma[0], ma[1], mb[1], abatch, bbatch)
+    attr = attribute(size, ma[0], ma[1], mb[1], abatch, bbatch)
     shape = batch + (ma[:1] if len(sa) > 1 else ()) + mb[1:]
     return T.structural("matmul", (a, b), attr, shape, code, (code, code))
 

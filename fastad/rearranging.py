@@ -291,6 +291,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
 
 
 def _hashable(x: Any) -> Any:
+    if isinstance(x, dict):
+        return "dict", tuple(x.items())
     return tuple(_hashable(y) for y in x) if isinstance(x, (list, tuple)) else \
         _hashable(x.tolist()) if isinstance(x, np.ndarray) else x
 

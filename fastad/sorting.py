@@ -143,10 +143,9 @@ def quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input:
     part = np.where(high == low, 0.0, part)
     below, above = np.take(s, low, axis=-1), np.take(s, high, axis=-1)
     y = np.where(part < 0.5, below + (above - below) * part, above - (above - below) * (1 - part))
-    y = with_nan(y, s[..., -1:] if q.ndim else s[..., -1])
-    if q.ndim:
-        y = np.moveaxis(y.reshape(y.shape[:-1] + q.shape), range(y.ndim - 1, y.ndim - 1 + q.ndim), range(q.ndim))
-        y = y.copy()                     # C order, as NumPy's
+    y = with_nan(y, s[(..., n - 1, *(None,) * q.ndim)])
+    if q.ndim:                           # in front, in C order, as NumPy's
+        y = np.moveaxis(y, range(y.ndim - q.ndim, y.ndim), range(q.ndim)).copy()
     return deliver(out, y.reshape(q.shape + kept) if keepdims else y, "quantile")
 
 
@@ -219,16 +218,27 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
 def between(x: Any, xp: Any, fp: Any, n: int) -> Any:
     """The line through the two knots around x; x beyond the knots is somebody else's."""
     j = np.minimum(np.maximum(searchsorted(xp, x, "right") - 1, 0), n - 2)
-    x0, x1, f0, f1 = take_flat(xp, j), take_flat(xp, j + 1), take_flat(fp, j), take_flat(fp, j + 1)
-    h = x1 - x0
-    slope = (f1 - f0) / T.elementwise("where", h == 0, 1.0, h)
+    x0, f0 = take_flat(xp, j), take_flat(fp, j)
+    if n <= x.size:                      # the slopes of the table are fewer than those of all x
+        slope = take_flat(slopes(xp[:-1], xp[1:], fp[:-1], fp[1:]), j)
+    else:
+        slope = slopes(x0, take_flat(xp, j + 1), f0, take_flat(fp, j + 1))
     y = slope * (x - x0) + f0
     if not np.isfinite(T.concrete(fp)).all():    # infinite knots: NumPy tries the other end, then equality
+        x1, f1 = take_flat(xp, j + 1), take_flat(fp, j + 1)
         other = slope * (x - x1) + f1
         other = T.elementwise("where", np.isnan(other) & (f0 == f1), f0, other)
         y = T.elementwise("where", np.isnan(y), other, y)
         y = T.elementwise("where", x == x0, f0, y)
-    return T.elementwise("where", x == x1, slope * (x - x1) + f1, y)
+        y = T.elementwise("where", x == x1, f1, y)
+    last = xp[n - 1]
+    return T.elementwise("where", x == last, slope * (x - last) + fp[n - 1], y)
+
+
+def slopes(x0: Any, x1: Any, f0: Any, f1: Any) -> Any:
+    """Slopes between knots; knots at the same place have none."""
+    h = x1 - x0
+    return (f1 - f0) / T.elementwise("where", h == 0, 1.0, h)
 
 
 def periodic(x: Any, xp: Any, fp: Any, period: Any) -> Any:

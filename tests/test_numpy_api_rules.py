@@ -6,11 +6,15 @@ import re
 
 import numpy as np
 import pytest
-from numpy_cases import judge, plain, record
+from numpy_cases import judge, leaves, plain, record
+from test_numpy_api import MOVERS, ORDER, PRODUCTS, REDUCTIONS, draws
 
+import fastad
 from fastad import _tape as T
 from fastad import numpy_api
 from fastad.errors import TapeDivergence, TracerError, UnsupportedError
+from fastad.methods import ABSENT, METHODS
+from fastad.methods import REFUSED as REFUSED_METHODS
 
 X = [np.array([0.3, 1.7, -0.4, 0.9, 0.2])]
 X2 = [np.array([-1.3, 0.2, 0.8, 0.35, 1.9])]
@@ -442,17 +446,54 @@ def test_a_mask_that_holds_nowhere():
     judge(f, X, X2)
 
 
-def test_captured_arrays_are_read_again_inside_formulas():
+OTHER = np.array([1.0, 2.0, 3.0])
+GRID = np.arange(6.0).reshape(2, 3).T                # reshaping it copies
+CAPTURED = {
+    "cross": lambda x: np.cross(x, OTHER),
+    "convolve": lambda x: np.convolve(x, OTHER),
+    "average": lambda x: np.average(x, weights=OTHER),
+    "einsum": lambda x: np.einsum("ij,jk->ik", x.reshape(1, 3), GRID),
+    "einsum outer": lambda x: np.einsum("i,jk->i", x, GRID),
+    "tensordot": lambda x: np.tensordot(x, GRID, ([0], [0])),
+    "outer": lambda x: np.outer(x, GRID),
+    "isclose": lambda x: np.where(np.isclose(x, OTHER), 1.0, x),
+    "interp": lambda x: np.interp(x, OTHER, GRID[:, 0]),
+    "linspace": lambda x: np.linspace(OTHER, x, 3),
+    "cov": lambda x: np.cov(x, OTHER),
+    "trapezoid": lambda x: np.trapezoid(x, OTHER),
+    "meshgrid": lambda x: np.meshgrid(x, OTHER)[1] * x[0],
+    "diff": lambda x: np.diff(OTHER, append=x),
+    "matmul": lambda x: x @ GRID + GRID.T @ x,
+    "concatenate": lambda x: np.concatenate([OTHER, x]),
+}
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_captured_arrays_are_read_again_inside_formulas(name):
     """What NumPy would compute of the user's array alone is computed anew when the array changes in place."""
-    other = np.array([1.0, 2.0, 3.0])
-    grid = np.arange(6.0).reshape(2, 3).T            # reshaping it copies
-    for f in (lambda x: np.cross(x, other), lambda x: np.convolve(x, other), lambda x: np.average(x, weights=other),
-              lambda x: np.einsum("ij,jk->ik", x.reshape(1, 3), grid), lambda x: np.tensordot(x, grid, ([0], [0])),
-              lambda x: np.outer(x, grid), lambda x: np.where(np.isclose(x, other), 1.0, x), np.sort,
-              lambda x: np.einsum("i,jk->i", x, grid), lambda x: np.interp(x, other, grid[:, 0]),
-              lambda x: np.linspace(other, x, 3), lambda x: np.cov(x, other), lambda x: np.trapezoid(x, other)):
-        x = np.array([0.5, 1.5, 3.0])
-        tape, _ = record(f, x)
-        other *= 1.25
-        grid += 0.5
+    f, x = CAPTURED[name], np.array([0.5, 1.5, 3.0])
+    tape, _ = record(f, x)
+    kept = OTHER.copy(), GRID.copy()
+    try:
+        OTHER[:] *= 1.25
+        GRID[:] += 0.5
         np.testing.assert_allclose(tape.sweep([x])[0], f(x), rtol=1e-13)
+    finally:
+        OTHER[:], GRID[:] = kept
+
+
+def test_every_attribute_of_ndarray_is_declared(x):
+    for name in dir(np.ndarray):
+        if name.startswith("__") or hasattr(type(x), name):
+            continue
+        assert name in METHODS or name in REFUSED_METHODS or name in ABSENT, f"ndarray.{name}"
+
+
+@pytest.mark.parametrize("table", [MOVERS, REDUCTIONS, PRODUCTS, ORDER, MIXED, NO_GUARDS])
+def test_the_same_while_names_are_intercepted(table):
+    """Under the public verb NumPy's names are replaced; the functions registered here must not notice."""
+    here, there = (X[0], X2[0]) if table in (MIXED, NO_GUARDS) else (*draws(1), *draws(2))
+    for name, f in table.items():
+        tape = fastad.record(lambda x, f=f: tuple(leaves(f(x))), here.copy())
+        for got, want in zip(tape(there.copy()), plain(f, [there]), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12, err_msg=name)
