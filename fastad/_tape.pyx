@@ -259,18 +259,20 @@ cdef extern from "Python.h":
     int PyFrame_GetLasti(PyFrameObject *frame)
     PyFrameObject *PyFrame_GetBack(PyFrameObject *frame)
 
-cdef dict user_code = {}                 # code object -> is it the user's, not NumPy's, SciPy's or ours
+# By the id of the code object, which is held: Python hashes a code object by its whole content, bytecode included.
+cdef dict user_code = {}                 # id -> (code object, is it the user's, not NumPy's, SciPy's or ours)
 _LIBRARIES = (os.path.dirname(numpy.__file__), os.path.dirname(os.path.abspath(__file__)))
 
 
 cdef bint is_user_code(code) except -1:
-    known = user_code.get(code)
-    if known is None:
+    cdef object key = <size_t><PyObject *>code
+    found = user_code.get(key)
+    if found is None:
         name = code.co_filename
         known = not (name.startswith(_LIBRARIES) or "/scipy/" in name or name.startswith("<__array_function__")
                      or name.startswith("<frozen"))
-        user_code[code] = known
-    return known
+        found = user_code[key] = (code, known)
+    return (<tuple>found)[1]
 
 
 cdef object user_location():
@@ -281,7 +283,7 @@ cdef object user_location():
     while frame != NULL:
         code = PyFrame_GetCode(frame)
         if is_user_code(code):
-            found = (code, PyFrame_GetLasti(frame))
+            found = once_place(code, PyFrame_GetLasti(frame))
             if owned:
                 Py_DECREF(<object>frame)
             return found
@@ -293,14 +295,28 @@ cdef object user_location():
     return None
 
 
-cdef dict seen_once = {}
+cdef dict places = {}                    # (id of a code object, last instruction) -> the location
+cdef dict guard_places = {}              # (kind, id of the location) -> (kind, location)
 
 
-cdef inline object once(object x):
-    """An equal object that is held once: a loop records the same few places many times."""
-    if len(seen_once) > 100000:
-        seen_once.clear()
-    return seen_once.setdefault(x, x)
+cdef object once_place(code, int lasti):
+    """The location, held once: a loop records the same few places many times."""
+    cdef tuple key = (<size_t><PyObject *>code, lasti)
+    if len(places) > 100000:
+        guard_places.clear()             # first: its keys are ids of what `places` holds
+        places.clear()
+    found = places.get(key)
+    if found is None:
+        found = places[key] = (code, lasti)
+    return found
+
+
+cdef object once_guard(str kind, location):
+    cdef tuple key = (kind, <size_t><PyObject *>location)
+    found = guard_places.get(key)
+    if found is None:
+        found = guard_places[key] = (kind, location)
+    return found
 
 
 def format_location(location):
@@ -468,7 +484,7 @@ cdef class Tape:
         return self.push(FA_CONST, dtype, self.ncells - 1, 0)
 
     cdef int locate(self, uint32_t i) except -1:
-        self.locations[i] = once(user_location())
+        self.locations[i] = user_location()
         return 0
 
     cdef int add_guard(self, uint32_t x, int64_t expected, str kind) except -1:
@@ -476,7 +492,7 @@ cdef class Tape:
             self.cap_guards *= 2
             self.guards = <fa_guard *>realloc(self.guards, self.cap_guards * sizeof(fa_guard))
         self.guards[self.nguards].expected = expected
-        self.guard_info.append(once((kind, user_location())))
+        self.guard_info.append(once_guard(kind, user_location()))
         self.nguards += 1
         self.push(FA_GUARD, self.aval[x], x, self.nguards - 1)
         return 0
