@@ -2,11 +2,13 @@
 from typing import Any
 
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 from fastad._tape import Tape
 
 __all__ = ["Program", "ProgramFrame"]
 
+@disjoint_base
 class ProgramFrame: ...
 
 class Arena:
@@ -20,9 +22,11 @@ class Arena:
     def insert(self, size: int, offset: int) -> None: ...
     def remove(self, size: int, offset: int) -> None: ...
 
+@disjoint_base
 class Plan:
     def run(self) -> None: ...
 
+@disjoint_base
 class Program:
     def __init__(self, tape: Tape, optimise: bool = True) -> None: ...
     @property
