@@ -189,7 +189,7 @@ cdef object flat_positions(Array a, tuple key):
             static.append(k)
         axis += 1
     base = np.arange(math.prod(shape), dtype=np.int64).reshape(shape)
-    base = empty_axes_ok(base, shape)[tuple(static)]
+    base = empty_axes_ok(base, shape, common)[tuple(static)]
     where = advanced_axes(key, len(common))
     total = None
     for k, extent, stride in dynamic:
@@ -204,8 +204,8 @@ cdef object flat_positions(Array a, tuple key):
     return total + make_plain(base) if base.ndim else total + int(base)
 
 
-cdef object empty_axes_ok(base, shape):
-    if 0 in shape:
+cdef object empty_axes_ok(base, shape, common):
+    if 0 in shape and math.prod(common):
         raise IndexError("index is out of bounds for axis with size 0")
     return base
 
@@ -233,7 +233,20 @@ cdef object get_dynamic(Array a, key):
     positions = flat_positions(a, entries)
     if a.s.state != TRACED and type(positions) is Array and (<Array>positions).s.state != TRACED:
         return wrap_plain((<object>a.c).reshape(-1)[(<Array>positions).c])   # a mask that selects nothing
-    return api().take_flat(a, positions)
+    return laid_out(api().take_flat(a, positions), a, entries)
+
+
+cdef object laid_out(r, Array a, tuple entries):
+    """A gathered array in the memory layout that NumPy gives it: it decides whether a later ravel is a view."""
+    cdef cnp.ndarray like
+    if type(r) is not Array or cnp.PyArray_NDIM((<Array>r).c) < 2 or (<Array>r).s.state != TRACED:
+        return r
+    like = (<object>a.c)[tuple([concrete(k) for k in entries])]
+    if cnp.PyArray_IS_C_CONTIGUOUS(like):
+        return r
+    out = np.empty_like(like)
+    out[...] = (<Array>r).c
+    return fresh_array((<Array>r).s.tape, read((<Array>r).s.tape, <Array>r), out)
 
 
 cdef bint basic_only(tuple key) except -1:
@@ -361,4 +374,6 @@ cdef int set_dynamic(Array a, key, value) except -1:
     if basic_only(entries) and not all_scalar(entries):
         return set_item(a, guarded_key(entries), value)
     positions = flat_positions(a, entries)
+    if not is_traced(positions):         # a mask that selects nothing
+        return 0
     return store(a, api().put_flat(a, positions, value))
