@@ -37,32 +37,36 @@ def make_leaf(value, leaf):
 cdef int place_leaf(Array a, value) except -1:
     """Give a variable memory of its own; it is read-only, since a write would make it a result."""
     cdef Storage s
+    if a.s is not None:
+        a.s.leaf = None                  # views of the old memory stay with the pass in which they were made
     a.c = np.array(value, dtype=np.float64, order="C")
     (<object>a.c).flags.writeable = False
     s = new_storage(a.c, FA_F64, TRACED)
     s.tape = NOWHERE
+    s.leaf = a.leaf
     a.s = s
     a.read_id = 0
     return 0
 
 
 def attach_leaf(Tape t, x):
-    """Make a variable an input of the open tape t; the id of the input."""
+    """Make a variable (or a view of one) an input of the open tape t; the present value of the variable."""
     cdef uint32_t i
-    cdef Array a
+    cdef Storage s
     if type(x) is Scalar:
         i = t.emit_input(FA_AVAL_F64)
         (<Scalar>x).tape = t
         (<Scalar>x).id = i
-        return i
-    a = <Array>x
-    i = t.emit_input(aval_id(FA_F64, (<object>a.c).shape))
-    a.s = new_storage(a.c, FA_F64, TRACED)       # views of the last pass keep the old one
-    a.s.tape = t
-    a.s.fresh = i
-    a.read_id = i
-    a.read_version = a.s.version
-    return i
+        return (<Scalar>x).v.f
+    s = (<Array>x).s
+    s.tape = t
+    s.fresh = t.emit_input(aval_id(FA_F64, (<object>s.root).shape))
+    s.ver = 0
+    s.version += 1                       # what its views have read belongs to an earlier pass
+    s.dirty = False
+    if s.ids != NULL:
+        memset(s.ids, 0, s.size * sizeof(uint32_t))
+    return s.root
 
 
 def detach_leaf(x):
@@ -70,7 +74,7 @@ def detach_leaf(x):
     if type(x) is Scalar:
         (<Scalar>x).tape = NOWHERE
     else:
-        place_leaf(<Array>x, (<Array>x).c)
+        (<Array>x).s.tape = NOWHERE
 
 
 def assign_leaf(x, value):

@@ -307,6 +307,7 @@ cdef class Storage:
     cdef bint dirty                      # ids are newer than ver
     cdef object snapshot
     cdef uint32_t snapshot_id
+    cdef object leaf                     # define-by-run: the record of the variable whose memory it is
 
 
 cdef class Array:

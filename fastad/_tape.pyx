@@ -973,7 +973,7 @@ cdef class Tape:
 
     cdef list seeds_of(self, object w):
         """One seed an output; a number stands for itself in all of them."""
-        if self.lone_out or len(self.outputs) == 1:
+        if self.lone_out:
             return [w]
         if self.signature_ is None:
             return list(w) if isinstance(w, (tuple, list)) else [w] * len(self.outputs)

@@ -596,8 +596,8 @@ cdef Tape joint_tape(Tape t, object x):
     elif type(x) is Array and (<Array>x).s.state == TRACED:
         u = (<Array>x).s.tape
         if u.owner != PyThreadState_Get():
-            if (<Array>x).leaf is not None:
-                u = (<Array>x).leaf.attach(x)
+            if (<Array>x).s.leaf is not None:
+                u = (<Array>x).s.leaf.attach(x)
             else:
                 check_open(u, x)
     if u is None or u is t:

@@ -88,6 +88,7 @@ class Primitive:
     def __init__(self, fn, vjp, jvp):
         self.fn, self.vjp, self.jvp = fn, vjp, jvp
         functools.update_wrapper(self, fn, updated=())
+        del self.__wrapped__             # nobody need watch what fn reads: it runs anew at each replay
 
     def __repr__(self):
         return f"<primitive {name_of(self.fn)}>"

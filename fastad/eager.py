@@ -27,11 +27,9 @@ class Pass:
         self.leaves, self.variables, self.values = [], [], []
 
     def join(self, leaf, x):
-        value = T.concrete(x)
-        T.attach_leaf(self.tape, x)
+        self.values.append(T.attach_leaf(self.tape, x))
         self.leaves.append(leaf)
         self.variables.append(x)
-        self.values.append(value if isinstance(value, np.ndarray) else float(value))
 
     def close(self):
         T.close_eager(self.tape)

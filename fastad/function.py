@@ -8,6 +8,7 @@ import functools
 import os
 import threading
 from collections import OrderedDict, deque
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -239,13 +240,21 @@ class Function(Dispatcher):
             leaves[k] = value
         args, kwargs = trees.unflatten(arguments.tree, leaves)
         outputs = signature.pack_outputs(entry.tape.sweep(arguments.values))
-        try:
-            Audit(self.f, signature.name, signature.location).check(args, kwargs, outputs)
-        except StaleTapeError:
-            self.outdated(entry)
-            raise
-        if entry.watch is not None:
-            entry.watch.refresh()
+        with self.own_changes():
+            try:
+                Audit(self.f, signature.name, signature.location).check(args, kwargs, outputs)
+            except StaleTapeError:
+                self.outdated(entry)
+                raise
+
+    @contextmanager
+    def own_changes(self):
+        """While f runs: what it changes itself (a counter, a list of prints) makes no tape of it out of date."""
+        alive = [e for e in self.cache.all() if e.why_changed(e.function) is None]
+        yield
+        for e in alive:
+            if e.why_changed(e.function) is not None:
+                e.watch.refresh()
 
     def compile(self, entry):
         """Compile what the verb runs, when it pays; a verb without a program leaves it."""
@@ -255,7 +264,8 @@ class Function(Dispatcher):
         """A fresh tape for these arguments, into the cache."""
         self.events.append(event)
         self.recordings += 1
-        tape = record_call(self.f, arguments)
+        with self.own_changes():
+            tape = record_call(self.f, arguments)
         self.check(tape)
         watch = Watch(self.f, list(arguments.statics.values()))
         entry = Entry(tape, self.f, arguments.key, watch, self.lone(tape))

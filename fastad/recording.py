@@ -358,16 +358,16 @@ def outputs_of(tape, result, name):
     if not traced:
         # A branch on traced values may well end in `return 0.0`: that is a constant with derivative zero.
         if not tape.guard_info or not all(isinstance(x, (int, float, np.number, np.ndarray)) for x in leaves):
-            raise DerivativeError(nothing_traced(name, result, leaves))
+            raise DerivativeError(nothing_traced(name, result))
         ids, kept = [T.id_in(tape, np.asarray(x, dtype=float)) for x in leaves], {}
     return ids, kept, out_tree
 
 
-def nothing_traced(name, result, leaves):
+def nothing_traced(name, result):
     """Why a result cannot be differentiated or replayed."""
     if result is None:
         return f"{name} returned None; return the result that is to be differentiated."
-    if len(leaves) == 1 and isinstance(leaves[0], (int, float, np.number, np.ndarray)):
+    if isinstance(result, (int, float, np.number, np.ndarray)):
         return (f"{name} returned {short(T.concrete(result))}, a plain value: on this path it does not depend on its "
                 "arguments, or the dependence was lost (float(), .item(), ad.peek, or an argument that is a Python "
                 "int). Pass floats or arrays as arguments and keep their values unconverted.")

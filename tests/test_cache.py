@@ -1,0 +1,206 @@
+"""The cached callables: when they record, when they replay, what they keep, and that they never answer for another.
+
+Owns: counts of recordings, guards, bounds of the cache, threads.  Captured state and audits have tests of their own.
+Must not know: what the verbs compute.  Next: fastad/function.py, fastad/_dispatch.pyx.
+"""
+import functools
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+import fastad as ad
+from fastad import function
+
+
+def test_one_recording_serves_many_points(rng):
+    g = ad.grad(lambda x: np.sort(x)[2:].sum() + np.interp(x, [0.0, 1.0], [0.0, 2.0]).sum())
+    for _ in range(100):
+        g(rng.normal(size=5))
+    s = g.stats()
+    assert (s.recordings, s.replays, s.tapes, s.guard_failures) == (1, 99, 1, 0)
+    assert s.audits == 6 and s.bytes > 0 and "recordings=1" in repr(s)       # calls 2, 4, 8 ... 64
+
+
+def test_branches_are_kept_side_by_side():
+    ran = []
+
+    def f(x):
+        ran.append(1)
+        return x**2 if x > 0 else -(x**3)
+    g = ad.grad(f, audit=False)
+    for x in (1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 4.0):
+        assert g(x) == (2 * x if x > 0 else -3 * x**2)
+    s = g.stats()
+    assert (s.recordings, len(ran), s.tapes, s.replays) == (2, 2, 2, 5)
+    assert s.guard_failures == 6
+    assert "bool()" in ad.explain(g) and "x > 0" in ad.explain(g)
+
+
+def test_no_more_than_eight_branches_are_kept():
+    g = ad.grad(lambda x: x * int(ad.peek(0.0) + n(x)), audit=False)
+
+    def n(x):
+        return np.floor(ad.stop_gradient(x))
+    for k in range(12):
+        assert g(k + 0.5) == k
+    assert g.stats().tapes == function.TAPES_PER_KEY and g.stats().recordings == 12
+    g(11.5), g(4.5)
+    assert g.stats().recordings == 12
+    g(0.5)
+    assert g.stats().recordings == 13
+
+
+def test_kinds_of_arguments_have_tapes_of_their_own():
+    g = ad.grad(lambda x, p=2: np.sum(x**p))
+    for x in (1.0, np.ones(2), np.ones(3), np.ones((2, 1)), [1.0, 2.0], np.ones(2), 1.0):
+        g(x) if not isinstance(x, list) else None
+    assert g.stats().recordings == 4
+    g(np.ones(2), 3)
+    g(np.ones(2), p=3)
+    g(np.ones(2), 3)
+    assert g.stats().recordings == 6
+    text = ad.explain(g)
+    assert "first call" in text and "another shape" in text
+
+
+def test_non_contiguous_and_converted_arguments():
+    g = ad.grad(lambda x: (x**2).sum())
+    x = np.arange(12.0).reshape(3, 4)
+    for y in (x, x[:, ::-1], np.asfortranarray(x), x.T.copy().T, x.astype(np.float32), x.astype(int)):
+        assert np.array_equal(g(y), 2 * x if y is not None and np.array_equal(y, x) else 2 * y)
+    assert g.stats().recordings == 1
+
+
+def test_lambdas_made_anew_share_their_tapes():
+    ran = []
+
+    def at(x, scale):
+        def f(z):
+            ran.append(1)
+            return scale * (z**2).sum()
+        return ad.grad(f, audit=False)(x)
+    for k in range(10):
+        assert np.array_equal(at(np.ones(2) * k, 3.0), 6.0 * np.ones(2) * k)
+    assert len(ran) == 1
+    assert np.array_equal(at(np.ones(2), 5.0), [10.0, 10.0])
+    assert np.array_equal(at(np.ones(2), 3.0), [6.0, 6.0])
+    assert len(ran) == 2
+    A, ran = np.ones(2), []
+    B = 2 * A
+    for _ in range(5):
+        for W in (A, B):
+            assert np.array_equal(ad.grad(lambda z, W=W: (ran.append(0), (W * z).sum())[1], audit=False)(A), W)
+    assert ran == [0, 0]
+
+
+def test_functions_of_the_same_code_do_not_answer_for_each_other():
+    def make(scale):
+        return lambda x: scale * (x**2).sum()
+    gs = [ad.grad(make(k)) for k in range(1, 5)]
+    x = np.ones(2)
+    for _ in range(3):
+        for k, g in enumerate(gs, 1):
+            assert np.array_equal(g(x), [2 * k, 2 * k])
+    assert [g.stats().recordings for g in gs] == [1, 1, 1, 1]
+    p = [ad.grad(functools.partial(lambda s, x: s * (x**2).sum(), k)) for k in (1.0, 2.0)]
+    assert [q(x)[0] for q in p * 2] == [2.0, 4.0, 2.0, 4.0]
+
+
+def test_methods_of_different_objects():
+    class Model:
+        def __init__(self, beta):
+            self.beta = beta
+
+        def value(self, x):
+            return self.beta * (x**2).sum()
+    a, b, x = Model(1.0), Model(3.0), np.ones(1)
+    assert [ad.grad(m.value)(x)[0] for m in (a, b, a, b)] == [2.0, 6.0, 2.0, 6.0]
+    g = ad.grad(a.value)
+    g(x)
+    a.beta = 5.0
+    assert g(x)[0] == 10.0 and "beta" in ad.explain(g)
+
+
+def test_a_decision_within_rounding_is_an_error_and_no_loop():
+    draw = iter(range(1000))
+    noisy = ad.primitive(lambda x: x + next(draw), vjp=lambda w, y, x: (w,))
+    g = ad.grad(lambda x: x**2 if noisy(x) < 0.5 else x**3, audit=False)
+    with pytest.raises(ad.UnstableDecisionError, match=r"test_cache.py:\d+"):
+        g(0.0)
+    assert g.stats().recordings == 1 and g.stats().tapes == 0
+
+
+def test_the_cache_is_bounded_in_bytes_and_in_number(monkeypatch):
+    monkeypatch.setattr(function, "CACHE_BYTES", 3_000_000)
+    g = ad.grad(lambda x: (x**2).sum(), audit=False)
+    for n in range(1000, 30000, 1000):
+        g(np.ones(n))
+    total = sum(e.nbytes for c in function.caches.values() for e in c.all())
+    assert total <= 3_000_000 and 0 < g.stats().tapes < 29
+    before = g.stats().recordings
+    g(np.ones(29000))
+    assert g.stats().recordings == before                    # the last one is kept
+    g(np.ones(1000))
+    assert g.stats().recordings == before + 1                # the first is not
+    monkeypatch.setattr(function, "CACHE_TAPES", 5)
+    g(np.ones(7))
+    assert sum(len(c.all()) for c in function.caches.values()) <= 5
+    g.clear()
+    assert g.stats().tapes == 0 and np.array_equal(g(np.ones(2)), [2.0, 2.0])
+
+
+def test_caches_of_forgotten_functions_are_dropped(monkeypatch):
+    monkeypatch.setattr(function, "CACHED_FUNCTIONS", 4)
+    f = eval("lambda x: x**2")
+    ad.grad(f)(1.0)
+    gone = weakref.ref(f)
+    del f
+    for k in range(6):
+        ad.grad(eval(f"lambda x: x * {k}"))(1.0)
+    gc.collect()
+    assert gone() is None and len(function.caches) <= 4
+
+
+def test_one_callable_in_four_threads():
+    W = np.linspace(0.0, 1.0, 50)
+
+    def f(x):
+        y = np.zeros(50)
+        for i in range(50):
+            y[i] = W[i] * x[0] ** 2 if x[1] > 0 else x[0]
+        return y.sum()
+    g, failures = ad.grad(f), []
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(300):
+            x = rng.normal(size=2)
+            want = [2 * W.sum() * x[0], 0.0] if x[1] > 0 else [50.0, 0.0]
+            if not np.allclose(g(x), want, rtol=1e-12):
+                failures.append((x, want))
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not failures
+    assert g.stats().recordings <= 8
+
+
+def test_a_function_may_use_its_own_derivative_while_it_is_swept():
+    inner = ad.grad(lambda x: x**3)
+    slope = ad.primitive(lambda x: inner(x), vjp=lambda w, y, x: (w * 6 * x,))
+    g = ad.grad(lambda x: slope(x) * x)                      # 3 x**3
+    assert [g(x) for x in (1.0, 2.0, 2.0)] == [9.0, 36.0, 36.0]
+
+
+def test_it_is_compiled_when_it_has_been_used_often():
+    g = ad.grad(lambda x: np.exp(-(x**2)).sum())
+    x = np.linspace(0.0, 1.0, 20)
+    first = g(x)
+    for _ in range(12):
+        assert np.array_equal(g(x), first) or np.allclose(g(x), first, rtol=1e-14)
+    assert g.hot.program is not None and g.hot.program.frames_made >= 1
