@@ -213,20 +213,29 @@ def _mover(func: Any) -> Any:
 # ---- several arrays -------------------------------------------------------------------------------------------------
 
 @records("assemble")
-def assemble(run: Any, xs: Any, key: Any = None) -> Any:
+def assemble(run: Any, xs: list[Any], key: Any = None) -> Any:
     """Apply `run`, which only moves elements, to a list of operands of which one at least is traced.
 
     `run` gets a list of ndarrays and returns one; of what it gets, 1-based positions, a 0 in the result is a fill.
     """
-    xs = [asarray(x) if isinstance(x, (list, tuple)) else x for x in xs]
-    values = [np.asarray(T.concrete(x)) for x in xs]
+    values, layout = [], []
+    for k, x in enumerate(xs):
+        if type(x) is list or type(x) is tuple:
+            xs[k] = x = asarray(x)
+        c = T.concrete(x)
+        if type(c) is not np.ndarray:
+            c = np.asarray(c)
+        values.append(c)
+        layout.append((c.shape, c.strides, c.dtype.num))
     if key is not None:
-        key = (key, tuple([(c.shape, c.strides, c.dtype.num) for c in values]))
+        key = (key, *layout)
         found = _cache.get(key)
         if found is not None:
             used, attr, shape, code = found
-            return T.structural("assemble", [xs[k] for k in used], attr, shape, code, [code] * len(used),
-                                T.tape_of(*xs))
+            if len(used) < len(xs):
+                return T.structural("assemble", [xs[k] for k in used], attr, shape, code, (code,) * len(used),
+                                    T.tape_of(*xs))
+            return T.structural("assemble", xs, attr, shape, code, (code,) * len(used))
     out = run(values)
     if out.size == 0:
         return zeros_of(out)

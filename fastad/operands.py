@@ -7,6 +7,8 @@ Next: numpy_api.py (dispatch), movers.py (functions that only move elements).
 """
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -173,16 +175,30 @@ def lifted(s: Any) -> Any:
     return T.view(row, T.concrete(row).reshape(()))
 
 
+_stack = functools.lru_cache(1024)(T.Stack)
+
+
 def from_nested(rows: Any) -> Any:
     """The array of a nested list with traced numbers or arrays in it."""
+    code = BOOL
+    for x in rows:
+        kind = type(x)
+        if kind is Scalar:
+            code = min(code, CODES[x.dtype])
+        elif kind is float or kind is int:
+            code = min(code, FLOAT if kind is float else INT)
+        else:
+            break
+    else:
+        return T.structural("stack", rows, _stack(len(rows)), (len(rows),), code, (code,) * len(rows))
     leaves: list[Any] = []
     nest = _nesting(rows, leaves)
     leaves = [x[()] if type(x) is Array and x.ndim == 0 else x for x in leaves]
     if all(not shape_of(x) for x in leaves):
         shape = np.shape(_nested(nest, list(range(len(leaves)))))
-        if np.prod(shape, dtype=int) == len(leaves):
+        if math.prod(shape) == len(leaves):
             code = min(map(code_of, leaves))
-            return T.structural("stack", leaves, T.Stack(len(leaves)), shape, code, [code] * len(leaves))
+            return T.structural("stack", leaves, _stack(len(leaves)), shape, code, (code,) * len(leaves))
     return RECORDED["assemble"](lambda arrays: np.array(_nested(nest, arrays)), leaves)
 
 
