@@ -129,8 +129,11 @@ cdef class Fold(Pass):
 
 # ---- simplification of derivative code ------------------------------------------------------------------------------
 def simplify(Tape tape):
-    """Drop what changes nothing: in derivative code sums with 0, products with 1, strong-zero products with constants;
-    everywhere reshapes to the same shape and moves of everything to its own place."""
+    """Drop what changes nothing.
+
+    In derivative code sums with 0, products with 1, strong-zero products with constants, arrays of one number;
+    everywhere reshapes to the same shape and moves of everything to its own place.
+    """
     return (<Simplify>Simplify(tape)).run()
 
 
@@ -148,11 +151,47 @@ cdef class Simplify(Pass):
                 y = self.with_constant(i, op)
             elif op == FA_WHERE:
                 y = self.same_both_ways(i)
+            if y == 0 and AVALS[s.aval[i]].nd:
+                y = self.with_uniform(i, op)
         if y == 0:
             self.copy(i)
         else:
             self.map[i] = y
         return 0
+
+    cdef uint32_t uniform(self, uint32_t x) noexcept:
+        """The scalar that fills x: x itself if it is one; 0 if x is no such array."""
+        cdef Tape t = self.target
+        cdef fa_map *m
+        if AVALS[t.aval[x]].nd == 0:
+            return x
+        if t.op[x] != FA_MOVE or AVALS[t.aval[t.arg[2 * <size_t>x]]].nd:
+            return 0
+        m = <fa_map *>t.attrs[t.arg[2 * <size_t>x + 1]]
+        return t.arg[2 * <size_t>x] if m.covers and m.dst_injective else 0
+
+    cdef uint32_t with_uniform(self, uint32_t i, int op) except? 0:
+        """Elementwise primitives take scalars as they are: no array of one number is made for them."""
+        cdef Tape t = self.target
+        cdef uint32_t k, y, m = 0, filled = 0
+        cdef uint32_t *x = self.mapped(i, &m)
+        cdef uint32_t[3] scalar
+        cdef bint whole = False
+        for k in range(m):
+            scalar[k] = self.uniform(x[k])
+            if scalar[k] == 0:
+                scalar[k] = x[k]
+                whole = True
+            elif scalar[k] != x[k]:
+                filled = x[k]
+        if filled == 0:
+            return 0
+        y = self.source.aval[i] if whole else AVALS[self.source.aval[i]].dtype
+        if FORMS[op] == FA_FORM_NARY:
+            y = t.push_nary(op, y, scalar, m, 0)
+        else:
+            y = t.push(op, y, scalar[0], scalar[1] if m > 1 else 0)
+        return y if whole else t.push(FA_MOVE, self.source.aval[i], y, t.arg[2 * <size_t>filled + 1])
 
     cdef uint32_t fits(self, uint32_t x, uint32_t i) noexcept:
         """x if it may stand for value i: the same dtype and shape; else 0."""
@@ -236,18 +275,26 @@ def cse(Tape tape):
     return p.run()
 
 
+cdef enum: BUCKET = 4
+cdef enum: MAX_BUCKETS = 32768
+
+
 cdef class Cse(Pass):
-    """A hash table with open addressing holds the target's ids; the instruction itself is the key."""
+    """A hash table in buckets of four holds the target's ids; the instruction itself is the key.
+
+    The table is bounded, so that it stays in the cache: in a full bucket the oldest entry gives way, and what comes
+    again more than some 10**5 instructions later may be computed again.
+    """
     cdef uint32_t *table
     cdef uint32_t mask
     cdef dict arrays                     # id of an ndarray -> its CONST or CAPTURE
     cdef dict guards                     # (value, expected bits): guards that are there
 
     def __cinit__(self, Tape source, Tape target=None, *rest):
-        self.mask = 64
-        while self.mask < 2 * source.n:
+        self.mask = 16                   # buckets
+        while 2 * self.mask < source.n and self.mask < MAX_BUCKETS:
             self.mask *= 2
-        self.table = <uint32_t *>calloc(self.mask, sizeof(uint32_t))
+        self.table = <uint32_t *>calloc(<size_t>BUCKET * self.mask, sizeof(uint32_t))
         if self.table == NULL:
             raise MemoryError(f"fastad: no memory to simplify a tape of {source.n} instructions")
         self.mask -= 1
@@ -261,7 +308,7 @@ cdef class Cse(Pass):
         cdef Tape s = self.source
         cdef Tape t = self.target
         cdef int op = s.op[i]
-        cdef uint32_t a = s.arg[2 * <size_t>i], y, at, pool = t.npool, n = t.n, found
+        cdef uint32_t a = s.arg[2 * <size_t>i], y, at, k, pool = t.npool, n = t.n, found
         if op == FA_CALL:
             self.copy(i)
             return 0
@@ -281,16 +328,19 @@ cdef class Cse(Pass):
         y = self.copy(i)
         if y < n:                        # a constant that was there
             return 0
-        at = self.hash(y) & self.mask
-        while self.table[at]:
-            found = self.table[at]
+        at = BUCKET * (self.hash(y) & self.mask)
+        for k in range(BUCKET):
+            found = self.table[at + k]
+            if found == 0:
+                break
             if self.equal(found, y):
                 if op != FA_CONST:       # take back what has just been written (the tape remembers its constants)
                     t.n = n
                     t.npool = pool
                 self.map[i] = found
                 return 0
-            at = (at + 1) & self.mask
+        for k in range(BUCKET - 1, 0, -1):
+            self.table[at + k] = self.table[at + k - 1]
         self.table[at] = y
         return 0
 

@@ -115,6 +115,24 @@ def test_simplify_drops_moves_that_move_nothing():
     assert bits(s.sweep([x])) == bits(t.sweep([x]))
 
 
+def test_simplify_makes_no_arrays_of_one_number():
+    shape = T.aval(0, (3,))
+    fill = T.Map.view(1, (3,), 0, (0,))
+
+    def write(emit, t, w, x):
+        many = emit("move", w, aval=shape, attr=fill)
+        more = emit("multiply", many, t.emit_const(5.0), aval=shape)
+        return [emit("strongzero", many, x, aval=shape), emit("strongzero", more, x, aval=shape), more]
+    t = tape(write, [0, shape], boundary=True)
+    s = dead(simplify(t))
+    assert [line.split("map")[0].rstrip() for line in listing(s)] == [
+        "v1 = input()", "v2 = input()", "v3 = const() 5.0  # derivative", "v4 = multiply(v1, v3)  # derivative",
+        "v5 = move(v4)", "v6 = strongzero(v1, v2)  # derivative", "v7 = strongzero(v4, v2)  # derivative",
+        "return v6, v7, v5"]
+    args = [2.0, np.array([1.0, 0.0, np.inf])]
+    assert bits(s.sweep(args)) == bits(t.sweep(args))
+
+
 def test_cse():
     def write(emit, t, x, y):
         a = emit("add", emit("multiply", x, y), t.emit_const(1.5))
@@ -232,7 +250,7 @@ def test_optimise_finds_what_there_is_to_find():
 
 
 def test_passes_are_linear():
-    """A tape of four times the length takes at most nine times as long: no pass looks back over the tape."""
+    """Twenty times the length: a pass that looked back over the tape would take 400 times as long."""
     def long(n):
         t = T.Tape()
         x = y = t.emit_input(0)
@@ -244,8 +262,20 @@ def test_passes_are_linear():
     def seconds(t):
         best = np.inf
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             optimise(t)
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.process_time() - start)
         return best
-    assert seconds(long(24000)) < 9 * seconds(long(6000)) + 1e-3
+    assert seconds(long(40000)) < 100 * seconds(long(2000))
+
+
+def test_cse_finds_what_is_near_in_a_long_tape():
+    """The table of seen instructions is bounded; what gives way is the oldest."""
+    t = T.Tape()
+    x = y = t.emit_input(0)
+    n = 200_000
+    for _ in range(n):
+        twice = [t.emit("multiply", (x, y), 0) for _ in range(2)]
+        y = t.emit("add", twice, 0)
+    t.set_outputs([y])
+    assert len(cse(t.finish())) == 2 * n + 1
