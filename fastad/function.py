@@ -226,7 +226,7 @@ class Function(Dispatcher):
         self.replays += 1
         self.cache.promote(entry)
         self.hot = entry
-        if entry.calls >= entry.compile_at:
+        if entry.compile_at and entry.calls >= entry.compile_at:
             self.compile(entry)
         if self.audit and Audit.due(entry.calls):
             self.audits += 1
