@@ -157,7 +157,7 @@ cdef class Node:
         self.obj = obj
         self.slots = []
         if kind == ARRAY:
-            self.sample(obj)
+            self.sample((<Array>obj).c if type(obj) is Array else obj)
         elif kind == LIST or kind == TUPLE:
             self.items = list(obj)
         elif kind == DICT:
@@ -285,7 +285,7 @@ cdef bint looks_same(Node node, object current) except -1:
     if kind == C_IDENTITY:
         return True
     if kind == C_ARRAY:
-        return node.same_array(current)
+        return node.same_array((<Array>current).c if type(current) is Array else current)
     if kind == C_LIST or kind == C_TUPLE:
         if not same_items(node, current):
             return False

@@ -155,8 +155,8 @@ class _Search:
     def kind(self, obj: Any, label: str) -> int:
         if type(obj) in _SCALARS or isinstance(obj, np.generic):
             return S.SCALAR
-        if T.is_wrapped(obj):
-            return S.IDENTITY
+        if T.is_wrapped(obj):            # a plain array that f made while it was recorded, and kept, is one still
+            return S.IDENTITY if T.is_traced(obj) else S.ARRAY
         if isinstance(obj, np.ndarray):
             return S.ARRAY
         for base, kind in ((list, S.LIST), (tuple, S.TUPLE), (dict, S.DICT), ((set, frozenset), S.SET)):

@@ -299,6 +299,24 @@ def test_temporaries_changed_between_uses():
         check(g, x3, [6.0, 5.0, 8.0], 1)
 
 
+def test_array_made_at_the_first_call_and_kept():
+    class Model:
+        grid = None
+
+        def misfit(self, m):
+            if self.grid is None:
+                self.grid = np.linspace(1.0, 2.0, 3)
+            return (self.grid * m**2).sum()
+    model = Model()
+    g = ad.grad(model.misfit)
+    for _ in range(4):
+        check(g, x3, 2 * np.linspace(1.0, 2.0, 3) * x3, 1)
+    model.grid[1] = 10.0                 # outside of any recording it is an array like any other
+    check(g, x3, 2 * np.array([1.0, 10.0, 2.0]) * x3, 2)
+    model.grid += 1.0
+    check(g, x3, 2 * np.array([2.0, 11.0, 3.0]) * x3, 3)
+
+
 # ---- what no watch can see -------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("draw", [
