@@ -158,6 +158,8 @@ def asarray(x: Any, dtype: Any = None, order: Any = None, *, copy: Any = None) -
     elif type(x) is Flat:
         x = x.copy()
     elif type(x) is not Array:
+        if type(x) is _real_ndarray and dtype is None and order is None and not copy:
+            return x
         if not isinstance(x, (list, tuple)) or not traced(x):
             return run_plain(np.asarray, (x,), {"dtype": dtype, "order": order, "copy": copy})
         x = from_nested(x)
@@ -248,11 +250,12 @@ def as_traced(x: Any, like: Any) -> Any:
 
 
 def live(x: Any, kinds: str = "fiub") -> Any:
-    """An ndarray of the user's as a traced value, wherever a formula would compute with it.
+    """A plain array as a traced value, wherever a formula would compute with it.
 
-    Plain NumPy on it would leave its present values on the tape; this way they are read again at every replay.
+    Plain NumPy on an array of the user's would leave its present values on the tape; this way they are read again at
+    every replay.
     """
-    if isinstance(x, _real_ndarray) and type(x) is not Array and x.dtype.kind in kinds and x.size:
+    if isinstance(x, _real_ndarray) and x.dtype.kind in kinds and x.size and not T.is_traced(x):
         tape = T.current_tape()
         if tape is not None:
             y = T.structural("reshape", (x,), None, x.shape, dtype_code(x.dtype), None, tape)
@@ -264,7 +267,7 @@ def live(x: Any, kinds: str = "fiub") -> Any:
 
 def live_copy(x: Any, out: Any) -> Any:
     """x, made live if `out`, which NumPy made of it, is a copy and not a view."""
-    return x if T.is_wrapped(x) or not is_array(x) or np.may_share_memory(x, out) else live(x)
+    return x if T.is_traced(x) or not is_array(x) or np.may_share_memory(T.concrete(x), T.concrete(out)) else live(x)
 
 
 # ---- out= -----------------------------------------------------------------------------------------------------------

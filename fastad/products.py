@@ -124,7 +124,7 @@ def vdot(a: Any, b: Any, /) -> Any:
 def raveled(x: Any) -> Any:
     """All elements in a row."""
     x = operand(x)
-    return np.ravel(live_copy(x, np.ravel(x)) if not T.is_wrapped(x) else x)
+    return np.ravel(x if T.is_traced(x) else live_copy(x, np.ravel(x)))
 
 
 @records(np.outer, np.linalg.outer)
@@ -158,7 +158,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 def in_order(x: Any, axes: Any, shape: Any) -> Any:
     """x with its axes in another order, then in another shape."""
-    if not T.is_wrapped(x):
+    if not T.is_traced(x):
         x = live_copy(x, x.transpose(axes).reshape(shape))
     return (x if axes == list(range(len(axes))) else x.transpose(axes)).reshape(shape)
 

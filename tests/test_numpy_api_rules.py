@@ -451,6 +451,8 @@ GRID = np.arange(6.0).reshape(2, 3).T                # reshaping it copies
 CAPTURED = {
     "cross": lambda x: np.cross(x, OTHER),
     "convolve": lambda x: np.convolve(x, OTHER),
+    "convolve long": lambda x: np.convolve(x[:2], OTHER),
+    "convolve captured": lambda x: np.convolve(x[:2], T.make_plain(OTHER, captured=True)),
     "average": lambda x: np.average(x, weights=OTHER),
     "einsum": lambda x: np.einsum("ij,jk->ik", x.reshape(1, 3), GRID),
     "einsum outer": lambda x: np.einsum("i,jk->i", x, GRID),
