@@ -163,6 +163,8 @@ class Bench:
                   f"level {quantity(row.level, row.unit)}" for row in missed]
         if self.failures:
             lines.append(f"WRONG OR BROKEN: {', '.join(self.failures)}")
+        if missed and load() > 1.5:
+            lines.append(f"the machine is busy (load {load():.1f}): run the missed cases again before believing them")
         if self.quick:
             lines.append("--quick: the sizes are too small for the levels, which are not judged")
         return "\n".join(lines)

@@ -237,7 +237,7 @@ BEYOND_NUMPY = [
 
 def run(bench):
     """Levels on the four operators, ufuncs on scalars and small arrays; more rows for what is near by."""
-    n = bench.size(2000, 3)
+    n = bench.size(300, 3)          # a sample is over before the scheduler interrupts it
     for loop, what, level, a in BEYOND_PYTHON:
         with bench.part(what):
             traced, plain = per_operation(bench, loop, a, 1.0001, n)
@@ -252,5 +252,5 @@ def run(bench):
     for loop, what, level in BEYOND_NUMPY:
         with bench.part(what):
             held = loop in (array_add, array_multiply, array_exp)       # reading an element twice may be one
-            traced, plain = per_operation(bench, loop, x, y, bench.size(200, 3), held)
+            traced, plain = per_operation(bench, loop, x, y, bench.size(100, 3), held)
             bench.row(what, traced - plain, level=level, ratio=traced / plain, to="NumPy")

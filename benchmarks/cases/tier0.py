@@ -32,7 +32,7 @@ def sweeps(bench, kind, program, operations, levels):
         bench.verify(f"chain of {name}, two sweeps", forward_and_reverse(point), want, rtol=1e-8)
         bench.verify(f"chain of {name}, tape.gradient", tape.gradient(point), want, rtol=1e-8)
     bench.verify("instructions", min(len(tape), operations), operations)
-    both, alone = bench.best(lambda: forward_and_reverse(p), lambda: tape.forward(p))
+    both, alone = bench.best(lambda: forward_and_reverse(p), lambda: tape.forward(p), seconds=0.5)
     bench.row(f"{name}: forward + reverse, each", both / len(tape), level=15e-9 if levels else None)
     bench.row(f"{name}: forward alone, each", alone / len(tape))
     bench.row(f"{name}: bytes per instruction", tape.nbytes / len(tape), "B", level=24)
