@@ -4,6 +4,7 @@ Stresses the dispatch from Python's operators and NumPy's protocols to one instr
 Every loop runs on plain numbers and on traced ones in turns, in two copies of its code (see `harness.twin`).
 """
 import math
+from collections.abc import Callable
 from time import perf_counter
 
 import numpy as np
@@ -167,7 +168,7 @@ def in_long_function(lines=500):
     """`array_add` at the head of a function of many lines: what is held of a place must not cost its length."""
     tail = "".join(f"    unused{k} = {k}.5 if n < 0 else b\n" for k in range(lines))
     source = f"def array_add_long(a, b, n):\n    for _ in range(n):\n        {', '.join(['a + b'] * UNROLLED)}\n"
-    names = {}
+    names: dict[str, Callable] = {}
     exec(source + tail + "    return (a + b).sum()\n", names)
     return names["array_add_long"]
 
