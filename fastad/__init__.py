@@ -2,21 +2,22 @@
 
 Owns: the public names, nothing else.  Next: derivatives.py (the verbs), recording.py (record), _tape.pyx (the heart).
 """
-from fastad import errors, primitives  # noqa: F401
-from fastad import _tape
-from fastad import numpy_api  # noqa: F401  (the partial derivatives of the table are recorded through it)
-
-_tape.build_templates()
-_tape.register(save="fastad.serialize:save", load="fastad.serialize:load", reduce="fastad.serialize:reduce",
-               listing="fastad.listing:listing", trace="fastad.trace:trace", stats="fastad.listing:stats")
-
 from fastad._tape import Tape
 from fastad.control import peek, primitive, stop_gradient
 from fastad.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from fastad.eager import variable
 from fastad.errors import (
-    AdError, DerivativeError, EscapedTracerError, InternalError, ShapeError, StaleTapeError, TapeDivergence,
-    TapeFileError, TracerError, UnstableDecisionError, UnsupportedError,
+    AdError,
+    DerivativeError,
+    EscapedTracerError,
+    InternalError,
+    ShapeError,
+    StaleTapeError,
+    TapeDivergence,
+    TapeFileError,
+    TracerError,
+    UnstableDecisionError,
+    UnsupportedError,
 )
 from fastad.explain import explain
 from fastad.nonfinite import debug_nonfinite

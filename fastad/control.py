@@ -170,7 +170,7 @@ class Rule:
         return self.packed(self.owner.fn(*self.args(xs), **self.kwargs), "the result")
 
     def tangent(self, tangents, y, xs):
-        if not any([v is not None and np.any(v) for v in tangents]):
+        if not any(v is not None and np.any(v) for v in tangents):
             return np.zeros(np.shape(y))
         if self.owner.jvp is None:
             return self.tangent_by_adjoints(tangents, y, xs)

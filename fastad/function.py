@@ -2,7 +2,7 @@
 
 Owns: the cache of tapes (by structure, shapes, static arguments, and decisions), its bounds, when a tape is recorded
 again, and the counts of it all.  A verb is a subclass that says what one evaluation is (derivatives.py).
-Must not know: what a verb computes.  Next: recording.py (one recording), derivatives.py (the verbs), state.py (watches).
+Must not know: what a verb computes.  Next: recording.py (one recording), verbs.py, state.py (watches).
 """
 import functools
 import os
@@ -93,7 +93,7 @@ class TapeCache:
         self.entries.clear()
 
 
-caches = OrderedDict()                   # (code, verb, options) -> TapeCache, the least recently used first
+caches: OrderedDict = OrderedDict()      # (code, verb, options) -> TapeCache, the least recently used first
 lock = threading.RLock()
 
 
@@ -203,8 +203,8 @@ class Function(Dispatcher):
         keys = list(self.cache.entries)
         if not keys:
             return {"kind": "first"}
-        if any([key[0] == arguments.key[0] and [x for x in key if not isinstance(x, Static)]
-                == [x for x in arguments.key if not isinstance(x, Static)] for key in keys]):
+        dynamic = [x for x in arguments.key if not isinstance(x, Static)]
+        if any([x for x in key if not isinstance(x, Static)] == dynamic for key in keys):
             statics = ", ".join([repr(x.value) for x in arguments.key if isinstance(x, Static)])
             return {"kind": "static", "detail": statics}
         shapes = ", ".join([str(np.shape(x)) for x in arguments.values])

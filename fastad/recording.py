@@ -6,15 +6,18 @@ bools, strings, callables ...) is static.  float32 is computed in float64.
 Must not know: derivatives, caches.  Next: trees.py (containers), function.py (who keeps tapes), _tape.pyx.
 """
 import functools
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager
 
 import numpy as np
 
 from fastad import _tape as T
-from fastad import trees
+from fastad import interception, numpy_api, trees  # noqa: F401  (numpy_api: see below)
 from fastad.errors import DerivativeError, ShapeError, UnsupportedError
 
 __all__ = ["Signature", "record"]
+
+if not T.templates_ready():              # the table's partial derivatives are recorded through the functions of NumPy
+    T.build_templates()
 
 
 class Static:
@@ -52,12 +55,11 @@ def underlying(f):
             f = f.func
         elif hasattr(f, "__func__"):
             f = f.__func__
-        elif hasattr(f, "__code__") or isinstance(f, type) or not hasattr(type(f), "__call__"):
+        elif hasattr(f, "__code__") or isinstance(f, type):
             return f
-        elif hasattr(type(f).__call__, "__code__"):
-            return type(f).__call__
         else:
-            return f
+            call = getattr(type(f), "__call__", None)    # noqa: B004  (its code is wanted, not whether it is there)
+            return call if hasattr(call, "__code__") else f
 
 
 def name_of(f):
@@ -298,21 +300,12 @@ class Signature:
 
 # ---- recording -------------------------------------------------------------------------------------------------------
 
-def interception(tape):
-    """The context in which NumPy's creating functions give recordable arrays."""
-    try:
-        from fastad import interception as module
-    except ImportError:
-        return nullcontext()
-    return module.recording(tape)
-
-
 @contextmanager
 def open_tape():
     """A recording that is closed whatever happens."""
     tape = T.open_recording()
     try:
-        with interception(tape):
+        with interception.recording(tape):
             yield tape
             T.check_captures(tape)
     finally:

@@ -123,4 +123,6 @@ def compiled(tape):
     return tape
 
 
-T.register(jvp_tape=jvp_tape, vjp_tape=vjp_tape, batch=batch_tape, compile=compiled)
+T.register(jvp_tape=jvp_tape, vjp_tape=vjp_tape, batch=batch_tape, compile=compiled,
+           save="fastad.serialize:save", load="fastad.serialize:load", reduce="fastad.serialize:reduce",
+           listing="fastad.listing:listing", stats="fastad.listing:stats", trace="fastad.trace:trace")

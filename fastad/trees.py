@@ -1,6 +1,6 @@
 """trees.py - containers of values: tuples, lists, dicts and named tuples, taken apart and put together again.
 
-Owns: `flatten`, `unflatten`, and what a tree is.  Everything that is no container is a leaf; None is an empty container.
+Owns: `flatten`, `unflatten`, and what a tree is.  What is no container is a leaf; None is an empty container.
 Dicts keep the order of insertion: the recorded function must see them as the caller made them, so two dicts whose keys
 were inserted in different order are different structures.
 Must not know: tapes, arrays.  Next: recording.py, which flattens arguments and results.

@@ -156,12 +156,8 @@ class Tangent(Function):
         return self.pack(tape, y, tape.sweep_tangent(found))
 
     def nest(self, parent, tape, ids, values, extra):
-        found = self.directions(tape, values, extra) + [None] * len(tape.lifted_from)
-        seeds = [np.zeros(np.shape(x)) if v is None else v
-                 for x, v, a in zip(values, found, tape.input_active, strict=True) if a]
-        seeds = [v if isinstance(v, np.ndarray) or T.is_wrapped(v) else float(v) for v in seeds]
-        out = tapes.inlined(parent, tapes.jvp_tape(tape), ids + [T.id_in(parent, v) for v in seeds],
-                            values + [np.array(T.concrete(v)) for v in seeds])
+        found = self.directions(tape, values, extra)
+        out = written_along(parent, tapes.jvp_tape(tape), tape, ids, values, found)
         n = len(tape.outputs)
         y_dot = iter(out[n:])
         return self.pack(tape, out[:n], [next(y_dot) if dtype == 0 else None for dtype, _ in tapes.output_avals(tape)])
@@ -174,6 +170,16 @@ class Tangent(Function):
         leaves = iter(tangents)
         all_leaves = [kept[k] if k in kept else next(leaves) for k in range(trees.count(signature.out_tree))]
         return signature.pack_outputs(outputs), trees.unflatten(signature.out_tree, all_leaves)
+
+
+def written_along(parent, tangent_tape, tape, ids, values, directions):
+    """Write a tangent tape into a recording, along one direction an explicit input; lifted ones do not move."""
+    directions = directions + [None] * len(tape.lifted_from)
+    seeds = [np.zeros(np.shape(x)) if v is None else v
+             for x, v, a in zip(values, directions, tape.input_active, strict=True) if a]
+    seeds = [v if isinstance(v, np.ndarray) or T.is_wrapped(v) else float(v) for v in seeds]
+    return tapes.inlined(parent, tangent_tape, ids + [T.id_in(parent, v) for v in seeds],
+                         values + [np.array(T.concrete(v)) for v in seeds])
 
 
 # ---- reverse mode ----------------------------------------------------------------------------------------------------
@@ -426,11 +432,7 @@ class HessianProduct(Function):
         return chosen(tape.signature, derived.sweep_tangent(tangents)[len(tape.outputs):], 0)
 
     def nest(self, parent, tape, ids, values, extra):
-        found = Tangent.directions(self, tape, values, extra) + [None] * len(tape.lifted_from)
-        seeds = [np.zeros(np.shape(x)) if v is None else v
-                 for x, v, a in zip(values, found, tape.input_active, strict=True) if a]
-        seeds = [v if isinstance(v, np.ndarray) or T.is_wrapped(v) else float(v) for v in seeds]
-        out = tapes.inlined(parent, tapes.jvp_tape(tapes.gradient_tape(tape)),
-                            ids + [T.id_in(parent, v) for v in seeds], values + [np.array(T.concrete(v)) for v in seeds])
+        found = Tangent.directions(self, tape, values, extra)
+        out = written_along(parent, tapes.jvp_tape(tapes.gradient_tape(tape)), tape, ids, values, found)
         skip = len(tape.outputs) + sum(tape.input_active) + sum([d == 0 for d, _ in tapes.output_avals(tape)])
         return chosen(tape.signature, wanted(tape, out[skip:]), 0)

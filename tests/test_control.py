@@ -75,7 +75,8 @@ def test_several_arguments_and_results_and_statics():
         for verb in (ad.grad, ad.hessian):
             got = verb(lambda a, b: f(a, b, p), argnums=argnums)(a, b)
             want = verb(lambda a, b: f(a, b, fn), argnums=argnums)(a, b)
-            flat = lambda tree: np.concatenate([np.ravel(x) for x in ad.trees.flatten(tree)[0]])
+            def flat(tree):
+                return np.concatenate([np.ravel(x) for x in ad.trees.flatten(tree)[0]])
             assert np.allclose(flat(got), flat(want), rtol=1e-12)
     assert fn.__name__ == p.__name__
 

@@ -1,6 +1,6 @@
 """The verbs: what DESIGN promises of grad, value_and_grad, jvp, vjp, jacobian, hessian, hvp, and their errors.
 
-Owns: results, structures, argnums, aux, static arguments, bad input.  Must not know: how tapes are kept (test_cache.py).
+Owns: results, structures, argnums, aux, static arguments, bad input.  Must not know: caches (test_cache.py).
 Next: test_nesting.py, test_record.py.
 """
 from collections import namedtuple
@@ -195,7 +195,8 @@ def test_has_aux():
 
 
 def test_jvp_moves_what_has_a_tangent():
-    f = lambda a, b: (a * b, a + 1, "text")
+    def f(a, b):
+        return (a * b, a + 1, "text")
     (y, _, text), (y_dot, a_dot, none) = ad.jvp(f, (2.0, 3.0), (1.0, None))
     assert (y, text, y_dot, a_dot, none) == (6.0, "text", 3.0, 1.0, None)
     (_, a, _), (y_dot, a_dot, _) = ad.jvp(f, (2.0, 3.0), (None, 1))
@@ -204,7 +205,8 @@ def test_jvp_moves_what_has_a_tangent():
 
 def test_pullbacks_keep_their_point(rng):
     A = rng.normal(size=(3, 3))
-    f = lambda x: np.sin(A @ x)
+    def f(x):
+        return np.sin(A @ x)
     xs = [rng.normal(size=3) for _ in range(3)]
     B = A.copy()
     pullbacks = [ad.vjp(f, x)[1] for x in xs]
