@@ -317,6 +317,48 @@ def test_array_made_at_the_first_call_and_kept():
     check(g, x3, 2 * np.array([2.0, 11.0, 3.0]) * x3, 3)
 
 
+class Term:
+    gain = 1.0
+
+    def __init__(self):
+        self.weight = 1.0
+        self.values = np.ones(3)
+
+    def __call__(self, x):
+        return self.weight * self.gain * (np.sqrt(self.values) * x**2).sum()
+
+
+def test_random_changes_are_all_seen(rng, monkeypatch):
+    """400 calls between which anything that f reads may change, or not: never a gradient of yesterday."""
+    global lam, weights, table
+    monkeypatch.setattr(Term, "gain", 1.0)
+    term, big, factors = Term(), np.ones(300), [1.0, 2.0]
+    table = {"a": 1.0, "w": np.ones(3)}
+
+    def f(x):
+        return lam * (weights * x**2).sum() + table["a"] * (np.sqrt(table["w"]) * x).sum() + term(x) \
+            + np.sum(big) * x[1] + factors[1] * helper(x).sum()
+
+    def exact(x):
+        g = 2 * lam * weights * x + table["a"] * np.sqrt(table["w"]) + factors[1] * lam
+        return g + 2 * term.weight * term.gain * np.sqrt(term.values) * x + np.sum(big) * np.array([0.0, 1.0, 0.0])
+
+    changes = [
+        lambda: globals().update(lam=rng.random()), lambda: weights.__setitem__(slice(None), rng.random(3)),
+        lambda: globals().update(weights=rng.random(3)), lambda: table.update(a=rng.random()),
+        lambda: table["w"].__setitem__(rng.integers(3), rng.random()),
+        lambda: globals().update(table={"a": rng.random(), "w": rng.random(3)}),
+        lambda: setattr(term, "weight", rng.random()), lambda: setattr(term, "values", rng.random(3)),
+        lambda: setattr(Term, "gain", rng.random()), lambda: big.__setitem__(slice(None), rng.random()),
+        lambda: factors.__setitem__(1, rng.random())]
+    g = ad.grad(f, audit=False)
+    for _ in range(400):
+        for k in rng.integers(len(changes), size=rng.integers(3)):
+            changes[k]()
+        check(g, x3, exact(x3))
+    assert recordings(g) < 400 and g.stats().replays > 50
+
+
 # ---- what no watch can see -------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("draw", [
