@@ -1,0 +1,9 @@
+"""SciPy's optimisers with exact derivatives: `minimize`, `least_squares`, `Objective`.
+
+Owns: the public names.  Next: drivers.py (SciPy's signatures), objective.py and residuals.py (what SciPy is given).
+"""
+from fastad.optimize.drivers import least_squares, minimize
+from fastad.optimize.objective import Objective
+from fastad.optimize.residuals import Residuals
+
+__all__ = ["Objective", "Residuals", "least_squares", "minimize"]
