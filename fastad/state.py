@@ -5,7 +5,6 @@ the functions it calls can read, as far as they are the user's own code, and mak
 Must not know: how nodes are compared at each call (_state.pyx), when (function.py), tapes.
 Next: audit.py (what this search cannot see), explain.py.
 """
-import argparse
 import dis
 import functools
 import os
@@ -27,7 +26,7 @@ DEPTH = 6                                # attributes of attributes, items of it
 NODES = 4000                             # beyond that only the identity of objects; the audit remains
 
 _SCALARS = (float, int, bool, str, bytes, complex, type(None))
-_BARE = (types.SimpleNamespace, argparse.Namespace)
+_BARE = ("types.SimpleNamespace", "argparse.Namespace")           # by name: argparse takes 6 ms to import
 _RANDOM = (np.random.Generator, np.random.RandomState, np.random.BitGenerator)
 _FUNCTIONS = (np.ufunc, type(np.sum), types.BuiltinFunctionType)
 _SITE = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
@@ -84,6 +83,11 @@ class _Home:
         if not _library_file(f.__code__.co_filename):
             return True
         return self.top != "" and (f.__module__ or "").partition(".")[0] == self.top
+
+
+def _is_bare(obj: Any) -> bool:
+    """Is it an object of the standard library whose attributes are all the user's?"""
+    return f"{type(obj).__module__}.{type(obj).__qualname__}" in _BARE
 
 
 def _wraps(obj: Any) -> bool:
@@ -192,7 +196,7 @@ class _Search:
         if isinstance(obj, (types.MethodType, functools.partial, staticmethod, classmethod, property,
                             functools.cached_property)) or _wraps(obj):
             return True
-        if self.home.owns_module(type(obj).__module__) or isinstance(obj, _BARE):
+        if self.home.owns_module(type(obj).__module__) or _is_bare(obj):
             return True
         top = type(obj).__module__.partition(".")[0]
         held = hasattr(obj, "__dict__") or any("__slots__" in vars(base) for base in type(obj).__mro__)
@@ -286,7 +290,7 @@ class _Search:
         own = self.home.owns_module(cls.__module__)
         if cls.__module__.partition(".")[0] in ("fastad", "builtins", "functools"):
             return                       # ours: only the function that it wraps
-        every = not own and not isinstance(obj, _BARE) or bool(self.names & _DYNAMIC)
+        every = not own and not _is_bare(obj) or bool(self.names & _DYNAMIC)
         for name, x in list((getattr(obj, "__dict__", None) or {}).items()):
             if every or name in self.names:
                 yield S.ATTRIBUTE, name, x, _deeper(label, f".{name}"), 1
