@@ -100,6 +100,14 @@ def make_plain(array, bint captured=False):
     return new_array(c, new_storage(root, dtype_codes[array.dtype], CAPTURED))
 
 
+def recordable(array):
+    """An ndarray that nobody else holds as a recordable array, even if no recording is open (define-by-run)."""
+    cdef cnp.ndarray c = array
+    if array.dtype not in dtype_codes:
+        return array
+    return new_array(c, new_storage(c, dtype_codes[array.dtype], PLAIN))
+
+
 # ---- reading -------------------------------------------------------------------------------------------------------
 cdef uint32_t read(Tape t, Array a) except 0:
     """SSA value of an array as it is now, in the tape t."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastad import _tape as T
 from fastad import composites, einsum, norms, pythonic, sorting
 from fastad.methods import method
 from fastad.operands import RECORDED, Flat, asarray, cast_to, refusal, run_plain, scalar_value, traced, zeros_of
@@ -68,7 +69,8 @@ FOREIGN = ("numpy.strings", "numpy.char", "numpy.rec")
 def function(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """What `__array_function__` of the traced scalar and array does."""
     if func in CONSTANT:
-        return run_plain(func, args, kwargs)
+        out = run_plain(func, args, kwargs)
+        return T.recordable(out) if type(out) is np.ndarray and traced(args) else out
     if not traced(args) and not (kwargs and traced(tuple(kwargs.values()))):
         return run_plain(func, args, kwargs)
     implementation = RECORDED.get(func)

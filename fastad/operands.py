@@ -36,6 +36,18 @@ def records(*functions: Any, method: str | None = None) -> Any:
     return register
 
 
+def existing(*names: str) -> list[Any]:
+    """Functions of NumPy by their names, those that this version has."""
+    found = []
+    for name in names:
+        f: Any = np
+        for part in name.split("."):
+            f = getattr(f, part, None)
+        if f is not None:
+            found.append(f)
+    return found
+
+
 # ---- what is what ---------------------------------------------------------------------------------------------------
 
 def is_array(x: Any) -> bool:

@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.operands import asarray, is_array, live, records, shape_of
+from fastad.operands import asarray, existing, is_array, live, records, shape_of
 from fastad.rearranging import array, full
 
 PYTHON_LEVEL = (
     np.average, np.gradient, np.polyval, np.trapezoid, np.cov, np.corrcoef, np.unwrap, np.ediff1d, np.vander,
     np.kron, np.sinc, np.i0, np.apply_along_axis, np.apply_over_axes, np.fill_diagonal,
     np.piecewise, np.polyadd, np.polysub, np.polyder, np.polyint, np.linalg.multi_dot,
-    np.linalg.matrix_power, np.cumulative_sum, np.cumulative_prod, np.ix_,
+    np.linalg.matrix_power, np.ix_, *existing("cumulative_sum", "cumulative_prod"),
 )
 
 
 def _plain(func: Any) -> Any:
     def create(*args: Any, **kwargs: Any) -> Any:
-        return T.wrap(func(*args, **kwargs))
+        return T.recordable(func(*args, **kwargs))
     return create
 
 

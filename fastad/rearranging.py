@@ -20,6 +20,7 @@ from fastad.operands import (
     cast_to,
     code_of,
     deliver,
+    existing,
     live,
     records,
     refusal,
@@ -30,7 +31,7 @@ from fastad.operands import (
 
 mover(np.ravel, np.transpose, np.swapaxes, np.moveaxis, np.rollaxis, np.squeeze, np.expand_dims,
       np.broadcast_to, np.flip, np.fliplr, np.flipud, np.rot90, np.roll, np.tile, np.repeat, np.diagonal,
-      np.resize, np.delete, np.matrix_transpose, np.linalg.matrix_transpose, np.linalg.diagonal, np.unstack,
+      np.resize, np.delete, np.matrix_transpose, np.linalg.matrix_transpose, np.linalg.diagonal, *existing("unstack"),
       np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit, np.lib.stride_tricks.sliding_window_view)
 
 
@@ -46,7 +47,8 @@ def reshape(a: Any, /, shape: Any, order: Any = "C", *, copy: Any = None) -> Any
     c = T.concrete(a)
     if order == "C" and not copy and c.flags.c_contiguous:
         return T.view(a, c.reshape(shape))
-    return move(a, lambda x: np.reshape(x, shape, order=order, copy=copy))
+    extra = {} if copy is None else {"copy": copy}
+    return move(a, lambda x: np.reshape(x, shape, order=order, **extra))
 
 
 def rewrap(a: Any, out: Any) -> Any:
@@ -81,7 +83,7 @@ def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     return moved(a, new, np.arange(1, a.size + 1).reshape(a.shape))
 
 
-@records("astype", np.astype)
+@records("astype", *existing("astype"))
 def astype(a: Any, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True,
            device: Any = None) -> Any:
     """Conversion to float64, int64 or bool."""
@@ -135,7 +137,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", **kwa
 def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None,
               **kwargs: Any) -> Any:
     """np.full_like with a traced fill value (or of a traced array)."""
-    made = T.wrap(np.empty_like(T.concrete(a), dtype=dtype, order=order, shape=shape))
+    made = T.recordable(np.empty_like(T.concrete(a), dtype=dtype, order=order, shape=shape))
     made[...] = fill_value
     return made
 

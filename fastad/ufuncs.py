@@ -19,6 +19,7 @@ from fastad.operands import (
     cast_to,
     code_of,
     deliver,
+    existing,
     refusal,
     requested,
     run_plain,
@@ -37,9 +38,11 @@ COMPOSED: dict[Any, Any] = {
     np.ldexp: lambda a, n: a * np.exp2(n),
     _clip: clip,
     np.vecdot: lambda a, b: np.sum(np.multiply(a, b), axis=-1),
-    np.matvec: lambda a, v: products.matmul(a, v[..., None])[..., 0],
-    np.vecmat: lambda v, a: products.matmul(v[..., None, :], a)[..., 0, :],
 }
+for _name, _composed in (("matvec", lambda a, v: products.matmul(a, v[..., None])[..., 0]),
+                         ("vecmat", lambda v, a: products.matmul(v[..., None, :], a)[..., 0, :])):
+    for _f in existing(_name):
+        COMPOSED[_f] = _composed
 
 
 def ufunc(func: Any, method: Any, inputs: Any, kwargs: Any) -> Any:
@@ -173,4 +176,4 @@ def added_at(positions: Any, values: Any, like: Any) -> Any:
     return T.structural("addat", (positions, values), None, shape, code, (INT, code), tape)
 
 
-METHOD = {"reduce": reduce, "accumulate": accumulate, "reduceat": reduceat, "outer": outer, "at": at}
+METHOD: dict[str, Any] = {"reduce": reduce, "accumulate": accumulate, "reduceat": reduceat, "outer": outer, "at": at}

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+import scipy.special
 from numpy_cases import judge, leaves, plain, record
 from test_numpy_api import MOVERS, ORDER, PRODUCTS, REDUCTIONS, draws
 
@@ -243,6 +244,7 @@ MIXED = {
     "ix_": lambda x: np.outer(x, x)[np.ix_([0, 1], [2, 4])],
     "unravel traced": lambda x: np.outer(x, x)[np.unravel_index(np.argmax(np.outer(x, -x)), (5, 5))] * x,
     "ravel_multi_index": lambda x: np.ravel_multi_index((np.argsort(x), np.argsort(-x)), (5, 5)) * x,
+    "scipy ufunc": lambda x: scipy.special.exp1(np.abs(x)) + scipy.special.exp1(x[1] ** 2),
     "polynomial": lambda x: np.polynomial.polynomial.polyval(x, [1.0, 2.0, 3.0]),
     "unravelled": lambda x: np.outer(x, x)[np.unravel_index(7, (5, 5))] * x,
 }
@@ -353,6 +355,7 @@ REFUSED = {
     "nuclear norm": (lambda x: np.linalg.norm(np.outer(x, x), "nuc"), "singular values"),
     "pad mode": (lambda x: np.pad(x, 1, mode="linear_ramp"), "np.concatenate"),
     "ufunc without a row": (lambda x: np.spacing(x), "ad.primitive"),
+    "scipy ufunc": (lambda x: scipy.special.gamma(x), "ad.primitive"),
     "frexp": (lambda x: np.frexp(x), "ad.primitive"),
     "reduce": (lambda x: np.arctan2.reduce(x), "recorded for"),
     "at": (lambda x: np.multiply.at(x * 1, [0], 2.0), "add.at"),
