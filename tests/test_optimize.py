@@ -92,7 +92,8 @@ def test_robust_losses_scale_what_they_are_given_in_place(loss):
 def test_bounds_and_constraints():
     low = [(None, 0.5)] + [(-2.0, 2.0)] * 9
     for method in ("L-BFGS-B", "TNC", "SLSQP", "trust-constr"):
-        result = optimize.minimize(rosenbrock, START * 0.3, method=method, bounds=low, options=OPTIONS.get(method.lower()))
+        options = OPTIONS.get(method.lower())
+        result = optimize.minimize(rosenbrock, START * 0.3, method=method, bounds=low, options=options)
         assert result.x[0] <= 0.5 + 1e-6
     result = optimize.minimize(rosenbrock, START, constraints={"type": "eq", "fun": lambda x: np.sum(x) - 5.0})
     assert result.success and abs(result.x.sum() - 5.0) < 1e-8

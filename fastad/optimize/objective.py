@@ -1,4 +1,4 @@
-"""Objective: value, gradient, Hessian products and Hessian of one function at one point, from as few sweeps as possible.
+"""Objective: value, gradient, Hessian products and Hessian of a function at one point, from as few sweeps as possible.
 
 Owns: which sweep answers which question, and the point at which they are (keyed by the bytes of x, one a thread).
 A value is a forward sweep, its gradient the reverse sweep that belongs to it; a Hessian product is a tangent sweep over
