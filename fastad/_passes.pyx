@@ -232,9 +232,9 @@ cdef class Simplify(Pass):
         cdef uint32_t a = self.map[self.source.arg[2 * <size_t>i]], b = self.map[self.source.arg[2 * <size_t>i + 1]]
         cdef fa_cell v
         cdef double ca = 7, cb = 7       # any number without a rule
-        if self.number(a, &v):
+        if self.filled_with(a, &v):
             ca = v.f
-        if self.number(b, &v):
+        if self.filled_with(b, &v):
             cb = v.f
         if op == FA_ADD:
             return self.fits(b, i) if ca == 0 else self.fits(a, i) if cb == 0 else 0
@@ -242,13 +242,22 @@ cdef class Simplify(Pass):
             return self.fits(a, i) if cb == 0 else self.negated(b, i) if ca == 0 else 0
         if op == FA_DIVIDE:
             return self.fits(a, i) if cb == 1 else self.negated(a, i) if cb == -1 else 0
-        if (ca == 0 or cb == 0) and AVALS[self.source.aval[i]].nd == 0:
-            return self.target.const_f64(0.0)
+        if ca == 0 or cb == 0:
+            return self.zero(a if ca == 0 else b, i)
         if ca == 1 or cb == 1:
             return self.fits(b if ca == 1 else a, i)
         if ca == -1 or cb == -1:
             return self.negated(b if ca == -1 else a, i)
         return 0
+
+    cdef bint filled_with(self, uint32_t x, fa_cell *value) noexcept:
+        """Is x a constant scalar, or an array filled with one?"""
+        x = self.uniform(x)
+        return x != 0 and self.number(x, value)
+
+    cdef uint32_t zero(self, uint32_t x, uint32_t i) except? 0:
+        """A zero in place of value i: x, which is zero, where it fits."""
+        return self.target.const_f64(0.0) if AVALS[self.source.aval[i]].nd == 0 else self.fits(x, i)
 
     cdef uint32_t negated(self, uint32_t x, uint32_t i) except? 0:
         return self.target.push(FA_NEGATIVE, self.source.aval[i], x, 0) if self.fits(x, i) else 0

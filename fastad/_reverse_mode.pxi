@@ -7,21 +7,29 @@ Where a whole adjoint is there already, a small part is added to it in place: ga
 Next: structural_rules.py.
 """
 
-def vjp(Tape tape):
+def vjp(Tape tape, outputs=None):
     """Adjoint of a tape, as a tape.
 
     Inputs: those of `tape`, then one seed for each float64 output.
     Outputs: those of `tape`, then the adjoints of its active float64 inputs.
+
+    Parameters
+    ----------
+    tape : Tape
+    outputs : sequence of int, optional
+        Positions of the outputs that get a seed; by default all.  The seeds of the others are zero: nothing is
+        computed for them.
     """
     cdef Builder b
     cdef uint32_t i, w
+    chosen = range(len(tape.outputs)) if outputs is None else outputs
     ensure_templates()
     b = Builder(tape)
     tape.is_active(tape.n - 1)
     b.copy_inputs()
     seeds = []
-    for at in tape.outputs:
-        i = at
+    for k in chosen:
+        i = tape.outputs[k]
         if AVALS[tape.aval[i]].dtype == FA_F64:
             seeds.append((i, b.target.emit_input(strong(tape.aval[i]))))
     b.copy_all()

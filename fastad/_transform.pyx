@@ -22,7 +22,7 @@ from fastad import _tape as T
 from fastad import structural_rules
 from fastad.errors import InternalError, ShapeError
 
-__all__ = ["batch", "inline", "jvp", "vjp"]
+__all__ = ["batch", "fix", "inline", "jvp", "vjp"]
 
 
 cdef inline uint32_t strong(uint32_t aval) noexcept:
@@ -384,3 +384,47 @@ def inline(Tape target, Tape tape, ids):
         c.copy(i)
     c.copy_locations()
     return [c.map[<uint32_t>at] for at in tape.outputs]
+
+
+def fix(Tape tape, values):
+    """A tape with some of its inputs made constants: seeds of 1, data that stay.
+
+    Parameters
+    ----------
+    tape : Tape
+    values : dict
+        Position among the inputs -> value; a number fills an array.
+
+    Returns
+    -------
+    Tape
+        Its inputs are those that are left, in their order; derivative code begins where it did.
+    """
+    cdef Copier c = Copier(tape)
+    cdef Tape t = c.target
+    cdef uint32_t i
+    for k, at in enumerate(tape.inputs):
+        i = at
+        if k not in values:
+            c.map[i] = t.emit_input(tape.aval[i], not tape.inactive_input[<Py_ssize_t>k])
+    for k, value in sorted(values.items()):
+        i = tape.inputs[k]
+        c.map[i] = constant_input(t, strong(tape.aval[i]), value)
+    for i in range(1, tape.n):
+        if i == tape.boundary:
+            t.boundary = t.n
+        c.copy(i)
+    if tape.boundary and t.boundary == 0:
+        t.boundary = t.n
+    c.copy_outputs()
+    c.copy_locations()
+    return t.finish()
+
+
+cdef uint32_t constant_input(Tape t, uint32_t aval, value) except 0:
+    cdef int dtype = AVALS[aval].dtype
+    if np.ndim(value) or AVALS[aval].nd == 0:
+        if np.shape(value) != aval_shape(aval):
+            raise ShapeError(f"fix: a value of shape {np.shape(value)} for an input of shape {aval_shape(aval)}")
+        return t.emit_const(value, dtype)
+    return t.emit("move", (t.emit_const(value, dtype),), aval, repeated(aval_shape(aval)))

@@ -11,7 +11,8 @@ from random_tapes import normal_like, opcodes, random_tape
 
 from fastad import _tape as T
 from fastad import structural_rules
-from fastad._transform import batch, inline, jvp, vjp
+from fastad._passes import optimise
+from fastad._transform import batch, fix, inline, jvp, vjp
 from fastad.errors import InternalError, ShapeError, TapeDivergence, UnsupportedError
 
 SEEDS = range(60)
@@ -298,6 +299,36 @@ def test_a_tape_that_is_still_recorded_is_refused():
             vjp(t)
     finally:
         T.close_recording(t)
+
+
+def test_seeds_for_some_outputs_only():
+    def function(x):
+        return (x * x).sum(), np.exp(np.sin(x)), x[0]
+    x, w = np.array([0.3, 0.7]), [2.0, np.array([3.0, 5.0]), 7.0]
+    t = recorded(function, x)
+    some, whole = vjp(t, [2, 0]), vjp(t)
+    assert len(some.inputs) == 3 and len(some) < len(whole)
+    wanted = whole.sweep([x, w[0], 0 * w[1], w[2]])
+    all_close(some.sweep([x, w[2], w[0]]), wanted)
+
+
+def test_fix_makes_inputs_constants():
+    x = np.array([0.3, 0.7])
+    t = recorded(lambda x: (np.exp(x), x.sum()), x)
+    v = vjp(t)
+    f = fix(v, {1: 1.0, 2: 0.0})
+    assert len(f.inputs) == 1 and f.boundary and f.instruction(f.boundary - 1)[0] != "strongzero"
+    all_close(f.sweep([x]), v.sweep([x, np.ones(2), 0.0]))
+    all_close(fix(v, {1: np.array([1.0, 2.0]), 2: 3.0}).sweep([x]), v.sweep([x, np.array([1.0, 2.0]), 3.0]))
+    with pytest.raises(ShapeError, match=r"\(3,\) for an input of shape \(2,\)"):
+        fix(v, {1: np.ones(3)})
+
+
+def test_seeds_of_one_and_zero_vanish():
+    x = np.array([0.3, 0.7])
+    v = vjp(recorded(lambda x: (np.exp(x), np.sin(x) * x), x))
+    assert opcodes(optimise(fix(v, {1: 1.0, 2: 0.0}))).count("strongzero") == 0
+    all_close(optimise(fix(v, {1: 1.0, 2: 0.0})).sweep([x])[2:], [np.exp(x)])
 
 
 # ---- cost -----------------------------------------------------------------------------------------------------------
