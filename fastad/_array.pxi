@@ -871,6 +871,10 @@ cdef class Array:
         """Iterator over the elements; indexing works as on the ravelled array."""
         return api().Flat(self)
 
+    @flat.setter
+    def flat(self, value):
+        api().Flat(self)[:] = value
+
     @property
     def base(self):
         return None

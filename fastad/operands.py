@@ -335,7 +335,7 @@ class Flat:
         return self[self.index - 1]
 
     def _key(self, key: Any) -> Any:
-        positions = np.arange(self.array.size)[key]
+        positions = range(self.array.size)[key] if type(key) is int else np.arange(self.array.size)[key]
         return np.unravel_index(positions, self.array.shape)
 
     def __getitem__(self, key: Any) -> Any:

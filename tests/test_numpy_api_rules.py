@@ -176,6 +176,8 @@ def through_flat(x):
     y.flat[0] = x[1]
     y.flat[[8, 9]] = x[:2]
     y.flat[np.argmax(x)] = 4.0 * x[0]
+    y[:, 3:].flat = x[:3]
+    y[:1, 4:].flat = 7.0
     return y
 
 
