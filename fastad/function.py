@@ -140,6 +140,7 @@ class Function(Dispatcher):
 
     verb = "replay"
     shared_mode = PYTHON
+    patience = 8                         # calls after which compiling may pay, for a small tape
 
     def __init__(self, f, argnums=0, has_aux=False, audit=True):
         if not callable(f):
@@ -269,6 +270,7 @@ class Function(Dispatcher):
         self.check(tape)
         watch = Watch(self.f, list(arguments.statics.values()))
         entry = Entry(tape, self.f, arguments.key, watch, self.lone(tape))
+        entry.compile_at = max(self.patience, entry.compile_at if len(tape) > 8000 else 0)
         self.cache.add(entry)
         self.hot = entry
         return entry

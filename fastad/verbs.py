@@ -244,52 +244,99 @@ class Pullback(Function):
 # ---- matrices --------------------------------------------------------------------------------------------------------
 
 def unit_sweeps(shapes, sweep):
-    """For each element of arrays of these shapes: what `sweep` gives for the unit vector there.
+    """For arrays of these shapes: what `sweep` gives for each unit vector.
 
     sweep : callable
-        Takes one array (or float) a shape, returns a list.
+        Takes one array a shape, returns a list of results.
 
     Returns
     -------
-    list, one entry a shape: list of results, one an element.
+    list, one entry a shape: list, one entry a result: the results for its elements, stacked in front.
     """
     zeros = [np.zeros(shape) for shape in shapes]
-    results = []
+    stacked = []
     for k, zero in enumerate(zeros):
-        row = []
+        rows = []
         for j in range(zero.size):
             unit = np.zeros(zero.shape)
             unit.flat[j] = 1.0
-            row.append(sweep([*zeros[:k], unit, *zeros[k + 1:]]))
-        results.append(row)
-    return results
+            rows.append(sweep([*zeros[:k], unit, *zeros[k + 1:]]))
+        stacked.append([np.stack(parts) for parts in zip(*rows, strict=True)])
+    return stacked
 
 
-def block(columns, shape, shapes, in_front):
-    """Stack the results of unit sweeps into blocks.
+def lane_sweeps(shapes, lanes, sweep):
+    """The same, where `sweep` takes `lanes` unit vectors at once: arrays with one more axis in front."""
+    sizes = [size_of(shape) for shape in shapes]
+    total, chunks = sum(sizes), []
+    for start in range(0, total, lanes):
+        flat = np.zeros((lanes, total))
+        n = min(lanes, total - start)
+        flat[np.arange(n), np.arange(start, start + n)] = 1.0
+        parts = np.split(flat, np.cumsum(sizes)[:-1], axis=1)
+        found = sweep([np.ascontiguousarray(p).reshape(lanes, *shape) for p, shape in zip(parts, shapes, strict=True)])
+        chunks.append([x[:n] for x in found])
+    whole = [c[0] if len(chunks) == 1 else np.concatenate(c) for c in zip(*chunks, strict=True)]
+    ends = np.cumsum(sizes)
+    return [[x[end - size:end] for x in whole] for size, end in zip(sizes, ends, strict=True)]
 
-    columns : list of lists
-        By element of one array of shape `shape`: one array for each of `shapes`.
+
+def block(stacked, shape, shapes, in_front):
+    """Blocks of a matrix: one for each result (of `shapes`), from what `unit_sweeps` gives for one array of `shape`.
+
     in_front : bool
-        Does the axis of the elements come first?
+        Do the axes of the array come first?
     """
-    if not columns:
-        return [np.zeros(shape + s if in_front else s + shape) for s in shapes]
     blocks = []
     for m, s in enumerate(shapes):
-        parts = [c[m] for c in columns]
-        if s == () and shape == ():
-            blocks.append(parts[0])
-            continue
-        stacked = np.stack(parts, axis=0 if in_front else -1)
-        blocks.append(stacked.reshape(shape + s if in_front else s + shape))
+        if size_of(shape) == 0:
+            blocks.append(np.zeros(shape + s if in_front else s + shape))
+        elif shape == ():
+            blocks.append(stacked[m][0])
+        else:
+            x = stacked[m] if in_front or s == () else np.moveaxis(stacked[m], 0, -1)
+            x = np.reshape(x, shape + s if in_front else s + shape)
+            blocks.append(x if T.is_wrapped(x) else np.ascontiguousarray(x))
     return blocks
+
+
+MOST_LANES = 64                          # unit vectors that one sweep of a compiled matrix carries
+MOST_BYTES = 256 * 2**20
+
+
+class Lanes:
+    """A derivative tape compiled for many unit vectors at once.
+
+    Parameters
+    ----------
+    tape : Tape
+        The first `fixed` inputs stay, the others are the unit vectors.
+    total : int
+        Unit vectors in all.
+    """
+
+    def __init__(self, tape, fixed, total):
+        self.lanes = min(MOST_LANES, max(1, total))
+        while True:
+            batched = tapes.transform().batch(tape, self.lanes, [False] * fixed + [True] * (len(tape.inputs) - fixed))
+            self.program = tapes.program(batched)
+            if self.program.nbytes <= MOST_BYTES or self.lanes == 1:
+                break
+            self.lanes = max(1, self.lanes // 4)
+
+    @property
+    def nbytes(self):
+        return self.program.nbytes
+
+    def run(self, values):
+        return self.program.run(values)
 
 
 class Jacobian(Function):
     """x -> all first derivatives."""
 
     verb = "jacobian"
+    patience = 4
 
     def __init__(self, f, argnums=0, has_aux=False, audit=True, mode="auto"):
         super().__init__(f, argnums, has_aux, audit)
@@ -311,8 +358,11 @@ class Jacobian(Function):
     def replay(self, entry, values, extra):
         tape = entry.tape
         ins, outs = self.shapes(tape)
-        y = tape.sweep(values)
         active, n = tape.signature.active, len(outs)
+        rest = [shape for dtype, shape in tapes.output_avals(tape)[n:] if dtype == 0]
+        if entry.program is not None:
+            return self.replay_compiled(entry, values, ins, outs, rest)
+        y = tape.sweep(values)
         if self.forwards(ins, outs):
             def sweep(units):
                 units = iter(units)
@@ -322,14 +372,38 @@ class Jacobian(Function):
 
             def sweep(units):
                 return tape.sweep_reverse(units + rest)
-        return self.pack(tape, y, self.blocks(ins, outs, sweep))
+        return self.pack(tape, y, self.blocks(ins, outs, lambda shapes: unit_sweeps(shapes, sweep)))
 
-    def blocks(self, ins, outs, sweep):
+    def replay_compiled(self, entry, values, ins, outs, rest):
+        tape, lanes = entry.tape, entry.program
+        m, n, y = len(tape.outputs), len(outs), []
+
+        def sweeps(shapes):
+            def sweep(units):
+                if not forwards:
+                    units = units + [np.zeros((lanes.lanes, *shape)) for shape in rest]
+                found = lanes.run(values + units)
+                y[:] = y or [x[0] for x in found[:m]]
+                return found[m:m + n] if forwards else found[m:]
+            return lane_sweeps(shapes, lanes.lanes, sweep)
+        forwards = self.forwards(ins, outs)
+        blocks = self.blocks(ins, outs, sweeps)
+        return self.pack(tape, y or tape.sweep(values), blocks)
+
+    def compile(self, entry):
+        super().compile(entry)
+        tape, (ins, outs) = entry.tape, self.shapes(entry.tape)
+        forwards = self.forwards(ins, outs)
+        derived = tapes.jvp_tape(tape) if forwards else tapes.vjp_tape(tape)
+        entry.program = Lanes(derived, len(tape.inputs), sum(map(size_of, ins if forwards else outs)))
+        entry.weigh()
+
+    def blocks(self, ins, outs, sweeps):
         """blocks[result][input] of shape out + in."""
         if self.forwards(ins, outs):
-            by_input = [block(c, s, outs, False) for c, s in zip(unit_sweeps(ins, sweep), ins, strict=True)]
+            by_input = [block(c, s, outs, False) for c, s in zip(sweeps(ins), ins, strict=True)]
             return [[b[k] for b in by_input] for k in range(len(outs))]
-        return [block(c, s, ins, True) for c, s in zip(unit_sweeps(outs, sweep), outs, strict=True)]
+        return [block(c, s, ins, True) for c, s in zip(sweeps(outs), outs, strict=True)]
 
     def pack(self, tape, outputs, blocks):
         signature = tape.signature
@@ -360,7 +434,7 @@ class Jacobian(Function):
 
             def sweep(units):
                 return wanted(tape, written(tapes.vjp_tape(tape), units + rest))
-        return self.pack(tape, y, self.blocks(ins, outs, sweep))
+        return self.pack(tape, y, self.blocks(ins, outs, lambda shapes: unit_sweeps(shapes, sweep)))
 
 
 def constant(x):
@@ -376,6 +450,7 @@ class Hessian(Function):
     """x -> all second derivatives: tangent sweeps over the gradient's tape."""
 
     verb = "hessian"
+    patience = 4
 
     def check(self, tape):
         need_number(self, tape)
@@ -384,18 +459,31 @@ class Hessian(Function):
         tape = entry.tape
         derived = tapes.gradient_tape(tape)
         active, n = tape.signature.active, len(tape.outputs)
+        if entry.program is not None:
+            def lane_sweep(units):
+                return entry.program.run(values + units)[-len(units):]
+            return self.pack(tape, lambda shapes: lane_sweeps(shapes, entry.program.lanes, lane_sweep))
         derived.sweep(values)
 
         def sweep(units):
             units = iter(units)
             return derived.sweep_tangent([next(units) if a else None for a in active])[n:]
-        return self.pack(tape, sweep)
+        return self.pack(tape, lambda shapes: unit_sweeps(shapes, sweep))
 
-    def pack(self, tape, sweep):
-        signature = tape.signature
-        ins = [shape for (_, shape), a in zip(tapes.input_avals(tape), signature.active, strict=False) if a]
-        columns = unit_sweeps(ins, sweep)
-        by_column = [block(c, s, ins, False) for c, s in zip(columns, ins, strict=True)]
+    def compile(self, entry):
+        super().compile(entry)
+        tape = entry.tape
+        derived = tapes.jvp_tape(tapes.gradient_tape(tape))
+        entry.program = Lanes(derived, len(tape.inputs), sum(map(size_of, self.shapes(tape))))
+        entry.weigh()
+
+    def shapes(self, tape):
+        """Shapes of the differentiated inputs."""
+        return [shape for (_, shape), a in zip(tapes.input_avals(tape), tape.signature.active, strict=False) if a]
+
+    def pack(self, tape, sweeps):
+        signature, ins = tape.signature, self.shapes(tape)
+        by_column = [block(c, s, ins, False) for c, s in zip(sweeps(ins), ins, strict=True)]
         rows = [chosen(signature, [b[k] for b in by_column], self.argnums) for k in range(len(ins))]
         return chosen(signature, rows, self.argnums)
 
@@ -410,7 +498,7 @@ class Hessian(Function):
                      in zip(declared, tape.input_active, tapes.input_avals(tape), strict=True) if a]
             out = tapes.inlined(parent, derived, ids + [T.id_in(parent, constant(s)) for s in seeds], values + seeds)
             return wanted(tape, out[skip:])
-        return self.pack(tape, sweep)
+        return self.pack(tape, lambda shapes: unit_sweeps(shapes, sweep))
 
 
 class HessianProduct(Function):
@@ -426,10 +514,19 @@ class HessianProduct(Function):
 
     def replay(self, entry, values, extra):
         tape = entry.tape
-        derived = tapes.gradient_tape(tape)
         tangents = Tangent.directions(self, tape, values, extra)
+        if entry.program is not None:
+            moved = [np.zeros(np.shape(x)) if v is None else v
+                     for x, v, a in zip(values, tangents, tape.signature.active, strict=True) if a]
+            return chosen(tape.signature, entry.program.run(values + moved)[-len(moved):], 0)
+        derived = tapes.gradient_tape(tape)
         derived.sweep(values)
         return chosen(tape.signature, derived.sweep_tangent(tangents)[len(tape.outputs):], 0)
+
+    def compile(self, entry):
+        super().compile(entry)
+        entry.program = tapes.program(tapes.jvp_tape(tapes.gradient_tape(entry.tape)))
+        entry.weigh()
 
     def nest(self, parent, tape, ids, values, extra):
         found = Tangent.directions(self, tape, values, extra)

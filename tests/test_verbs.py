@@ -103,7 +103,7 @@ def test_jacobian_takes_the_fewer_sweeps(monkeypatch):
 
     def replay(self, entry, values, extra):
         class Entry:
-            tape = Counting(entry.tape)
+            tape, program = Counting(entry.tape), None
         return original(self, Entry, values, extra)
     monkeypatch.setattr(verbs.Jacobian, "replay", replay)
     W = np.arange(10.0).reshape(2, 5)
@@ -111,6 +111,46 @@ def test_jacobian_takes_the_fewer_sweeps(monkeypatch):
     assert counts == {"tangent": 0, "reverse": 2}
     assert np.array_equal(ad.jacobian(lambda x: W.T @ x)(np.ones(2)), W.T)
     assert counts == {"tangent": 2, "reverse": 2}
+
+
+@pytest.mark.parametrize("n", [1, 3, 70])
+def test_compiled_matrices_are_those_of_the_sweeps(n, rng):
+    """After some calls many unit vectors are swept at once: the same bits, and no more recordings."""
+    A = rng.normal(size=(2, n))
+
+    def f(p, q):
+        return {"y": np.sin(A @ p["a"]) * q, "z": p["b"] ** 3 * q}, {"max": p["a"].max(), "name": "f"}
+
+    def total(p, q):
+        out, _ = f(p, q)
+        return (out["y"] ** 2).sum() * out["z"]
+
+    args = [({"a": rng.normal(size=n), "b": 1.5 + k}, 2.0 + k) for k in range(3)]
+    v = {"a": rng.normal(size=n), "b": 0.5}
+    for make, call in ((lambda: ad.jacobian(f, (0, 1), "forward", has_aux=True), lambda g, p, q: g(p, q)),
+                       (lambda: ad.jacobian(f, 0, "reverse", has_aux=True), lambda g, p, q: g(p, q)),
+                       (lambda: ad.hessian(total, (0, 1)), lambda g, p, q: g(p, q)),
+                       (lambda: ad.hvp(total), lambda g, p, q: g(p, v, q))):
+        g = make()
+        g.clear()
+        interpreted = [call(g, *a) for a in args]
+        assert g.hot.program is None
+        for _ in range(7):
+            call(g, *args[0])
+        assert g.hot.program is not None and g.stats().recordings == 1
+        for a, want in zip(args, interpreted, strict=True):
+            got = call(g, *a)
+            assert ad.trees.flatten(got)[1] == ad.trees.flatten(want)[1]
+            for x, y in zip(ad.trees.flatten(got)[0], ad.trees.flatten(want)[0], strict=True):
+                assert np.shape(x) == np.shape(y)
+                assert x == y if isinstance(x, str) else np.allclose(x, y, rtol=1e-13, atol=1e-13)
+
+
+def test_matrices_of_nothing():
+    assert ad.jacobian(lambda x: 2 * x)(np.zeros(0)).shape == (0, 0)
+    assert ad.jacobian(lambda x: x.sum() * np.ones(2))(np.zeros(0)).shape == (2, 0)
+    assert ad.hessian(lambda x: x.sum())(np.zeros(0)).shape == (0, 0)
+    assert ad.grad(lambda x: x.sum())(np.zeros((0, 3))).shape == (0, 3)
 
 
 def test_trees_of_arguments_and_results():
