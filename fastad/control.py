@@ -88,7 +88,7 @@ class Primitive:
     def __init__(self, fn, vjp, jvp):
         self.fn, self.vjp, self.jvp = fn, vjp, jvp
         functools.update_wrapper(self, fn, updated=())
-        del self.__wrapped__             # nobody need watch what fn reads: it runs anew at each replay
+        del self.__dict__["__wrapped__"]         # nobody need watch what fn reads: it runs anew at each replay
 
     def __repr__(self):
         return f"<primitive {name_of(self.fn)}>"
@@ -115,7 +115,8 @@ class Rule:
     def __init__(self, name, owner, args, kwargs, operands):
         self.name, self.owner, self.kwargs, self.operands = name, owner, kwargs, operands
         self.fixed = [None if k in operands else x for k, x in enumerate(args)]
-        self.shapes = self.tree = self.first = None
+        self.tree = self.first = None
+        self.shapes: list = []
 
     def args(self, xs):
         args = list(self.fixed)

@@ -131,11 +131,8 @@ def shrink(newest):
 class Function(Dispatcher):
     """A function with a cache of its tapes; a subclass is a verb.
 
-    A subclass gives `verb` (for messages), `mode` (Dispatcher's short way), and
-
-    - ``check(tape)``: may the verb be applied to what was recorded?
-    - ``replay(entry, values, extra)``: one evaluation at plain values, packed;
-    - ``nest(tape, ids, extra)``: the same by instructions in the recording around.
+    A subclass gives `verb` (for messages), `shared_mode` (Dispatcher's short way), `check`, `replay` and `nest`;
+    `compile` too if there is something to compile.
     """
 
     verb = "replay"
@@ -152,11 +149,23 @@ class Function(Dispatcher):
         self.mode = self.shared_mode
         self.cache = cache_of(f, self.verb, argnums, has_aux)
         self.recordings = self.audits = self.guard_failures = 0
-        self.events = deque(maxlen=100)  # why it recorded, for ad.explain
+        self.events: deque = deque(maxlen=100)   # why it recorded, for ad.explain
         functools.update_wrapper(self, f, assigned=("__name__", "__qualname__", "__doc__", "__module__"), updated=())
 
     def __repr__(self):
         return f"<{self.verb} of {self.name}>"
+
+    def check(self, tape):
+        """May the verb be applied to what was recorded?  DerivativeError if not."""
+        raise NotImplementedError
+
+    def replay(self, entry, values, extra):
+        """One evaluation at plain values, packed."""
+        raise NotImplementedError
+
+    def nest(self, parent, tape, ids, values, extra):
+        """The same by instructions in the recording `parent`, where the inputs are `ids`."""
+        raise NotImplementedError
 
     def slow(self, args, kwargs, failed=None, error=None):
         """Answer a call that the last tape (`failed`, if it was tried) does not."""
@@ -317,7 +326,7 @@ class enclosing:
 
     def __enter__(self):
         if self.pushed:
-            T.recordings().append(self.tape)
+            T.recordings().append(self.tape)     # never None: a nested call has a recording around, or variables
         return self.tape
 
     def __exit__(self, *error):

@@ -30,7 +30,7 @@ class Static:
         try:
             hash(value)
         except TypeError:
-            self.key = ("id", id(value))         # self.value keeps the object alive, so that the id stays its own
+            self.key: tuple = ("id", id(value))  # self.value keeps the object alive, so that the id stays its own
         else:
             self.key = (type(value), value)
 

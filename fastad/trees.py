@@ -29,7 +29,7 @@ def flatten(tree):
     treedef : hashable
         Its structure; equal for equal structures.
     """
-    leaves = []
+    leaves: list = []
     return leaves, _flatten(tree, leaves)
 
 

@@ -4,6 +4,8 @@ Owns: Gradient, Jacobian and so on: subclasses of Function with `check`, `replay
 Must not know: when a tape is recorded (function.py), how arguments are packed (recording.py).
 Next: derivatives.py (the public names), tapes.py (derivative tapes).
 """
+from typing import Any
+
 import numpy as np
 
 from fastad import _tape as T
@@ -124,6 +126,16 @@ class ValueAndGradient(Gradient):
 
 # ---- forward mode ----------------------------------------------------------------------------------------------------
 
+def directions(function, tape, values, extra):
+    """One direction an input (None: it does not move), checked against the inputs."""
+    found = tape.signature.tangents(extra)
+    for k, (x, v) in enumerate(zip(values, found, strict=False)):
+        if v is not None and np.shape(v) != np.shape(x):
+            raise ShapeError(f"{function.verb} of {function.name}: tangent {k} has shape {np.shape(v)}, its primal "
+                             f"{np.shape(x)}")
+    return found
+
+
 class Tangent(Function):
     """primals, tangents -> value, directional derivative."""
 
@@ -141,22 +153,15 @@ class Tangent(Function):
     def check(self, tape):
         """Any result will do: what is no float64 has the tangent None."""
 
-    def directions(self, tape, values, extra):
-        found = tape.signature.tangents(extra)
-        for k, (x, v) in enumerate(zip(values, found, strict=False)):
-            if v is not None and np.shape(v) != np.shape(x):
-                raise ShapeError(f"jvp of {self.name}: tangent {k} has shape {np.shape(v)}, its primal {np.shape(x)}")
-        return found
-
     def replay(self, entry, values, extra):
         tape = entry.tape
         found = [v if v is None or isinstance(v, np.ndarray) else float(v)
-                 for v in self.directions(tape, values, extra)]
+                 for v in directions(self, tape, values, extra)]
         y = tape.sweep(values)
         return self.pack(tape, y, tape.sweep_tangent(found))
 
     def nest(self, parent, tape, ids, values, extra):
-        found = self.directions(tape, values, extra)
+        found = directions(self, tape, values, extra)
         out = written_along(parent, tapes.jvp_tape(tape), tape, ids, values, found)
         n = len(tape.outputs)
         y_dot = iter(out[n:])
@@ -376,7 +381,7 @@ class Jacobian(Function):
 
     def replay_compiled(self, entry, values, ins, outs, rest):
         tape, lanes = entry.tape, entry.program
-        m, n, y = len(tape.outputs), len(outs), []
+        m, n, y = len(tape.outputs), len(outs), list[Any]()
 
         def sweeps(shapes):
             def sweep(units):
@@ -413,7 +418,7 @@ class Jacobian(Function):
 
     def nest(self, parent, tape, ids, values, extra):
         ins, outs = self.shapes(tape)
-        n, y = len(tape.outputs), []
+        n, y = len(tape.outputs), list[Any]()
         declared = tape.signature.active + [False] * len(tape.lifted_from)
 
         def written(derived, seeds):
@@ -514,7 +519,7 @@ class HessianProduct(Function):
 
     def replay(self, entry, values, extra):
         tape = entry.tape
-        tangents = Tangent.directions(self, tape, values, extra)
+        tangents = directions(self, tape, values, extra)
         if entry.program is not None:
             moved = [np.zeros(np.shape(x)) if v is None else v
                      for x, v, a in zip(values, tangents, tape.signature.active, strict=True) if a]
@@ -529,7 +534,7 @@ class HessianProduct(Function):
         entry.weigh()
 
     def nest(self, parent, tape, ids, values, extra):
-        found = Tangent.directions(self, tape, values, extra)
+        found = directions(self, tape, values, extra)
         out = written_along(parent, tapes.jvp_tape(tapes.gradient_tape(tape)), tape, ids, values, found)
         skip = len(tape.outputs) + sum(tape.input_active) + sum([d == 0 for d, _ in tapes.output_avals(tape)])
         return chosen(tape.signature, wanted(tape, out[skip:]), 0)
