@@ -16,7 +16,7 @@ from fastad import _tape as T
 from fastad import trees
 from fastad._dispatch import PYTHON, Dispatcher, Entry
 from fastad.audit import Audit
-from fastad.errors import StaleTapeError, TapeDivergence, UnstableDecisionError
+from fastad.errors import StaleTapeError, TapeDivergence, UnstableDecisionError, UnsupportedError
 from fastad.recording import Arguments, Static, name_of, record_call, underlying
 from fastad.state import Watch
 
@@ -237,7 +237,12 @@ class Function(Dispatcher):
         self.cache.promote(entry)
         self.hot = entry
         if entry.compile_at and entry.calls >= entry.compile_at:
-            self.compile(entry)
+            entry.compile_at = 0         # once
+            try:
+                self.compile(entry)
+            except (UnsupportedError, MemoryError):  # the sweeps over the tape itself go on
+                entry.program = None
+            entry.weigh()
         if self.audit and Audit.due(entry.calls):
             self.audits += 1
             self.compare(entry, arguments)
@@ -267,8 +272,7 @@ class Function(Dispatcher):
                 e.watch.refresh()
 
     def compile(self, entry):
-        """Compile what the verb runs, when it pays; a verb without a program leaves it."""
-        entry.compile_at = 0
+        """Set entry.program to what the verb then runs; a verb without a program leaves it."""
 
     def record(self, arguments, event):
         """A fresh tape for these arguments, into the cache."""

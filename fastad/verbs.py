@@ -100,9 +100,7 @@ class Gradient(Function):
         return self.pack(tape.signature, *tape.sweep_gradient(values, seeds))
 
     def compile(self, entry):
-        super().compile(entry)
         entry.program = tapes.program(tapes.gradient_tape(entry.tape))
-        entry.weigh()
 
     def nest(self, parent, tape, ids, values, extra):
         n = len(tape.outputs)
@@ -248,6 +246,11 @@ class Pullback(Function):
 
 # ---- matrices --------------------------------------------------------------------------------------------------------
 
+def input_shapes(tape):
+    """Shapes of the differentiated inputs."""
+    return [shape for (_, shape), a in zip(tapes.input_avals(tape), tape.signature.active, strict=False) if a]
+
+
 def unit_sweeps(shapes, sweep):
     """For arrays of these shapes: what `sweep` gives for each unit vector.
 
@@ -336,6 +339,9 @@ class Lanes:
     def run(self, values):
         return self.program.run(values)
 
+    def sweeps(self, shapes, sweep):
+        return lane_sweeps(shapes, self.lanes, sweep)
+
 
 class Jacobian(Function):
     """x -> all first derivatives."""
@@ -357,8 +363,7 @@ class Jacobian(Function):
 
     def shapes(self, tape):
         """Shapes of the differentiated inputs and of the results."""
-        ins = [shape for (_, shape), a in zip(tapes.input_avals(tape), tape.signature.active, strict=False) if a]
-        return ins, need_floats(self, tape)
+        return input_shapes(tape), need_floats(self, tape)
 
     def replay(self, entry, values, extra):
         tape = entry.tape
@@ -377,38 +382,34 @@ class Jacobian(Function):
 
             def sweep(units):
                 return tape.sweep_reverse(units + rest)
-        return self.pack(tape, y, self.blocks(ins, outs, lambda shapes: unit_sweeps(shapes, sweep)))
+        return self.pack(tape, y, self.blocks(ins, outs, sweep))
 
     def replay_compiled(self, entry, values, ins, outs, rest):
         tape, lanes = entry.tape, entry.program
         m, n, y = len(tape.outputs), len(outs), list[Any]()
 
-        def sweeps(shapes):
-            def sweep(units):
-                if not forwards:
-                    units = units + [np.zeros((lanes.lanes, *shape)) for shape in rest]
-                found = lanes.run(values + units)
-                y[:] = y or [x[0] for x in found[:m]]
-                return found[m:m + n] if forwards else found[m:]
-            return lane_sweeps(shapes, lanes.lanes, sweep)
+        def sweep(units):
+            if not forwards:
+                units = units + [np.zeros((lanes.lanes, *shape)) for shape in rest]
+            found = lanes.run(values + units)
+            y[:] = y or [x[0] for x in found[:m]]
+            return found[m:m + n] if forwards else found[m:]
         forwards = self.forwards(ins, outs)
-        blocks = self.blocks(ins, outs, sweeps)
+        blocks = self.blocks(ins, outs, sweep, lanes.sweeps)
         return self.pack(tape, y or tape.sweep(values), blocks)
 
     def compile(self, entry):
-        super().compile(entry)
         tape, (ins, outs) = entry.tape, self.shapes(entry.tape)
         forwards = self.forwards(ins, outs)
         derived = tapes.jvp_tape(tape) if forwards else tapes.vjp_tape(tape)
         entry.program = Lanes(derived, len(tape.inputs), sum(map(size_of, ins if forwards else outs)))
-        entry.weigh()
 
-    def blocks(self, ins, outs, sweeps):
+    def blocks(self, ins, outs, sweep, sweeps=unit_sweeps):
         """blocks[result][input] of shape out + in."""
         if self.forwards(ins, outs):
-            by_input = [block(c, s, outs, False) for c, s in zip(sweeps(ins), ins, strict=True)]
+            by_input = [block(c, s, outs, False) for c, s in zip(sweeps(ins, sweep), ins, strict=True)]
             return [[b[k] for b in by_input] for k in range(len(outs))]
-        return [block(c, s, ins, True) for c, s in zip(sweeps(outs), outs, strict=True)]
+        return [block(c, s, ins, True) for c, s in zip(sweeps(outs, sweep), outs, strict=True)]
 
     def pack(self, tape, outputs, blocks):
         signature = tape.signature
@@ -439,7 +440,7 @@ class Jacobian(Function):
 
             def sweep(units):
                 return wanted(tape, written(tapes.vjp_tape(tape), units + rest))
-        return self.pack(tape, y, self.blocks(ins, outs, lambda shapes: unit_sweeps(shapes, sweep)))
+        return self.pack(tape, y, self.blocks(ins, outs, sweep))
 
 
 def constant(x):
@@ -467,28 +468,22 @@ class Hessian(Function):
         if entry.program is not None:
             def lane_sweep(units):
                 return entry.program.run(values + units)[-len(units):]
-            return self.pack(tape, lambda shapes: lane_sweeps(shapes, entry.program.lanes, lane_sweep))
+            return self.pack(tape, lane_sweep, entry.program.sweeps)
         derived.sweep(values)
 
         def sweep(units):
             units = iter(units)
             return derived.sweep_tangent([next(units) if a else None for a in active])[n:]
-        return self.pack(tape, lambda shapes: unit_sweeps(shapes, sweep))
+        return self.pack(tape, sweep)
 
     def compile(self, entry):
-        super().compile(entry)
         tape = entry.tape
         derived = tapes.jvp_tape(tapes.gradient_tape(tape))
-        entry.program = Lanes(derived, len(tape.inputs), sum(map(size_of, self.shapes(tape))))
-        entry.weigh()
+        entry.program = Lanes(derived, len(tape.inputs), sum(map(size_of, input_shapes(tape))))
 
-    def shapes(self, tape):
-        """Shapes of the differentiated inputs."""
-        return [shape for (_, shape), a in zip(tapes.input_avals(tape), tape.signature.active, strict=False) if a]
-
-    def pack(self, tape, sweeps):
-        signature, ins = tape.signature, self.shapes(tape)
-        by_column = [block(c, s, ins, False) for c, s in zip(sweeps(ins), ins, strict=True)]
+    def pack(self, tape, sweep, sweeps=unit_sweeps):
+        signature, ins = tape.signature, input_shapes(tape)
+        by_column = [block(c, s, ins, False) for c, s in zip(sweeps(ins, sweep), ins, strict=True)]
         rows = [chosen(signature, [b[k] for b in by_column], self.argnums) for k in range(len(ins))]
         return chosen(signature, rows, self.argnums)
 
@@ -503,7 +498,7 @@ class Hessian(Function):
                      in zip(declared, tape.input_active, tapes.input_avals(tape), strict=True) if a]
             out = tapes.inlined(parent, derived, ids + [T.id_in(parent, constant(s)) for s in seeds], values + seeds)
             return wanted(tape, out[skip:])
-        return self.pack(tape, lambda shapes: unit_sweeps(shapes, sweep))
+        return self.pack(tape, sweep)
 
 
 class HessianProduct(Function):
@@ -529,9 +524,7 @@ class HessianProduct(Function):
         return chosen(tape.signature, derived.sweep_tangent(tangents)[len(tape.outputs):], 0)
 
     def compile(self, entry):
-        super().compile(entry)
         entry.program = tapes.program(tapes.jvp_tape(tapes.gradient_tape(entry.tape)))
-        entry.weigh()
 
     def nest(self, parent, tape, ids, values, extra):
         found = directions(self, tape, values, extra)

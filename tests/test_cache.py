@@ -204,3 +204,17 @@ def test_it_is_compiled_when_it_has_been_used_often():
     for _ in range(12):
         assert np.array_equal(g(x), first) or np.allclose(g(x), first, rtol=1e-14)
     assert g.hot.program is not None and g.hot.program.frames_made >= 1
+
+
+def test_compiling_is_tried_once(monkeypatch):
+    from fastad import tapes
+    tried = []
+
+    def program(tape):
+        tried.append(tape)
+        raise ad.UnsupportedError("no program for this")
+    monkeypatch.setattr(tapes, "program", program)
+    g = ad.grad(lambda x: x[0] ** 2)
+    for _ in range(20):
+        assert g([3.0]) == [6.0]
+    assert len(tried) == 1 and g.hot.program is None

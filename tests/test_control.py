@@ -172,3 +172,15 @@ def test_primitives_in_threads():
     for t in threads:
         t.join()
     assert not failures
+
+
+def test_primitives_in_compiled_gradients_and_matrices():
+    p = ad.primitive(lambda x: x**3, vjp=BOTH["vjp"])
+    f = ad.grad(lambda x: (p(x) * x).sum())
+    J, H = ad.jacobian(lambda x: p(x) * x[0]), ad.hessian(lambda x: (p(x) * x).sum())
+    for k in range(20):
+        x = np.array([1.0, 2.0]) + k
+        assert np.allclose(f(x), 4 * x**3, rtol=1e-13)
+        assert np.allclose(H(x), np.diag(12 * x**2), rtol=1e-12)
+        assert np.allclose(J(x), np.diag(3 * x**2 * x[0]) + np.outer(x**3, [1.0, 0.0]), rtol=1e-13)
+    assert f.hot.program is not None and J.hot.program is not None and H.hot.program is not None
