@@ -3,7 +3,7 @@
 
 Owns: abstract values, the instruction buffers, constants and captured arrays, guards, source locations, recording of
 one instruction; by inclusion the attributes (_attrs.pxi), the memory and the sweeps of tier 0 (_frame.pxi), and the
-traced scalars and arrays (_variable.pxi, _indexing.pxi).  The C layout is _kernels/layout.h.
+traced scalars and arrays (_scalar.pxi, _array.pxi and their neighbours).  The C layout is _kernels/layout.h.
 Must not know: SciPy, derivative rules (the rows of primitives.py have them), how users' arguments are packed.
 Next: _transform.pyx (tape -> tape), _program.pyx (a compiled tape), derivatives.py (the verbs).
 """
@@ -1092,7 +1092,10 @@ cdef class Tape:
 
 include "_foreign.pxi"
 include "_frame.pxi"
-include "_variable.pxi"
+include "_recording.pxi"
+include "_scalar.pxi"
+include "_elementwise.pxi"
+include "_storage.pxi"
 include "_array.pxi"
 include "_indexing.pxi"
 include "_structural.pxi"

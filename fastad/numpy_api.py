@@ -7,6 +7,7 @@ Next: interception.py (np.zeros, np.array ... of unmodified code).
 """
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -86,3 +87,6 @@ def name_of(func: Any) -> str:
     """NumPy's name of a function."""
     module = getattr(func, "__module__", "") or ""
     return f"{module.replace('numpy', 'np', 1)}.{func.__name__}"
+
+
+T.register_numpy_api(sys.modules[__name__])

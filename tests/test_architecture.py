@@ -268,11 +268,11 @@ def house(tmp_path):
         "derivatives.py": "from . import errors, _tape\n",
         # Upward, although inside a function.
         "numpy_api.py": "def late():\n    from fastad.derivatives import grad\n",
-        "_tape.pyx": '"""from fastad.plot import x"""\ninclude "_variable.pxi"\nimport numpy as np\n'
+        "_tape.pyx": '"""from fastad.plot import x"""\ninclude "_scalar.pxi"\nimport numpy as np\n'
                      "cimport numpy as cnp\nfrom scipy.linalg.cython_blas cimport ddot\n"
                      "from .errors import (\n    ShapeError,\n)\n",
         # SciPy at the Python level, and upward to a module.
-        "_variable.pxi": "from scipy import special\nfrom fastad._program cimport run  # comment\n",
+        "_scalar.pxi": "from scipy import special\nfrom fastad._program cimport run  # comment\n",
         "_program.pyx": "from fastad._tape cimport Tape\n",
         # Foreign; and an optional package, in order and out of order.
         "plot.py": "import requests\n\ndef draw():\n    import matplotlib.pyplot as plt\n",
@@ -289,11 +289,11 @@ def house(tmp_path):
 
 def test_checker_finds_upward_imports(house):
     found = upward_imports(house)
-    assert [message.split(":")[0] for message in found] == ["numpy_api.py", "_variable.pxi"], found
+    assert [message.split(":")[0] for message in found] == ["numpy_api.py", "_scalar.pxi"], found
 
 
 def test_checker_finds_scipy_and_foreign_imports(house):
-    assert scipy_imports(house) == ["_variable.pxi imports scipy.special"]
+    assert scipy_imports(house) == ["_scalar.pxi imports scipy.special"]
     assert foreign_imports(house) == ["plot.py imports requests", "testing.py imports matplotlib"]
 
 

@@ -1,0 +1,410 @@
+"""_elementwise.pxi - record and compute one row of the table on scalars, arrays and numbers (included in _tape.pyx).
+
+Owns: `apply`: promotion, broadcasting, constants, and the memory layout of results.  The recorder computes with the
+executor's kernels on contiguous operands, so that a replay gives the same bits.
+Next: primitives.py (the rows), _array.pxi (what a read of an array is), _kernels/elementwise.h.
+"""
+cdef int supported_dtype(dtype) except -1:
+    """Code of the dtype as which values of `dtype` are recorded."""
+    code = dtype_codes.get(dtype)
+    if code is not None:
+        return code
+    if dtype.kind == "f" and dtype.itemsize <= 8:
+        return FA_F64
+    if dtype.kind == "i" or (dtype.kind == "u" and dtype.itemsize < 8):
+        return FA_I64
+    raise UnsupportedError(f"{here()}: dtype {dtype} is not recorded (float64, int64 and bool are)")
+
+
+cdef int code_of(object x) except -2:
+    """Dtype code of an operand; -1: not an operand that we know."""
+    if type(x) is Scalar:
+        return (<Scalar>x).dt
+    if type(x) is Array:
+        return (<Array>x).s.dtype
+    if PyFloat_Check(x):
+        return FA_F64
+    if x is True or x is False:
+        return FA_BOOL
+    if isinstance(x, int):
+        return FA_I64
+    if isinstance(x, (ndarray_type, generic_type)):
+        return supported_dtype(x.dtype)
+    if isinstance(x, complex):
+        raise UnsupportedError(f"{here()}: complex numbers are not recorded yet")
+    return -1
+
+
+cdef Tape joint_tape(Tape t, object x):
+    """The innermost of two tapes that are open in this thread."""
+    cdef Tape u = None
+    if type(x) is Scalar:
+        u = (<Scalar>x).tape
+        if u.owner != PyThreadState_Get():
+            if (<Scalar>x).leaf is not None:
+                u = (<Scalar>x).leaf.attach(x)
+            else:
+                check_open(u, x)
+    elif type(x) is Array and (<Array>x).s.state == TRACED:
+        u = (<Array>x).s.tape
+        if u.owner != PyThreadState_Get():
+            if (<Array>x).s.leaf is not None:
+                u = (<Array>x).s.leaf.attach(x)
+            else:
+                check_open(u, x)
+    if u is None or u is t:
+        return t
+    if t is None:
+        return u
+    cdef Tape up = u.parent
+    while up is not None:
+        if up is t:
+            return u
+        up = up.parent
+    up = t.parent
+    while up is not None:
+        if up is u:
+            return t
+        up = up.parent
+    raise EscapedTracerError(f"{here()}: traced values of two unrelated recordings meet; return them from the one, "
+                             "and pass them to the other as arguments")
+
+
+cdef uint32_t lift(Tape t, Tape home, uint32_t i, object value) except 0:
+    """Id in t of value i (concrete: `value`) of `home`, a recording around t: it becomes an input of t."""
+    if home is t:
+        return i
+    if t.parent is None:
+        raise InternalError("lift: the value's recording does not enclose this one")
+    i = lift(t.parent, home, i, value)
+    found = t.lifted.get(i)
+    if found is None:
+        found = t.emit_input(t.parent.aval[i], t.parent.is_active(i))
+        t.lifted[i] = found
+        t.lifted_from.append(i)
+        t.lifted_values.append(np.array(value))
+    return <uint32_t>found
+
+
+cdef uint32_t lift_scalar(Tape t, Scalar x) except 0:
+    return lift(t, x.tape, x.id, x.number())
+
+
+cdef int resolve(Tape t, object x, int want, operand *o, list keep) except -1:
+    """Id, aval and contiguous concrete data of an operand in dtype `want`."""
+    cdef cnp.ndarray c
+    cdef int have
+    if type(x) is Scalar:
+        o.cell = (<Scalar>x).v
+        have = (<Scalar>x).dt
+        o.id = (<Scalar>x).id if (<Scalar>x).tape is t else lift_scalar(t, <Scalar>x)
+        o.aval = have
+        o.data = NULL
+    elif type(x) is Array:
+        have = (<Array>x).s.dtype
+        o.id = read(t, <Array>x)
+        c = contiguous((<Array>x).c)
+        set_data(t, c, have, o, keep)
+    elif isinstance(x, ndarray_type):
+        have = supported_dtype(x.dtype)
+        o.id = t.emit_const(x) if t.eager else capture(t, x)
+        c = x
+        if cnp.PyArray_TYPE(c) != NPY_TYPE[have] or not cnp.PyArray_ISCARRAY_RO(c):
+            c = np.ascontiguousarray(x, dtype=DTYPES[have]).reshape(x.shape)
+        set_data(t, c, have, o, keep)
+    else:
+        o.cell = cell_of(x, want)
+        o.aval = want
+        o.data = NULL
+        o.id = t.const_f64(o.cell.f) if want == FA_F64 else t.const_cell(want, o.cell)
+        return 0
+    if have != want:
+        convert(t, o, have, want, keep)
+    return 0
+
+
+cdef inline cnp.ndarray contiguous(cnp.ndarray c):
+    return c if cnp.PyArray_IS_C_CONTIGUOUS(c) else cnp.PyArray_GETCONTIGUOUS(c)
+
+
+cdef int set_data(Tape t, cnp.ndarray c, int dtype, operand *o, list keep) except -1:
+    o.aval = t.aval[o.id]
+    if cnp.PyArray_NDIM(c) == 0:
+        o.cell = cell_of((<object>c)[()], dtype)
+        o.data = NULL
+    else:
+        keep.append(c)
+        o.data = <char *>cnp.PyArray_DATA(c)
+    return 0
+
+
+cdef int convert(Tape t, operand *o, int have, int want, list keep) except -1:
+    cdef fa_aval *av = &AVALS[o.aval]
+    cdef uint32_t target = aval_id(want, aval_shape(o.aval))
+    cdef fa_aval *out = &AVALS[target]
+    cdef cnp.ndarray c
+    cdef fa_cell y
+    cdef char *data = o.data if av.nd else <char *>&o.cell
+    cdef fa_env env
+    o.id = t.push(FA_CAST, target, o.id, t.attr_id(None))
+    o.aval = target
+    env.flags = env.has_foreign = 0
+    if av.nd == 0:
+        y.i = 0
+        fa_kernel(FA_CAST, NULL, 1, <const fa_aval *const *>&av, &data, out, <char *>&y, &env)
+        o.cell = y
+    else:
+        c = np.empty(aval_shape(target), dtype=DTYPES[want])
+        fa_kernel(FA_CAST, NULL, 1, <const fa_aval *const *>&av, &data, out, <char *>cnp.PyArray_DATA(c), &env)
+        keep.append(c)
+        o.data = <char *>cnp.PyArray_DATA(c)
+    return 0
+
+
+cdef object apply1(int op, object x):
+    cdef Scalar s
+    cdef fa_cell v
+    if type(x) is Scalar:
+        s = <Scalar>x
+        if s.dt == FA_F64 and not ROW_BOOL[op] and s.tape.owner == PyThreadState_Get():
+            v.f = fa_scalar_f64(op, s.v.f, 0.0)
+            return new_scalar(s.tape, s.tape.push(op, FA_AVAL_F64, s.id, 0), FA_F64, v)
+    return apply(op, (x,))
+
+
+cdef object apply2(int op, object l, object r):
+    return apply(op, (l, r))
+
+
+cdef int operand_dtype(int op, tuple xs) except -2:
+    """Dtype in which NumPy computes `op` on these operands; -1: an operand that we do not know."""
+    cdef int code, m = FA_BOOL
+    cdef Py_ssize_t k
+    for k in range(1 if op == FA_WHERE else 0, len(xs)):
+        code = code_of(xs[k])
+        if code < 0:
+            return -1
+        m = min(m, code)
+    if op == FA_WHERE:
+        return m
+    if ROW_FLOAT[op]:
+        return FA_F64
+    if (m == FA_BOOL and not ROW_BOOLIN[op]) or (m == FA_I64 and not ROW_INT[op]) or \
+            (m == FA_F64 and fa_prims[op].loop[0].fn == NULL and op != FA_STRONGZERO):
+        ufunc = ROWS[op].ufunc           # NumPy's own error, or a dtype that we do not record
+        out = ufunc(*[DTYPES[m].type(1)] * len(xs)).dtype
+        raise UnsupportedError(f"{here()}: {ROWS[op].name} of {DTYPE_NAMES[m]} gives {out}, which is not recorded")
+    return m
+
+
+cdef object apply(int op, tuple xs):
+    """Record and compute one elementwise primitive on scalars, arrays, ndarrays, Python numbers."""
+    cdef Tape t = None
+    cdef operand[3] o
+    cdef int m, k, n = <int>len(xs)
+    cdef list keep = []
+    for x in xs:
+        if type(x) is Scalar or type(x) is Array:
+            t = joint_tape(t, x)
+        elif isinstance(x, (list, tuple)):
+            return apply(op, tuple([api().asarray(y) if isinstance(y, (list, tuple)) else y for y in xs]))
+    m = operand_dtype(op, xs)
+    if m < 0:
+        return NotImplemented
+    if t is None:
+        return plain_apply(op, xs)
+    for k in range(n):
+        resolve(t, xs[k], FA_BOOL if (op == FA_WHERE and k == 0) else m, &o[k], keep)
+    cdef bint scalar = True
+    for k in range(n):
+        if AVALS[o[k].aval].nd:
+            scalar = False
+    if scalar:
+        return scalar_result(t, op, m, n, o)
+    return array_result(t, op, m, n, o, xs, keep)
+
+
+cdef object scalar_result(Tape t, int op, int m, int n, operand *o):
+    cdef fa_cell[3] cells
+    cdef fa_cell v
+    cdef int k, out = FA_BOOL if ROW_BOOL[op] else m
+    for k in range(n):
+        cells[k] = o[k].cell
+    if op == FA_WHERE:
+        v = cells[1] if cells[0].i else cells[2]
+    else:
+        v = fa_scalar(op, m, cells)
+        if m == FA_I64 and PyErr_Occurred() != NULL:
+            raise_current()
+    return new_scalar(t, emit_elementwise(t, op, out, n, o), out, v)
+
+
+cdef int raise_current() except -1:
+    """Raise the error that a loop of NumPy's has set."""
+    return -1
+
+
+cdef uint32_t emit_elementwise(Tape t, int op, uint32_t aval, int n, operand *o) except 0:
+    cdef uint32_t[3] ids
+    cdef int k
+    if n <= 2:
+        return t.push(op, aval, o[0].id, o[1].id if n == 2 else 0)
+    for k in range(n):
+        ids[k] = o[k].id
+    return t.push_nary(op, aval, ids, n, t.attr_id(None))
+
+
+cdef object array_result(Tape t, int op, int m, int n, operand *o, tuple xs, list keep):
+    cdef tuple shape
+    cdef int k
+    cdef fa_aval_p[3] avs
+    cdef charp[3] data
+    cdef fa_env env
+    cdef uint32_t big = 0
+    cdef bint same = True
+    for k in range(n):
+        if AVALS[o[k].aval].nd:
+            if big and aval_shape(o[k].aval) != aval_shape(big):
+                same = False
+            big = o[k].aval
+    shape = aval_shape(big)
+    if not same:
+        shape = broadcast(t, n, o, keep)
+    cdef uint32_t out = aval_id(FA_BOOL if ROW_BOOL[op] else m, shape)
+    cdef cnp.ndarray c = new_ndarray(out)
+    for k in range(n):
+        avs[k] = &AVALS[o[k].aval]
+        data[k] = o[k].data if avs[k].nd else <char *>&o[k].cell
+    env.flags = env.has_foreign = 0
+    fa_elementwise(op, n, avs, data, &AVALS[out], <char *>cnp.PyArray_DATA(c), &env)
+    if m == FA_I64 and PyErr_Occurred() != NULL:
+        raise_current()
+    cdef uint32_t i = emit_elementwise(t, op, out, n, o)
+    t.locate(i)
+    if len(shape) > 1:
+        c = numpy_layout(op, xs, c)
+    return fresh_array(t, i, c)
+
+
+cdef cnp.ndarray new_ndarray(uint32_t a):
+    cdef cnp.npy_intp[64] dims
+    cdef int d
+    for d in range(AVALS[a].nd):
+        dims[d] = AVALS[a].shape[d]
+    return cnp.PyArray_SimpleNew(AVALS[a].nd, dims, NPY_TYPE[AVALS[a].dtype])
+
+
+cdef cnp.ndarray numpy_layout(int op, tuple xs, cnp.ndarray c):
+    """Give a result the memory layout that NumPy would: it decides whether a later reshape is a view."""
+    cdef bint ordered = True
+    cdef list arrays = []
+    for x in xs:
+        if type(x) is Array:
+            x = (<Array>x).c
+        if isinstance(x, ndarray_type):
+            arrays.append(x)
+            if cnp.PyArray_NDIM(x) > 1 and not cnp.PyArray_IS_C_CONTIGUOUS(x):
+                ordered = False
+    if ordered:
+        return c
+    it = np.nditer(arrays + [None], op_flags=[["readonly"]] * len(arrays) + [["writeonly", "allocate"]],
+                   flags=["zerosize_ok"], op_dtypes=[None] * len(arrays) + [(<object>c).dtype])
+    out = it.operands[len(arrays)]
+    out[...] = c
+    return out
+
+
+cdef tuple broadcast(Tape t, int n, operand *o, list keep):
+    """Bring operands to one shape: rank 0 where they hold one element, else by a repeating view."""
+    cdef int k
+    cdef tuple shape
+    cdef cnp.ndarray c
+    shape = np.broadcast_shapes(*[aval_shape(o[k].aval) for k in range(n)])
+    for k in range(n):
+        own = aval_shape(o[k].aval)
+        if own == shape or not own:
+            continue
+        if AVALS[o[k].aval].size == 1:
+            o[k].cell.i = 0
+            memcpy(&o[k].cell, o[k].data, fa_itemsize[AVALS[o[k].aval].dtype])
+            o[k].aval = AVALS[o[k].aval].dtype
+            o[k].id = t.push(FA_RESHAPE, o[k].aval, o[k].id, t.attr_id(None))
+            o[k].data = NULL
+            continue
+        broadcast_one(t, &o[k], own, shape, keep)
+    return shape
+
+
+cdef int broadcast_one(Tape t, operand *o, tuple own, tuple shape, list keep) except -1:
+    cdef int dtype = AVALS[o.aval].dtype
+    cdef fa_aval *av = &AVALS[o.aval]
+    cdef uint32_t out = aval_id(dtype, shape)
+    cdef cnp.ndarray c = new_ndarray(out)
+    cdef fa_env env
+    m = broadcast_map(own, shape)
+    fa_kernel(FA_MOVE, (<Attr>m).ptr, 1, <const fa_aval *const *>&av, &o.data, &AVALS[out],
+              <char *>cnp.PyArray_DATA(c), &env)
+    o.id = t.push(FA_MOVE, out, o.id, t.attr_id(m))
+    o.aval = out
+    keep.append(c)
+    o.data = <char *>cnp.PyArray_DATA(c)
+    return 0
+
+
+def broadcast_map(own, shape):
+    """Map that repeats an array of shape `own` to `shape`."""
+    strides, step = [], 1
+    for extent in reversed(own):
+        strides.append(0 if extent == 1 else step)
+        step *= extent
+    strides += [0] * (len(shape) - len(own))
+    return Map.view(step, shape, 0, tuple(reversed(strides)))
+
+
+cdef object plain_apply(int op, tuple xs):
+    """An elementwise primitive on arrays in which nothing is traced: NumPy does it."""
+    ufunc = ROWS[op].ufunc
+    xs = tuple([(<Array>x).c if type(x) is Array else x for x in xs])
+    return wrap_plain(np.where(*xs) if op == FA_WHERE else ufunc(*xs))
+
+
+cdef object power(object l, object r):
+    """l ** r, by the shortcuts for constant exponents that NumPy takes."""
+    if type(r) is not Scalar and type(r) is not Array and isinstance(r, (int, float, generic_type)) \
+            and code_of(l) == FA_F64:
+        if r == 2:
+            return apply1(FA_SQUARE, l)
+        if r == 1:
+            return apply1(OP_POSITIVE, l)
+        if r == 0.5:
+            return apply1(FA_SQRT, l)
+        if r == -1:
+            return apply1(FA_RECIPROCAL, l)
+    return apply2(OP_POWER, l, r)
+
+
+def elementwise(op, *operands):
+    """Record one row of the table on traced operands (`op`: name or opcode)."""
+    return apply(OPCODES[op] if isinstance(op, str) else op, operands)
+
+
+cdef object cast(object x, int dtype):
+    """x converted to a dtype as `astype` does; x itself if it has that dtype."""
+    cdef operand o
+    cdef list keep = []
+    cdef Tape t = joint_tape(None, x)
+    if code_of(x) == dtype:
+        return x
+    resolve(t, x, dtype, &o, keep)
+    if AVALS[o.aval].nd == 0:
+        return new_scalar(t, o.id, dtype, o.cell)
+    t.locate(o.id)
+    return fresh_array(t, o.id, <cnp.ndarray>keep[-1])
+
+
+def astype(x, dtype):
+    """x converted to float64, int64 or bool (other dtypes are refused)."""
+    code = dtype_codes.get(np.dtype(dtype))
+    if code is None:
+        raise UnsupportedError(f"{here()}: astype({np.dtype(dtype)}): only float64, int64 and bool are recorded")
+    return cast(x, code)

@@ -1,0 +1,422 @@
+"""_scalar.pxi - the traced scalar: what stands for a np.float64 while a function is recorded (included in _tape.pyx).
+
+Owns: Scalar, immutable, with the short way from a Python operator to an instruction.
+Must not know: arrays, NumPy's function names (numpy_api.py).
+Next: _elementwise.pxi (everything that the short way leaves), _array.pxi.
+"""
+import numbers
+
+cdef inline Scalar new_scalar(Tape t, uint32_t id, int dtype, fa_cell v):
+    cdef Scalar s = Scalar.__new__(Scalar)
+    s.tape = t
+    s.id = id
+    s.v = v
+    s.dt = dtype
+    s.weak = 0
+    return s
+
+
+cdef inline object arith(int op, object l, object r):
+    """One of + - * / on float64 scalars, quickly; everything else by `apply`."""
+    cdef Scalar x, y
+    cdef Tape t
+    cdef double a, b
+    cdef uint32_t i, j
+    cdef fa_cell v
+    if type(l) is Scalar:
+        x = <Scalar>l
+        t = x.tape
+        if x.dt == FA_F64 and t.owner == PyThreadState_Get():
+            a = x.v.f
+            i = x.id
+            if type(r) is Scalar:
+                y = <Scalar>r
+                if y.dt == FA_F64 and y.tape is t:
+                    v.f = fa_scalar_f64(op, a, y.v.f)
+                    return new_scalar(t, t.push(op, FA_AVAL_F64, i, y.id), FA_F64, v)
+            elif PyFloat_Check(r) or PyLong_CheckExact(r):
+                b = PyFloat_AS_DOUBLE(r) if PyFloat_Check(r) else PyLong_AsDouble(r)
+                j = t.const_f64(b)
+                v.f = fa_scalar_f64(op, a, b)
+                return new_scalar(t, t.push(op, FA_AVAL_F64, i, j), FA_F64, v)
+    elif PyFloat_Check(l) or PyLong_CheckExact(l):
+        y = <Scalar>r
+        t = y.tape
+        if y.dt == FA_F64 and t.owner == PyThreadState_Get():
+            a = PyFloat_AS_DOUBLE(l) if PyFloat_Check(l) else PyLong_AsDouble(l)
+            i = t.const_f64(a)
+            v.f = fa_scalar_f64(op, a, y.v.f)
+            return new_scalar(t, t.push(op, FA_AVAL_F64, i, y.id), FA_F64, v)
+    return apply2(op, l, r)
+
+
+cdef inline object compare(int op, object l, object r):
+    """A comparison of float64 scalars, quickly."""
+    cdef Scalar x
+    cdef Tape t
+    cdef double b
+    cdef uint32_t j
+    cdef fa_cell v
+    if type(l) is Scalar:
+        x = <Scalar>l
+        t = x.tape
+        if x.dt == FA_F64 and t.owner == PyThreadState_Get():
+            if type(r) is Scalar and (<Scalar>r).dt == FA_F64 and (<Scalar>r).tape is t:
+                b = (<Scalar>r).v.f
+                j = (<Scalar>r).id
+            elif PyFloat_Check(r) or PyLong_CheckExact(r):
+                b = PyFloat_AS_DOUBLE(r) if PyFloat_Check(r) else PyLong_AsDouble(r)
+                j = t.const_f64(b)
+            else:
+                return apply2(op, l, r)
+            v.i = compare_f64(op, x.v.f, b)
+            return new_scalar(t, t.push(op, FA_AVAL_BOOL, x.id, j), FA_BOOL, v)
+    return apply2(op, l, r)
+
+
+cdef inline bint compare_f64(int op, double a, double b) noexcept nogil:
+    if op == FA_LESS:
+        return a < b
+    if op == FA_LESS_EQUAL:
+        return a <= b
+    if op == FA_GREATER:
+        return a > b
+    if op == FA_GREATER_EQUAL:
+        return a >= b
+    if op == FA_EQUAL:
+        return a == b
+    return a != b
+
+
+cdef object ndarray_type = np.ndarray
+cdef object generic_type = np.generic
+cdef dict UFUNC_OP = {}                  # ufunc -> opcode, filled from the table
+cdef object numpy_api = None             # the module that knows NumPy's functions: it registers itself, being above us
+
+
+def register_numpy_api(module):
+    """Say which module answers NumPy's protocols."""
+    global numpy_api
+    numpy_api = module
+
+
+cdef inline object api():
+    return numpy_api
+
+
+@cython.final
+@cython.freelist(8192)
+cdef class Scalar:
+    """A traced number: stands for a np.float64, np.int64 or np.bool_ while a function is recorded."""
+
+    __array_priority__ = 1e6
+    shape = ()
+    ndim = 0
+    size = 1
+    strides = ()
+
+    def __add__(l, r):
+        return arith(FA_ADD, l, r)
+
+    def __radd__(r, l):
+        return arith(FA_ADD, l, r)
+
+    def __sub__(l, r):
+        return arith(FA_SUBTRACT, l, r)
+
+    def __rsub__(r, l):
+        return arith(FA_SUBTRACT, l, r)
+
+    def __mul__(l, r):
+        return arith(FA_MULTIPLY, l, r)
+
+    def __rmul__(r, l):
+        return arith(FA_MULTIPLY, l, r)
+
+    def __truediv__(l, r):
+        return arith(FA_DIVIDE, l, r)
+
+    def __rtruediv__(r, l):
+        return arith(FA_DIVIDE, l, r)
+
+    def __neg__(self):
+        return apply1(FA_NEGATIVE, self)
+
+    def __pos__(self):
+        return apply1(OP_POSITIVE, self)
+
+    def __abs__(self):
+        return apply1(FA_ABSOLUTE, self)
+
+    def __invert__(self):
+        return apply1(OP_INVERT, self)
+
+    def __pow__(l, r, m):
+        return power(l, r)
+
+    def __rpow__(r, l, m):
+        return power(l, r)
+
+    def __floordiv__(l, r):
+        return apply2(OP_FLOOR_DIVIDE, l, r)
+
+    def __rfloordiv__(r, l):
+        return apply2(OP_FLOOR_DIVIDE, l, r)
+
+    def __mod__(l, r):
+        return apply2(OP_REMAINDER, l, r)
+
+    def __rmod__(r, l):
+        return apply2(OP_REMAINDER, l, r)
+
+    def __divmod__(l, r):
+        return apply2(OP_FLOOR_DIVIDE, l, r), apply2(OP_REMAINDER, l, r)
+
+    def __rdivmod__(r, l):
+        return apply2(OP_FLOOR_DIVIDE, l, r), apply2(OP_REMAINDER, l, r)
+
+    def __and__(l, r):
+        return apply2(OP_AND, l, r)
+
+    def __rand__(r, l):
+        return apply2(OP_AND, l, r)
+
+    def __or__(l, r):
+        return apply2(OP_OR, l, r)
+
+    def __ror__(r, l):
+        return apply2(OP_OR, l, r)
+
+    def __xor__(l, r):
+        return apply2(OP_XOR, l, r)
+
+    def __rxor__(r, l):
+        return apply2(OP_XOR, l, r)
+
+    def __lshift__(l, r):
+        return apply2(OP_LSHIFT, l, r)
+
+    def __rlshift__(r, l):
+        return apply2(OP_LSHIFT, l, r)
+
+    def __rshift__(l, r):
+        return apply2(OP_RSHIFT, l, r)
+
+    def __rrshift__(r, l):
+        return apply2(OP_RSHIFT, l, r)
+
+    def __matmul__(l, r):
+        raise ValueError("matmul: a scalar operand is not allowed; use *")
+
+    def __lt__(l, r):
+        return compare(FA_LESS, l, r)
+
+    def __le__(l, r):
+        return compare(FA_LESS_EQUAL, l, r)
+
+    def __gt__(l, r):
+        return compare(FA_GREATER, l, r)
+
+    def __ge__(l, r):
+        return compare(FA_GREATER_EQUAL, l, r)
+
+    def __eq__(l, r):
+        if r is None or isinstance(r, (str, bytes)):
+            return False
+        return compare(FA_EQUAL, l, r)
+
+    def __ne__(l, r):
+        if r is None or isinstance(r, (str, bytes)):
+            return True
+        return compare(FA_NOT_EQUAL, l, r)
+
+    # -- Python consumes the value: a guard, or an error
+    def __bool__(self):
+        cdef Scalar b = self
+        check_open(self.tape, self)
+        if self.dt == FA_F64:
+            b = <Scalar>apply2(FA_NOT_EQUAL, self, 0.0)
+        self.tape.add_guard(b.id, b.v.i, "bool()")
+        return b.v.i != 0
+
+    def __index__(self):
+        if self.dt == FA_F64:
+            raise TypeError("'numpy.float64' object cannot be interpreted as an integer")
+        check_open(self.tape, self)
+        if self.dt == FA_BOOL:
+            raise TypeError("'numpy.bool' object cannot be interpreted as an integer")
+        self.tape.add_guard(self.id, self.v.i, "int()")
+        return self.v.i
+
+    def __int__(self):
+        cdef Scalar i = self
+        check_open(self.tape, self)
+        if self.dt == FA_F64:
+            if not isfinite(self.v.f):
+                return int(self.v.f)     # Python's own error
+            i = <Scalar>cast(self, FA_I64)
+        self.tape.add_guard(i.id, i.v.i, "int()")
+        return i.v.i
+
+    def __trunc__(self):
+        return self.__int__()
+
+    def __float__(self):
+        check_open(self.tape, self)
+        if self.tape.is_active(self.id):
+            raise TracerError(
+                f"{here()}: float() of a traced number on which the derivative depends, or its storage in a plain "
+                "ndarray, list of floats or C function. Keep it as it is; fill arrays made with np.zeros (called as "
+                "np.zeros, inside the function), use np.sin instead of `from math import sin`, and ad.peek(x) to "
+                f"print.{hint()}")
+        self.tape.add_guard(self.id, self.v.i, "float()")
+        return <double>self.number()
+
+    def __complex__(self):
+        raise UnsupportedError(f"{here()}: complex numbers are not recorded yet")
+
+    def __hash__(self):
+        check_open(self.tape, self)
+        if self.tape.is_active(self.id):
+            raise TracerError(
+                f"{here()}: a traced number on which the derivative depends was hashed (set, dict key, lru_cache). "
+                "A cache keyed by it would be stale at the next point; pass ad.peek(x) if that is meant.")
+        self.tape.add_guard(self.id, self.v.i, "hash()")
+        return hash(self.number())
+
+    def __round__(self, ndigits=None):
+        if ndigits is None:
+            return int(apply1(OP_RINT, self))
+        scale = 10.0 ** ndigits
+        return apply1(OP_RINT, self * scale) / scale
+
+    def __floor__(self):
+        return cast(apply1(OP_FLOOR, self), FA_I64)
+
+    def __ceil__(self):
+        return cast(apply1(OP_CEIL, self), FA_I64)
+
+    cdef object number(self):
+        return number_of(self.v, self.dt)
+
+    def __repr__(self):
+        return f"traced({self.number()!r})"
+
+    def __str__(self):
+        return str(self.number())
+
+    def __format__(self, spec):
+        return format(self.number(), spec)
+
+    def __array__(self, dtype=None, copy=None):
+        return to_foreign(self, np.asarray(self.number()))
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        if method == "__call__" and not kwargs:
+            code = UFUNC_OP.get(ufunc)
+            if code is not None:
+                return apply1(code, inputs[0]) if len(inputs) == 1 else apply2(code, inputs[0], inputs[1])
+        return api().ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func, types, args, kwargs):
+        return api().function(func, types, args, kwargs)
+
+    def __getitem__(self, key):
+        items = key if isinstance(key, tuple) else (key,)
+        for k in items:
+            if k is not None and k is not Ellipsis:
+                raise IndexError("invalid index to scalar variable.")
+        if not items:
+            return self
+        return structural("reshape", (self,), None, (1,) * items.count(None), self.dt)
+
+    def __iter__(self):
+        raise TypeError("'numpy.float64' object is not iterable")
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __reduce__(self):
+        raise TracerError(f"{here()}: a traced number cannot be pickled; use ad.peek(x)")
+
+    @property
+    def dtype(self):
+        """The dtype of the NumPy scalar for which this stands."""
+        return DTYPES[self.dt]
+
+    @property
+    def itemsize(self):
+        return fa_itemsize[self.dt]
+
+    @property
+    def nbytes(self):
+        return fa_itemsize[self.dt]
+
+    @property
+    def T(self):
+        return self
+
+    @property
+    def real(self):
+        return self
+
+    @property
+    def imag(self):
+        return DTYPES[self.dt].type(0)
+
+    def item(self):
+        return self
+
+    def copy(self):
+        return self
+
+    def conj(self):
+        return self
+
+    def conjugate(self):
+        return self
+
+    def is_integer(self):
+        return self.dt != FA_F64 or apply2(FA_EQUAL, apply1(OP_FLOOR, self), self)
+
+    def __getattr__(self, name):
+        return api().method(self, name)
+
+    # -- define-by-run
+    @property
+    def grad(self):
+        """Adjoint of a variable after `backward`; None before."""
+        return None if self.leaf is None else self.leaf.grad
+
+    @grad.setter
+    def grad(self, value):
+        if self.leaf is None:
+            raise AdError("grad: only a variable (ad.variable) has a gradient")
+        self.leaf.grad = value
+
+    def backward(self, seed=None, retain_graph=False):
+        """Reverse sweep from this value: adds to `.grad` of every variable on which it depends."""
+        open_door("backward")(self, seed, retain_graph)
+
+    def assign(self, value):
+        """Give a variable another value; what was computed from the old one is not touched."""
+        if self.leaf is None:
+            raise AdError("assign: only a variable (ad.variable) can be given another value")
+        open_door("assign")(self, value)
+
+
+numbers.Real.register(Scalar)
+
+cdef extern from *:
+    """
+    static void fastad_no_sequence(PyObject *type) { ((PyTypeObject *)type)->tp_as_sequence->sq_item = NULL; }
+    """
+    void fastad_no_sequence(object type)
+
+# Like np.float64, no sequence: else NumPy hides our error behind "setting an array element with a sequence".
+fastad_no_sequence(Scalar)
+
+
