@@ -145,7 +145,7 @@ def finite(bounds: Any) -> Any:
     if bounds is None:
         return None
     if isinstance(bounds, scipy.optimize.Bounds):
-        free = np.all(np.isneginf(bounds.lb)) and np.all(np.isposinf(bounds.ub))
+        free = bool(np.all(np.isneginf(bounds.lb)) and np.all(np.isposinf(bounds.ub)))
     else:
         bounds = list(bounds)
         free = all((low is None or np.isneginf(low)) and (high is None or np.isposinf(high)) for low, high in bounds)

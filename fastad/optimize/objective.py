@@ -1,61 +1,41 @@
 """Objective: value, gradient, Hessian products and Hessian of a function at one point, from as few sweeps as possible.
 
-Owns: which sweep answers which question, and the point at which they are (keyed by the bytes of x, one a thread).
-A value is a forward sweep, its gradient the reverse sweep that belongs to it; a Hessian product is a tangent sweep over
-the gradient's tape.  Results are always fresh C-contiguous float64 arrays: SciPy keeps and overwrites what it is given.
-Must not know: SciPy.  Next: residuals.py (several numbers), drivers.py.
+Owns: which sweep answers which question.  A value is a forward sweep, its gradient the reverse sweep that belongs to
+it; a Hessian product is a tangent sweep over the gradient's tape.  Results are always fresh C-contiguous float64
+arrays: SciPy keeps and overwrites what it is given.
+Must not know: SciPy.  Next: point.py (the point), residuals.py (several numbers), drivers.py.
 """
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fastad import tapes
-from fastad.function import Stats, TapeCache
-from fastad.verbs import Gradient, Hessian, chosen
+from fastad.optimize.point import Asked, Point, Pointwise
+from fastad.verbs import Gradient, chosen
 
-__all__ = ["Evaluation", "Objective", "Sweeps"]
-
-
-class Sweeps:
-    """How many sweeps were run: forward, reverse, tangent (over the gradient's tape: see `linearised`)."""
-
-    def __init__(self) -> None:
-        self.forward = self.reverse = self.tangent = self.linearised = 0
-
-    def __repr__(self) -> str:
-        return (f"Sweeps(forward={self.forward}, reverse={self.reverse}, linearised={self.linearised}, "
-                f"tangent={self.tangent})")
+__all__ = ["Objective"]
 
 
-class Evaluation(Gradient):
-    """A function whose tape answers several questions; the caller says whether the last sweep was at the same point.
-
-    Its tapes are its own: no other callable of the same code moves their point.
-    """
+class Evaluation(Asked, Gradient):
+    """A function of one number; its tape answers "value", "gradient", "both", "product", "hessian"."""
 
     verb = "optimize"
     shared_mode = 0                          # of Dispatcher: always through `replay`
 
     def __init__(self, f: Callable[..., Any]):
         super().__init__(f)
-        self.cache = TapeCache()
-        self.sweeps = Sweeps()
+        self.prepare()
         self.together = False                # are value and gradient asked for at once?
 
-    def ask(self, question: str, args: tuple[Any, ...], kwargs: dict[str, Any], point: Point, v: Any = None) -> Any:
-        """Answer `question` ("value", "gradient", "both", "product", "hessian") at a point."""
-        return self.call(args, kwargs, (Question(question, point, v),))
-
-    def replay(self, entry: Any, values: list[Any], extra: Any) -> Any:
-        question = extra[0]
-        if question.point.entry is not entry:
-            question.point.forget()
-            question.point.entry = entry
-        return getattr(self, question.name)(entry, values, question.point, question.v)
+    def compile(self, entry: Any) -> None:
+        """Only value and gradient at once are compiled; alone they are sweeps."""
+        if self.together:
+            super().compile(entry)
+        else:
+            entry.compile_at = 2 * entry.calls
 
     def value(self, entry: Any, values: list[Any], point: Point, _: Any) -> float:
         self.sweeps.forward += 1
@@ -71,22 +51,14 @@ class Evaluation(Gradient):
         self.sweeps.reverse += 1
         return self.first(entry.tape, entry.tape.sweep_reverse([1.0]))
 
-    def compile(self, entry: Any) -> None:
-        """Only value and gradient at once are compiled; alone they are sweeps."""
-        if self.together:
-            super().compile(entry)
-        else:
-            entry.compile_at = 2 * entry.calls
-
     def both(self, entry: Any, values: list[Any], point: Point, _: Any) -> tuple[float, np.ndarray]:
         self.together = True
         self.sweeps.forward += 1
         self.sweeps.reverse += 1
-        if entry.program is not None:
-            point.swept = False              # a program has memory of its own
+        point.swept = False
+        if entry.program is not None:        # a program has memory of its own
             result, *adjoints = entry.program.run(values)
         else:
-            point.swept = False
             (result,), adjoints = entry.tape.sweep_gradient(values, [1.0])
             point.swept = True
         return float(result), self.first(entry.tape, adjoints)
@@ -94,16 +66,13 @@ class Evaluation(Gradient):
     def product(self, entry: Any, values: list[Any], point: Point, v: np.ndarray) -> np.ndarray:
         derived = self.linearised(entry, values, point)
         self.sweeps.tangent += 1
-        directions = [v, *[None] * (len(values) - 1)]
-        return self.first(entry.tape, derived.sweep_tangent(directions)[1:])
+        return self.first(entry.tape, derived.sweep_tangent([v, *[None] * (len(values) - 1)])[1:])
 
     def hessian(self, entry: Any, values: list[Any], point: Point, _: Any) -> np.ndarray:
-        derived = self.linearised(entry, values, point)
-
-        def sweep(units: list[Any]) -> list[Any]:
-            self.sweeps.tangent += 1
-            return list(derived.sweep_tangent([*units, *[None] * (len(values) - 1)])[1:])
-        return np.ascontiguousarray(Hessian.pack(self, entry.tape, sweep))
+        shape = values[0].shape
+        units = np.eye(values[0].size).reshape((-1, *shape))
+        columns = [self.product(entry, values, point, unit).ravel() for unit in units]
+        return np.array(columns).T.copy().reshape(shape + shape)
 
     def linearised(self, entry: Any, values: list[Any], point: Point) -> Any:
         """The gradient's tape, with its forward sweep at the point."""
@@ -118,28 +87,7 @@ class Evaluation(Gradient):
         return np.ascontiguousarray(chosen(tape.signature, adjoints, 0), dtype=np.float64)
 
 
-class Question:
-    """What is asked of an Evaluation, at which point; no container, so that Function hands it on as it is."""
-
-    def __init__(self, name: str, point: Point, v: Any):
-        self.name, self.point, self.v = name, point, v
-
-
-class Point:
-    """The last point: what is known there, and which sweeps stand there."""
-
-    def __init__(self) -> None:
-        self.key: Any = None
-        self.entry: Any = None
-        self.forget()
-
-    def forget(self) -> None:
-        """Nothing is known, no sweep stands."""
-        self.known: dict[str, Any] = {}
-        self.swept = self.linearised = False
-
-
-class Objective:
+class Objective(Pointwise):
     """A function of one array as the pieces that optimisers want.
 
     Parameters
@@ -166,86 +114,41 @@ class Objective:
     (5.0, array([2., 4.]))
     """
 
-    evaluation = Evaluation
-
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None):
-        self.f, self.args, self.kwargs = f, tuple(args), dict(kwargs or {})
-        self.function = self.evaluation(f)
-        self.points = threading.local()
+        super().__init__(f, args, kwargs, Evaluation(f))
         self.eager = False                   # a value is followed by its gradient: compute both at once
 
-    def __call__(self, x: Any, *args: Any) -> Any:
+    def __call__(self, x: Any, *args: Any) -> float:
         """The value."""
         return self.value(x, *args)
 
-    def value(self, x: Any, *args: Any) -> Any:
+    def value(self, x: Any, *args: Any) -> float:
         """The number f(x)."""
-        return self.value_and_grad(x, *args)[0] if self.eager else self.ask("value", x, args)
+        if self.eager:
+            return self.value_and_grad(x, *args)[0]
+        return float(self.ask("value", x, args))
 
     def gradient(self, x: Any, *args: Any) -> np.ndarray:
         """The gradient, in the shape of x."""
-        x, point = self.at(x, args)
-        if "value" in point.known or "gradient" in point.known:
-            return self.ask("gradient", x, args)
         return self.value_and_grad(x, *args)[1]
 
     def value_and_grad(self, x: Any, *args: Any) -> tuple[float, np.ndarray]:
         """Value and gradient from one forward and one reverse sweep."""
         x, point = self.at(x, args)
-        if "value" in point.known or "gradient" in point.known:
-            return self.ask("value", x, args), self.ask("gradient", x, args)
-        both = self.evaluate("both", x, args, point)
-        point.known["value"], point.known["gradient"] = both
-        return both[0], both[1].copy()
+        if "value" in point.known:
+            return point.known["value"], self.ask("gradient", x, args)
+        value, gradient = self.evaluate("both", x, args, point)
+        point.known.update(value=value, gradient=gradient)
+        return value, gradient.copy()
 
     def hvp(self, x: Any, v: Any, *args: Any) -> np.ndarray:
         """The Hessian times v."""
         x, point = self.at(x, args)
         v = np.array(v, dtype=np.float64, order="C").reshape(x.shape)
-        return self.evaluate("product", x, args, point, v)
+        product: np.ndarray = self.evaluate("product", x, args, point, v)
+        return product
 
     def hessian(self, x: Any, *args: Any) -> np.ndarray:
         """The dense Hessian, of shape ``x.shape + x.shape``."""
-        return self.ask("hessian", x, args)
-
-    def restart(self) -> None:
-        """Forget all tapes and points: the next call records."""
-        self.function.clear()
-        self.points = threading.local()
-
-    def stats(self) -> Stats:
-        """Recordings, replays and so on, as of `ad.grad(f)`."""
-        return self.function.stats()
-
-    @property
-    def sweeps(self) -> Sweeps:
-        """Counts of sweeps."""
-        return self.function.sweeps
-
-    # -- the point
-    def ask(self, question: str, x: Any, args: tuple[Any, ...]) -> Any:
-        """The answer, computed once a point; arrays are copies."""
-        x, point = self.at(x, args)
-        if question not in point.known:
-            point.known[question] = self.evaluate(question, x, args, point)
-        answer = point.known[question]
-        return answer.copy() if isinstance(answer, np.ndarray) else answer
-
-    def evaluate(self, question: str, x: np.ndarray, args: tuple[Any, ...], point: Point, v: Any = None) -> Any:
-        return self.function.ask(question, (x, *(args or self.args)), self.kwargs, point, v)
-
-    def at(self, x: Any, args: tuple[Any, ...]) -> tuple[np.ndarray, Point]:
-        """x as a float64 array, and this thread's point, emptied if it was elsewhere or f has changed."""
-        x = np.array(x, dtype=np.float64, order="C")
-        point = getattr(self.points, "point", None)
-        if point is None:
-            point = self.points.point = Point()
-        key = (x.shape, x.tobytes(), self.same(args or self.args))
-        if key != point.key or point.entry is None or point.entry.why_changed(self.f) is not None:
-            point.forget()
-            point.key = key
-        return x, point
-
-    def same(self, args: tuple[Any, ...]) -> Any:
-        """What tells whether further arguments are what they were."""
-        return tuple([(a.shape, a.tobytes()) if isinstance(a, np.ndarray) else (id(a), repr(a)) for a in args])
+        matrix: np.ndarray = self.ask("hessian", x, args)
+        return matrix

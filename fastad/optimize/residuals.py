@@ -1,28 +1,29 @@
 """Residuals: several numbers and their dense Jacobian at one point, for least squares.
 
 Owns: the Jacobian from the forward sweep of the value, by tangents or adjoints, whichever are fewer.
-Must not know: SciPy.  Next: objective.py (one number; the point), drivers.py.
+Must not know: SciPy.  Next: objective.py (one number), point.py (the point), drivers.py.
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from fastad.optimize.objective import Evaluation, Objective, Point
-from fastad.verbs import Jacobian, need_floats
+from fastad.optimize.point import Asked, Point, Pointwise
+from fastad.verbs import Jacobian
 
 __all__ = ["Residuals"]
 
 
-class VectorEvaluation(Evaluation):
+class Evaluation(Asked, Jacobian):
     """A function that returns one array; its tape answers "value" and "jacobian"."""
 
-    direction = "auto"
-    shapes, forwards, blocks = Jacobian.shapes, Jacobian.forwards, Jacobian.blocks
+    verb = "least_squares"
 
-    def check(self, tape: Any) -> None:
-        need_floats(self, tape)
+    def __init__(self, f: Callable[..., Any]):
+        super().__init__(f)
+        self.prepare()
 
     def value(self, entry: Any, values: list[Any], point: Point, _: Any) -> np.ndarray:
         self.sweeps.forward += 1
@@ -48,7 +49,7 @@ class VectorEvaluation(Evaluation):
         return np.ascontiguousarray(rows)
 
 
-class Residuals(Objective):
+class Residuals(Pointwise):
     """A vector of residuals as what `least_squares` wants: `value(x)` and `jacobian(x)`, fresh arrays at each call.
 
     Parameters
@@ -57,15 +58,19 @@ class Residuals(Objective):
         As for Objective; f returns an array (or a number: an array of one).
     """
 
-    evaluation = VectorEvaluation
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None):
+        super().__init__(f, args, kwargs, Evaluation(f))
+
+    def __call__(self, x: Any, *args: Any) -> np.ndarray:
+        """The residuals."""
+        return self.value(x, *args)
+
+    def value(self, x: Any, *args: Any) -> np.ndarray:
+        """The residuals f(x)."""
+        residuals: np.ndarray = self.ask("value", x, args)
+        return residuals
 
     def jacobian(self, x: Any, *args: Any) -> np.ndarray:
         """All first derivatives, of shape (residuals, x.size)."""
-        return self.ask("jacobian", x, args)
-
-    def scalar_only(self, *args: Any) -> Any:
-        """Residuals have a Jacobian; gradients and Hessians are an Objective's."""
-        raise TypeError("residuals have a value and a Jacobian; gradient, hvp and hessian are those of an Objective "
-                        "(minimize 0.5 * sum(r**2))")
-
-    gradient = value_and_grad = hvp = hessian = scalar_only
+        matrix: np.ndarray = self.ask("jacobian", x, args)
+        return matrix
