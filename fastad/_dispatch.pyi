@@ -2,12 +2,15 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from typing_extensions import disjoint_base
+
 from fastad._tape import Tape
 
 PYTHON: Final[int]
 GRADIENT: Final[int]
 VALUE_AND_GRADIENT: Final[int]
 
+@disjoint_base
 class Entry:
     calls: int
     used: int
@@ -29,6 +32,7 @@ class Entry:
     def weigh(self) -> int: ...
     def why_changed(self, f: Callable[..., Any]) -> str | None: ...
 
+@disjoint_base
 class Dispatcher:
     hot: Entry | None
     f: Any
@@ -37,6 +41,7 @@ class Dispatcher:
     replays: int
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
+@disjoint_base
 class Point:
     @property
     def tape(self) -> Tape: ...

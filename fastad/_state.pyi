@@ -3,6 +3,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 IDENTITY: Final[int]
 SCALAR: Final[int]
@@ -27,6 +28,7 @@ MISSING: Final[Any]
 def wrapped_within(x: Any) -> int: ...
 def positions_of_samples(n: int) -> NDArray[np.int64]: ...
 
+@disjoint_base
 class Slot:
     def __init__(self, how: int, key: Any, node: Node, label: str) -> None: ...
     @property
@@ -37,6 +39,7 @@ class Slot:
     def label(self) -> str: ...
     def value(self, owner: Any) -> Any: ...
 
+@disjoint_base
 class Node:
     def __init__(self, kind: int, obj: Any, remade: bool = False) -> None: ...
     @property
