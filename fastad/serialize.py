@@ -117,7 +117,7 @@ def dumps(tape: Any) -> bytes:
         "guards": [list(info) for info in image.guard_info],
         "places": places_to_json(image.locations, body),
         "inputs": image.inputs, "active": image.active, "outputs": image.outputs,
-        "signature": signature_json.to_json(tape.signature),
+        "boundary": image.boundary, "signature": signature_json.to_json(tape.signature),
     }
     header["arrays"] = body.table
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -269,7 +269,7 @@ def read_image(header: Any, arrays: Arrays) -> verify.Image:
         guard_info=[(typed(kind, str), typed(place, str)) for kind, place in header["guards"]],
         locations=places_from_json(header["places"], arrays),
         inputs=[natural(i) for i in header["inputs"]], active=[typed(a, bool) for a in header["active"]],
-        outputs=[natural(i) for i in header["outputs"]], **columns)
+        outputs=[natural(i) for i in header["outputs"]], boundary=natural(header["boundary"]), **columns)
 
 
 def places_from_json(places: Any, arrays: Arrays) -> dict[int, str]:

@@ -40,6 +40,8 @@ class Image:
     inputs, outputs : list of int
     active : list of bool
         By input: may derivatives be asked for?
+    boundary : int
+        From here on instructions are derivative code; 0: none is.
     """
 
     names: list[str]
@@ -58,6 +60,7 @@ class Image:
     inputs: list[int] = field(default_factory=list)
     active: list[bool] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
+    boundary: int = 0
 
     @staticmethod
     def of(tape: Any) -> Image:
@@ -168,6 +171,7 @@ def check_array(table: list[np.ndarray], index: int, want: Aval, what: str, exac
 def check_interface(image: Image) -> None:
     n = len(image.op)
     need(len(image.active) == len(image.inputs), "inputs and their active flags differ in number")
+    need(0 <= image.boundary <= n, f"boundary {image.boundary} of {n} instructions")
     for i in image.outputs:
         need(0 < i < n, f"output {i} of {n} values")
         need(image.names[image.op[i]] != "guard", f"output {i} is a guard")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from programs import PROGRAMS
 
+import fastad as ad
 from fastad import _tape as T
 from fastad import serialize
 from fastad.errors import AdError, TapeDivergence, TapeFileError, UnsupportedError
@@ -97,9 +98,22 @@ def test_special_numbers_keep_their_bits():
     assert bits(serialize.loads(serialize.dumps(tape)).sweep([1.0])) == bits(tape.sweep([1.0]))
 
 
+@pytest.mark.parametrize("transform", ["jvp_tape", "vjp_tape"])
+def test_derivative_tapes_are_saved_as_well(transform):
+    f, *point = PROGRAMS["layers"]
+    first = getattr(record(f, *point), transform)()
+    again = serialize.loads(serialize.dumps(first))
+    values = [np.ones(3), np.arange(3.0)]
+    assert bits(again.sweep(values)) == bits(first.sweep(values))
+    assert again.boundary == first.boundary
+
+
 def test_what_cannot_be_saved_says_why(tape):
     with pytest.raises(UnsupportedError, match="leaf 1 of its argument is a ufunc"):
         serialize.dumps(record(lambda x, g: g(x), 1.0, np.sin))
+    cube = ad.primitive(lambda x: x**3, vjp=lambda w, y, x: (3.0 * w * x**2,))
+    with pytest.raises(UnsupportedError, match="custom primitive .*<lambda>.*test_serialize.py:"):
+        serialize.dumps(record(lambda x: np.sum(cube(x)), np.ones(2)))
     open_tape = T.open_recording()
     try:
         with pytest.raises(UnsupportedError, match="still being recorded"):
