@@ -203,7 +203,9 @@ class _Builder:
         rank = max([self.rank.get(n, 0) for n in names], default=0)
         created = feature in ARRAYS or (names & CREATORS and all(self.rank[n] for n in arrays))
         # scalars may be plain although they depend on traced ones (min, int): only arrays prove an array traced
-        open_ = created or any(self.rank[n] and n not in self.locked for n in arrays)
+        # an element of a created array is a plain number: times a captured array it makes a plain array
+        least = 1 if all(self.rank[n] for n in arrays) else 2
+        open_ = created or any(self.rank[n] >= least and n not in self.locked for n in arrays)
         before = self.envs[self.live.index(True)]
         for i, trial in enumerate(trials):
             self.envs[i] = trial

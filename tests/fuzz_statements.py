@@ -405,7 +405,7 @@ def _(s):
     b = s.same(a)
     if len(s.shape(a)) == 1:
         # the method of a plain ndarray converts its argument before anyone is asked: refused, loudly
-        method = f"np.dot({a}, {b})" if a in ("C0", "C1", "GRID", "W") else f"{a}.dot({b})"
+        method = f"{a}.dot({b})" if s.rank[a] else f"np.dot({a}, {b})"
         return f"{s.fresh()} = " + s.pick(
             f"np.dot({a}, {b})", f"{a} @ {b}", method, f"np.outer({a}, {s.array(1)})", f"np.inner({a}, {b})",
             f"np.vdot({a}, {b})",
