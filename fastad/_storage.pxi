@@ -383,6 +383,17 @@ cdef int put_element(Array a, int64_t k, object value) except -1:
     return 0
 
 
+cdef inline bint same_place(cnp.ndarray a, cnp.ndarray b) noexcept:
+    """Are these the same elements in the same order?"""
+    cdef int d
+    if cnp.PyArray_DATA(a) != cnp.PyArray_DATA(b) or cnp.PyArray_NDIM(a) != cnp.PyArray_NDIM(b):
+        return False
+    for d in range(cnp.PyArray_NDIM(a)):
+        if cnp.PyArray_DIM(a, d) != cnp.PyArray_DIM(b, d) or cnp.PyArray_STRIDE(a, d) != cnp.PyArray_STRIDE(b, d):
+            return False
+    return True
+
+
 cdef int store(Array a, object value) except -1:
     """a[...] = value, as NumPy broadcasts and casts it."""
     cdef Storage s = a.s
@@ -390,6 +401,8 @@ cdef int store(Array a, object value) except -1:
     cdef operand o
     cdef list keep = []
     cdef uint32_t i
+    if type(value) is Array and (<Array>value).s is s and same_place((<Array>value).c, a.c):
+        return 0                         # y[1:] += v ends with y[1:] = the view that has just been written
     if t is None:
         (<object>a.c)[...] = (<Array>value).c if type(value) is Array else value
         return 0

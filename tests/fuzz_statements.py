@@ -299,10 +299,8 @@ def _(s):
 @statement("fancy.write", 1.5, mutates=True)
 def _(s):
     a = s.target()
-    options = [
-        f"{a}[i] = {s.scalar()}", f"{a}[i] += {s.scalar()}", f"{a}[i] *= {s.const()}",
-        f"{a}[i] = {a}[i][::-1] * 0.7", f"{a}[i] += np.sin({a}[i])",
-    ]  # fmt: skip
+    options = [f"{a}[i] = {s.scalar()}", f"{a}[i] += {s.scalar()}", f"{a}[i] *= {s.const()}",
+               f"{a}[i] = {a}[i][::-1] * 0.7", f"{a}[i] += np.sin({a}[i])"]  # fmt: skip
     if s.values[a].flags.writeable:      # NumPy's add.at writes into read-only arrays (a diagonal); we refuse
         options.append(f"np.add.at({a}, i, {s.scalar()})")
     return f"i = {s.index(s.shape(a)[0])}\n" + s.pick(*options)
@@ -323,7 +321,8 @@ def _(s):
     return f"{s.fresh()} = " + s.pick(
         f"np.argsort({a}, kind='stable')", f"({a} * 3).astype(int)", f"np.floor({a} * 2).astype(int) % {n}",
         f"np.searchsorted(np.sort({a}), {s.array()})", f"np.searchsorted(GRID, {a})", f"{a}.astype(int) // 2 + 1",
-        f"np.argmax({a}) + np.arange(2)", f"np.argsort(-{a}, kind='stable')[::-1]", f"np.argsort({a}, kind='stable') * 2 % 5 - 1",
+        f"np.argmax({a}) + np.arange(2)", f"np.argsort(-{a}, kind='stable')[::-1]",
+        f"np.argsort({a}, kind='stable') * 2 % 5 - 1",
     )  # fmt: skip
 
 
@@ -332,7 +331,8 @@ def _(s):
     a, k = s.traced(1), s.fresh()
     return f"{k} = " + s.pick(
         f"np.argmax({a})", f"{a}.argmin()", f"int({s.scalar()} * 3)", f"np.searchsorted(GRID, {s.scalar()})",
-        f"int(np.floor({s.scalar()}))", f"{s.shape(a)[0]} // 2", f"np.argsort({a}, kind='stable')[0]", f"({a} > 0).sum() % 3",
+        f"int(np.floor({s.scalar()}))", f"{s.shape(a)[0]} // 2", f"np.argsort({a}, kind='stable')[0]",
+        f"({a} > 0).sum() % 3",
     ) + f"\n{s.fresh()} = {a}[{k} % {s.shape(a)[0]}] * {s.pick('1', k)}"  # fmt: skip
 
 

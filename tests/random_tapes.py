@@ -229,7 +229,8 @@ class Maker:
                 self.new("flatnonzero", (mask,), INT, (-(-m // 3),))
             else:
                 self.t.emit_guard(self.new("any", (mask,), BOOL, (), T.Axis(1, m, 1)), 1, "bool()", "here.py:1")
-                self.t.emit_guard(self.new("all", (mask,), BOOL, (), T.Axis(1, m, 1)), int(m == 1), "bool()", "here.py:2")
+                every = self.new("all", (mask,), BOOL, (), T.Axis(1, m, 1))
+                self.t.emit_guard(every, int(m == 1), "bool()", "here.py:2")
         _, dtype, shape = self.values[-1]
         self.new("cast", (self.values[-1][0],), F64, shape)
 

@@ -250,6 +250,7 @@ def test_a_dying_or_hanging_worker_costs_one_program(tmp_path, monkeypatch):
     (tmp_path / "deadly.py").write_text(
         "import os, time\n"
         "class TapeDivergence(Exception): pass\n"
+        "class DerivativeError(Exception): pass\n"
         "def record(f, *args):\n"
         "    if f.__code__.co_filename == '<fuzz program 3>':\n"
         "        os._exit(9)\n"

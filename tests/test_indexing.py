@@ -1,8 +1,8 @@
 """Every kind of NumPy indexing, reading and writing: constant keys, traced integers, traced masks."""
 import numpy as np
 import pytest
-
 from recorder import check_replay, record, zeros
+
 from fastad import _tape as T
 from fastad.errors import TapeDivergence, TracerError
 
@@ -13,10 +13,12 @@ GRID = np.arange(20).reshape(4, 5) % 3 == 0
 
 KEYS = [
     0, -1, (1, 2), (-1, -2), slice(None), slice(1, 3), slice(None, None, -1), slice(3, 0, -2), (slice(None), 1),
-    (slice(1, None), slice(None, None, 2)), Ellipsis, (Ellipsis, 0), (0, Ellipsis), None, (None, 1), (slice(None), None),
+    (slice(1, None), slice(None, None, 2)), Ellipsis, (Ellipsis, 0), (0, Ellipsis), None, (None, 1),
+    (slice(None), None),
     (1, None, 2), [0, 2], [0, 0, 3], ([0, 1], [1, 2]), ([[0, 1], [2, 3]], 1), (slice(None), [1, 1, 4]),
     (slice(1, 3), [0, 2]), ([0, 1], slice(None), None), (np.array([2, 0]),), np.array([-1, -2]), MASK, GRID,
-    (MASK, 1), (MASK, slice(1, 3)), (slice(None), np.array([True, False, True, False, True])), (np.int64(1), np.int64(2)),
+    (MASK, 1), (MASK, slice(1, 3)), (slice(None), np.array([True, False, True, False, True])),
+    (np.int64(1), np.int64(2)),
     (1, [0, 3]), ([0, 1], None, [2, 3]), (Ellipsis, None), (np.array(1), 2), True, (0, slice(0, 0)), [],
 ]
 
@@ -113,6 +115,17 @@ def test_filling_is_linear():
     names = [tape.instruction(i)[0] for i in range(1, len(tape) + 1)]
     assert names.count("stack") == 1
     assert "write" not in names
+
+
+def test_in_place_update_of_a_slice_writes_once():
+    """y[1:] += v calls __iadd__ on the view and then stores the view into itself."""
+    def f(x):
+        y = x * 2.0
+        y[1:, ::2] += x[0, 0]
+        return y
+
+    tape = check_replay(f, X0, X1)
+    assert [tape.instruction(i)[0] for i in range(1, len(tape) + 1)].count("write") == 1
 
 
 def test_row_writes_share_memory():
