@@ -30,3 +30,11 @@ __all__ = [
     "check_derivatives", "debug_nonfinite", "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "peek",
     "primitive", "record", "stop_gradient", "value_and_grad", "variable", "vjp",
 ]
+
+
+def __getattr__(name):
+    """`ad.optimize` imports SciPy's optimisers when it is first asked for."""
+    if name == "optimize":
+        import importlib
+        return importlib.import_module("fastad.optimize")
+    raise AttributeError(f"module 'fastad' has no attribute {name!r}")

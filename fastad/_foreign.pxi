@@ -4,6 +4,7 @@ Owns: the matrix product of BLAS (through SciPy's Cython interface), custom prim
 translation of floating-point flags into NumPy's warnings.
 """
 from scipy.linalg.cython_blas cimport dgemm as blas_dgemm
+import sys
 import warnings
 
 cdef extern from "<fenv.h>" nogil:
@@ -40,6 +41,16 @@ cdef int flags_to_report(Tape t, int flags) except -1:
     return flags
 
 
+cdef int user_depth() except -1:
+    """The stack level, as warnings.warn counts it, of the user's line that led here."""
+    cdef int depth = 1
+    frame = sys._getframe(0)
+    while frame is not None and not is_user_code(frame.f_code):
+        frame = frame.f_back
+        depth += 1
+    return depth
+
+
 cdef int report_flags(int flags) except -1:
     """Do with the floating-point exceptions of a sweep what np.errstate says; a warning once a sweep."""
     cdef dict todo
@@ -56,5 +67,5 @@ cdef int report_flags(int flags) except -1:
         if todo[kind] == "call" and np.geterrcall() is not None:
             np.geterrcall()(text, flags)
         elif todo[kind] in ("warn", "print", "log"):
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            warnings.warn(message, RuntimeWarning, stacklevel=user_depth())
     return 0

@@ -1,0 +1,45 @@
+"""What a sweep says about NaN and infinities: NumPy's warnings, at the user's line, under np.errstate."""
+import warnings
+
+import numpy as np
+import pytest
+
+import fastad as ad
+
+
+def logs(x):
+    return np.log(x).sum()
+
+
+def test_warning_names_the_line_of_the_call():
+    g = ad.grad(logs)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        g(np.array([0.0, 1.0]))
+    assert [w.filename for w in seen] == [__file__]
+    assert seen[0].category is RuntimeWarning
+    assert "divide by zero" in str(seen[0].message)
+
+
+def test_one_warning_a_kind_and_sweep():
+    g = ad.grad(logs)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        value = g(np.array([-1.0, 0.0, 2.0, -3.0]))
+    assert sorted(str(w.message).split(" encountered")[0] for w in seen) == ["divide by zero", "invalid value"]
+    np.testing.assert_array_equal(value, [-1.0, np.inf, 0.5, -1 / 3])
+
+
+def test_errstate_is_obeyed():
+    g = ad.grad(logs)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        g(np.array([0.0, 1.0]))
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError, match="divide by zero"):
+        g(np.array([0.0, 1.0]))
+
+
+def test_optimize_is_there_without_an_import():
+    assert ad.optimize.minimize is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = ad.nonsense
