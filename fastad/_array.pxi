@@ -39,88 +39,88 @@ cdef class Array:
     def __class__(self):
         return ndarray_type
 
-    def __add__(l, r):
-        return apply2(FA_ADD, l, r)
+    def __add__(a, b):
+        return apply2(FA_ADD, a, b)
 
-    def __radd__(r, l):
-        return apply2(FA_ADD, l, r)
+    def __radd__(b, a):
+        return apply2(FA_ADD, a, b)
 
-    def __sub__(l, r):
-        return apply2(FA_SUBTRACT, l, r)
+    def __sub__(a, b):
+        return apply2(FA_SUBTRACT, a, b)
 
-    def __rsub__(r, l):
-        return apply2(FA_SUBTRACT, l, r)
+    def __rsub__(b, a):
+        return apply2(FA_SUBTRACT, a, b)
 
-    def __mul__(l, r):
-        return apply2(FA_MULTIPLY, l, r)
+    def __mul__(a, b):
+        return apply2(FA_MULTIPLY, a, b)
 
-    def __rmul__(r, l):
-        return apply2(FA_MULTIPLY, l, r)
+    def __rmul__(b, a):
+        return apply2(FA_MULTIPLY, a, b)
 
-    def __truediv__(l, r):
-        return apply2(FA_DIVIDE, l, r)
+    def __truediv__(a, b):
+        return apply2(FA_DIVIDE, a, b)
 
-    def __rtruediv__(r, l):
-        return apply2(FA_DIVIDE, l, r)
+    def __rtruediv__(b, a):
+        return apply2(FA_DIVIDE, a, b)
 
-    def __floordiv__(l, r):
-        return apply2(OP_FLOOR_DIVIDE, l, r)
+    def __floordiv__(a, b):
+        return apply2(OP_FLOOR_DIVIDE, a, b)
 
-    def __rfloordiv__(r, l):
-        return apply2(OP_FLOOR_DIVIDE, l, r)
+    def __rfloordiv__(b, a):
+        return apply2(OP_FLOOR_DIVIDE, a, b)
 
-    def __mod__(l, r):
-        return apply2(OP_REMAINDER, l, r)
+    def __mod__(a, b):
+        return apply2(OP_REMAINDER, a, b)
 
-    def __rmod__(r, l):
-        return apply2(OP_REMAINDER, l, r)
+    def __rmod__(b, a):
+        return apply2(OP_REMAINDER, a, b)
 
-    def __divmod__(l, r):
-        return apply2(OP_FLOOR_DIVIDE, l, r), apply2(OP_REMAINDER, l, r)
+    def __divmod__(a, b):
+        return apply2(OP_FLOOR_DIVIDE, a, b), apply2(OP_REMAINDER, a, b)
 
-    def __pow__(l, r, m):
-        return power(l, r)
+    def __pow__(a, b, m):
+        return power(a, b)
 
-    def __rpow__(r, l, m):
-        return power(l, r)
+    def __rpow__(b, a, m):
+        return power(a, b)
 
-    def __matmul__(l, r):
-        if code_of(r) < 0 and not isinstance(r, (list, tuple)):
+    def __matmul__(a, b):
+        if code_of(b) < 0 and not isinstance(b, (list, tuple)):
             return NotImplemented        # a sparse matrix knows better (sparse_products.py)
-        return api().matmul(l, r)
+        return api().matmul(a, b)
 
-    def __rmatmul__(r, l):
-        return api().matmul(l, r)
+    def __rmatmul__(b, a):
+        return api().matmul(a, b)
 
-    def __and__(l, r):
-        return apply2(OP_AND, l, r)
+    def __and__(a, b):
+        return apply2(OP_AND, a, b)
 
-    def __rand__(r, l):
-        return apply2(OP_AND, l, r)
+    def __rand__(b, a):
+        return apply2(OP_AND, a, b)
 
-    def __or__(l, r):
-        return apply2(OP_OR, l, r)
+    def __or__(a, b):
+        return apply2(OP_OR, a, b)
 
-    def __ror__(r, l):
-        return apply2(OP_OR, l, r)
+    def __ror__(b, a):
+        return apply2(OP_OR, a, b)
 
-    def __xor__(l, r):
-        return apply2(OP_XOR, l, r)
+    def __xor__(a, b):
+        return apply2(OP_XOR, a, b)
 
-    def __rxor__(r, l):
-        return apply2(OP_XOR, l, r)
+    def __rxor__(b, a):
+        return apply2(OP_XOR, a, b)
 
-    def __lshift__(l, r):
-        return apply2(OP_LSHIFT, l, r)
+    def __lshift__(a, b):
+        return apply2(OP_LSHIFT, a, b)
 
-    def __rlshift__(r, l):
-        return apply2(OP_LSHIFT, l, r)
+    def __rlshift__(b, a):
+        return apply2(OP_LSHIFT, a, b)
 
-    def __rshift__(l, r):
-        return apply2(OP_RSHIFT, l, r)
+    def __rshift__(a, b):
+        return apply2(OP_RSHIFT, a, b)
 
-    def __rrshift__(r, l):
-        return apply2(OP_RSHIFT, l, r)
+    def __rrshift__(b, a):
+        return apply2(OP_RSHIFT, a, b)
 
     def __neg__(self):
         return apply1(FA_NEGATIVE, self)
@@ -134,27 +134,27 @@ cdef class Array:
     def __invert__(self):
         return apply1(OP_INVERT, self)
 
-    def __lt__(l, r):
-        return apply2(FA_LESS, l, r)
+    def __lt__(a, b):
+        return apply2(FA_LESS, a, b)
 
-    def __le__(l, r):
-        return apply2(FA_LESS_EQUAL, l, r)
+    def __le__(a, b):
+        return apply2(FA_LESS_EQUAL, a, b)
 
-    def __gt__(l, r):
-        return apply2(FA_GREATER, l, r)
+    def __gt__(a, b):
+        return apply2(FA_GREATER, a, b)
 
-    def __ge__(l, r):
-        return apply2(FA_GREATER_EQUAL, l, r)
+    def __ge__(a, b):
+        return apply2(FA_GREATER_EQUAL, a, b)
 
-    def __eq__(l, r):
-        if r is None or isinstance(r, (str, bytes)):
-            return (<object>(<Array>l).c) == r
-        return apply2(FA_EQUAL, l, r)
+    def __eq__(a, b):
+        if b is None or isinstance(b, (str, bytes)):
+            return (<object>(<Array>a).c) == b
+        return apply2(FA_EQUAL, a, b)
 
-    def __ne__(l, r):
-        if r is None or isinstance(r, (str, bytes)):
-            return (<object>(<Array>l).c) != r
-        return apply2(FA_NOT_EQUAL, l, r)
+    def __ne__(a, b):
+        if b is None or isinstance(b, (str, bytes)):
+            return (<object>(<Array>a).c) != b
+        return apply2(FA_NOT_EQUAL, a, b)
 
     def __iadd__(self, x):
         return inplace(FA_ADD, self, x)

@@ -8,7 +8,7 @@ Must not know: how tapes are recorded or chosen, trees.  Next: function.py, deri
 """
 from cpython.float cimport PyFloat_Check
 from libc.string cimport memcpy
-from libc.stdint cimport uint32_t, int64_t
+from libc.stdint cimport uint32_t
 cimport numpy as cnp
 
 from fastad._tape cimport AVALS, FA_CAPTURE, FA_F64, FA_I64, Frame, Tape, fa_aval

@@ -115,29 +115,29 @@ cdef class Scalar:
     size = 1
     strides = ()
 
-    def __add__(l, r):
-        return arith(FA_ADD, l, r)
+    def __add__(a, b):
+        return arith(FA_ADD, a, b)
 
-    def __radd__(r, l):
-        return arith(FA_ADD, l, r)
+    def __radd__(b, a):
+        return arith(FA_ADD, a, b)
 
-    def __sub__(l, r):
-        return arith(FA_SUBTRACT, l, r)
+    def __sub__(a, b):
+        return arith(FA_SUBTRACT, a, b)
 
-    def __rsub__(r, l):
-        return arith(FA_SUBTRACT, l, r)
+    def __rsub__(b, a):
+        return arith(FA_SUBTRACT, a, b)
 
-    def __mul__(l, r):
-        return arith(FA_MULTIPLY, l, r)
+    def __mul__(a, b):
+        return arith(FA_MULTIPLY, a, b)
 
-    def __rmul__(r, l):
-        return arith(FA_MULTIPLY, l, r)
+    def __rmul__(b, a):
+        return arith(FA_MULTIPLY, a, b)
 
-    def __truediv__(l, r):
-        return arith(FA_DIVIDE, l, r)
+    def __truediv__(a, b):
+        return arith(FA_DIVIDE, a, b)
 
-    def __rtruediv__(r, l):
-        return arith(FA_DIVIDE, l, r)
+    def __rtruediv__(b, a):
+        return arith(FA_DIVIDE, a, b)
 
     def __neg__(self):
         return apply1(FA_NEGATIVE, self)
@@ -151,84 +151,84 @@ cdef class Scalar:
     def __invert__(self):
         return apply1(OP_INVERT, self)
 
-    def __pow__(l, r, m):
-        return power(l, r)
+    def __pow__(a, b, m):
+        return power(a, b)
 
-    def __rpow__(r, l, m):
-        return power(l, r)
+    def __rpow__(b, a, m):
+        return power(a, b)
 
-    def __floordiv__(l, r):
-        return apply2(OP_FLOOR_DIVIDE, l, r)
+    def __floordiv__(a, b):
+        return apply2(OP_FLOOR_DIVIDE, a, b)
 
-    def __rfloordiv__(r, l):
-        return apply2(OP_FLOOR_DIVIDE, l, r)
+    def __rfloordiv__(b, a):
+        return apply2(OP_FLOOR_DIVIDE, a, b)
 
-    def __mod__(l, r):
-        return apply2(OP_REMAINDER, l, r)
+    def __mod__(a, b):
+        return apply2(OP_REMAINDER, a, b)
 
-    def __rmod__(r, l):
-        return apply2(OP_REMAINDER, l, r)
+    def __rmod__(b, a):
+        return apply2(OP_REMAINDER, a, b)
 
-    def __divmod__(l, r):
-        return apply2(OP_FLOOR_DIVIDE, l, r), apply2(OP_REMAINDER, l, r)
+    def __divmod__(a, b):
+        return apply2(OP_FLOOR_DIVIDE, a, b), apply2(OP_REMAINDER, a, b)
 
-    def __rdivmod__(r, l):
-        return apply2(OP_FLOOR_DIVIDE, l, r), apply2(OP_REMAINDER, l, r)
+    def __rdivmod__(b, a):
+        return apply2(OP_FLOOR_DIVIDE, a, b), apply2(OP_REMAINDER, a, b)
 
-    def __and__(l, r):
-        return apply2(OP_AND, l, r)
+    def __and__(a, b):
+        return apply2(OP_AND, a, b)
 
-    def __rand__(r, l):
-        return apply2(OP_AND, l, r)
+    def __rand__(b, a):
+        return apply2(OP_AND, a, b)
 
-    def __or__(l, r):
-        return apply2(OP_OR, l, r)
+    def __or__(a, b):
+        return apply2(OP_OR, a, b)
 
-    def __ror__(r, l):
-        return apply2(OP_OR, l, r)
+    def __ror__(b, a):
+        return apply2(OP_OR, a, b)
 
-    def __xor__(l, r):
-        return apply2(OP_XOR, l, r)
+    def __xor__(a, b):
+        return apply2(OP_XOR, a, b)
 
-    def __rxor__(r, l):
-        return apply2(OP_XOR, l, r)
+    def __rxor__(b, a):
+        return apply2(OP_XOR, a, b)
 
-    def __lshift__(l, r):
-        return apply2(OP_LSHIFT, l, r)
+    def __lshift__(a, b):
+        return apply2(OP_LSHIFT, a, b)
 
-    def __rlshift__(r, l):
-        return apply2(OP_LSHIFT, l, r)
+    def __rlshift__(b, a):
+        return apply2(OP_LSHIFT, a, b)
 
-    def __rshift__(l, r):
-        return apply2(OP_RSHIFT, l, r)
+    def __rshift__(a, b):
+        return apply2(OP_RSHIFT, a, b)
 
-    def __rrshift__(r, l):
-        return apply2(OP_RSHIFT, l, r)
+    def __rrshift__(b, a):
+        return apply2(OP_RSHIFT, a, b)
 
-    def __matmul__(l, r):
+    def __matmul__(a, b):
         raise ValueError("matmul: a scalar operand is not allowed; use *")
 
-    def __lt__(l, r):
-        return compare(FA_LESS, l, r)
+    def __lt__(a, b):
+        return compare(FA_LESS, a, b)
 
-    def __le__(l, r):
-        return compare(FA_LESS_EQUAL, l, r)
+    def __le__(a, b):
+        return compare(FA_LESS_EQUAL, a, b)
 
-    def __gt__(l, r):
-        return compare(FA_GREATER, l, r)
+    def __gt__(a, b):
+        return compare(FA_GREATER, a, b)
 
-    def __ge__(l, r):
-        return compare(FA_GREATER_EQUAL, l, r)
+    def __ge__(a, b):
+        return compare(FA_GREATER_EQUAL, a, b)
 
-    def __eq__(l, r):
-        if r is None or isinstance(r, (str, bytes)):
+    def __eq__(a, b):
+        if b is None or isinstance(b, (str, bytes)):
             return False
-        return compare(FA_EQUAL, l, r)
+        return compare(FA_EQUAL, a, b)
 
-    def __ne__(l, r):
-        if r is None or isinstance(r, (str, bytes)):
+    def __ne__(a, b):
+        if b is None or isinstance(b, (str, bytes)):
             return True
-        return compare(FA_NOT_EQUAL, l, r)
+        return compare(FA_NOT_EQUAL, a, b)
 
     # -- Python consumes the value: a guard, or an error
     def __bool__(self):
@@ -418,5 +418,3 @@ cdef extern from *:
 
 # Like np.float64, no sequence: else NumPy hides our error behind "setting an array element with a sequence".
 fastad_no_sequence(Scalar)
-
-

@@ -87,7 +87,7 @@ cdef bint shares(cnp.ndarray r, Storage s) noexcept:
 
 
 def make_plain(array, bint captured=False):
-    """An ndarray as a recordable array in which nothing is traced yet; `captured`: it is the user's, bound by reference."""
+    """An ndarray as a recordable array with nothing traced in it yet; `captured`: the user's own, bound by reference."""
     cdef cnp.ndarray c = array
     cdef Array a
     if array.dtype not in dtype_codes:

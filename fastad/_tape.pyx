@@ -10,11 +10,11 @@ Next: _transform.pyx (tape -> tape), _program.pyx (a compiled tape), derivatives
 cimport cython
 from libc.stdlib cimport malloc, calloc, realloc, free
 from libc.string cimport memcpy, memset, memcmp
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, int32_t, uint64_t, intptr_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, uint64_t
 from cpython.object cimport PyObject
-from cpython.float cimport PyFloat_CheckExact, PyFloat_AS_DOUBLE, PyFloat_Check
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.long cimport PyLong_CheckExact, PyLong_AsDouble
-from cpython.ref cimport Py_INCREF, Py_DECREF
+from cpython.ref cimport Py_DECREF
 cimport numpy as cnp
 
 import math as math_module
