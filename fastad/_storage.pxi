@@ -87,7 +87,7 @@ cdef bint shares(cnp.ndarray r, Storage s) noexcept:
 
 
 def make_plain(array, bint captured=False):
-    """An ndarray as a recordable array with nothing traced in it yet; `captured`: the user's own, bound by reference."""
+    """An ndarray as a recordable array with nothing traced in it; `captured`: the user's own, bound by reference."""
     cdef cnp.ndarray c = array
     cdef Array a
     if array.dtype not in dtype_codes:
@@ -402,6 +402,8 @@ cdef int store(Array a, object value) except -1:
     cdef list keep = []
     cdef uint32_t i
     if type(value) is Array and (<Array>value).s is s and same_place((<Array>value).c, a.c):
+        if a.frozen or not cnp.PyArray_ISWRITEABLE(a.c):
+            raise ValueError("assignment destination is read-only")
         return 0                         # y[1:] += v ends with y[1:] = the view that has just been written
     if t is None:
         (<object>a.c)[...] = (<Array>value).c if type(value) is Array else value
