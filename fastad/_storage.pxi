@@ -187,10 +187,18 @@ cdef uint32_t read_view(Tape t, Array a) except 0:
     shape = (<object>a.c).shape
     if is_whole(a) and len(shape):
         return ver if len(shape) == 1 else t.push(FA_RESHAPE, aval_id(s.dtype, shape), ver, t.attr_id(None))
-    shape, offset, strides = place_of(a)
-    if not shape:
-        return t.push(FA_ELEMENT, s.dtype, ver, offset)
-    return t.push(FA_MOVE, aval_id(s.dtype, shape), ver, t.attr_id(view_map(s.size, shape, offset, strides)))
+    place = place_of(a)
+    if s.reads is None or s.reads_version != s.version:
+        s.reads = {}
+        s.reads_version = s.version
+    read_before = s.reads.get(place)     # x[1:] makes another view at each use, of the same elements
+    if read_before is None:
+        shape, offset, strides = place
+        if not shape:
+            return t.push(FA_ELEMENT, s.dtype, ver, offset)
+        read_before = s.reads[place] = t.push(FA_MOVE, aval_id(s.dtype, shape), ver,
+                                              t.attr_id(view_map(s.size, shape, offset, strides)))
+    return <uint32_t>read_before
 
 
 cdef uint32_t stack_of_elements(Tape t, Array a) except? 0:

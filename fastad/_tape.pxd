@@ -306,6 +306,8 @@ cdef class Storage:
     cdef Array fresh_of
     cdef uint32_t *ids                   # SSA scalar of each element, 0: not known
     cdef bint dirty                      # ids are newer than ver
+    cdef dict reads                      # place of a view -> SSA value that was read there, at reads_version
+    cdef uint32_t reads_version
     cdef object snapshot
     cdef uint32_t snapshot_id
     cdef object leaf                     # define-by-run: the record of the variable whose memory it is
