@@ -166,7 +166,8 @@ cdef object apply1(int op, object x):
     cdef fa_cell v
     if type(x) is Scalar:
         s = <Scalar>x
-        if s.dt == FA_F64 and not ROW_BOOL[op] and s.tape.owner == PyThreadState_Get():
+        if s.dt == FA_F64 and not ROW_BOOL[op] and s.tape.owner == PyThreadState_Get() \
+                and fa_prims[op].loop[FA_F64].fn != NULL:        # ~x has none: NumPy's error, below
             v.f = fa_scalar_f64(op, s.v.f, 0.0)
             return new_scalar(s.tape, s.tape.push(op, FA_AVAL_F64, s.id, 0), FA_F64, v)
     return apply(op, (x,))
