@@ -15,7 +15,8 @@ import re
 import sys
 import threading
 from collections.abc import Callable
-from types import TracebackType
+from importlib.machinery import ExtensionFileLoader
+from types import ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -393,10 +394,47 @@ _replacements["numpy"] |= {"r_": _Joiner(np.r_, False), "c_": _Joiner(np.c_, Tru
 _modules = {"numpy": np, "numpy.linalg": np.linalg, "math": math}
 _lock = threading.Lock()
 _open = 0                                # recordings in the process, all threads
+
+
+# ---- compiled code ---------------------------------------------------------------------------------------------------
+
+class _Untouched(ModuleType):
+    """A module with the names that it has while nothing is recorded."""
+
+    def __init__(self, module: ModuleType) -> None:
+        super().__init__(module.__name__)
+        vars(self).update(vars(module))
+        self.__dict__["_module"] = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_module"], name)
+
+
+_untouched = {id(module): _Untouched(module) for module in (np, math)}
+_looked_at: set[str] = set()             # modules
+
+
+def _shield_compiled() -> None:
+    """Give compiled modules NumPy and math as they are without us, for good.
+
+    Compiled code has no frame of its own by which `_outside` could tell it from the user, and it trusts what np.empty
+    gives: the generators of numpy.random read the memory of the array that they have just made.
+    """
+    for name in sys.modules.keys() - _looked_at:
+        module = sys.modules.get(name)
+        _looked_at.add(name)
+        if isinstance(getattr(getattr(module, "__spec__", None), "loader", None), ExtensionFileLoader):
+            names = vars(module)
+            names.update({key: _untouched[id(value)] for key, value in names.items() if value is np or value is math})
+    _looked_at.intersection_update(sys.modules)
+
+
 _sparse: dict[tuple[type, str], tuple[Any, Any]] = {}            # methods of SciPy's sparse classes
 
 
 def _install() -> None:
+    if len(sys.modules) != len(_looked_at):
+        _shield_compiled()
     if not _sparse:
         _sparse.update(sparse_products.replacements())
     for (cls, name), (_, ours) in _sparse.items():
