@@ -191,7 +191,7 @@ cdef int operand_dtype(int op, tuple xs) except -2:
     if ROW_FLOAT[op]:
         return FA_F64
     if (m == FA_BOOL and not ROW_BOOLIN[op]) or (m == FA_I64 and not ROW_INT[op]) or \
-            (m == FA_F64 and fa_prims[op].loop[0].fn == NULL and op != FA_STRONGZERO):
+            (m == FA_F64 and fa_prims[op].loop[0].fn == NULL and op != FA_STRONGZERO and op != FA_ZEROPRODUCT):
         ufunc = ROWS[op].ufunc           # NumPy's own error, or a dtype that we do not record
         out = ufunc(*[DTYPES[m].type(1)] * len(xs)).dtype
         raise UnsupportedError(f"{here()}: {ROWS[op].name} of {DTYPE_NAMES[m]} gives {out}, which is not recorded")

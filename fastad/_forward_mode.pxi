@@ -81,11 +81,11 @@ cdef uint32_t tangent_elementwise(Builder b, uint32_t i) except? 0:
         for k in range(1, 3):
             chosen[k] = b.d[ids[k]] if b.d[ids[k]] else b.target.const_f64(0.0)
         return b.elementwise(FA_WHERE, FA_F64, 3, chosen)
-    if op == FA_STRONGZERO:
+    if op == FA_STRONGZERO or op == FA_ZEROPRODUCT:
         if b.d[ids[0]]:
-            y = b.product(b.d[ids[0]], x[1])
-        if b.d[ids[1]]:                  # a zero factor silences a tangent that is not finite
-            y = b.plus(y, b.elementwise2(FA_STRONGZERO, x[0], b.d[ids[1]]))
+            y = b.product(b.d[ids[0]], x[1]) if op == FA_STRONGZERO else b.elementwise2(op, b.d[ids[0]], x[1])
+        if b.d[ids[1]]:                  # a zero factor silences the tangent, a zero tangent the factor
+            y = b.plus(y, b.elementwise2(FA_ZEROPRODUCT, x[0], b.d[ids[1]]))
         return y
     for k in range(m):
         p = &PRIMS[op].partial[k]

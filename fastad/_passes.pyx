@@ -15,6 +15,7 @@ from fastad._tape cimport (
     AVALS, Attr, FORMS, PRIMS, Tape, fa_cell, fa_map, scalar_kernel, FA_ADD, FA_AVAL_WEAK_BOOL, FA_AVAL_WEAK_F64,
     FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_F64, FA_FORM_NARY, FA_GUARD,
     FA_MOVE, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STRONGZERO, FA_SUBTRACT, FA_WHERE, FA_WRAP,
+    FA_ZEROPRODUCT,
 )
 from fastad._transform cimport Copier
 
@@ -147,7 +148,7 @@ cdef class Simplify(Pass):
         elif s.boundary and i >= s.boundary and op >= FA_ELEMENTWISE and AVALS[s.aval[i]].dtype == FA_F64:
             if op == FA_NEGATIVE:
                 y = self.twice_negative(i)
-            elif op <= FA_DIVIDE or op == FA_STRONGZERO:
+            elif op <= FA_DIVIDE or op == FA_STRONGZERO or op == FA_ZEROPRODUCT:
                 y = self.with_constant(i, op)
             elif op == FA_WHERE:
                 y = self.same_both_ways(i)

@@ -83,8 +83,9 @@ cdef int adjoint_elementwise(Builder b, uint32_t i, uint32_t w) except -1:
             chosen[k] = w
             chosen[3 - k] = b.target.const_f64(0.0)
             give_whole(b, ids[k], b.elementwise(FA_WHERE, FA_F64, 3, chosen))
-        elif op == FA_STRONGZERO and k == 1:     # a zero factor silences an adjoint that is not finite
-            give_whole(b, ids[k], b.elementwise2(FA_STRONGZERO, x[0], w))
+        elif op == FA_ZEROPRODUCT or (op == FA_STRONGZERO and k == 1):
+            # a zero factor silences an adjoint that is not finite, a zero adjoint such a factor
+            give_whole(b, ids[k], b.elementwise2(FA_ZEROPRODUCT, x[1 - k], w))
         elif op == FA_STRONGZERO:
             give_whole(b, ids[k], b.product(w, x[1]))
         elif PRIMS[op].partial[k].out != FA_ZERO:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 __all__ = ["BY_NAME", "Domain", "Row", "TABLE", "derivative_text", "manual", "math_twins", "resolve",
-           "row_of_ufunc", "strongzero"]
+           "row_of_ufunc", "strongzero", "zeroproduct"]
 
 
 # ---- domains: a closed list -----------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ class Row:
     name : str
         NumPy's name; tape files hold it.
     ufunc : numpy.ufunc, callable or str
-        The ufunc; a plain function where NumPy has none (`where`, `strongzero`); "module:attribute" where the
+        The ufunc; a plain function where NumPy has none (`where`, `strongzero`, `zeroproduct`); "module:attribute" where the
         module is imported only when it is needed.  `resolve(row)` gives the object.
     arity : int
         Number of operands, 1 to 3.
@@ -108,8 +108,8 @@ class Row:
     own : bool
         The kernel is ours and there is no NumPy loop that it has to equal.
     rule : str
-        "" (partials), "select" (`where`: tangents and adjoints are selected) or "bilinear" (`strongzero`: linear
-        in both operands, and a zero of the first also silences a tangent of the second that is not finite).
+        "" (partials), "select" (`where`: tangents and adjoints are selected) or "bilinear" (`strongzero` and
+        `zeroproduct`: linear in both operands; a product with a tangent or adjoint of the second is a `zeroproduct`).
     foreign : str
         Kinds for which the loop may take the GIL and set a Python error.
     also : tuple of numpy.ufunc
@@ -233,6 +233,12 @@ def strongzero(w: Any, p: Any) -> Any:
     return np.where(silent, 0.0, w * np.where(silent, 1.0, p))
 
 
+def zeroproduct(w: Any, p: Any) -> Any:
+    """Multiply, where a zero of either factor gives 0: derivatives of strong-zero products.  (Meaning, not kernel.)"""
+    silent = np.logical_or(np.equal(w, 0), np.equal(p, 0))
+    return np.where(silent, 0.0, np.where(silent, 1.0, w) * np.where(silent, 1.0, p))
+
+
 _INF, _NAN = _math.inf, _math.nan
 LN2, LOG2_E, LOG10_E = _math.log(2), 1 / _math.log(2), 1 / _math.log(10)
 _ROUND = "fib" if "l->l" in np.floor.types or "q->q" in np.floor.types else "f"     # NumPy < 2.1 casts ints to float
@@ -348,6 +354,8 @@ ternary("where", np.where, BRANCH, NONE, dtypes="fib", own=True, rule="select",
         kinks="selects: the branch not taken gets 0, whatever its partials are")
 binary("strongzero", strongzero, REAL_AB, lambda a, b, y: (b, a), own=True, rule="bilinear",
        kinks="0 where a == 0, whatever b is")
+binary("zeroproduct", zeroproduct, REAL_AB, lambda a, b, y: (b, a), own=True, rule="bilinear",
+       kinks="0 where a == 0 or b == 0, whatever the other one is")
 
 unary("exp1", "scipy.special:exp1", POSITIVE, lambda x, y: -np.exp(-x)/x, foreign="f", source="DLMF 6.2.1")
 

@@ -13,7 +13,8 @@ from fastad import _tape as T
 F64, INT, BOOL = 0, 1, 2
 SHAPES = [(), (), (), (3,), (4,), (2, 3), (6,), (3, 2), (1,)]
 UNARY = ["sin", "cos", "tanh", "arctan", "square", "negative", "expm1", "absolute", "arcsinh", "positive", "cbrt"]
-BINARY = ["add", "subtract", "multiply", "maximum", "minimum", "hypot", "arctan2", "fmax", "copysign", "strongzero"]
+BINARY = ["add", "subtract", "multiply", "maximum", "minimum", "hypot", "arctan2", "fmax", "copysign", "strongzero",
+          "zeroproduct"]
 
 
 def size(shape):

@@ -1,5 +1,5 @@
 /* elementwise.h - elementwise primitives on whole arrays, block by block.
-   Owns: which loop runs on which operands; WHERE, STRONGZERO and CAST, which NumPy has no inner loop for.
+   Owns: which loop runs on which operands; WHERE, STRONGZERO, ZEROPRODUCT and CAST, which NumPy has no inner loop for.
    Must not know: where operands come from, derivatives.
    Every operand is as large as the result or of rank 0; this is a span: a pointer and a step of one item or 0.
    Next: template.h (partials on blocks), move.h (everything that is not elementwise). */
@@ -18,13 +18,18 @@ FA_INLINE fa_span fa_span_at(fa_span s, int64_t j) { return (fa_span){s.p + j * 
 
 /* ---- own block kernels -------------------------------------------------------------------------------------- */
 /* Steps of 0 or 1 element are turned into compile-time constants, so that the loops vectorise. */
-#define FA_STRONGZERO_LOOP(W, P) for (int64_t j = 0; j < n; j++) y[j] = fa_strongzero(W, P)
+#define FA_PRODUCT_BLOCK(PRODUCT, INTO) do { \
+        const fa_f64 *a = (const fa_f64 *)w.p, *b = (const fa_f64 *)p.p; \
+        if (w.step && p.step) for (int64_t j = 0; j < n; j++) y[j] INTO PRODUCT(a[j], b[j]); \
+        else if (w.step) for (int64_t j = 0; j < n; j++) y[j] INTO PRODUCT(a[j], *b); \
+        else if (p.step) for (int64_t j = 0; j < n; j++) y[j] INTO PRODUCT(*a, b[j]); \
+        else for (int64_t j = 0; j < n; j++) y[j] INTO PRODUCT(*a, *b); \
+    } while (0)
 FA_FN void fa_strongzero_block(int64_t n, fa_span w, fa_span p, double *restrict y) {
-    const fa_f64 *a = (const fa_f64 *)w.p, *b = (const fa_f64 *)p.p;
-    if (w.step && p.step) FA_STRONGZERO_LOOP(a[j], b[j]);
-    else if (w.step) FA_STRONGZERO_LOOP(a[j], *b);
-    else if (p.step) FA_STRONGZERO_LOOP(*a, b[j]);
-    else FA_STRONGZERO_LOOP(*a, *b);
+    FA_PRODUCT_BLOCK(fa_strongzero, =);
+}
+FA_FN void fa_zeroproduct_block(int64_t n, fa_span w, fa_span p, double *restrict y) {
+    FA_PRODUCT_BLOCK(fa_zeroproduct, =);
 }
 
 FA_FN void fa_where_block(int64_t n, int itemsize, fa_span c, fa_span a, fa_span b, char *y) {
@@ -93,6 +98,7 @@ FA_FN void fa_elementwise_block(uint16_t op, int din, int dout, int64_t n, const
     int scalar_operand = 0;
     if (n == 0) return;
     if (op == FA_STRONGZERO) { fa_strongzero_block(n, in[0], in[1], (double *)y); return; }
+    if (op == FA_ZEROPRODUCT) { fa_zeroproduct_block(n, in[0], in[1], (double *)y); return; }
     if (op == FA_WHERE) { fa_where_block(n, fa_itemsize[dout], in[0], in[1], in[2], y); return; }
     if (op == FA_CAST) { fa_cast_block(n, din, dout, in[0], y); return; }
     for (int k = 0; k < prim->arity; k++) scalar_operand |= !in[k].step;

@@ -11,7 +11,7 @@ static __attribute__((noinline, unused)) int FA_LOOP(const fa_code *c, fa_cell *
         [FA_ADD] = &&add, [FA_SUBTRACT] = &&subtract, [FA_MULTIPLY] = &&multiply, [FA_DIVIDE] = &&divide,
         [FA_NEGATIVE] = &&negative, [FA_SQUARE] = &&square, [FA_SQRT] = &&root, [FA_RECIPROCAL] = &&reciprocal,
         [FA_ABSOLUTE] = &&absolute, [FA_MAXIMUM] = &&maximum, [FA_MINIMUM] = &&minimum,
-        [FA_STRONGZERO] = &&strongzero, [FA_WHERE] = &&where, [FA_ELEMENT] = &&element,
+        [FA_STRONGZERO] = &&strongzero, [FA_ZEROPRODUCT] = &&zeroproduct, [FA_WHERE] = &&where, [FA_ELEMENT] = &&element,
     };
     const uint16_t *const op = c->op;
     const uint32_t *const aval = c->aval, *const arg = c->arg, n = c->n;
@@ -42,6 +42,7 @@ absolute: FA_PUT_F64(fabs(FA_A));
 maximum: FA_PUT_F64(fa_max(FA_A, FA_B));
 minimum: FA_PUT_F64(fa_min(FA_A, FA_B));
 strongzero: FA_PUT_F64(fa_strongzero(FA_A, FA_B));
+zeroproduct: FA_PUT_F64(fa_zeroproduct(FA_A, FA_B));
 element: FA_PUT_F64(fa_element_f64(c, v, arg[two * i], arg[two * i + 1]));
 where:
     a = arg[two * i];

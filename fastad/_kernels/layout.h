@@ -74,12 +74,13 @@ enum {
     FA_ABSOLUTE, FA_MAXIMUM, FA_MINIMUM, FA_EQUAL, FA_NOT_EQUAL, FA_LESS, FA_LESS_EQUAL, FA_GREATER, FA_GREATER_EQUAL,
     FA_WHERE,                                /* n-ary (c, a, b): selects */
     FA_STRONGZERO,                           /* strong-zero multiply (w, p): 0 where w == 0, else w * p */
+    FA_ZEROPRODUCT,                          /* the same with both factors: 0 where w == 0 or p == 0, else w * p */
     FA_OWN_END,
     FA_MAX_OPCODES = 512
 };
 #define FA_OWN_NAMES {"add", "subtract", "multiply", "divide", "negative", "square", "sqrt", "reciprocal", \
     "absolute", "maximum", "minimum", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", \
-    "where", "strongzero"}
+    "where", "strongzero", "zeroproduct"}
 
 /* how an opcode's arg is to be read */
 enum { FA_FORM_LEAF, FA_FORM_UNARY, FA_FORM_BINARY, FA_FORM_NARY };
@@ -158,7 +159,7 @@ typedef struct {
 typedef struct {
     uint8_t arity, differentiable;
     fa_loop loop[FA_NDTYPE];                 /* by the dtype of the operands; fn NULL: none */
-    fa_template partial[3];                  /* by operand (WHERE and STRONGZERO have rules of their own) */
+    fa_template partial[3];                  /* by operand (WHERE, STRONGZERO, ZEROPRODUCT: own rules) */
 } fa_prim;
 
 extern fa_prim fa_prims[FA_MAX_OPCODES];     /* filled at import from primitives.py */

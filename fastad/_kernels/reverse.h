@@ -13,8 +13,9 @@ FA_FN void fa_reverse_select(const fa_cell *v, fa_cell *adj, const uint8_t *acti
     if (op == FA_WHERE) {
         uint32_t chosen = v[id[0]].i ? id[1] : id[2];
         if (active[chosen]) adj[chosen].f += w;
-    } else {                                             /* STRONGZERO */
-        if (active[id[0]]) adj[id[0]].f += w * v[id[1]].f;
+    } else {                                             /* a product; w is not 0 */
+        double p = v[id[1]].f;
+        if (active[id[0]]) adj[id[0]].f += op == FA_STRONGZERO || p != 0 ? w * p : 0.0;
         if (active[id[1]]) adj[id[1]].f += fa_strongzero(v[id[0]].f, w);
     }
 }
@@ -24,7 +25,7 @@ FA_INLINE void fa_reverse_scalar(const fa_code *c, const fa_cell *v, fa_cell *ad
                                  uint16_t op, double w) {
     const fa_prim *prim = &fa_prims[op];
     const uint32_t *id = c->arg + 2 * (size_t)i;
-    if (FA_UNLIKELY(op == FA_WHERE || op == FA_STRONGZERO)) {
+    if (FA_UNLIKELY(op == FA_WHERE || fa_is_product(op))) {
         fa_reverse_select(v, adj, active, op, op == FA_WHERE ? c->pool + id[0] + 1 : id, w);
     } else if (prim->arity == 2) {
         fa_cell a = v[id[0]], b = v[id[1]], y = v[i];
@@ -61,12 +62,6 @@ FA_FN void fa_reverse_where(int64_t n, fa_span mask, fa_span w, int which, doubl
     fa_where_block(n, 8, mask, which == 1 ? w : none, which == 1 ? none : w, (char *)selected);
 }
 
-FA_FN void fa_reverse_strongzero(int64_t n, fa_span w, fa_span factor, double *out) {
-    const fa_f64 *a = (const fa_f64 *)w.p, *b = (const fa_f64 *)factor.p;
-    int64_t bs = factor.step != 0;
-    for (int64_t j = 0; j < n; j++) out[j] = fa_strongzero_both(b[j * bs], a[j]);
-}
-
 FA_FN void fa_reverse_array(const fa_code *c, const fa_cell *v, fa_cell *adj, const uint8_t *active,
                             const fa_operands *o, uint32_t i) {
     static const double one = 1;
@@ -87,8 +82,8 @@ FA_FN void fa_reverse_array(const fa_code *c, const fa_cell *v, fa_cell *adj, co
             if (op == FA_WHERE) {
                 fa_reverse_where(n, fa_span_at(b.value[0], j), w, (int)k, buffer);
                 w.p = (char *)buffer;
-            } else if (op == FA_STRONGZERO && k == 1) {
-                fa_reverse_strongzero(n, w, fa_span_at(b.value[0], j), buffer);
+            } else if (fa_is_product(op) && (k == 1 || op == FA_ZEROPRODUCT)) {
+                fa_zeroproduct_block(n, w, fa_span_at(b.value[1 - k], j), buffer);
                 w.p = (char *)buffer;
             } else if (op == FA_STRONGZERO) p = fa_span_at(b.value[1], j);
             else if (t->out == FA_ZERO) continue;

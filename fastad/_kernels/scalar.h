@@ -76,6 +76,13 @@ FA_INLINE double fa_strongzero(double w, double p) {
     return w != 0.0 ? y : 0.0;
 }
 
+/* 0 where either factor is: how a strong-zero product depends on its second factor.  There w masks p, and a tangent or
+   adjoint p that is zero stays zero. */
+FA_INLINE double fa_zeroproduct(double w, double p) {
+    double y = w * p;
+    return (w != 0.0) & (p != 0.0) ? y : 0.0;
+}
+
 FA_INLINE int fa_compare_f64(uint16_t op, double a, double b) {
     switch (op) {
     case FA_EQUAL: return a == b;
@@ -116,6 +123,7 @@ static inline __attribute__((unused)) double fa_scalar_f64(uint16_t op, double a
     case FA_MAXIMUM: return fa_max(a, b);
     case FA_MINIMUM: return fa_min(a, b);
     case FA_STRONGZERO: return fa_strongzero(a, b);
+    case FA_ZEROPRODUCT: return fa_zeroproduct(a, b);
     default: return fa_loop_once(op, FA_F64, (fa_cell){.f = a}, (fa_cell){.f = b}, (fa_cell){.i = 0}).f;
     }
 }

@@ -8,11 +8,8 @@
 #include "forward.h"
 
 /* ---- elementwise, scalars ------------------------------------------------------------------------------------- */
-/* Both factors count as strong zeros: w because a zero factor masks p, p_dot because a zero tangent stays zero. */
-FA_INLINE double fa_strongzero_both(double w, double p) {
-    double y = w * p;
-    return (w != 0.0) & (p != 0.0) ? y : 0.0;
-}
+/* the two that are linear in each operand, and have no templates: what they mask is not in a partial */
+FA_INLINE int fa_is_product(uint16_t op) { return op == FA_STRONGZERO || op == FA_ZEROPRODUCT; }
 
 /* the cells of the operands and of the result, as templates want them */
 typedef struct { fa_cell x[4]; } fa_quad;
@@ -39,9 +36,10 @@ FA_FN double fa_tangent_scalar(const fa_code *c, const fa_cell *v, const fa_cell
         uint32_t chosen = v[o.id[0]].i ? o.id[1] : o.id[2];
         return active[chosen] ? t[chosen].f : 0.0;
     }
-    if (op == FA_STRONGZERO) {
-        if (active[o.id[0]]) dot += fa_strongzero(t[o.id[0]].f, v[o.id[1]].f);
-        if (active[o.id[1]]) dot += fa_strongzero_both(v[o.id[0]].f, t[o.id[1]].f);
+    if (fa_is_product(op)) {
+        double u = v[o.id[1]].f, w = active[o.id[0]] ? t[o.id[0]].f : 0.0;
+        if (active[o.id[0]]) dot += op == FA_STRONGZERO ? fa_strongzero(w, u) : fa_zeroproduct(w, u);
+        if (active[o.id[1]]) dot += fa_zeroproduct(v[o.id[0]].f, t[o.id[1]].f);
         return dot;
     }
     fa_quad q = fa_quad_of(v, o.n, o.id, i);
@@ -56,18 +54,11 @@ FA_FN double fa_tangent_scalar(const fa_code *c, const fa_cell *v, const fa_cell
 /* ---- elementwise, arrays -------------------------------------------------------------------------------------- */
 /* y = or += the strong-zero product of two spans, the tangent or adjoint first */
 FA_FN void fa_strongzero_add(int64_t n, fa_span w, fa_span p, double *restrict y) {
-    const fa_f64 *a = (const fa_f64 *)w.p, *b = (const fa_f64 *)p.p;
-    if (w.step && p.step) for (int64_t j = 0; j < n; j++) y[j] += fa_strongzero(a[j], b[j]);
-    else if (w.step) for (int64_t j = 0; j < n; j++) y[j] += fa_strongzero(a[j], *b);
-    else if (p.step) for (int64_t j = 0; j < n; j++) y[j] += fa_strongzero(*a, b[j]);
-    else for (int64_t j = 0; j < n; j++) y[j] += fa_strongzero(*a, *b);
+    FA_PRODUCT_BLOCK(fa_strongzero, +=);
 }
 
-FA_FN void fa_strongzero_both_add(int64_t n, fa_span w, fa_span p, double *restrict y) {
-    const fa_f64 *a = (const fa_f64 *)w.p, *b = (const fa_f64 *)p.p;
-    int64_t as = w.step != 0, bs = p.step != 0;
-    if (as && bs) for (int64_t j = 0; j < n; j++) y[j] += fa_strongzero_both(a[j], b[j]);
-    else for (int64_t j = 0; j < n; j++) y[j] += fa_strongzero_both(a[j * as], b[j * bs]);
+FA_FN void fa_zeroproduct_add(int64_t n, fa_span w, fa_span p, double *restrict y) {
+    FA_PRODUCT_BLOCK(fa_zeroproduct, +=);
 }
 
 FA_FN void fa_tangent_where(const fa_code *c, const fa_cell *v, const fa_cell *t, const uint8_t *active,
@@ -111,10 +102,11 @@ FA_FN void fa_tangent_array(const fa_code *c, const fa_cell *v, const fa_cell *t
         return;
     }
     memset(y, 0, (size_t)size * 8);
-    if (op == FA_STRONGZERO) {
+    if (fa_is_product(op)) {
         uint32_t a = o->id[0], b = o->id[1];
-        if (active[a]) fa_strongzero_add(size, fa_span_in(c, t, a), fa_span_in(c, v, b), y);
-        if (active[b]) fa_strongzero_both_add(size, fa_span_in(c, v, a), fa_span_in(c, t, b), y);
+        if (active[a] && op == FA_STRONGZERO) fa_strongzero_add(size, fa_span_in(c, t, a), fa_span_in(c, v, b), y);
+        else if (active[a]) fa_zeroproduct_add(size, fa_span_in(c, t, a), fa_span_in(c, v, b), y);
+        if (active[b]) fa_zeroproduct_add(size, fa_span_in(c, v, a), fa_span_in(c, t, b), y);
         return;
     }
     fa_blockwise_begin(&w, c, v, o, i);

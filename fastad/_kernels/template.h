@@ -51,7 +51,7 @@ FA_FN int fa_check_template(const fa_template *t) {
         const fa_tinstr *ins = &t->instr[i];
         if (ins->op != FA_CAST && (ins->op < FA_ELEMENTWISE || ins->op >= FA_MAX_OPCODES)) return -1;
         if (ins->din >= FA_NDTYPE || ins->dout >= FA_NDTYPE || fa_tarity(ins) > 3) return -1;
-        if (ins->op != FA_CAST && ins->op != FA_WHERE && ins->op != FA_STRONGZERO
+        if (ins->op != FA_CAST && ins->op != FA_WHERE && ins->op != FA_STRONGZERO && ins->op != FA_ZEROPRODUCT
             && !fa_prims[ins->op].loop[ins->din].fn) return -1;
         for (int k = 0; k < 3; k++)
             if (k < fa_tarity(ins) && ins->in[k] >= first + i) return -1;

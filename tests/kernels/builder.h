@@ -114,6 +114,7 @@ static void make_prims(void) {
     for (int k = 0; k < 6; k++) prim(FA_EQUAL + k, 2, compare[k], tzero, tzero);
     prim(FA_WHERE, 3, 0, tzero, tzero);
     prim(FA_STRONGZERO, 2, 0, tzero, tzero);
+    prim(FA_ZEROPRODUCT, 2, 0, tzero, tzero);
     prim(OP_EXP, 1, l_exp, direct(3), tzero);
     prim(OP_SIN, 1, l_sin, T(t_cos, 0, 0, 4), tzero);
     prim(OP_COS, 1, l_cos, T(t_msin, 0, 0, 5), tzero);

@@ -23,6 +23,8 @@ static void test_scalars(void) {
             }
     EXPECT(fa_scalar_f64(FA_STRONGZERO, 0, INFINITY) == 0, "strong zero of inf");
     EXPECT(fa_scalar_f64(FA_STRONGZERO, -0.0, NAN) == 0, "strong zero of NaN");
+    EXPECT(fa_scalar_f64(FA_ZEROPRODUCT, INFINITY, -0.0) == 0 && fa_scalar_f64(FA_ZEROPRODUCT, 0, NAN) == 0
+           && fa_scalar_f64(FA_ZEROPRODUCT, 2, 3) == 6, "zero of either factor");
     EXPECT(fa_scalar_f64(FA_STRONGZERO, 2, 3) == 6 && isnan(fa_scalar_f64(FA_STRONGZERO, NAN, 0)), "strong zero");
 }
 
