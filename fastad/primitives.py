@@ -87,8 +87,8 @@ class Row:
     name : str
         NumPy's name; tape files hold it.
     ufunc : numpy.ufunc, callable or str
-        The ufunc; a plain function where NumPy has none (`where`, `strongzero`, `zeroproduct`); "module:attribute" where the
-        module is imported only when it is needed.  `resolve(row)` gives the object.
+        The ufunc; a plain function where NumPy has none (`where`, `strongzero`, `zeroproduct`); "module:attribute"
+        where the module is imported only when it is needed.  `resolve(row)` gives the object.
     arity : int
         Number of operands, 1 to 3.
     domain : Domain

@@ -51,8 +51,9 @@ def first(tape, x):
 def second(tape, x):
     one, zero = np.float64(1), np.float64(0)
     v, j = vjp(tape), jvp(tape)
-    for name, t, inputs, k in (("jvp vjp", jvp(v), [x, one, one, zero], 3), ("vjp vjp", vjp(v), [x, one, zero, one], 2),
-                               ("vjp jvp", vjp(j), [x, one, zero, one], 2), ("jvp jvp", jvp(j), [x, one, one, zero], 3)):
+    ways = (("jvp vjp", jvp(v), [x, one, one, zero], 3), ("vjp vjp", vjp(v), [x, one, zero, one], 2),
+            ("vjp jvp", vjp(j), [x, one, zero, one], 2), ("jvp jvp", jvp(j), [x, one, one, zero], 3))
+    for name, t, inputs, k in ways:
         yield name, t.sweep(inputs)[k]
         yield name + " program", Program(t).run(inputs)[k]
 
