@@ -13,7 +13,8 @@ cdef enum: IN_ARENA, OUTSIDE             # where a root's memory is
 
 
 cdef inline int64_t room_for(const fa_aval *av) noexcept:
-    return max(<int64_t>ALIGN, (av.size * fa_itemsize[av.dtype] + ALIGN - 1) // ALIGN * ALIGN)
+    """Bytes of an array and at least one more: NumPy 2.0 takes a result that touches an operand for an overlap."""
+    return (av.size * fa_itemsize[av.dtype] + ALIGN) // ALIGN * ALIGN
 
 
 cdef inline bint shares(Tape t, uint32_t i) noexcept:

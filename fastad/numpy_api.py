@@ -15,7 +15,18 @@ import numpy as np
 from fastad import _tape as T
 from fastad import composites, einsum, norms, pythonic, sorting
 from fastad.methods import method
-from fastad.operands import RECORDED, Flat, asarray, cast_to, refusal, run_plain, scalar_value, traced, zeros_of
+from fastad.operands import (
+    RECORDED,
+    Flat,
+    asarray,
+    cast_to,
+    existing,
+    refusal,
+    run_plain,
+    scalar_value,
+    traced,
+    zeros_of,
+)
 from fastad.products import matmul
 from fastad.rearranging import array, full, reshape
 from fastad.selection import nonzero, put_flat, take_flat, where, wrap_index
@@ -43,7 +54,7 @@ REFUSED: dict[Any, str] = {
     **dict.fromkeys((np.partition, np.argpartition), "the order inside the parts is NumPy's own; use np.sort"),
     **dict.fromkeys((np.lexsort, np.sort_complex), "use np.argsort, which is stable, for each key, first key last"),
     **dict.fromkeys((np.unique, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d,
-                     np.intersect1d, np.setdiff1d, np.setxor1d, np.isin, np.trim_zeros),
+                     np.intersect1d, np.setdiff1d, np.setxor1d, np.isin, np.trim_zeros, *existing("in1d")),
                     "the result's length depends on values; use np.sort and np.diff, or ad.peek(x) for a constant"),
     **dict.fromkeys((np.histogram, np.histogram2d, np.histogramdd, np.histogram_bin_edges),
                     "counts have no derivative; use ad.peek(x), or np.bincount(np.digitize(x, edges))"),
@@ -52,7 +63,7 @@ REFUSED: dict[Any, str] = {
     **dict.fromkeys((np.save, np.savetxt, np.savez, np.savez_compressed), "files hold numbers; save ad.peek(x)"),
     **dict.fromkeys((np.angle,), "complex numbers are not recorded yet; use np.arctan2"),
     **dict.fromkeys((np.packbits, np.unpackbits), "bits are not traced"),
-    "numpy.lib.scimath": "its functions may give complex numbers, which are not recorded yet; use np.sqrt, np.log ...",
+    np.emath.sqrt.__module__: "its functions may give complex numbers, which are not recorded yet; use np.sqrt, np.log ...",
     "numpy.polynomial.polynomial": "write the sum of powers, or use np.polynomial.polynomial.polyval",
     **dict.fromkeys((np.polymul,), "use np.convolve of the coefficients"),
     **dict.fromkeys((np.geomspace,), "write np.exp(np.linspace(np.log(a), np.log(b), n))"),

@@ -8,6 +8,16 @@ import numpy as np
 from fastad import _tape as T
 
 
+NUMPY = tuple(int(part) for part in np.__version__.split(".")[:2])
+SINCE = {"unstack": (2, 1), "cumulative_sum": (2, 1), "cumulative_prod": (2, 1), "clip ufunc kw": (2, 1),
+         "vecmat": (2, 2), "matvec": (2, 2), "pad dict": (2, 2)}
+
+
+def supported(table):
+    """The cases that this NumPy has: 2.0 is the oldest one that is supported."""
+    return {name: f for name, f in table.items() if SINCE.get(name, (2, 0)) <= NUMPY}
+
+
 def leaves(y):
     """The arrays and numbers in a result."""
     if isinstance(y, (tuple, list)):

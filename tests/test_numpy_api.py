@@ -5,7 +5,7 @@ Next: test_numpy_api_rules.py (out=, refusals, guards), numpy_cases.py (the judg
 """
 import numpy as np
 import pytest
-from numpy_cases import judge
+from numpy_cases import judge, supported
 
 A = np.arange(12.0).reshape(3, 4) / 7 + 0.1
 B = np.linspace(-1, 2, 20).reshape(4, 5)
@@ -13,7 +13,7 @@ V = np.array([0.3, -1.2, 2.0, 0.7])
 K = np.array([2, 0, 1, 2])
 MASK = np.array([[True, False, True, False], [False, False, True, True], [True, True, True, False]])
 
-MOVERS = {
+MOVERS = supported({
     "reshape": lambda x: np.reshape(x, (4, 3)),
     "reshape -1": lambda x: x.reshape(-1),
     "reshape F": lambda x: x.reshape((2, 6), order="F"),
@@ -118,7 +118,7 @@ MOVERS = {
     "iteration over flat": lambda x: sum(e * k for k, e in enumerate(x.flat)),
     "ndarray.item": lambda x: x.item(5) * x.item((0, 1)) * x[0, :1].item(),
     "unpacked": lambda x: [row * 2.0 for row in x],
-}
+})
 
 REDUCTIONS = {
     "sum": lambda x: np.sum(x),
@@ -268,7 +268,7 @@ PRODUCTS = {
     "polyint": lambda x: np.polyint(x[0], k=x[1, 1]),
 }
 
-ORDER = {
+ORDER = supported({
     "sort": lambda x: np.sort(x),
     "sort axis": lambda x: np.sort(x, axis=0),
     "sort flat": lambda x: np.sort(x, axis=None),
@@ -337,7 +337,7 @@ ORDER = {
     "isclose": lambda x: np.where(np.isclose(x, 0.5, atol=0.2), x, 0.0),
     "array_equal": lambda x: np.where(np.array_equal(x, x), x, 0.0),
     "masked mean": lambda x: np.sum(np.where(x > 0.3, x, 0)) / np.count_nonzero(x > 0.3),
-}
+})
 
 
 def draws(seed):

@@ -271,8 +271,9 @@ def test_views_write_through_and_copies_do_not():
 def test_diagonal_is_read_only(x):
     with pytest.raises(ValueError, match="read-only"):
         np.diagonal(np.outer(x, x))[0] = 1.0
-    with pytest.raises(ValueError, match="read-only"):
-        np.broadcast_to(x, (2, 5))[0] = x
+    for value in (x, 2 * x):                             # x: what is there already, which is no excuse
+        with pytest.raises(ValueError, match="read-only"):
+            np.broadcast_to(x, (2, 5))[0] = value
 
 
 def test_plain_arrays_are_left_to_numpy(tape):
@@ -429,7 +430,8 @@ def test_every_name_of_numpy_is_declared():
     from numpy._core import overrides
     unknown, undispatched = set(), {f.__name__ for f in numpy_api.UNDISPATCHED}
     for f in overrides.ARRAY_FUNCTIONS:
-        if f.__module__.startswith(("numpy.fft", "numpy.linalg", "numpy.lib.scimath", "numpy.polynomial")) \
+        if f.__module__.startswith(("numpy.fft", "numpy.linalg", np.emath.sqrt.__module__,
+                                    "numpy.polynomial")) \
                 or f.__module__.startswith(numpy_api.FOREIGN):
             continue
         if f not in numpy_api.RECORDED and f not in numpy_api.CONSTANT and f not in numpy_api.REFUSED \
@@ -491,7 +493,7 @@ def test_captured_arrays_are_read_again_inside_formulas(name):
 
 def test_every_attribute_of_ndarray_is_declared(x):
     for name in dir(np.ndarray):
-        if name.startswith("__") or hasattr(type(x), name):
+        if name.startswith("_") or hasattr(type(x), name):
             continue
         assert name in METHODS or name in REFUSED_METHODS or name in ABSENT, f"ndarray.{name}"
 

@@ -14,7 +14,8 @@ from fastad.errors import DerivativeError
 from fastad.optimize.drivers import METHODS
 
 START = np.tile([1.3, 0.7, 0.8, 1.9, 1.2], 2)
-DERIVATIVE_FREE = [m for m in METHODS if not METHODS[m]]
+KNOWN = {m.lower() for m in scipy.optimize._minimize.MINIMIZE_METHODS}       # cobyqa came with SciPy 1.14
+DERIVATIVE_FREE = [m for m in METHODS if not METHODS[m] and m in KNOWN]
 WITH_GRADIENT = [m for m in METHODS if METHODS[m]]
 OPTIONS = {"tnc": {"maxfun": 2000},
            "trust-constr": {"maxiter": 2000}, "slsqp": {"ftol": 1e-12}}

@@ -75,6 +75,7 @@ def test_set_contents():
     assert "members" in watch.changed()
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")
 def test_array_replaced_reshaped_or_of_other_dtype():
     for change in (lambda a: a.__setitem__(3, 9), lambda a: setattr(a, "shape", (2, 4))):
         for dtype in (np.float64, np.float32, np.int8, np.complex128):
