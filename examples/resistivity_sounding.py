@@ -289,7 +289,7 @@ def draw(path, sounding, layered, smooth, inversion):
     for axes in (left, right):
         axes.legend(frameon=False)
         axes.grid(alpha=0.25)
-    figure.savefig(path, dpi=90)
+    figure.savefig(path, dpi=90, metadata={"Software": None})      # the same bytes from any version
     plt.close(figure)
     print(f"\nPicture: {path}")
 

@@ -24,7 +24,7 @@ from fastad.operands import (
 # Attributes whose absence NumPy and others take as "not an ndarray"; everything else that we lack is refused loudly.
 ABSENT = {"ctypes", "data", "__array_interface__", "__array_struct__", "__buffer__", "__dlpack__",
           "__dlpack_device__", "__array_finalize__", "__array_wrap__", "__array_namespace__", "device", "to_device",
-          "itemset"}                     # removed from NumPy 2, which keeps the name to say so
+          "itemset", "ptp"}              # removed from NumPy 2, which keeps the names for a while to say so
 REFUSED = {
     "tobytes": "bytes are not traced; use ad.peek(x) for the present value",
     "tofile": "a file would hold the present value only; use ad.peek(x)",

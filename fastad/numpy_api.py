@@ -63,7 +63,7 @@ REFUSED: dict[Any, str] = {
     **dict.fromkeys((np.save, np.savetxt, np.savez, np.savez_compressed), "files hold numbers; save ad.peek(x)"),
     **dict.fromkeys((np.angle,), "complex numbers are not recorded yet; use np.arctan2"),
     **dict.fromkeys((np.packbits, np.unpackbits), "bits are not traced"),
-    np.emath.sqrt.__module__: "its functions may give complex numbers, which are not recorded yet; use np.sqrt, np.log ...",
+    np.emath.sqrt.__module__: "its functions may give complex numbers, which are not recorded yet; use np.sqrt ...",
     "numpy.polynomial.polynomial": "write the sum of powers, or use np.polynomial.polynomial.polyval",
     **dict.fromkeys((np.polymul,), "use np.convolve of the coefficients"),
     **dict.fromkeys((np.geomspace,), "write np.exp(np.linspace(np.log(a), np.log(b), n))"),

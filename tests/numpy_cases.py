@@ -7,7 +7,6 @@ import numpy as np
 
 from fastad import _tape as T
 
-
 NUMPY = tuple(int(part) for part in np.__version__.split(".")[:2])
 SINCE = {"unstack": (2, 1), "cumulative_sum": (2, 1), "cumulative_prod": (2, 1), "clip ufunc kw": (2, 1),
          "vecmat": (2, 2), "matvec": (2, 2), "pad dict": (2, 2)}

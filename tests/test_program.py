@@ -132,7 +132,7 @@ def test_an_operand_that_is_needed_later_is_not_overwritten():
 
 
 def test_results_do_not_touch_operands():
-    """NumPy 2.0's transcendental loops take another path, with other last bits, for a result that touches an operand."""
+    """NumPy 2.0's transcendental loops have another path, with other last bits, where a result touches an operand."""
     functions = np.sinh, np.tan, np.arcsin, np.cbrt, np.arctanh
     for n in (1, 2, 4, 8, 16, 32):
         x = np.linspace(0.05, 0.45, n)
