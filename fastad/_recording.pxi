@@ -111,8 +111,9 @@ cdef object to_foreign(object x, concrete):
         raise TracerError(
             f"{here()}: a traced {'number' if type(x) is Scalar else 'array'} was converted to a plain ndarray "
             "(stored into an array that was made outside, or by a function that the recorder does not see such as "
-            "`from numpy import zeros`; or handed to compiled code). Make the array inside the function with "
-            f"np.zeros, np.empty or np.array, called as np.name, or use ad.primitive for foreign code.{hint()}")
+            "`from numpy import zeros`; handed to compiled code; or in a list given to a ufunc). Make the array inside "
+            "the function with np.zeros, np.empty or np.array, called as np.name: np.log(np.array(values)) for "
+            f"np.log(values); or use ad.primitive for foreign code.{hint()}")
     guard_array(t, i, concrete)
     out = np.array(concrete)
     out.flags.writeable = False

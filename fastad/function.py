@@ -132,14 +132,14 @@ class Function(Dispatcher):
     """A function with a cache of its tapes; a subclass is a verb.
 
     A subclass gives `verb` (for messages), `shared_mode` (Dispatcher's short way), `check`, `replay` and `nest`;
-    `compile` too if there is something to compile.
+    `compile` too if there is something to compile.  `options`: whatever else tapes and programs of the verb depend on.
     """
 
     verb = "replay"
     shared_mode = PYTHON
     patience = 8                         # calls after which compiling may pay, for a small tape
 
-    def __init__(self, f, argnums=0, has_aux=False, audit=True):
+    def __init__(self, f, argnums=0, has_aux=False, audit=True, *options):
         if not callable(f):
             raise TypeError(f"{self.verb}: {f!r} is not callable")
         if argnums is not None and not isinstance(argnums, int):
@@ -147,7 +147,7 @@ class Function(Dispatcher):
         self.f, self.argnums, self.has_aux, self.audit = f, argnums, has_aux, bool(audit)
         self.name = name_of(f)
         self.mode = self.shared_mode
-        self.cache = cache_of(f, self.verb, argnums, has_aux)
+        self.cache = cache_of(f, self.verb, argnums, has_aux, *options)
         self.recordings = self.audits = self.guard_failures = 0
         self.events: deque = deque(maxlen=100)   # why it recorded, for ad.explain
         functools.update_wrapper(self, f, assigned=("__name__", "__qualname__", "__doc__", "__module__"), updated=())

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import math_names, numpy_api, sparse_products
+from fastad import math_names, numpy_api, pythonic, sparse_products
 from fastad._state import wrapped_within
 from fastad.errors import AdError, UnsupportedError
 
@@ -36,12 +36,15 @@ _ndarray = np.ndarray
 _CREATING = ("zeros", "empty", "ones", "eye", "identity", "linspace", "logspace", "geomspace", "indices", "tri",
              "zeros_like", "empty_like", "ones_like")
 # The same, or a view of an argument, which stays the user's own memory.
-_DERIVING = ("copy", "diag", "diagflat", "meshgrid", "tile", "repeat", "concatenate", "stack", "hstack", "vstack",
-             "column_stack", "append", "pad", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "vander",
-             "sum", "prod", "mean", "std", "var", "max", "min", "amax", "amin", "dot", "inner", "outer", "cumsum",
-             "diff", "median", "average", "trapezoid", "interp", "argmax", "argmin", "sort", "argsort", "roll",
-             "reshape", "ravel", "squeeze", "transpose", "block", "polyval", "cross", "vdot", "cumprod", "where",
-             "shape", "ndim", "size", "any", "all", "clip", "ptp")
+_DERIVING = ("copy", "diag", "diagflat", "meshgrid", "tile", "repeat", "concatenate", "stack", "hstack",
+             "vstack", "dstack", "column_stack", "append", "pad", "atleast_1d", "atleast_2d", "atleast_3d",
+             "broadcast_arrays", "vander", "sum", "prod", "mean", "std", "var", "max", "min", "amax", "amin",
+             "dot", "inner", "outer", "cumsum", "diff", "median", "average", "trapezoid", "interp", "argmax",
+             "argmin", "sort", "argsort", "roll", "reshape", "ravel", "squeeze", "transpose", "block", "polyval",
+             "cross", "vdot", "cumprod", "where", "shape", "ndim", "size", "any", "all", "clip", "ptp", "einsum",
+             "convolve", "kron", "tensordot", "gradient", "insert", "delete", "flip", "take", "round", "nansum",
+             "nanmean", "searchsorted", "percentile", "quantile", "cov", "unwrap", "broadcast_to",
+             "count_nonzero", "isclose", "allclose", "array_equal")
 _CONVERTING = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "asarray_chkfinite", "require")
 _FILLING = ("full", "full_like", "arange", "fromiter", "fromfunction")
 _STATE = ("errstate", "seterr")
@@ -89,6 +92,12 @@ def _adopted(result: Any, *args: Any) -> Any:
 def _as_array(x: Any) -> Any:
     """A list or tuple with traced values as one array; everything else as it is."""
     return numpy_api.asarray(x) if isinstance(x, (list, tuple)) and wrapped_within(x) == 2 else x
+
+
+def _as_numbers(x: Any) -> Any:
+    """The same for arguments after the first, where traced integers may be a shape or axes."""
+    a = _as_array(x)
+    return a if a is not x and a.dtype.kind == "f" else x
 
 
 # ---- creating --------------------------------------------------------------------------------------------------------
@@ -190,6 +199,26 @@ def _fromfunction(original: Callable[..., Any]) -> Callable[..., Any]:
     return fromfunction
 
 
+def _ndenumerate(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original, updated=())
+    def ndenumerate(arr: Any) -> Any:
+        if _outside(_getframe(1)) or not wrapped_within(arr):
+            return original(arr)
+        a = numpy_api.asarray(arr)
+        return ((index, a[index]) for index in np.ndindex(a.shape))
+    return ndenumerate
+
+
+def _nditer(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original, updated=())
+    def nditer(op: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _outside(_getframe(1)) and wrapped_within(op) == 2:
+            raise UnsupportedError(f"{T.here()}: np.nditer of traced values hands out NumPy's own memory; loop over "
+                                   "x.flat, np.ndenumerate(x) or np.ndindex(x.shape)")
+        return original(op, *args, **kwargs)
+    return nditer
+
+
 # ---- converting ------------------------------------------------------------------------------------------------------
 
 def _deriving(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -198,9 +227,12 @@ def _deriving(original: Callable[..., Any]) -> Callable[..., Any]:
     def derive(*args: Any, **kwargs: Any) -> Any:
         if _outside(_getframe(1)):
             return original(*args, **kwargs)
-        if args and isinstance(args[0], (list, tuple)) and not any(type(x) is Array for x in args[0]) \
-                and original not in _TAKES_SEQUENCE:
-            args = (_as_array(args[0]), *args[1:])
+        if args and original in _TAKES_SEQUENCE and isinstance(args[0], (list, tuple)):
+            args = (type(args[0])(map(_as_array, args[0])), *args[1:])
+        elif args and original is not np_block:  # that looks into its nested lists by itself
+            args = (_as_array(args[0]), *map(_as_numbers, args[1:]))
+        if kwargs:
+            kwargs = {name: _as_numbers(x) for name, x in kwargs.items()}
         return _adopted(original(*args, **kwargs), *args)
     return derive
 
@@ -355,16 +387,16 @@ def _seterr(original: Callable[..., Any]) -> Callable[..., Any]:
 
 np_empty, np_empty_like, np_indices, np_array = np.empty, np.empty_like, np.indices, np.array
 np_ascontiguousarray, np_asfortranarray = np.ascontiguousarray, np.asfortranarray
-np_concatenate = np.concatenate
+np_concatenate, np_block = np.concatenate, np.block
 np_asarray_chkfinite, np_require = np.asarray_chkfinite, np.require
 # Their first argument is a sequence of arrays: NumPy looks into it when it dispatches.
-_TAKES_SEQUENCE = (np.concatenate, np.stack, np.hstack, np.vstack, np.column_stack, np.block)
+_TAKES_SEQUENCE = (np.concatenate, np.stack, np.hstack, np.vstack, np.dstack, np.column_stack)
 
 _BUILDERS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     **dict.fromkeys(_CREATING, _creating), **dict.fromkeys(_DERIVING, _deriving),
     **dict.fromkeys(_CONVERTING, _converting),
     "full": _full, "full_like": _full_like, "arange": _arange, "fromiter": _fromiter, "fromfunction": _fromfunction,
-    "errstate": _errstate, "seterr": _seterr,
+    "errstate": _errstate, "seterr": _seterr, "ndenumerate": _ndenumerate, "nditer": _nditer,
 }
 _LINALG = {"norm": _deriving, "det": _deriving, "inv": _deriving, "solve": _deriving}
 
@@ -430,6 +462,8 @@ def _shield_compiled() -> None:
 
 
 _sparse: dict[tuple[type, str], tuple[Any, Any]] = {}            # methods of SciPy's sparse classes
+_vectorized = {(np.vectorize, name): (f, pythonic.vectorized(f)) for name, f in vars(np.vectorize).items()
+               if name == "_vectorize_call"}
 
 
 def _install() -> None:
@@ -437,14 +471,14 @@ def _install() -> None:
         _shield_compiled()
     if not _sparse:
         _sparse.update(sparse_products.replacements())
-    for (cls, name), (_, ours) in _sparse.items():
+    for (cls, name), (_, ours) in (_sparse | _vectorized).items():
         setattr(cls, name, ours)
     for name, module in _modules.items():
         vars(module).update(_replacements[name])
 
 
 def _restore() -> None:
-    for (cls, name), (original, _) in _sparse.items():
+    for (cls, name), (original, _) in (_sparse | _vectorized).items():
         setattr(cls, name, original)
     for name, module in _modules.items():
         names, ours, originals = vars(module), _replacements[name], _originals[name]

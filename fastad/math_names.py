@@ -28,10 +28,10 @@ _REFUSED = {
     "nextafter": "it has no derivative; apply it to ad.peek(x)",
     "ulp": "it has no derivative; apply it to ad.peek(x)",
     "fma": "write a*b + c (two roundings)",
-    "gamma": "use scipy.special.gamma",
-    "lgamma": "use scipy.special.gammaln",
-    "erf": "use scipy.special.erf",
-    "erfc": "use scipy.special.erfc",
+    "gamma": "wrap scipy.special.gamma with ad.primitive and its derivative",
+    "lgamma": "wrap scipy.special.gammaln with ad.primitive and its derivative",
+    "erf": "wrap scipy.special.erf with ad.primitive and its derivative",
+    "erfc": "wrap scipy.special.erfc with ad.primitive and its derivative",
 }
 
 

@@ -1,12 +1,15 @@
 """pythonic.py - functions that NumPy writes in Python over recorded functions: their own code runs on traced arrays.
 
 Owns: the list of functions known to pass (each has a test), and how their code is made to run: NumPy's modules use
-asarray, zeros and the like without asking anybody, so a copy of the function is made whose globals name ours.
+asarray, zeros and the like without asking anybody, so a copy of the function is made whose globals name ours; and the
+loop over elements of np.vectorize, which in NumPy is one over objects.
 Must not know: what the functions do.
 """
 from __future__ import annotations
 
+import functools
 import types
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -118,3 +121,38 @@ def _register(func: Any) -> None:
 for _f in PYTHON_LEVEL:
     if hasattr(_f, "_implementation"):
         _register(_f)
+
+
+# ---- np.vectorize ----------------------------------------------------------------------------------------------------
+
+def vectorized(original: Callable[..., Any]) -> Callable[..., Any]:
+    """np.vectorize's inner step while recording: the function called element by element, traced numbers in and out."""
+    @functools.wraps(original)
+    def call(self: Any, func: Any, args: Any) -> Any:
+        if T.current_tape() is None or self.signature is not None or not args:
+            return original(self, func, args)
+        shape = np.broadcast_shapes(*map(shape_of, args))
+        columns = [_elements(x, shape) for x in args]
+        rows = [func(*row) for row in zip(*columns, strict=True)]
+        if not rows:
+            return original(self, func, args)
+        first = rows[0]
+        if not isinstance(first, tuple):
+            return _of_type(rows, self.otypes and self.otypes[0], shape)
+        return tuple(_of_type(list(values), self.otypes and self.otypes[k], shape)
+                     for k, values in enumerate(zip(*rows, strict=True)))
+    return call
+
+
+def _elements(x: Any, shape: tuple[int, ...]) -> Any:
+    """The elements of x broadcast to a shape; of plain arrays Python's numbers, as NumPy hands them out here."""
+    whole = np.broadcast_to(asarray(x), shape).ravel()
+    return list(whole) if T.is_traced(whole) else np.asarray(T.concrete(whole)).tolist()
+
+
+def _of_type(values: list[Any], char: Any, shape: tuple[int, ...]) -> Any:
+    """NumPy's result: all in the declared type, or in the type of the first."""
+    dtype = np.dtype(char) if char else np.result_type(asarray(values[0]).dtype)
+    whole = asarray(values)
+    whole = whole if T.is_wrapped(whole) else T.recordable(whole)
+    return (whole if whole.dtype == dtype else whole.astype(dtype)).reshape(shape)

@@ -350,7 +350,7 @@ class Jacobian(Function):
     patience = 4
 
     def __init__(self, f, argnums=0, has_aux=False, audit=True, mode="auto"):
-        super().__init__(f, argnums, has_aux, audit)
+        super().__init__(f, argnums, has_aux, audit, mode)       # a compiled matrix is swept in one direction
         self.direction = mode
 
     def check(self, tape):

@@ -297,7 +297,7 @@ LOUD = {
     "complex array": lambda x: np.array([x[0]], dtype=complex), "struct": lambda x: np.ndarray.dot(outside, 1j * x),
     "hash": lambda x: {x[0]: 1}, "pickle": lambda x: __import__("pickle").dumps(x),
     "copyto": lambda x: np.copyto(outside, x), "memoryview": lambda x: memoryview(x),
-    "vectorize": lambda x: np.vectorize(math.sin)(x), "ndenumerate": lambda x: list(np.ndenumerate(x)),
+    "nditer": lambda x: list(np.nditer(x)), "ufunc of a list": lambda x: np.log([x[0], 1.0]),
     "fill": lambda x: outside.fill(x[0]), "put": lambda x: np.put(outside, [0], x[:1]),
     "itemset by flat": lambda x: outside.flat.__setitem__(0, x[0]),
 }
@@ -324,6 +324,13 @@ WORKS = {
     "ndarray * scalar": lambda x: (outside * x[0]).sum(), "scalar * list array": lambda x: (x[0] * outside).sum(),
     "out of a plain array": lambda x: np.add(x, x, out=np.zeros(3)).sum(), "bool": lambda x: x[0] * (x[0] > 0.1),
     "np.add.at": lambda x: at(np.zeros(3), x).sum(),
+    "ndenumerate": lambda x: sum(i[0] * v for i, v in np.ndenumerate(x)),
+    "vectorize": lambda x: np.vectorize(math.sin)(x) @ outside, "ndenumerate of a list": lambda x: sum(
+        i[1] * v for i, v in np.ndenumerate([[x[0], x[1]], [1.0, x[2]]])),
+    "vectorize of integers": lambda x: np.vectorize(lambda v: 1 if v > 0 else v)(np.outer(x, x))[0] @ x,
+    "vectorize in the type of the first": lambda x: np.vectorize(lambda v: np.where(v > 5, v, 2 * v))(x).sum(),
+    "block": lambda x: np.block([[x, x[0]], [x[1], outside]]).prod(axis=0).sum(),
+    "concatenate of lists": lambda x: np.concatenate([[x[0], 1.0], x, (x[1], x[2] * x[0])]).prod(),
     "comparison chain": lambda x: x[0] if 0 < x[0] < x[1] < 5 else x[2],
     "+= on zeros": lambda x: operator_iadd(np.zeros(3), x).prod(), "linalg.norm": lambda x: np.linalg.norm(x - outside),
     "outside matrix": lambda x: (np.outer(outside, outside) @ x).sum(), "matrix.dot": lambda x: np.eye(3).dot(x)[1],
