@@ -78,6 +78,9 @@ cdef class Array:
     def __divmod__(a, b):
         return apply2(OP_FLOOR_DIVIDE, a, b), apply2(OP_REMAINDER, a, b)
 
+    def __rdivmod__(b, a):
+        return apply2(OP_FLOOR_DIVIDE, a, b), apply2(OP_REMAINDER, a, b)
+
     def __pow__(a, b, m):
         return power(a, b)
 

@@ -34,9 +34,10 @@ cdef int flags_to_report(Tape t, int flags) except -1:
     """Floating-point exceptions of a sweep without those that the recorded function itself ignored (np.errstate)."""
     if not flags & (FE_DIVBYZERO | FE_OVERFLOW | FE_INVALID):
         return 0
-    ignored = t.derived.get("errstate_ignored", ())
+    if not t.ignored:
+        return flags
     for bit, kind in ((FE_DIVBYZERO, "divide"), (FE_OVERFLOW, "over"), (FE_INVALID, "invalid")):
-        if kind in ignored:
+        if kind in t.ignored:
             flags &= ~<int>bit
     return flags
 

@@ -28,7 +28,7 @@ def tape_parts(Tape t):
         "const_arrays": list(t.const_arrays), "captures": list(t.captures), "attrs": list(t.attr_list),
         "locations": {i: places[where] for i, where in t.locations.items() if where is not None},
         "inputs": list(t.inputs), "active": [not t.inactive_input[k] for k in range(len(t.inputs))],
-        "outputs": list(t.outputs), "boundary": t.boundary,
+        "outputs": list(t.outputs), "boundary": t.boundary, "ignored": sorted(t.ignored),
     }
 
 
@@ -69,6 +69,7 @@ def tape_from_parts(dict parts):
     t.inputs.extend(parts["inputs"])
     t.outputs.extend(parts["outputs"])
     t.boundary = parts["boundary"]
+    t.ignored = frozenset(parts["ignored"])
     t.inactive_input = <uint8_t *>calloc(max(1, len(t.inputs)), 1)
     for k in range(len(t.inputs)):
         t.inactive_input[k] = not parts["active"][k]

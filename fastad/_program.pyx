@@ -17,8 +17,8 @@ import numpy as np
 from fastad import _passes
 from fastad import _tape as T
 from fastad._tape cimport (
-    AVALS, FORMS, Tape, aval_shape, copy_in, copy_out, fa_aval, fa_cell, fa_code, fa_env, fa_itemsize, report_flags,
-    run_flat, FA_CAPTURE, FA_CONST, FA_ELEMENTWISE, FA_ERASE, FA_FORM_BINARY, FA_FORM_NARY, FA_GUARD, FA_INPUT, FA_OK,
+    AVALS, FORMS, Tape, aval_shape, copy_in, copy_out, fa_aval, fa_cell, fa_code, fa_env, fa_itemsize,
+    flags_to_report, report_flags, run_flat, FA_CAPTURE, FA_CONST, FA_ELEMENTWISE, FA_ERASE, FA_FORM_BINARY, FA_FORM_NARY, FA_GUARD, FA_INPUT, FA_OK,
     FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_WRITE, fa_stack,
 )
 from fastad.errors import ShapeError
@@ -227,7 +227,7 @@ cdef class Program:
             env.where = self.where[env.where]
             self.tape.raise_status(status, &env)
         if env.flags:
-            report_flags(env.flags)
+            report_flags(flags_to_report(self.tape, env.flags))
         return 0
 
     def run(self, list values, list out=None):

@@ -143,10 +143,8 @@ cdef object record_structural(Tape t, int code, int n, operand *o, Attr attr, ui
             i = t.push(code, out, ids[0], t.attr_id(attr))
     finally:
         free(ids)
-    if AVALS[out].nd == 0:
-        return new_scalar(t, i, AVALS[out].dtype, v)
     t.locate(i)
-    return fresh_array(t, i, c)
+    return fresh_array(t, i, c) if AVALS[out].nd else new_scalar(t, i, AVALS[out].dtype, v)
 
 
 def guard(Scalar x, kind):

@@ -213,6 +213,7 @@ cdef class Tape:
     cdef uint32_t nact
     cdef uint8_t *inactive_input
     # execution
+    cdef public object ignored           # floating-point errors that the function ignored: of divide, over, invalid
     cdef public uint32_t boundary        # from here on instructions are derivative code; 0: none is
     cdef object frames                   # thread-local Frame of tier 0
     cdef readonly dict derived           # derivative tapes and programs, by name

@@ -378,6 +378,7 @@ cdef class Tape:
         self.lifted_values = []
         self.capture_index = {}
         self.derived = {}
+        self.ignored = frozenset()
 
     def __dealloc__(self):
         free(self.op)

@@ -44,6 +44,7 @@ cdef class Copier:
             raise InternalError("a tape is transformed after its recording has ended")
         self.source = source
         self.target = Tape() if target is None else target
+        self.target.ignored |= source.ignored
         self.map = <uint32_t *>calloc(source.n, sizeof(uint32_t))
         self.attr_map = <uint32_t *>malloc((source.nattrs + 1) * sizeof(uint32_t))
         if self.map == NULL or self.attr_map == NULL:

@@ -31,7 +31,7 @@ from fastad.operands import (
     shape_of,
 )
 from fastad.products import matmul
-from fastad.reductions import largest, mean, product, running_product, running_sum, smallest, total, variance
+from fastad.reductions import largest, mean, product, root, running_product, running_sum, smallest, total, variance
 
 select = functools.partial(T.elementwise, "where")
 
@@ -86,6 +86,8 @@ def isneginf(x: Any, out: Any = None) -> Any:
 @records(np.nan_to_num)
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """Numbers in place of NaN and infinities."""
+    if code_of(x) != FLOAT:
+        return np.copy(x) if copy else x
     limits = np.finfo(float)
     y = select(np.isnan(x), nan, x)
     y = select(np.equal(x, np.inf), limits.max if posinf is None else posinf, y)
@@ -291,7 +293,7 @@ def nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: A
 def nanstd(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE,
            **kwargs: Any) -> Any:
     """Standard deviation of what is a number."""
-    return deliver(out, np.sqrt(nanvar(a, axis, dtype, None, ddof, keepdims, **kwargs)), "nanstd")
+    return deliver(out, root(nanvar(a, axis, dtype, None, ddof, keepdims, **kwargs)), "nanstd")
 
 
 # ---- grids ----------------------------------------------------------------------------------------------------------

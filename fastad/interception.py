@@ -359,10 +359,10 @@ class _Joiner:
 # ---- floating-point errors -------------------------------------------------------------------------------------------
 
 def _remember_ignored(settings: dict[str, Any], every: Any) -> None:
-    """Note on the tape which floating-point errors the function itself ignores: replays do not warn of them."""
+    """Note on the tape which floating-point errors the function itself ignores: no sweep warns of them."""
     kinds = {kind for kind in _KINDS if (settings.get(kind) or every) == "ignore"}
     for tape in T.recordings():
-        tape.derived["errstate_ignored"] = tape.derived.get("errstate_ignored", frozenset()) | kinds
+        tape.ignored |= kinds
 
 
 def _errstate(original: Callable[..., Any]) -> Callable[..., Any]:

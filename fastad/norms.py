@@ -11,13 +11,12 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.operands import FLOAT, asarray, cast_to, records, refusal
+from fastad.reductions import root
 
 
 def root_of_squares(x: Any, axis: Any, keepdims: bool) -> Any:
     """2-norm along axes: the derivative is 0 where it is 0, not NaN."""
-    s = np.sum(np.square(x), axis=axis, keepdims=keepdims)
-    zero = s == 0
-    return T.elementwise("where", zero, 0.0, np.sqrt(T.elementwise("where", zero, 1.0, s)))
+    return root(np.sum(np.square(x), axis=axis, keepdims=keepdims))
 
 
 @records(np.linalg.norm)

@@ -196,11 +196,17 @@ def variance(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof:
     return deliver(out, y, "var")
 
 
+def root(s: Any) -> Any:
+    """Square root of a sum of squares: its derivative is 0 where it is 0, not NaN."""
+    zero = s == 0
+    return T.elementwise("where", zero, 0.0, np.sqrt(T.elementwise("where", zero, 1.0, s)))
+
+
 @records(np.std, method="std")
 def deviation(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE, *,
               where: Any = NOVALUE, mean: Any = NOVALUE, correction: Any = NOVALUE) -> Any:
     """Square root of the variance."""
-    y = np.sqrt(variance(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
+    y = root(variance(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
     return deliver(out, y, "std")
 
 

@@ -304,6 +304,9 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     """How often, or with what sum of weights, each integer occurs; the largest integer is guarded."""
     k = asarray(x)
+    if code_of(k) == FLOAT and k.size:
+        raise TypeError("Cannot cast array data from dtype('float64') to dtype('int64') according to the rule 'safe'; "
+                        "np.bincount counts integers: x.astype(int)")
     if k.ndim != 1 or (weights is not None and shape_of(weights) != k.shape):
         raise ValueError("The weights and list don't have the same length." if k.ndim == 1 else
                          "object too deep for desired array")

@@ -117,7 +117,8 @@ def dumps(tape: Any) -> bytes:
         "guards": [list(info) for info in image.guard_info],
         "places": places_to_json(image.locations, body),
         "inputs": image.inputs, "active": image.active, "outputs": image.outputs,
-        "boundary": image.boundary, "signature": signature_json.to_json(tape.signature),
+        "boundary": image.boundary, "ignored": image.ignored,
+        "signature": signature_json.to_json(tape.signature),
     }
     header["arrays"] = body.table
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -269,7 +270,8 @@ def read_image(header: Any, arrays: Arrays) -> verify.Image:
         guard_info=[(typed(kind, str), typed(place, str)) for kind, place in header["guards"]],
         locations=places_from_json(header["places"], arrays),
         inputs=[natural(i) for i in header["inputs"]], active=[typed(a, bool) for a in header["active"]],
-        outputs=[natural(i) for i in header["outputs"]], boundary=natural(header["boundary"]), **columns)
+        outputs=[natural(i) for i in header["outputs"]], boundary=natural(header["boundary"]),
+        ignored=[typed(kind, str) for kind in header["ignored"]], **columns)
 
 
 def places_from_json(places: Any, arrays: Arrays) -> dict[int, str]:

@@ -12,6 +12,7 @@ import numpy as np
 from fastad import _tape as T
 from fastad import products, reductions
 from fastad.operands import (
+    FLOAT,
     INT,
     NOVALUE,
     Array,
@@ -30,12 +31,26 @@ from fastad.selection import clip
 
 _clip = getattr(np, "_core").umath.clip  # noqa: B009 - the ufunc behind np.clip has no public name
 
+
+def modf(x: Any) -> Any:
+    """Fraction and whole part; of an infinity 0 and itself."""
+    finite = np.where(np.isinf(x), 0.0, x)
+    return finite - np.trunc(finite), np.trunc(x)
+
+
+def ldexp(a: Any, n: Any) -> Any:
+    """a * 2**n for integers n."""
+    if code_of(n) == FLOAT:
+        raise TypeError("ufunc 'ldexp' takes integer exponents; write a * np.exp2(n)")
+    return a * np.exp2(n)
+
+
 COMPOSED: dict[Any, Any] = {
     np.matmul: products.matmul,
     np.conjugate: lambda x: np.positive(x),
     np.divmod: lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)),
-    np.modf: lambda x: (x - np.trunc(x), np.trunc(x)),
-    np.ldexp: lambda a, n: a * np.exp2(n),
+    np.modf: modf,
+    np.ldexp: ldexp,
     _clip: clip,
     np.vecdot: lambda a, b: np.sum(np.multiply(a, b), axis=-1),
 }

@@ -42,6 +42,8 @@ class Image:
         By input: may derivatives be asked for?
     boundary : int
         From here on instructions are derivative code; 0: none is.
+    ignored : list of str
+        Floating-point errors that the recorded function ignored (np.errstate): of "divide", "over", "invalid", "under".
     """
 
     names: list[str]
@@ -61,6 +63,7 @@ class Image:
     active: list[bool] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
     boundary: int = 0
+    ignored: list[str] = field(default_factory=list)
 
     @staticmethod
     def of(tape: Any) -> Image:
@@ -172,6 +175,7 @@ def check_interface(image: Image) -> None:
     n = len(image.op)
     need(len(image.active) == len(image.inputs), "inputs and their active flags differ in number")
     need(0 <= image.boundary <= n, f"boundary {image.boundary} of {n} instructions")
+    need({*image.ignored} <= {"divide", "over", "under", "invalid"}, f"ignored floating-point errors {image.ignored}")
     for i in image.outputs:
         need(0 < i < n, f"output {i} of {n} values")
         need(image.names[image.op[i]] != "guard", f"output {i} is a guard")
