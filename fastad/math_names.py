@@ -62,9 +62,16 @@ def _plain(x: Any) -> Any:
 
 
 def _checked(original: Callable[..., Any], args: tuple[Any, ...], result: Any) -> Any:
-    """`result`, unless Python's function raises where NumPy's gives NaN or infinity."""
+    """`result`, unless Python's function raises where NumPy's gives NaN or infinity.
+
+    Whoever catches that error has decided on values: it is raised again only as long as there is no finite result.
+    """
     if not math_isfinite(T.concrete(result)):
-        original(*map(_plain, args))
+        try:
+            original(*map(_plain, args))
+        except (ValueError, OverflowError):
+            bool(np.isfinite(result))
+            raise
     return result
 
 
@@ -135,7 +142,11 @@ def _rounding(original: Callable[..., Any], row: str) -> Callable[..., Any]:
         if type(x) is Scalar and x.dtype != _FLOAT:
             return T.astype(x, _INT)
         x = _number(x)
-        whole = original(_plain(x))      # Python's error for NaN and infinity
+        try:
+            whole = original(_plain(x))
+        except (ValueError, OverflowError):          # NaN and infinity
+            bool(np.isfinite(x))
+            raise
         if not T.is_traced(x):
             return whole
         if not -2**63 <= whole < 2**63:
@@ -228,7 +239,11 @@ def _ldexp(original: Callable[..., Any]) -> Callable[..., Any]:
 def _remainder(original: Callable[..., Any]) -> Callable[..., Any]:
     def recorded(x: Any, y: Any) -> Any:
         x, y = _number(x), _number(y)
-        original(_plain(x), _plain(y))   # ValueError
+        try:
+            original(_plain(x), _plain(y))
+        except ValueError:
+            bool(np.isfinite(x) & (y != 0))
+            raise
         if math_isinf(_plain(y)):
             return x
         size = abs(y)
