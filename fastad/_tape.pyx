@@ -24,7 +24,8 @@ import types
 import numpy
 
 from fastad.errors import (
-    AdError, EscapedTracerError, InternalError, ShapeError, TapeDivergence, TracerError, UnsupportedError,
+    AdError, EscapedTracerError, IndexDivergence, InternalError, ShapeError, TapeDivergence, TracerError,
+    UnsupportedError,
 )
 from fastad import primitives
 
@@ -786,7 +787,9 @@ cdef class Tape:
                 "Record again at this point, or use ad.grad and friends, which do so by themselves.",
                 format_location(location), kind)
         if status == FA_EINDEX:
-            raise IndexError(f"an index computed in the tape is out of bounds (recorded at {self.location(i) or '?'})")
+            where = self.location(i) or "?"
+            raise IndexDivergence(f"an index computed in the tape is out of bounds (recorded at {where})",
+                                  where, "the bounds of an index")
         raise InternalError(f"sweep ended with status {status} at instruction {i}")
 
     cdef list run_values(self, list values):

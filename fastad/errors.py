@@ -49,6 +49,10 @@ class TapeDivergence(AdError):
         return type(self), (self.args[0], self.location, self.kind)
 
 
+class IndexDivergence(TapeDivergence, IndexError):
+    """An index computed in a tape is out of bounds: there f itself raises, or goes on after catching what it raises."""
+
+
 class UnstableDecisionError(AdError):
     """A decision goes the other way at the very point at which it was recorded: it lies within rounding."""
 

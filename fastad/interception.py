@@ -370,8 +370,9 @@ def _errstate(original: Callable[..., Any]) -> Callable[..., Any]:
     def errstate(**kwargs: Any) -> Any:
         if not _outside(_getframe(1)):
             _remember_ignored(kwargs, kwargs.get("all"))
+            before: dict[str, Any] = dict(np.geterr())
             wanted = {kind: kwargs.get(kind) or kwargs.get("all") for kind in _KINDS}
-            if any(w in ("raise", "call") and w != np.geterr()[kind] for kind, w in wanted.items()):
+            if any(w in ("raise", "call") and w != before[kind] for kind, w in wanted.items()):
                 raise UnsupportedError(f"{T.here()}: np.errstate inside the function cannot make a tape raise in the "
                                        "middle; decide by np.isfinite, or put the derivative's call under np.errstate")
         return original(**kwargs)
