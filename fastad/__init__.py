@@ -1,5 +1,8 @@
 """fastad: exact derivatives of plain NumPy code, by tapes.
 
+`grad`, `value_and_grad`, `jacobian`, `hessian`, `hvp`, `jvp`, `vjp` take a function and give its derivatives; `record`
+gives the tape itself, `variable` derivatives without a function; `optimize` is scipy.optimize with exact derivatives.
+
 Owns: the public names, nothing else.  Next: derivatives.py (the verbs), recording.py (record), _tape.pyx (the heart).
 """
 from fastad._tape import Tape
@@ -38,3 +41,8 @@ def __getattr__(name):
         import importlib
         return importlib.import_module("fastad.optimize")
     raise AttributeError(f"module 'fastad' has no attribute {name!r}")
+
+
+def __dir__():
+    """The public names: what a completion shows; the rooms of the house are imported by their own names."""
+    return [*(name for name in globals() if name[:2] == "__"), *__all__, "optimize"]

@@ -348,6 +348,27 @@ cdef class Tape:
 
     Made by `fastad.record`; every derivative of a tape is another tape.  Values are float64, int64 or bool arrays of
     any rank; instruction i defines value i.
+
+    Called with the arguments of the function it replays.  `forward`, `tangent` and `reverse` are the classical sweeps,
+    `jvp_tape`, `vjp_tape` and `batch` make other tapes; `print(tape)` shows the instructions, `stats` their number and
+    size; `save` and `load` keep it in a file, which may come from an untrusted source.
+
+    Raises
+    ------
+    TapeDivergence
+        By a replay, where a recorded decision of the function would now go the other way.
+    ShapeError
+        By a replay, for arguments of other shapes or dtypes.
+
+    Examples
+    --------
+    >>> import fastad as ad
+    >>> tape = ad.record(lambda x, y: x**2 * y, 3.0, 2.0)
+    >>> float(tape(1.0, 5.0))
+    5.0
+    >>> y = tape.forward(3.0, 2.0)
+    >>> tape.reverse(1.0)
+    (np.float64(12.0), np.float64(9.0))
     """
 
     def __cinit__(self):

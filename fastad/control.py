@@ -24,6 +24,17 @@ def stop_gradient(x):
     ----------
     x : number, array or tree
         Plain values come back as they are.
+
+    Returns
+    -------
+    number, array or tree
+        The structure, shapes and dtypes of x.
+
+    Examples
+    --------
+    >>> import fastad as ad
+    >>> ad.grad(lambda x: x * ad.stop_gradient(x))(3.0)
+    np.float64(3.0)
     """
     return trees.map_leaves(stopped, x)
 
@@ -38,6 +49,27 @@ def peek(x):
     """The present value as a plain number or array, for printing and for decisions that no guard shall hold.
 
     What is done with it is not recorded: a replay does not repeat it.
+
+    Parameters
+    ----------
+    x : number, array or tree
+        Plain values come back as they are.
+
+    Returns
+    -------
+    number, ndarray or tree
+        Copies, in the structure of x.
+
+    Examples
+    --------
+    >>> import fastad as ad
+    >>> def f(x):
+    ...     print("x is", ad.peek(x))
+    ...     return x**2
+    >>> g = ad.grad(f)
+    >>> g(3.0)
+    x is 3.0
+    np.float64(6.0)
     """
     return trees.map_leaves(peeked, x)
 
@@ -67,6 +99,18 @@ def primitive(fn, vjp=None, jvp=None):
         ``jvp(tangents, y, *args)``: for a tuple with one tangent an argument (zeros where it does not move), the
         tangent of y.
 
+    Returns
+    -------
+    callable
+        Called as fn.  On plain numbers it is fn.
+
+    Raises
+    ------
+    DerivativeError, ShapeError
+        When it is differentiated and there is no rule, or a rule returns what does not fit its operand.
+
+    Notes
+    -----
     With one rule only, the other mode is made from it by one call for each element, up to 1000.
     Second derivatives differentiate the rules themselves, which must then be plain NumPy code, or use primitives.
 

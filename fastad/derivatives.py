@@ -31,23 +31,57 @@ def grad(f, argnums=0, has_aux=False, audit=True):
         new shapes, after changes of what f depends on, and when a branch goes another way; otherwise it replays.
         `stats()` tells how often.  Inside another recording nothing is kept.
 
+        An array gives a fresh float64 array of its shape, a number a np.float64, a list, tuple or dict one of the
+        same kind; several `argnums` give a tuple.  float32 arguments are converted to float64.
+
+    Raises
+    ------
+    DerivativeError
+        f returns no single real number, or one that does not depend on the argument.
+    TracerError, UnsupportedError
+        f does something that cannot be recorded; the message names the line and what to write instead.
+    StaleTapeError
+        The audit found that f does not compute what its tape does.
+
     Examples
     --------
+    >>> import numpy as np
     >>> import fastad as ad
-    >>> g = ad.grad(lambda x: x[0]**2 + x[1])
-    >>> g([2.0, 3.0])
+    >>> g = ad.grad(lambda x: np.sum(x**2))
+    >>> g(np.array([2.0, 3.0]))
+    array([4., 6.])
+    >>> ad.grad(lambda x: x[0]**2 + x[1])([2.0, 3.0])
     [np.float64(4.0), np.float64(1.0)]
     """
     return verbs.Gradient(f, argnums, has_aux, audit)
 
 
 def value_and_grad(f, argnums=0, has_aux=False, audit=True):
-    """The function and its gradient from one forward sweep; parameters as those of `grad`.
+    """The function and its gradient from one forward sweep.
+
+    Parameters
+    ----------
+    f, argnums, has_aux, audit
+        As for `grad`.
 
     Returns
     -------
     callable
-        Takes the arguments of f, returns (value, gradient); ((value, aux), gradient) with has_aux.
+        Takes the arguments of f, returns (value, gradient): the value is a float, the gradient as `grad` gives it.
+        ((value, aux), gradient) with has_aux.
+
+    Raises
+    ------
+    DerivativeError, TracerError, UnsupportedError, StaleTapeError
+        As `grad`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastad as ad
+    >>> value, gradient = ad.value_and_grad(lambda x: np.sum(x**2))(np.array([2.0, 3.0]))
+    >>> float(value), gradient
+    (13.0, array([4., 6.]))
     """
     return verbs.ValueAndGradient(f, argnums, has_aux, audit)
 
@@ -58,21 +92,49 @@ def jvp(f, primals, tangents, audit=True):
     Parameters
     ----------
     f : callable
+        Plain NumPy code that returns a number, an array, or a tree of them.
     primals : tuple
         The positional arguments of f.
     tangents : tuple
-        A direction for each, in its structure; None where it does not move.
+        A direction for each, in its structure and shape; None where it does not move.
+    audit : bool, optional
+        As for `grad`.
 
     Returns
     -------
     y, y_dot
-        Results that are no float64 have the tangent None.
+        The result and its derivative in that direction, in the same structure and shape.  Results that are no
+        float64 have the tangent None.
+
+    Raises
+    ------
+    ShapeError
+        A direction does not have the shape of its argument.
+    TracerError, UnsupportedError, StaleTapeError
+        As `grad`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastad as ad
+    >>> y, y_dot = ad.jvp(lambda x: x**2, (np.array([1.0, 2.0]),), (np.array([1.0, 0.5]),))
+    >>> y, y_dot
+    (array([1., 4.]), array([2., 2.]))
     """
     return verbs.Tangent.at(f, primals, tangents, audit)
 
 
 def vjp(f, *primals, has_aux=False, audit=True, **kwargs):
     """Value, and the function that pulls adjoints back: reverse mode.
+
+    Parameters
+    ----------
+    f : callable
+        Plain NumPy code that returns a number, an array, or a tree of them.
+    *primals, **kwargs
+        The point: the arguments of f.
+    has_aux, audit
+        As for `grad`.
 
     Returns
     -------
@@ -82,6 +144,21 @@ def vjp(f, *primals, has_aux=False, audit=True, **kwargs):
         `pullback(w)` with an adjoint in the structure of y gives a tuple, one adjoint a positional argument (None for
         what has no derivative).  It keeps the forward sweep at this point for itself and may be called any number of
         times, also after the arguments have been changed.
+
+    Raises
+    ------
+    ShapeError
+        By `pullback`: w does not have the structure and shapes of y.
+    TracerError, UnsupportedError, StaleTapeError
+        As `grad`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastad as ad
+    >>> y, pullback = ad.vjp(lambda x: x**2, np.array([1.0, 2.0]))
+    >>> pullback(np.array([1.0, 10.0]))
+    (array([ 2., 40.]),)
     """
     return verbs.Pullback.at(f, primals, kwargs, has_aux, audit)
 
@@ -103,8 +180,24 @@ def jacobian(f, argnums=0, mode="auto", has_aux=False, sparse=False, audit=True)
     Returns
     -------
     callable
-        Takes the arguments of f.  Trees of results and of arguments give the tree of the results, with the tree of
-        the arguments in place of each leaf.
+        Takes the arguments of f; gives fresh float64 arrays.  Trees of results and of arguments give the tree of the
+        results, with the tree of the arguments in place of each leaf.
+
+    Raises
+    ------
+    ValueError
+        The mode is none of the three.
+    DerivativeError, TracerError, UnsupportedError, StaleTapeError
+        As `grad`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastad as ad
+    >>> ad.jacobian(lambda x: np.array([x[0] * x[1], x[1]**2, 3 * x[0]]))(np.array([2.0, 5.0]))
+    array([[ 5.,  2.],
+           [ 0., 10.],
+           [ 3.,  0.]])
     """
     if mode not in ("auto", "forward", "reverse"):
         raise ValueError(f"jacobian: mode {mode!r} is none of 'auto', 'forward', 'reverse'")
@@ -116,10 +209,30 @@ def jacobian(f, argnums=0, mode="auto", has_aux=False, sparse=False, audit=True)
 def hessian(f, argnums=0, sparse=False, audit=True):
     """All second derivatives of a function that returns one number: forward over reverse.
 
+    Parameters
+    ----------
+    f, argnums, audit
+        As for `grad`.
+    sparse : bool, optional
+        Not yet available.
+
     Returns
     -------
     callable
-        Takes the arguments of f; an array of shape ``x.shape + x.shape``, for trees a tree of trees.
+        Takes the arguments of f; a float64 array of shape ``x.shape + x.shape``, for trees a tree of trees.
+
+    Raises
+    ------
+    DerivativeError, TracerError, UnsupportedError, StaleTapeError
+        As `grad`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastad as ad
+    >>> ad.hessian(lambda x: x[0]**2 * x[1])(np.array([2.0, 5.0]))
+    array([[10.,  4.],
+           [ 4.,  0.]])
     """
     if sparse:
         raise UnsupportedError("hessian(sparse=True) comes later; the dense one is there")
@@ -127,11 +240,30 @@ def hessian(f, argnums=0, sparse=False, audit=True):
 
 
 def hvp(f, audit=True):
-    """Products with the Hessian, without the Hessian.
+    """Products with the Hessian, without the Hessian: a few times the cost of f, whatever the size of x.
+
+    Parameters
+    ----------
+    f, audit
+        As for `grad`.
 
     Returns
     -------
     callable
-        `hvp(f)(x, v, *args)`: the Hessian of f(x, *args) with respect to x, times v; in the structure of x.
+        `hvp(f)(x, v, *args)`: the Hessian of f(x, *args) with respect to x, times v; in the structure and shape of x.
+
+    Raises
+    ------
+    ShapeError
+        v does not have the structure and shapes of x.
+    DerivativeError, TracerError, UnsupportedError, StaleTapeError
+        As `grad`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastad as ad
+    >>> ad.hvp(lambda x: x[0]**2 * x[1])(np.array([2.0, 5.0]), np.array([1.0, 0.0]))
+    array([10.,  4.])
     """
     return verbs.HessianProduct(f, 0, False, audit)

@@ -73,6 +73,11 @@ def variable(value):
         that pass cannot be used any more, unless ``retain_graph=True``.  `x.grad = None` zeroes the gradient,
         `x.assign(value)` gives the variable another value, `ad.peek(x)` is its present value.
 
+    Raises
+    ------
+    UnsupportedError
+        The value is no real number or array.
+
     Examples
     --------
     >>> import fastad as ad

@@ -63,6 +63,21 @@ def explain(g: Any) -> str:
     -------
     str
         One line a recording, with the source lines of the decisions; `print` it.
+
+    Raises
+    ------
+    TypeError
+        g is not a function made by one of fastad's verbs.
+
+    Examples
+    --------
+    >>> import fastad as ad
+    >>> g = ad.grad(lambda x: x**2 if x > 0 else -x)
+    >>> g(2.0), g(-1.0)
+    (np.float64(4.0), np.float64(-1.0))
+    >>> print(ad.explain(g))                        # doctest: +ELLIPSIS
+    <lambda>: 2 recordings
+    ...
     """
     events = getattr(g, "events", None)
     name = getattr(g, "__name__", None) or getattr(g, "name", None) or repr(g)

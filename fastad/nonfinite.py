@@ -76,6 +76,7 @@ def debug_nonfinite(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Finding
     Parameters
     ----------
     f : callable
+        Plain NumPy code.
     *args, **kwargs
         The point; f is recorded there, with the line of every operation.
 
@@ -83,6 +84,21 @@ def debug_nonfinite(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Finding
     -------
     Finding
         False if values and derivatives are all finite; `str` tells what was found.
+
+    Raises
+    ------
+    TracerError, UnsupportedError, DerivativeError
+        f cannot be recorded, as with `record`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastad as ad
+    >>> finding = ad.debug_nonfinite(lambda x: np.sum(np.log(x)), np.array([1.0, 0.0]))
+    >>> bool(finding), finding.sweep
+    (True, 'forward')
+    >>> finding.result
+    array([  0., -inf])
     """
     was = T.every_line(True)
     try:

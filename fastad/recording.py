@@ -386,5 +386,18 @@ def record(f, *args, argnums=None, **kwargs):
     Tape
         Call it to replay; `forward`, `reverse` and `tangent` are its sweeps.  It raises TapeDivergence where a branch
         of f would now go the other way; `grad` and friends record again by themselves.
+
+    Raises
+    ------
+    TracerError, UnsupportedError, DerivativeError
+        f does something that cannot be recorded, or returns nothing that can; the message names the line.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastad as ad
+    >>> tape = ad.record(lambda x: np.sum(x**2), np.array([1.0, 2.0]))
+    >>> float(tape(np.array([3.0, 4.0]))), tape.gradient(np.array([3.0, 4.0]))
+    (25.0, array([6., 8.]))
     """
     return record_call(f, Arguments(args, kwargs, argnums, name_of(f)))

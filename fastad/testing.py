@@ -104,11 +104,26 @@ def check_derivatives(f: Callable[..., Any], *args: Any, argnums: int | Iterable
     Report
         True if all passed; `str` is a table, `raise_if_failed()` turns it into an error.
 
+    Raises
+    ------
+    DerivativeError, TracerError, UnsupportedError
+        f cannot be differentiated at all, as with `grad`.
+
     Notes
     -----
     A wrong derivative leaves a remainder that is proportional to h however small h is, equally for v and -v.  A kink
     beside the point disturbs only steps that reach over it, so the smallest steps decide.  A kink at the point itself
     shows as different slopes for v and -v: there the derivative must lie between them, and the note says so.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastad as ad
+    >>> bool(ad.check_derivatives(lambda x: np.sum(np.sin(x) * x), np.array([0.3, 1.2])))
+    True
+    >>> wrong = ad.primitive(np.sin, vjp=lambda w, y, x: (1.001 * w * np.cos(x),))
+    >>> bool(ad.check_derivatives(lambda x: np.sum(wrong(x)), np.array([0.3, 1.2])))
+    False
     """
     with np.errstate(all="ignore"):
         return checked(Problem(f, args, kwargs, argnums, np.random.default_rng(seed)), order, directions)

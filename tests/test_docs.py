@@ -7,6 +7,7 @@ import doctest
 import importlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def readme():
 
 def test_readme_code_says_what_it_prints(tmp_path):
     """README's python blocks, in order, are one script, and each ``print(...)  # text`` line of it prints that text."""
-    code = "\n".join(re.findall(r"^```python\n(.*?)^```", readme(), re.MULTILINE | re.DOTALL))
+    code = "\n".join(python_blocks(ROOT / "README.md"))
     expected = re.findall(r"^print\(.*\)\s+#\s*(.*?)\s*$", code, re.MULTILINE)
     assert expected, "no print(...)  # result line in README.md: show the reader a number"
     script = tmp_path / "readme.py"
@@ -46,13 +47,37 @@ def test_readme_links_lead_somewhere():
     assert not broken, f"README.md points to files that are not there: {broken}"
 
 
+def run(script, directory, package, *arguments):
+    """Run a script in a directory, with the fastad that is in `package`."""
+    environment = {**os.environ, "PYTHONPATH": str(package), "MPLBACKEND": "Agg", "FASTAD_EXAMPLE_QUICK": "1"}
+    return subprocess.run([sys.executable, str(script), *arguments], cwd=directory, env=environment,
+                          text=True, capture_output=True)
+
+
 def run_script(script, directory, *arguments):
     """Run a script elsewhere with this fastad; return what it printed, and fail with all of it when it fails."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg", "FASTAD_EXAMPLE_QUICK": "1"}
-    done = subprocess.run([sys.executable, str(script), *arguments], cwd=directory, env=environment,
-                          text=True, capture_output=True)
+    done = run(script, directory, ROOT, *arguments)
     assert done.returncode == 0, f"{script.name}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
+
+
+def python_blocks(path):
+    return re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_a_primitive_is_added_as_the_manual_says(tmp_path):
+    """docs/adding_a_primitive.md: its row, put into a copy of the package, is all that its program needs."""
+    row, program = python_blocks(ROOT / "docs" / "adding_a_primitive.md")
+    copy = shutil.copytree(ROOT / "fastad", tmp_path / "fastad", ignore=shutil.ignore_patterns("*.c", "__pycache__"))
+    (tmp_path / "program.py").write_text(program)
+    without = run(tmp_path / "program.py", tmp_path, tmp_path)
+    assert without.returncode != 0 and "has no derivative rule" in without.stderr, without.stderr
+
+    table = (copy / "primitives.py").read_text()
+    (copy / "primitives.py").write_text(table.replace("\nTABLE:", f"\n{row}\nTABLE:"))
+    with_row = run(tmp_path / "program.py", tmp_path, tmp_path)
+    assert with_row.returncode == 0, with_row.stderr
+    assert "pass" in with_row.stdout.lower(), with_row.stdout
 
 
 def test_there_are_examples():
@@ -72,5 +97,6 @@ def test_example_runs(example, tmp_path):
 
 @pytest.mark.parametrize("name", public_modules())
 def test_docstrings_run(name):
-    results = doctest.testmod(importlib.import_module(name), optionflags=OPTIONS)
+    user = {"__name__": "__main__"}          # an example is the user's code: what it calls is recorded as theirs is
+    results = doctest.testmod(importlib.import_module(name), optionflags=OPTIONS, extraglobs=user)
     assert results.failed == 0, f"{name}: {results.failed} of {results.attempted} docstring examples fail (see above)"

@@ -7,3 +7,8 @@ from fastad.optimize.objective import Objective
 from fastad.optimize.residuals import Residuals
 
 __all__ = ["Objective", "Residuals", "least_squares", "minimize"]
+
+
+def __dir__():
+    """The public names."""
+    return [*(name for name in globals() if name[:2] == "__"), *__all__]

@@ -52,11 +52,27 @@ def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = Non
     Returns
     -------
     scipy.optimize.OptimizeResult
+        SciPy's own, untouched.
+
+    Raises
+    ------
+    TypeError
+        x0 does not hold real numbers.
+    DerivativeError, TracerError, UnsupportedError, StaleTapeError
+        fun cannot be differentiated or recorded, as with `fastad.grad`.
 
     Notes
     -----
     fun is recorded afresh at the start; within the call it is replayed, and recorded again where a branch goes another
     way or something that it depends on changes.  Methods without derivatives call plain fun.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastad import optimize
+    >>> result = optimize.minimize(lambda x: np.sum((x - 1.0)**2 + (x - 1.0)**4), np.zeros(3))
+    >>> result.success, result.x.round(6)
+    (True, array([1., 1., 1.]))
     """
     start = started(x0)
     args = args if isinstance(args, tuple) else (args,)
@@ -105,11 +121,29 @@ def least_squares(fun: Callable[..., Any], x0: Any, jac: Any = None, bounds: Any
     Returns
     -------
     scipy.optimize.OptimizeResult
+        SciPy's own, untouched.
+
+    Raises
+    ------
+    TypeError
+        x0 does not hold real numbers.
+    DerivativeError, TracerError, UnsupportedError, StaleTapeError
+        fun cannot be differentiated or recorded, as with `fastad.grad`.
 
     Notes
     -----
     fun is recorded afresh at the start; a Jacobian costs the sweeps of its columns or rows, whichever are fewer, at
     the forward sweep of its residuals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastad import optimize
+    >>> t = np.linspace(0.0, 4.0, 40)
+    >>> data = 3.0 * np.exp(-1.5 * t)
+    >>> fit = optimize.least_squares(lambda p: p[0] * np.exp(-p[1] * t) - data, [1.0, 1.0])
+    >>> fit.x.round(6)
+    array([3. , 1.5])
     """
     start = started(x0)
     args = args if isinstance(args, tuple) else (args,)

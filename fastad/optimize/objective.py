@@ -100,6 +100,11 @@ class Objective(Pointwise):
     kwargs : dict, optional
         Keyword arguments of f.
 
+    Raises
+    ------
+    DerivativeError, TracerError, UnsupportedError, StaleTapeError
+        When called, as `fastad.grad`.
+
     Notes
     -----
     The last point is remembered by the bytes of x: `value` then `gradient` are one forward and one reverse sweep, a

@@ -56,6 +56,24 @@ class Residuals(Pointwise):
     ----------
     f, args, kwargs
         As for Objective; f returns an array (or a number: an array of one).
+
+    Raises
+    ------
+    DerivativeError, TracerError, UnsupportedError, StaleTapeError
+        When called, as `fastad.jacobian`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastad.optimize import Residuals
+    >>> t = np.array([0.0, 1.0, 2.0])
+    >>> r = Residuals(lambda p: p[0] + p[1] * t - 3.0)
+    >>> r.value([1.0, 2.0])
+    array([-2.,  0.,  2.])
+    >>> r.jacobian([1.0, 2.0])
+    array([[1., 0.],
+           [1., 1.],
+           [1., 2.]])
     """
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None):
