@@ -1,7 +1,8 @@
 """_tape.pxd - the heart's table of contents: the C layout, the tape, its attributes, the traced scalar and array.
 
-Start here; then _tape.pyx (the tape), _attrs.pxi (attributes of instructions), _scalar.pxi and _array.pxi (traced scalars
-and arrays), _frame.pxi (memory of a sweep).  Nothing here knows SciPy, or a derivative rule that is not in the table.
+Start here; then _tape.pyx (the tape), _attrs.pxi (attributes of instructions), _scalar.pxi, _storage.pxi and _array.pxi
+(traced scalars and arrays), _frame.pxi (memory of a sweep).  Nothing here knows SciPy, or any derivative rule that is
+not in the table.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, int32_t, uint64_t, intptr_t
 cimport numpy as cnp

@@ -268,8 +268,7 @@ def _(s):
 
 @statement("mask.read", 1)
 def _(s):
-    a = s.array()
-    a = a if s.rank[a] else s.traced()  # as in fancy.read
+    a = s.traced()  # as in fancy.read: of a captured array it would leak
     read = f"{a}[{s.mask(a)}]"
     return f"{s.fresh()} = " + s.pick(read, f"{read}.sum()", f"np.sum({read} ** 2)", f"{read}.mean()")
 
