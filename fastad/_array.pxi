@@ -5,6 +5,9 @@ share memory share a Storage.
 Next: _storage.pxi (versions), _indexing.pxi (keys), numpy_api.py (methods and functions).
 """
 
+cdef object matmul_ufunc = np.matmul
+
+
 cdef object shape_of(x):
     """np.shape, without a detour through our own protocol."""
     if type(x) is Scalar:
@@ -224,6 +227,8 @@ cdef class Array:
             code = UFUNC_OP.get(ufunc)
             if code is not None:
                 return apply1(code, inputs[0]) if len(inputs) == 1 else apply2(code, inputs[0], inputs[1])
+            if ufunc is matmul_ufunc and type(inputs[0]) is not list and type(inputs[1]) is not list:
+                return api().matmul(inputs[0], inputs[1])
         return api().ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func, types, args, kwargs):

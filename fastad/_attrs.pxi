@@ -10,7 +10,9 @@ cdef class Attr:
         return type(self) is type(other) and self.key == (<Attr>other).key
 
     def __hash__(self):
-        return hash(self.key)
+        if self.hashed == 0:
+            self.hashed = hash(self.key)
+        return self.hashed
 
     def __repr__(self):
         return f"{self.kind}{self.fields()}"

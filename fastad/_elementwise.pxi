@@ -320,7 +320,7 @@ cdef tuple broadcast(Tape t, int n, operand *o, list keep):
     cdef int k
     cdef tuple shape
     cdef cnp.ndarray c
-    shape = np.broadcast_shapes(*[aval_shape(o[k].aval) for k in range(n)])
+    shape = common_shape(tuple([aval_shape(o[k].aval) for k in range(n)]))
     for k in range(n):
         own = aval_shape(o[k].aval)
         if own == shape or not own:
@@ -352,14 +352,29 @@ cdef int broadcast_one(Tape t, operand *o, tuple own, tuple shape, list keep) ex
     return 0
 
 
-def broadcast_map(own, shape):
+cdef dict common_shapes = {}             # shapes -> what NumPy broadcasts them to
+
+
+cdef tuple common_shape(tuple shapes):
+    """np.broadcast_shapes, asked once for the same shapes."""
+    found = common_shapes.get(shapes)
+    if found is None:
+        if len(common_shapes) > 10000:
+            common_shapes.clear()
+        found = common_shapes[shapes] = np.broadcast_shapes(*shapes)
+    return <tuple>found
+
+
+def broadcast_map(tuple own, tuple shape):
     """Map that repeats an array of shape `own` to `shape`."""
-    strides, step = [], 1
+    cdef int64_t step = 1
+    strides = []
     for extent in reversed(own):
         strides.append(0 if extent == 1 else step)
         step *= extent
     strides += [0] * (len(shape) - len(own))
-    return Map.view(step, shape, 0, tuple(reversed(strides)))
+    strides.reverse()
+    return view_map(step, shape, 0, tuple(strides))
 
 
 cdef object plain_apply(int op, tuple xs):

@@ -93,7 +93,27 @@ cdef object get_constant(Array a, key):
     r = out
     if shares(r, a.s) or r.size == 0:
         return new_array(r, a.s) if r.size else wrap_plain((<object>r).copy())
-    return move_by_positions(a, r, np.asarray(order_of(c)[key]))
+    return gathered(a, r, constant_map(a, key))
+
+
+cdef dict gather_maps = {}               # (layout of the array, index array) -> Map
+
+
+cdef Map constant_map(Array a, key):
+    """The map of a copy at a constant key; kept for a small index array or mask, which loops use again and again."""
+    cdef cnp.ndarray c = a.c
+    cdef object place = None
+    if type(key) is ndarray_type and cnp.PyArray_SIZE(key) <= 64 and cnp.PyArray_IS_C_CONTIGUOUS(c):
+        place = ((<object>c).shape, key.dtype.num, key.shape, key.tobytes())
+        found = gather_maps.get(place)
+        if found is not None:
+            return <Map>found
+    m = map_of_positions(cnp.PyArray_SIZE(c), np.asarray(order_of(c)[key]))
+    if place is not None:
+        if len(gather_maps) > 10000:
+            gather_maps.clear()
+        gather_maps[place] = m
+    return <Map>m
 
 
 cdef object order_of(c):
@@ -111,9 +131,12 @@ cdef object positions_of(Storage s, cnp.ndarray c):
 
 def move_by_positions(Array a, cnp.ndarray result, positions):
     """An array whose elements are those of `a` at C-order positions; `result` is the concrete one, in its layout."""
+    return gathered(a, result, map_of_positions(cnp.PyArray_SIZE(a.c), positions))
+
+
+cdef object gathered(Array a, cnp.ndarray result, Map m):
     cdef Tape t = a.s.tape
     cdef uint32_t x = read(t, a)
-    m = map_of_positions(cnp.PyArray_SIZE(a.c), positions)
     cdef uint32_t i = t.push(FA_MOVE, aval_id(a.s.dtype, (<object>result).shape), x, t.attr_id(m))
     t.locate(i)
     return fresh_array(t, i, result)
@@ -169,6 +192,8 @@ cdef object flat_positions(Array a, tuple key):
     cdef list static = []
     cdef list dynamic = []
     cdef tuple shape = (<object>a.c).shape
+    if len(key) == 1 and len(shape) == 1 and is_traced(key[0]) and code_of(key[0]) == FA_I64:
+        return api().wrap_index(key[0], shape[0])
     advanced = [k for k in key if isinstance(k, (ndarray_type, Scalar, int, np.integer))
                 and not isinstance(k, bool)]
     common = np.broadcast_shapes(*[shape_of(k) for k in advanced])

@@ -450,8 +450,7 @@ cdef uint32_t write_region(Tape t, Storage s, Array a, operand *o, tuple own, tu
     """Next version of the storage, with value o (of shape `own`) in the region; returns the last instruction."""
     cdef uint32_t[2] ids
     if own != shape:
-        np.broadcast_shapes(own, shape)  # NumPy's own error
-        if np.broadcast_shapes(own, shape) != shape:
+        if common_shape((own, shape)) != shape:      # (or NumPy's own error)
             raise ValueError(f"could not broadcast input array from shape {own} into shape {shape}")
     if is_whole(a) and own == shape:
         if s.ids != NULL:

@@ -169,6 +169,7 @@ cdef class Attr:
     cdef void *ptr
     cdef readonly object key
     cdef readonly str kind
+    cdef Py_hash_t hashed                # of the key, which Python would go through anew each time; 0: not yet
 
 
 cdef class Tape:

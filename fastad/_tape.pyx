@@ -457,7 +457,7 @@ cdef class Tape:
             if self.nattrs == 0:
                 self.add_attr(None)
             return 0
-        found = self.attr_index.get(attr.key)
+        found = self.attr_index.get(attr)
         if found is not None:
             return <uint32_t>found
         if self.nattrs == 0:
@@ -472,7 +472,7 @@ cdef class Tape:
         self.attrs[k] = NULL if attr is None else attr.ptr
         self.attr_list.append(attr)
         if attr is not None:
-            self.attr_index[attr.key] = k
+            self.attr_index[attr] = k
         self.nattrs += 1
         return k
 

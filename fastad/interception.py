@@ -265,7 +265,7 @@ def _converted(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return T.view(x, result) if T.is_view_of(x, result) else _recordable(result)
     if wrapped == 1:
         return _recordable(original(*args, **kwargs))
-    if type(x) is list and len(args) == 1 and not kwargs:
+    if (type(x) is list or type(x) is tuple) and len(args) == 1 and not kwargs:
         vector = _vector(x)
         if vector is not None:
             return vector
@@ -276,7 +276,7 @@ _CODE_OF_TYPE = {float: 0, np.float64: 0, int: 1, np.int64: 1, bool: 2, np.bool_
 _CODE_OF_DTYPE = {dtype: code for code, dtype in enumerate(T.DTYPES)}
 
 
-def _vector(numbers: list[Any]) -> Any:
+def _vector(numbers: list[Any] | tuple[Any, ...]) -> Any:
     """The array of a list of numbers, filled element by element: no instruction until it is read as a whole."""
     code = 2
     for x in numbers:

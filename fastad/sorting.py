@@ -217,12 +217,13 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
 
 def between(x: Any, xp: Any, fp: Any, n: int) -> Any:
     """The line through the two knots around x; x beyond the knots is somebody else's."""
-    j = np.minimum(np.maximum(searchsorted(xp, x, "right") - 1, 0), n - 2)
-    x0, f0 = take_flat(xp, j), take_flat(fp, j)
+    knot = np.maximum(searchsorted(xp, x, "right") - 1, 0)
+    j = np.minimum(knot, n - 2)          # the interval; at the last knot the one on its left, seen from that knot
+    x0, f0 = take_flat(xp, knot), take_flat(fp, knot)
     if n <= x.size:                      # the slopes of the table are fewer than those of all x
         slope = take_flat(slopes(xp[:-1], xp[1:], fp[:-1], fp[1:]), j)
     else:
-        slope = slopes(x0, take_flat(xp, j + 1), f0, take_flat(fp, j + 1))
+        slope = slopes(take_flat(xp, j), take_flat(xp, j + 1), take_flat(fp, j), take_flat(fp, j + 1))
     y = slope * (x - x0) + f0
     if not np.isfinite(T.concrete(fp)).all():    # infinite knots: NumPy tries the other end, then equality
         x1, f1 = take_flat(xp, j + 1), take_flat(fp, j + 1)
@@ -231,8 +232,7 @@ def between(x: Any, xp: Any, fp: Any, n: int) -> Any:
         y = T.elementwise("where", np.isnan(y), other, y)
         y = T.elementwise("where", x == x0, f0, y)
         y = T.elementwise("where", x == x1, f1, y)
-    last = xp[n - 1]
-    return T.elementwise("where", x == last, slope * (x - last) + fp[n - 1], y)
+    return y
 
 
 def slopes(x0: Any, x1: Any, f0: Any, f1: Any) -> Any:
