@@ -7,28 +7,9 @@ Next: _verbs.pxi (the sweeps that users call), _kernels/sweep.h.
 """
 from libc.math cimport isfinite
 
-cdef extern from *:
-    """
-    #include <stdlib.h>
-    static void *fastad_aligned(size_t bytes) {
-        void *p = NULL;
-    #ifdef _WIN32
-        p = _aligned_malloc(bytes ? bytes : 64, 64);
-    #else
-        if (posix_memalign(&p, 64, bytes ? bytes : 64)) p = NULL;
-    #endif
-        return p;
-    }
-    static void fastad_aligned_free(void *p) {
-    #ifdef _WIN32
-        _aligned_free(p);
-    #else
-        free(p);
-    #endif
-    }
-    """
-    void *fastad_aligned(size_t bytes) nogil
-    void fastad_aligned_free(void *p) nogil
+cdef extern from "_kernels/arena.h":
+    void *fa_arena_new(size_t bytes) nogil
+    void fa_arena_free(void *p, size_t bytes) nogil
 
 
 cdef enum:
@@ -60,6 +41,7 @@ cdef class Layout:
         free(self.ids)
         free(self.lives)
         free(self.offset)
+        free(self.active_offset)
 
     def __init__(self, Tape tape):
         cdef uint32_t i, k = 0, count = 0
@@ -117,6 +99,33 @@ cdef class Layout:
         return 0
 
 
+    cdef int place_active(self, Tape tape) except -1:
+        """Places of tangents and adjoints: as those of the values, but of what is active alone."""
+        cdef uint32_t k, i
+        cdef const uint32_t *ids = NULL
+        cdef const fa_aval *av
+        cdef uint8_t *wanted
+        if self.active_offset != NULL:
+            return 0
+        tape.is_active(tape.n - 1)
+        wanted = <uint8_t *>malloc(tape.n)
+        self.active_offset = <int64_t *>malloc(max(1, self.n) * sizeof(int64_t))
+        memcpy(wanted, tape.act, tape.n)
+        for k in range(self.n, 0, -1):
+            if self.lives[k - 1] == LIVES_WITH and wanted[self.ids[k - 1]]:
+                tape.operands(self.ids[k - 1], &ids)
+                wanted[ids[0]] = 1       # the memory in which an active value lives
+        for k in range(self.n):
+            i = self.ids[k]
+            av = &AVALS[tape.aval[i]]
+            self.active_offset[k] = -1
+            if wanted[i] and self.lives[k] != LIVES_WITH:
+                self.active_offset[k] = self.active_nbytes
+                self.active_nbytes += (av.size * fa_itemsize[av.dtype] + 63) & ~63
+        free(wanted)
+        return 0
+
+
 cdef uint32_t *last_uses(Tape tape) except NULL:
     """For each array value: its last use, if all uses before that one are free of its value; else 0xffffffff."""
     cdef uint32_t *last = <uint32_t *>calloc(tape.n, sizeof(uint32_t))
@@ -162,24 +171,25 @@ cdef class Frame:
             raise MemoryError(
                 f"fastad: a sweep over this tape of {tape.n} instructions needs {need / 1e9:.2f} GB, more than is "
                 "available. Record fewer steps at once, or smaller arrays.")
-        self.v = <fa_cell *>calloc(tape.n, sizeof(fa_cell))
-        self.arena = <char *>fastad_aligned(layout.nbytes)
+        self.cell_bytes = <size_t>tape.n * sizeof(fa_cell)
+        self.arena_bytes = layout.nbytes
+        self.v = <fa_cell *>fa_arena_new(self.cell_bytes)
+        self.arena = <char *>fa_arena_new(self.arena_bytes)
         if self.v == NULL or self.arena == NULL:
             raise MemoryError(f"fastad: no memory for a sweep ({need / 1e6:.0f} MB)")
-        memset(self.arena, 0, layout.nbytes)
-        self.point_cells(self.v, self.arena)
+        self.point_cells(self.v, self.arena, layout.offset)
         self.load_constants()
 
     def __dealloc__(self):
-        free(self.v)
-        free(self.t)
-        free(self.a)
+        fa_arena_free(self.v, self.cell_bytes)
+        fa_arena_free(self.t, self.cell_bytes)
+        fa_arena_free(self.a, self.cell_bytes)
         free(self.active)
-        fastad_aligned_free(self.arena)
-        fastad_aligned_free(self.tarena)
-        fastad_aligned_free(self.aarena)
+        fa_arena_free(self.arena, self.arena_bytes)
+        fa_arena_free(self.tarena, self.active_bytes)
+        fa_arena_free(self.aarena, self.active_bytes)
 
-    cdef int point_cells(self, fa_cell *cells, char *arena) except -1:
+    cdef int point_cells(self, fa_cell *cells, char *arena, const int64_t *offset) except -1:
         """Point the cells of arrays to their memory; constants of the user's and ours only in the frame of values."""
         cdef Layout layout = self.tape.layout()
         cdef uint32_t k, i
@@ -190,12 +200,10 @@ cdef class Frame:
             if layout.lives[k] == LIVES_WITH:
                 self.tape.operands(i, &ids)
                 cells[i].p = cells[ids[0]].p
-            elif layout.lives[k] == LIVES_CONST or layout.offset[k] < 0:
-                cells[i].p = NULL
-                if values and layout.lives[k] == LIVES_CONST:
-                    cells[i].p = cnp.PyArray_DATA(self.tape.const_arrays[self.tape.arg[2 * <size_t>i]])
+            elif values and layout.lives[k] == LIVES_CONST:
+                cells[i].p = cnp.PyArray_DATA(self.tape.const_arrays[self.tape.arg[2 * <size_t>i]])
             else:
-                cells[i].p = arena + layout.offset[k]
+                cells[i].p = arena + offset[k] if offset[k] >= 0 else NULL
         return 0
 
     cdef int load_constants(self) except -1:
@@ -207,30 +215,37 @@ cdef class Frame:
         return 0
 
     cdef int ensure_tangents(self) except -1:
-        cdef Layout layout = self.tape.layout()
         if self.t == NULL:
-            self.t = <fa_cell *>calloc(self.tape.n, sizeof(fa_cell))
-            self.tarena = <char *>fastad_aligned(layout.nbytes)
-            if self.t == NULL or self.tarena == NULL:
-                raise MemoryError(f"fastad: no memory for tangents ({layout.nbytes / 1e6:.0f} MB)")
-            memset(self.tarena, 0, layout.nbytes)
-            self.point_cells(self.t, self.tarena)
-            self.ensure_active()
+            self.t, self.tarena = self.active_memory("tangents")
         return 0
 
     cdef int ensure_adjoints(self) except -1:
-        cdef Layout layout = self.tape.layout()
+        """Adjoints, all zero."""
         if self.a == NULL:
-            self.a = <fa_cell *>malloc(self.tape.n * sizeof(fa_cell))
-            self.aarena = <char *>fastad_aligned(layout.nbytes)
-            if self.a == NULL or self.aarena == NULL:
-                raise MemoryError(f"fastad: no memory for adjoints ({layout.nbytes / 1e6:.0f} MB)")
-            self.ensure_active()
-        memset(self.a, 0, self.tape.n * sizeof(fa_cell))
-        memset(self.aarena, 0, layout.nbytes)
-        if layout.n:
-            self.point_cells(self.a, self.aarena)
+            self.a, self.aarena = self.active_memory("adjoints")
+            return 0                     # the system gives zeros
+        memset(self.a, 0, self.cell_bytes)
+        memset(self.aarena, 0, self.active_bytes)
+        if self.tape.layout().n:
+            self.point_cells(self.a, self.aarena, self.tape.layout().active_offset)
         return 0
+
+    cdef (fa_cell *, char *) active_memory(self, str what) except *:
+        """Zeroed cells, and an arena for those of active arrays."""
+        cdef Layout layout = self.tape.layout()
+        cdef fa_cell *cells
+        cdef char *arena
+        layout.place_active(self.tape)
+        self.ensure_active()
+        self.active_bytes = layout.active_nbytes
+        cells = <fa_cell *>fa_arena_new(self.cell_bytes)
+        arena = <char *>fa_arena_new(self.active_bytes)
+        if cells == NULL or arena == NULL:
+            fa_arena_free(cells, self.cell_bytes)
+            fa_arena_free(arena, self.active_bytes)
+            raise MemoryError(f"fastad: no memory for {what} ({self.active_bytes / 1e6:.0f} MB)")
+        self.point_cells(cells, arena, layout.active_offset)
+        return cells, arena
 
     cdef int ensure_active(self) except -1:
         if self.active == NULL:

@@ -9,7 +9,7 @@ from fastad._tape cimport Tape, fa_cell, fa_code
 cdef class ProgramFrame:
     """Memory of one sweep of one thread."""
     cdef fa_cell *v
-    cdef char *memory
+    cdef size_t cell_bytes, arena_bytes
     cdef char *arena
     cdef list keep
 

@@ -27,6 +27,10 @@ cnp.import_array()
 
 __all__ = ["Program", "ProgramFrame"]
 
+cdef extern from "_kernels/arena.h":
+    void *fa_arena_new(size_t bytes) nogil
+    void fa_arena_free(void *p, size_t bytes) nogil
+
 include "_memory_plan.pxi"
 
 
@@ -35,8 +39,8 @@ cdef class ProgramFrame:
         self.keep = []
 
     def __dealloc__(self):
-        free(self.v)
-        free(self.memory)
+        fa_arena_free(self.v, self.cell_bytes)
+        fa_arena_free(self.arena, self.arena_bytes)
 
 
 cdef class Program:
@@ -156,11 +160,12 @@ cdef class Program:
                 f"fastad: a sweep of this program of {self.n} instructions needs {need / 1e9:.2f} GB, more than is "
                 "available. Record fewer steps at once, or smaller arrays.")
         f = ProgramFrame()
-        f.v = <fa_cell *>calloc(self.ncells, sizeof(fa_cell))
-        f.memory = <char *>calloc(self.nbytes + 64, 1)
-        if f.v == NULL or f.memory == NULL:
+        f.cell_bytes = <size_t>self.ncells * sizeof(fa_cell)
+        f.arena_bytes = self.nbytes
+        f.v = <fa_cell *>fa_arena_new(f.cell_bytes)
+        f.arena = <char *>fa_arena_new(f.arena_bytes)
+        if f.v == NULL or f.arena == NULL:
             raise MemoryError(f"fastad: no memory for a sweep ({need / 1e6:.0f} MB)")
-        f.arena = f.memory + (64 - <size_t>f.memory % 64)
         self.fill_frame(f)
         self.frames_made += 1
         return f

@@ -128,7 +128,7 @@ cdef uint32_t snapshot(Tape t, Array a) except 0:
     cdef Storage s = a.s
     key = ((<object>a.c).shape, (<object>a.c).strides, <size_t>cnp.PyArray_DATA(a.c))
     if s.tape is t and s.snapshot is not None and s.snapshot[0] == key \
-            and np.array_equal(t.constant(s.snapshot_id), a.c, equal_nan=s.dtype == FA_F64):
+            and same_bytes(<cnp.ndarray>t.constant(s.snapshot_id), contiguous(a.c)):
         return s.snapshot_id
     cdef uint32_t i = t.emit_const(a.c) if cnp.PyArray_NDIM(a.c) == 0 else constant_array(t, a.c, s.dtype)
     if cnp.PyArray_NDIM(a.c) and t.op[i] == FA_CONST:
@@ -142,14 +142,19 @@ cdef uint32_t constant_array(Tape t, cnp.ndarray c, int dtype) except 0:
     """An array constant; one that repeats a single number takes no memory in the tape."""
     cdef uint32_t i
     cdef fa_cell x
-    if cnp.PyArray_SIZE(c) > 1:
-        first = (<object>c).flat[0]
-        if first == first and bool(((<object>c) == first).all()) and not (first == 0 and np.signbit(c).any()):
-            x = cell_of(first, dtype)
+    cdef cnp.ndarray flat = contiguous(c)
+    if repeats_one(<char *>cnp.PyArray_DATA(flat), cnp.PyArray_SIZE(flat), cnp.PyArray_ITEMSIZE(flat)):
+        x = cell_of((<object>flat).item(0), dtype)
+        if dtype != FA_F64 or x.f == x.f:
             i = t.const_f64(x.f) if dtype == FA_F64 else t.const_cell(dtype, x)
             shape = (<object>c).shape
             return t.push(FA_MOVE, aval_id(dtype, shape), i, t.attr_id(view_map(1, shape, 0, (0,) * len(shape))))
     return t.emit_const(c)
+
+
+cdef inline bint repeats_one(const char *data, int64_t n, int64_t itemsize) noexcept:
+    """Are n > 1 elements all the same bytes?"""
+    return n > 1 and memcmp(data, data + itemsize, (n - 1) * itemsize) == 0
 
 
 cdef tuple place_of(Array a):
@@ -516,12 +521,15 @@ cdef object fingerprint(array):
     return None, array.flat[::step].copy()
 
 
+cdef inline bint same_bytes(cnp.ndarray was, cnp.ndarray now) noexcept:
+    """Do two C-contiguous arrays hold the same?"""
+    return cnp.PyArray_NBYTES(was) == cnp.PyArray_NBYTES(now) and \
+        memcmp(cnp.PyArray_DATA(was), cnp.PyArray_DATA(now), cnp.PyArray_NBYTES(was)) == 0
+
+
 cdef bint unchanged(old, array) except -1:
-    cdef cnp.ndarray was, now
-    if isinstance(old, ndarray_type) and array.flags.c_contiguous:
-        was, now = old, array            # a loop uses the same array many times: compare its bytes
-        return cnp.PyArray_NBYTES(was) == cnp.PyArray_NBYTES(now) and \
-            memcmp(cnp.PyArray_DATA(was), cnp.PyArray_DATA(now), cnp.PyArray_NBYTES(was)) == 0
+    if isinstance(old, ndarray_type) and cnp.PyArray_IS_C_CONTIGUOUS(<cnp.ndarray>array):
+        return same_bytes(old, array)    # a loop uses the same array many times
     new = fingerprint(array)
     if isinstance(old, tuple):
         return old[0] == new[0] and np.array_equal(old[1], new[1], equal_nan=array.dtype.kind == "f")

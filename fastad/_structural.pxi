@@ -33,6 +33,28 @@ def concrete(x):
     return x
 
 
+def layouts(list xs):
+    """(shape, strides, dtype number) of each of xs, which are arrays or traced numbers; None if one is neither."""
+    cdef list places = []
+    for x in xs:
+        if type(x) is Array:
+            c = <object>(<Array>x).c
+        elif type(x) is ndarray_type:
+            c = x
+        elif type(x) is Scalar:
+            places.append((<Scalar>x).dt)
+            continue
+        else:
+            return None
+        places.append((c.shape, c.strides, cnp.PyArray_TYPE(<cnp.ndarray>c)))
+    return tuple(places)
+
+
+def kind_of(x):
+    """Dtype code of an operand as which it is recorded; -1: neither a number nor an array."""
+    return code_of(x)
+
+
 def view(Array a, cnp.ndarray c):
     """The array whose concrete one is `c`, a view of the memory of `a`."""
     return new_array(c, a.s)

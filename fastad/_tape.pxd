@@ -263,6 +263,9 @@ cdef class Layout:
     cdef uint8_t *lives
     cdef int64_t *offset
     cdef int64_t nbytes
+    cdef int64_t *active_offset          # of tangents and adjoints; -1: none.  NULL until a sweep needs them
+    cdef int64_t active_nbytes
+    cdef int place_active(self, Tape tape) except -1
     cdef int place(self, Tape tape, uint32_t i, uint32_t k, uint32_t *last, uint8_t *lives_at) except -1
 
 
@@ -275,10 +278,12 @@ cdef class Frame:
     cdef char *arena
     cdef char *tarena
     cdef char *aarena
+    cdef size_t cell_bytes, arena_bytes, active_bytes
     cdef uint8_t *active
     cdef readonly bint busy, valid
     cdef list keep
-    cdef int point_cells(self, fa_cell *cells, char *arena) except -1
+    cdef int point_cells(self, fa_cell *cells, char *arena, const int64_t *offset) except -1
+    cdef (fa_cell *, char *) active_memory(self, str what) except *
     cdef int load_constants(self) except -1
     cdef int ensure_tangents(self) except -1
     cdef int ensure_adjoints(self) except -1

@@ -884,7 +884,9 @@ cdef class Tape:
         for k in range(len(tangents)):
             i = <uint32_t>self.inputs[k]
             av = &AVALS[self.aval[i]]
-            if tangents[k] is None or av.dtype != FA_F64:
+            if not f.active[i]:
+                continue                 # no tangent of its own
+            if tangents[k] is None:
                 memset(fa_data(&f.t[i], av), 0, av.size * fa_itemsize[av.dtype])
             else:
                 copy_in(&f.t[i], av, tangents[k], k)
@@ -951,6 +953,8 @@ cdef class Tape:
         cdef Frame f = self.swept("adjoint_at_point")
         if f.a == NULL:
             raise AdError("Tape.adjoint_at_point: no reverse sweep in this thread yet")
+        if not f.active[i]:
+            return np.zeros(aval_shape(self.aval[i]))[()]
         return copy_out(&f.a[i], &AVALS[self.aval[i]])
 
     def tangent_at_point(self, uint32_t i):
@@ -958,6 +962,8 @@ cdef class Tape:
         cdef Frame f = self.swept("tangent_at_point")
         if f.t == NULL:
             raise AdError("Tape.tangent_at_point: no tangent sweep in this thread yet")
+        if not f.active[i]:
+            return np.zeros(aval_shape(self.aval[i]))[()]
         return copy_out(&f.t[i], &AVALS[self.aval[i]])
 
     # -- what users call.  A flat row of numbers and arrays goes to the sweep with no Python function between; all else

@@ -223,17 +223,19 @@ def _nditer(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _deriving(original: Callable[..., Any]) -> Callable[..., Any]:
     """Functions that NumPy dispatches to us for traced arrays, but not for lists of traced numbers."""
+    looks_inside = original in _TAKES_SEQUENCE
     @functools.wraps(original)
     def derive(*args: Any, **kwargs: Any) -> Any:
         if _outside(_getframe(1)):
             return original(*args, **kwargs)
-        if args and original in _TAKES_SEQUENCE and isinstance(args[0], (list, tuple)):
+        if args and looks_inside and isinstance(args[0], (list, tuple)):
             args = (type(args[0])(map(_as_array, args[0])), *args[1:])
         elif args and original is not np_block:  # that looks into its nested lists by itself
             args = (_as_array(args[0]), *map(_as_numbers, args[1:]))
         if kwargs:
             kwargs = {name: _as_numbers(x) for name, x in kwargs.items()}
-        return _adopted(original(*args, **kwargs), *args)
+        result = original(*args, **kwargs)
+        return result if type(result) is Array else _adopted(result, *args)
     return derive
 
 

@@ -218,17 +218,12 @@ def assemble(run: Any, xs: list[Any], key: Any = None) -> Any:
 
     `run` gets a list of ndarrays and returns one; of what it gets, 1-based positions, a 0 in the result is a fill.
     """
-    values, layout = [], []
     for k, x in enumerate(xs):
         if type(x) is list or type(x) is tuple:
-            xs[k] = x = asarray(x)
-        c = T.concrete(x)
-        if type(c) is not np.ndarray:
-            c = np.asarray(c)
-        values.append(c)
-        layout.append((c.shape, c.strides, c.dtype.num))
-    if key is not None:
-        key = (key, *layout)
+            xs[k] = asarray(x)
+    place = None if key is None else T.layouts(xs)
+    if place is not None:
+        key = (key, place)
         found = _cache.get(key)
         if found is not None:
             used, attr, shape, code = found
@@ -236,6 +231,7 @@ def assemble(run: Any, xs: list[Any], key: Any = None) -> Any:
                 return T.structural("assemble", [xs[k] for k in used], attr, shape, code, (code,) * len(used),
                                     T.tape_of(*xs))
             return T.structural("assemble", xs, attr, shape, code, (code,) * len(used))
+    values = [np.asarray(T.concrete(x)) for x in xs]
     out = run(values)
     if out.size == 0:
         return zeros_of(out)
@@ -247,7 +243,7 @@ def assemble(run: Any, xs: list[Any], key: Any = None) -> Any:
         start += c.size
     used, attr = assembly(values, run(index), dtype_code(out.dtype))
     code = dtype_code(out.dtype)
-    if key is not None and (out.ndim < 2 or out.flags.c_contiguous):
+    if place is not None and (out.ndim < 2 or out.flags.c_contiguous):
         remember(key, (used, attr, out.shape, code), sum(map(table_bytes, attr.maps)))
     y = T.structural("assemble", [xs[k] for k in used], attr, out.shape, code, [code] * len(used), T.tape_of(*xs))
     return relayout(y, out)

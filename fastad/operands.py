@@ -82,14 +82,8 @@ def dtype_code(dtype: Any) -> int:
 
 def code_of(x: Any) -> int:
     """Dtype code of any operand."""
-    kind = type(x)
-    if kind is Scalar or kind is Array:
-        return CODES[x.dtype]
-    if kind is float:
-        return FLOAT
-    if kind is int:
-        return INT
-    return dtype_code(np.asarray(x).dtype)
+    code = T.kind_of(x)
+    return code if code >= 0 else dtype_code(np.asarray(x).dtype)
 
 
 def requested(dtype: Any, what: str) -> int:

@@ -180,11 +180,15 @@ def _join(func: Any, stacking: bool = False) -> None:
     def record(arrays: Any, *args: Any, out: Any = None, dtype: Any = None, casting: Any = "same_kind",
                **kwargs: Any) -> Any:
         arrays = list(arrays)
-        if all(not shape_of(a) for a in arrays) and stacking and not args and not kwargs:
+        if stacking and not args and not kwargs and not any(map(shape_of, arrays)):
             y = asarray(arrays)
-        else:
+        elif args or kwargs:
             key = (func, args, tuple(kwargs.items()))
             y = assemble(lambda values: func(values, *args, **kwargs), arrays, key)
+        else:
+            y = assemble(func, arrays, func)
+        if out is None and dtype is None:
+            return y
         if dtype is not None:
             y = cast_to(y, requested(dtype, func.__name__))
         return deliver(out, y, func.__name__, casting)

@@ -2,6 +2,7 @@
    Owns: the tests.  `test_kernels` runs them and returns the number of failures; `test_kernels bench` times the scalar
    sweeps.  Must not know: how kernels are written.
    Next: builder.h (programs and the derivative check), naive.h (maps), test_elementwise.h. */
+#include "arena.h"
 #include "bench.h"
 #include "naive.h"
 #include "test_elementwise.h"
@@ -530,6 +531,23 @@ static void test_sum_accuracy(void) {
     free(x);
 }
 
+/* zeroed, aligned, writable to its last byte and given back, on both sides of every threshold */
+static void test_arena(void) {
+    static const size_t sizes[] = {0, 1, 64, 4097, FA_ARENA_LARGE - 1, FA_ARENA_LARGE, FA_ARENA_LARGE + 1,
+                                   2 * (size_t)FA_HUGE_PAGE - 1, 2 * (size_t)FA_HUGE_PAGE, 2 * (size_t)FA_HUGE_PAGE + 7};
+    for (int round = 0; round < 2; round++)
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+            size_t n = sizes[k], dirty = 0;
+            unsigned char *p = fa_arena_new(n);
+            EXPECT(p && (uintptr_t)p % FA_ARENA_ALIGN == 0, "arena of %zu at %p", n, (void *)p);
+            for (size_t j = 0; j < n; j++) dirty += p[j] != 0;
+            EXPECT(!dirty, "arena of %zu: %zu bytes are not 0", n, dirty);
+            memset(p, 0xff, n);
+            fa_arena_free(p, n);
+        }
+    fa_arena_free(NULL, 0);
+}
+
 int main(int argc, char **argv) {
     make_prims();
     if (argc > 1 && !strcmp(argv[1], "bench")) {
@@ -541,7 +559,7 @@ int main(int argc, char **argv) {
         test_indexing(); test_reductions(); test_order(); test_search(); test_matmul(); test_spmm();
     }
     test_ties(); test_index_errors(); test_matmul_integers(); test_call(); test_shape_changes(); test_guards();
-    test_other_cells(); test_flags(); test_sum_accuracy();
+    test_other_cells(); test_flags(); test_sum_accuracy(); test_arena();
     test_elementwise();
     printf("%d checks, %d failures\n", checks, failures);
     return failures != 0;

@@ -1,0 +1,145 @@
+"""Costs that grow with the size: memory of sweeps, and that nothing is quadratic in the length of a tape.
+
+Owns: the growth of time and bytes from one size to another, with a wide margin.  Never a level: those are in
+benchmarks/.
+"""
+import gc
+from time import process_time
+
+import numpy as np
+import pytest
+
+import fastad as ad
+
+
+def test_adjoints_take_memory_for_what_is_active_alone():
+    data = np.linspace(1.0, 2.0, 500)
+
+    def f(x, mask):
+        z = np.where(mask > 0, np.arange(500.0), 2.0)           # does not depend on x
+        w = np.concatenate([z, z])[:500]
+        w[3:40] = x[3:40]                                       # ... and is overwritten in part: shared memory
+        return (w * data * x).sum()
+
+    x, mask = np.linspace(0.5, 1.5, 500), np.linspace(-1.0, 1.0, 500)
+    tape = ad.record(f, x, mask, argnums=0)
+    y = tape.forward(x, mask)
+    gradient = tape.reverse(1.0)
+    gradient = gradient[0] if isinstance(gradient, tuple) else gradient
+    again = tape.reverse(1.0)
+    np.testing.assert_array_equal(gradient, again[0] if isinstance(again, tuple) else again)
+    w = np.where(mask > 0, np.arange(500.0), 2.0)
+    want = w * data
+    want[3:40] = 2 * x[3:40] * data[3:40]
+    np.testing.assert_allclose(gradient, want, rtol=1e-12)
+    assert y == pytest.approx(f(x, mask))
+    direction = np.cos(x)
+    assert tape.tangent(direction, None) == pytest.approx(want @ direction)
+    inactive = [i for i in range(1, len(tape) + 1) if not tape.active()[i]]
+    assert inactive
+    for i in inactive:                                          # zeros, not memory that is not there
+        assert not np.any(tape.adjoint_at_point(i)) and not np.any(tape.tangent_at_point(i))
+
+
+def scalars(n):
+    x = np.array([1.1])
+    return (lambda x: chain(x, n)), x
+
+
+def chain(x, n):
+    a = x[0]
+    for _ in range(n // 4):
+        a = a * 1.0000001 + 0.5 - a / 3.0
+    return a
+
+
+def filled(n):
+    def f(x):
+        y = np.zeros(n)
+        for i in range(n):
+            y[i] = x[i % 10] * 2.0
+        return y.sum()
+    return f, np.linspace(1.0, 2.0, 10)
+
+
+def trajectory(n):
+    def f(x):
+        rows = np.zeros((n, 2))
+        rows[0] = x
+        for i in range(n - 1):
+            rows[i + 1] = rows[i] * 0.999
+        return rows.sum()
+    return f, np.array([1.0, 2.0])
+
+
+def slices(n):
+    def f(x):
+        y = 0.0
+        for i in range(n):
+            y = y + x[i:i + 3].sum()
+        return y
+    return f, np.linspace(1.0, 2.0, 20_000)
+
+
+def captured(n):
+    w = np.linspace(0.999, 1.0, 10)
+
+    def f(x):
+        for _ in range(n):
+            x = x * w
+        return x.sum()
+    return f, np.ones(10)
+
+
+def captured_rows(n):
+    w = np.full((n, 5), 0.5)
+
+    def f(x):
+        y = x * 1.0
+        for i in range(n):
+            y = y * w[i]
+        return y.sum()
+    return f, np.ones(5)
+
+
+def branches(n):
+    def f(x):
+        a = x[0]
+        for _ in range(n):
+            if a > 0.5:
+                a = a * 0.9999999
+        return a
+    return f, np.array([1.1])
+
+
+def least(action, times=3):
+    best = np.inf
+    for _ in range(times):
+        start = process_time()
+        action()
+        best = min(best, process_time() - start)
+    return best
+
+
+@pytest.mark.parametrize("program, n", [(scalars, 10_000), (filled, 3_000), (trajectory, 200), (slices, 400),
+                                        (captured, 1_000), (captured_rows, 400), (branches, 2_000)])
+def test_every_stage_is_linear_in_the_length(program, n, tmp_path):
+    factor = 16                             # linear: 16 times; quadratic: 256
+
+    def stages(size):
+        gc.collect()
+        f, x = program(size)
+        times = {"record": least(lambda: ad.record(f, x))}
+        tape = ad.record(f, x)
+        times["gradient"] = least(lambda: (tape.forward(x), tape.reverse(1.0)))
+        times["print"] = least(lambda: tape.listing(None), 1)
+        times["save"] = least(lambda: tape.save(tmp_path / "tape"), 2)
+        times["load"] = least(lambda: ad.Tape.load(tmp_path / "tape"), 2)
+        times["adjoint tape"] = least(lambda: ad.record(f, x).vjp_tape(), 1) - times["record"]
+        times["compile"] = least(lambda: ad.record(f, x).compile(), 1) - times["record"]
+        return times
+
+    small, large = stages(n), stages(factor * n)
+    slow = {what: (small[what], large[what]) for what in small
+            if large[what] > 5 * factor * max(small[what], 1e-3)}
+    assert not slow
