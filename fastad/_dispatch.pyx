@@ -48,7 +48,7 @@ cdef class Entry:
     cdef object changed                  # watch.changed, or None
     cdef public Py_ssize_t calls, used, nbytes
     cdef public object program           # of the gradient tape, when it is compiled
-    cdef public Py_ssize_t compile_at    # the call at which compiling may pay
+    cdef public Py_ssize_t compile_at    # the call at which compiling may pay; 0: never
     cdef readonly bint short             # the arguments are the inputs and one number, one gradient come out
 
     def __init__(self, Tape tape, function, key, watch, bint lone):
@@ -58,7 +58,7 @@ cdef class Entry:
         self.watch = watch
         self.changed = None if watch is None else watch.changed
         self.calls = 1
-        self.compile_at = max(8, min(128, tape.n // 1000))
+        self.compile_at = 0
         self.short = lone and tape.flat and tape.lone_out
         self.touch()
         self.weigh()

@@ -34,18 +34,20 @@ def concrete(x):
 
 
 def layouts(list xs):
-    """(shape, strides, dtype number) of each of xs, which are arrays or traced numbers; None if one is neither."""
+    """(shape, strides, dtype number) of each array and dtype code of each number in xs; None if one is neither."""
     cdef list places = []
+    cdef int code
     for x in xs:
         if type(x) is Array:
             c = <object>(<Array>x).c
         elif type(x) is ndarray_type:
             c = x
-        elif type(x) is Scalar:
-            places.append((<Scalar>x).dt)
-            continue
         else:
-            return None
+            code = code_of(x)
+            if code < 0 or isinstance(x, ndarray_type):
+                return None
+            places.append(code)
+            continue
         places.append((c.shape, c.strides, cnp.PyArray_TYPE(<cnp.ndarray>c)))
     return tuple(places)
 

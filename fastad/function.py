@@ -9,6 +9,7 @@ import os
 import threading
 from collections import OrderedDict, deque
 from contextlib import contextmanager
+from time import perf_counter
 
 import numpy as np
 
@@ -26,6 +27,7 @@ TAPES_PER_KEY = 8                        # how many branches of one function are
 CACHE_TAPES = 1024                       # in the process
 CACHE_BYTES = int(os.environ.get("FASTAD_CACHE_BYTES", 512 * 2**20))
 CACHED_FUNCTIONS = 256
+COMPILE_ONCE, COMPILE_EACH = 3e-4, 1.5e-6    # seconds to compile a gradient: at all, and for each instruction of the tape
 
 
 class Stats:
@@ -137,7 +139,8 @@ class Function(Dispatcher):
 
     verb = "replay"
     shared_mode = PYTHON
-    patience = 8                         # calls after which compiling may pay, for a small tape
+    patience = 8                         # calls before compiling is thought of
+    gain = 0.25                          # share of a replay's time that a program is expected to save
 
     def __init__(self, f, argnums=0, has_aux=False, audit=True, *options):
         if not callable(f):
@@ -185,12 +188,13 @@ class Function(Dispatcher):
             if changed is not None:
                 reason = {"kind": "state", "detail": changed} if self.outdated(entry) else reason
                 continue
+            start = perf_counter()
             try:
                 result = self.replay(entry, arguments.values, extra)
             except TapeDivergence as divergence:
                 reason = self.guard_failed(divergence)
                 continue
-            self.answered(entry, arguments)
+            self.answered(entry, arguments, perf_counter() - start)
             return result
         entry = self.record(arguments, reason or self.why_new(arguments))
         try:
@@ -229,7 +233,7 @@ class Function(Dispatcher):
             self.hot = None
         return mine
 
-    def answered(self, entry, arguments):
+    def answered(self, entry, arguments, seconds):
         """Book-keeping of a replay; the audit is due at calls 2, 4, 8 ..."""
         entry.calls += 1
         entry.touch()
@@ -237,15 +241,26 @@ class Function(Dispatcher):
         self.cache.promote(entry)
         self.hot = entry
         if entry.compile_at and entry.calls >= entry.compile_at:
-            entry.compile_at = 0         # once
-            try:
-                self.compile(entry)
-            except (UnsupportedError, MemoryError):  # the sweeps over the tape itself go on
-                entry.program = None
-            entry.weigh()
+            self.consider(entry, seconds)
         if self.audit and Audit.due(entry.calls):
             self.audits += 1
             self.compare(entry, arguments)
+
+    def consider(self, entry, seconds):
+        """Compile if as many calls as there were would have paid for it; else look again after more of them.
+
+        Whoever stops calling just then has lost no more time than the sweeps took that he had made.
+        """
+        pays = (COMPILE_ONCE + COMPILE_EACH * len(entry.tape)) / (self.gain * max(seconds, 1e-7))
+        if entry.calls < pays:
+            entry.compile_at = min(int(pays) + 1, 4 * entry.calls)   # (that one replay may have been a slow one)
+            return
+        entry.compile_at = 0             # once
+        try:
+            self.compile(entry)
+        except (UnsupportedError, MemoryError):      # the sweeps over the tape itself go on
+            entry.program = None
+        entry.weigh()
 
     def compare(self, entry, arguments):
         """Run plain f and compare: StaleTapeError if the tape no longer computes what f does."""
@@ -283,7 +298,7 @@ class Function(Dispatcher):
         self.check(tape)
         watch = Watch(self.f, list(arguments.statics.values()))
         entry = Entry(tape, self.f, arguments.key, watch, self.lone(tape))
-        entry.compile_at = max(self.patience, entry.compile_at if len(tape) > 8000 else 0)
+        entry.compile_at = self.patience
         self.cache.add(entry)
         self.hot = entry
         return entry

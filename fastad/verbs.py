@@ -348,6 +348,7 @@ class Jacobian(Function):
 
     verb = "jacobian"
     patience = 4
+    gain = 0.8                           # many unit vectors in one sweep
 
     def __init__(self, f, argnums=0, has_aux=False, audit=True, mode="auto"):
         super().__init__(f, argnums, has_aux, audit, mode)       # a compiled matrix is swept in one direction
@@ -457,6 +458,7 @@ class Hessian(Function):
 
     verb = "hessian"
     patience = 4
+    gain = 0.8                           # many unit vectors in one sweep
 
     def check(self, tape):
         need_number(self, tape)
