@@ -27,7 +27,7 @@ TAPES_PER_KEY = 8                        # how many branches of one function are
 CACHE_TAPES = 1024                       # in the process
 CACHE_BYTES = int(os.environ.get("FASTAD_CACHE_BYTES", 512 * 2**20))
 CACHED_FUNCTIONS = 256
-COMPILE_ONCE, COMPILE_EACH = 3e-4, 1.5e-6    # seconds to compile a gradient: at all, and for each instruction of the tape
+COMPILE_ONCE, COMPILE_EACH = 3e-4, 1.5e-6    # seconds to compile a gradient: at all, and an instruction of the tape
 
 
 class Stats:

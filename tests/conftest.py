@@ -52,3 +52,11 @@ def need():
 def rng(request):
     """A generator seeded by the test's own name: the same numbers in any order of tests and on any worker."""
     return np.random.default_rng(list(request.node.nodeid.encode()))
+
+
+@pytest.fixture
+def compiling_is_free(monkeypatch):
+    """The policy compiles after its few calls of patience, whatever the times are."""
+    from fastad import function
+    monkeypatch.setattr(function, "COMPILE_ONCE", 0.0)
+    monkeypatch.setattr(function, "COMPILE_EACH", 0.0)

@@ -197,7 +197,7 @@ def test_a_function_may_use_its_own_derivative_while_it_is_swept():
     assert [g(x) for x in (1.0, 2.0, 2.0)] == [9.0, 36.0, 36.0]
 
 
-def test_it_is_compiled_when_it_has_been_used_often():
+def test_it_is_compiled_when_it_has_been_used_often(compiling_is_free):
     g = ad.grad(lambda x: np.exp(-(x**2)).sum())
     x = np.linspace(0.0, 1.0, 20)
     first = g(x)
@@ -206,7 +206,7 @@ def test_it_is_compiled_when_it_has_been_used_often():
     assert g.hot.program is not None and g.hot.program.frames_made >= 1
 
 
-def test_compiling_is_tried_once(monkeypatch):
+def test_compiling_is_tried_once(monkeypatch, compiling_is_free):
     from fastad import tapes
     tried = []
 

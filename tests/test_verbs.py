@@ -114,7 +114,7 @@ def test_jacobian_takes_the_fewer_sweeps(monkeypatch):
 
 
 @pytest.mark.parametrize("n", [1, 3, 70])
-def test_compiled_matrices_are_those_of_the_sweeps(n, rng):
+def test_compiled_matrices_are_those_of_the_sweeps(n, rng, compiling_is_free):
     """After some calls many unit vectors are swept at once: the same bits, and no more recordings."""
     A = rng.normal(size=(2, n))
 
