@@ -17,9 +17,26 @@ cdef class Attr:
     def __repr__(self):
         return f"{self.kind}{self.fields()}"
 
+    @property
+    def nbytes(self):
+        """About the memory that this attribute takes: its object, its key, its tables."""
+        return 300 + key_bytes(self.key)
+
     def fields(self):
         """What `from_fields` needs to make an equal attribute: numbers, strings, arrays, lists of those."""
         return self.key[1:]
+
+
+cdef Py_ssize_t key_bytes(key) except -1:
+    """Bytes of a key; tables stand in it as bytes and once more as an array."""
+    cdef Py_ssize_t total = 8
+    if type(key) is tuple:
+        total = 48
+        for x in key:
+            total += key_bytes(x)
+    elif type(key) is bytes:
+        total = 2 * len(key)
+    return total
 
 
 cdef int64_t[::1] int64_array(values) except *:

@@ -343,6 +343,10 @@ include "_attrs.pxi"
 
 
 # ---- the tape ------------------------------------------------------------------------------------------------------
+# An entry of the dict of locations: hash, id and place, an index, spare room, and the id as a Python object.
+cdef enum: LOCATION_BYTES = 80
+
+
 cdef class Tape:
     """A recorded program: instructions in static single assignment form in typed contiguous buffers.
 
@@ -727,9 +731,13 @@ cdef class Tape:
 
     @property
     def nbytes(self):
-        """Bytes of the instruction buffers, constants included."""
-        return (self.n * 14 + self.npool * 4 + self.ncells * 8 + self.nguards * 8
-                + sum([a.nbytes for a in self.const_arrays]))
+        """Bytes of the tape: instructions, operand pool, constants, guards, attributes, and the places of its lines.
+
+        Captured arrays are the user's; places and maps that several tapes hold are counted in each.
+        """
+        return (self.n * 14 + self.npool * 4 + self.ncells * 8 + self.nguards * 16     # 8 a guard, 8 its place
+                + sum([a.nbytes for a in self.const_arrays]) + sum([attr.nbytes for attr in self.attr_list if attr])
+                + LOCATION_BYTES * len(self.locations))
 
     @property
     def arena_bytes(self):

@@ -156,3 +156,17 @@ def test_compiling_waits_until_the_calls_have_paid_for_it():
     for _ in range(12):
         arrays(x)
     assert all(e.program is not None for e in arrays.cache.all())
+
+
+def test_bytes_count_what_a_tape_holds():
+    f, x = scalars(2_000)
+    tape = ad.record(f, x)
+    assert tape.nbytes <= 24 * len(tape)                            # a scalar instruction, all told
+    f, x = branches(2_000)
+    tape = ad.record(f, x)
+    assert tape.nbytes <= 24 * len(tape)                            # its guards included
+    f, x = slices(50)
+    few = ad.record(f, x)
+    f, x = slices(500)
+    many = ad.record(f, x)
+    assert many.nbytes - few.nbytes >= 450 * 500                    # each slice has a map of its own
