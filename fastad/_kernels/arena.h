@@ -1,8 +1,9 @@
 /* arena.h - the memory of sweeps: zeroed, aligned to a cache line, mapped whole where it is large.
    Owns: how an arena is taken from the system and given back.
    Must not know: what is placed in it.
-   The first touch of a page costs the kernel 0.5 us and more: a large arena is mapped populated, in huge pages where
-   the system has them; where it has no such call the pages come one by one, and nothing else differs.
+   The first touch of a page costs the kernel 0.5 us and more: on Linux a large arena is mapped populated, elsewhere the
+   pages come one by one.  Not in huge pages: four times as fast where the machine has them ready, but where a virtual
+   machine has to be given fresh memory for them 160 MB took up to a second.
    Next: layout.h (cells that point into arenas). */
 #ifndef FASTAD_ARENA_H
 #define FASTAD_ARENA_H
@@ -14,31 +15,18 @@
 #include <sys/mman.h>
 #endif
 
-enum { FA_ARENA_ALIGN = 64, FA_ARENA_LARGE = 1 << 20, FA_HUGE_PAGE = 1 << 21 };
+enum { FA_ARENA_ALIGN = 64, FA_ARENA_LARGE = 1 << 20 };
 
 #if defined(__linux__)
-/* What is mapped for `bytes`: a huge page more, so that the arena can begin at one. */
-static inline size_t fa_arena_mapped(size_t bytes) {
-    return ((bytes + 4095) & ~(size_t)4095) + (bytes >= 2 * (size_t)FA_HUGE_PAGE ? FA_HUGE_PAGE : 0) + 4096;
-}
+/* A page before the arena, at whose end stands what is to be given back. */
+static inline size_t fa_arena_mapped(size_t bytes) { return ((bytes + 4095) & ~(size_t)4095) + 4096; }
 
-/* The first page holds where the mapping begins; the arena follows. */
 static inline void *fa_arena_map(size_t bytes) {
     size_t mapped = fa_arena_mapped(bytes);
-    char *base = (char *)mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *base = (char *)mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (base == (char *)MAP_FAILED) return NULL;
-    char *p = base + 4096;
-    if (bytes >= 2 * (size_t)FA_HUGE_PAGE) {
-        p = (char *)(((uintptr_t)p + FA_HUGE_PAGE - 1) & ~(uintptr_t)(FA_HUGE_PAGE - 1));
-#ifdef MADV_HUGEPAGE
-        madvise(p, bytes & ~(size_t)4095, MADV_HUGEPAGE);
-#endif
-    }
-#ifdef MADV_POPULATE_WRITE                                /* refused by an old kernel: then page by page */
-    madvise(p, (bytes + 4095) & ~(size_t)4095, MADV_POPULATE_WRITE);
-#endif
-    *(char **)(p - sizeof(char *)) = base;
-    return p;
+    *(char **)(base + 4096 - sizeof(char *)) = base;
+    return base + 4096;
 }
 #endif
 
