@@ -108,6 +108,8 @@ cdef bint fits(object x, const fa_aval *av) noexcept:
     a = <cnp.ndarray>x
     if cnp.PyArray_TYPE(a) != NPY_TYPE[av.dtype] or cnp.PyArray_NDIM(a) != av.nd:
         return False
+    if av.nd > 1 and not cnp.PyArray_IS_C_CONTIGUOUS(a):
+        return False                     # its order in memory is a part of the key
     for d in range(av.nd):
         if cnp.PyArray_DIM(a, d) != av.shape[d]:
             return False

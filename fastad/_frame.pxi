@@ -337,8 +337,11 @@ cdef int copy_in(fa_cell *cell, const fa_aval *av, object value, Py_ssize_t k) e
             return 0
     if isinstance(value, (Scalar, Array)):
         raise TracerError("a tape was called with a traced value; use the function (ad.grad, ad.jvp ...) to nest")
-    array = np.asarray(value)
     name = "input" if k < 0 else f"input {k}"
+    if value is None or isinstance(value, (str, bytes)) or type(value).__name__ == "MaskedArray":
+        raise ShapeError(f"tape: {name} is {type(value).__name__}, recorded with {DTYPE_NAMES[av.dtype]}; pass numbers "
+                         "or plain arrays")
+    array = np.asarray(value)
     if (<object>array).shape != tuple([av.shape[d] for d in range(av.nd)]):
         raise ShapeError(f"tape: {name} has shape {(<object>array).shape}, recorded with "
                          f"{tuple([av.shape[d] for d in range(av.nd)])}; record again for another shape")

@@ -25,6 +25,8 @@ cdef object get_item(Array a, object key):
     if a.s.state != TRACED and not has_traced(key):
         return wrap_plain((<object>a.c)[plain_key(key)], a.s)
     if not has_traced(key):
+        if type(key) is not slice and type(key) is not int:
+            pin(a.s.tape, key)
         return get_constant(a, plain_key(key))
     return get_dynamic(a, key)
 
@@ -255,6 +257,7 @@ cdef object get_dynamic(Array a, key):
     cdef tuple entries = full_key(a, key)
     if basic_only(entries) and not all_scalar(entries):
         return get_item(a, guarded_key(entries))      # NumPy gives a view: its place must be fixed
+    pin(current(), key)
     positions = flat_positions(a, entries)
     if a.s.state != TRACED and type(positions) is Array and (<Array>positions).s.state != TRACED:
         return wrap_plain((<object>a.c).reshape(-1)[(<Array>positions).c])   # a mask that selects nothing
@@ -297,6 +300,8 @@ cdef int set_item(Array a, object key, object value) except -1:
     cdef int64_t i, n
     cdef Storage s = a.s
     cdef cnp.ndarray r
+    if s.state == TRACED and s.tape.owner != PyThreadState_Get() and s.leaf is None:
+        check_open(s.tape, a)
     if type(key) is int and cnp.PyArray_NDIM(a.c) == 1 and (s.state == TRACED or type(value) is Scalar):
         n = cnp.PyArray_DIM(a.c, 0)
         i = key
@@ -312,7 +317,8 @@ cdef int set_item(Array a, object key, object value) except -1:
             return put_element(a, i, value)
     if has_traced(key):
         return set_dynamic(a, key, value)
-    key = plain_key(key)
+    given = key
+    key = plain_key(given)
     if s.state != TRACED and joint_tape(None, list_probe(value)) is None and not isinstance(value, (list, tuple)):
         if a.frozen:
             raise ValueError("assignment destination is read-only")
@@ -320,7 +326,7 @@ cdef int set_item(Array a, object key, object value) except -1:
         return 0
     if isinstance(value, (list, tuple)):
         value = api().asarray(value)
-        return set_item(a, key, value)
+        return set_item(a, given, value)
     if is_basic(key):
         out = (<object>a.c)[key if isinstance(key, tuple) else (key,)]
         if not isinstance(out, ndarray_type):
@@ -330,6 +336,7 @@ cdef int set_item(Array a, object key, object value) except -1:
             np.broadcast_to(np.empty(shape_of(value)), (<object>r).shape)
             return 0
         return store(new_array(r, s), value)
+    pin(current(), given)
     return set_table(a, key, value)
 
 
@@ -398,7 +405,68 @@ cdef int set_dynamic(Array a, key, value) except -1:
     entries = full_key(a, key)
     if basic_only(entries) and not all_scalar(entries):
         return set_item(a, guarded_key(entries), value)
+    pin(current(), key)
     positions = flat_positions(a, entries)
     if not is_traced(positions):         # a mask that selects nothing
         return 0
     return store(a, api().put_flat(a, positions, value))
+
+
+# ---- index arrays --------------------------------------------------------------------------------------------------
+cdef int pin(Tape t, key) except -1:
+    """Guard the user's own arrays in a constant key: a recording keeps the positions that they name, not the arrays.
+
+    An array that only the running expression holds (`x[k + 1]`) cannot be changed by anybody, and is not guarded.
+    """
+    if t is None or t.eager or t.owner != PyThreadState_Get() or \
+            not (type(key) is Array or type(key) is tuple or isinstance(key, ndarray_type)):
+        return 0
+    if not is_user_code(PyFrame_GetCode(PyEval_GetFrame())):     # positions that we have computed ourselves
+        return 0
+    if type(key) is Array:
+        if (<Array>key).s.state == CAPTURED:
+            pin_array(t, (<Array>key).c)
+    elif isinstance(key, ndarray_type):
+        if Py_REFCNT(key) > 1 or not cnp.PyArray_CHKFLAGS(<cnp.ndarray>key, cnp.NPY_ARRAY_OWNDATA):
+            pin_array(t, key)
+    elif type(key) is tuple:
+        for k in key:
+            if type(k) is Array or (isinstance(k, ndarray_type) and (
+                    Py_REFCNT(k) > 2 or not cnp.PyArray_CHKFLAGS(<cnp.ndarray>k, cnp.NPY_ARRAY_OWNDATA))):
+                pin(t, k)
+    return 0
+
+
+cdef int pin_array(Tape t, array) except -1:
+    cdef tuple shape = array.shape
+    cdef uint32_t i
+    if array.size == 0 or array.dtype.kind not in "iub":
+        return 0
+    found = t.capture_index.get(id(array))
+    if found is not None and (found[3] != shape or not unchanged(found[1], array)):
+        freeze_capture(t, found[0], found[1], array)
+        del t.capture_index[id(array)]
+        return 0                         # f itself changes it: what it will be is no matter of the outside
+    if found is not None:
+        i = found[0]
+    else:
+        i = t.push_capture(array)
+        t.capture_index[id(array)] = (i, array.copy(order="C"), array, shape)
+        t.locate(i)
+    pinned = t.derived.setdefault("pinned", set())
+    if i not in pinned:
+        pinned.add(i)
+        guard_array(t, i, array, "an index array")
+    return 0
+
+
+def pinned(key):
+    """For the implementation of a NumPy function: an index array among its arguments, guarded if it is the user's."""
+    cdef Tape t = current()
+    if t is not None and not t.eager and isinstance(key, ndarray_type) and \
+            is_user_code(sys._getframe(2).f_code):           # the function, its dispatcher, who called NumPy
+        if type(key) is not Array:
+            pin_array(t, key)
+        elif (<Array>key).s.state == CAPTURED:
+            pin_array(t, (<Array>key).c)
+    return key

@@ -120,12 +120,12 @@ cdef object to_foreign(object x, concrete):
     return out
 
 
-cdef int guard_array(Tape t, uint32_t i, concrete) except -1:
-    """Guard an inactive value that leaks into Python: all of its elements must stay as they are."""
+cdef int guard_array(Tape t, uint32_t i, concrete, str whose="an array given to foreign code") except -1:
+    """Guard a value of which Python keeps something: all of its elements must stay as they are."""
     cdef uint32_t k
     cdef const fa_aval *av = &AVALS[t.aval[i]]
     if av.nd == 0:
-        t.add_guard(i, cell_of(concrete[()], av.dtype).i, "the value of an array given to foreign code")
+        t.add_guard(i, cell_of(concrete[()], av.dtype).i, f"the value of {whose}")
         return 0
     cdef uint32_t mask = aval_id(FA_BOOL, aval_shape(t.aval[i]))
     cdef uint32_t[3] choice
@@ -137,5 +137,5 @@ cdef int guard_array(Tape t, uint32_t i, concrete) except -1:
         choice[2] = k
         k = t.push_nary(FA_WHERE, mask, choice, 3, t.attr_id(None))
     k = t.push(FA_ALL, FA_AVAL_BOOL, k, t.attr_id(Axis(1, av.size, 1)))
-    t.add_guard(k, 1, "the values of an array given to foreign code")
+    t.add_guard(k, 1, f"the values of {whose}")
     return 0

@@ -104,6 +104,9 @@ cdef inline object api():
     return numpy_api
 
 
+cdef tuple CLASS_OF = (np.float64, np.int64, np.bool_)
+
+
 @cython.final
 @cython.freelist(8192)
 cdef class Scalar:
@@ -341,6 +344,10 @@ cdef class Scalar:
 
     def __reduce__(self):
         raise TracerError(f"{here()}: a traced number cannot be pickled; use ad.peek(x)")
+
+    @property
+    def __class__(self):                 # isinstance(x, float) is as true as it is of NumPy's numbers
+        return CLASS_OF[self.dt]
 
     @property
     def dtype(self):

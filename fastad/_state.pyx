@@ -16,6 +16,8 @@ cimport numpy as cnp
 
 from fastad._tape cimport Array, Scalar
 
+import sys
+
 import numpy as np
 
 from fastad._tape import is_traced
@@ -40,8 +42,8 @@ IDENTITY, SCALAR, ARRAY, LIST, TUPLE, DICT, SET, FUNCTION, OBJECT = range(9)
 cdef enum: C_IDENTITY, C_SCALAR, C_ARRAY, C_LIST, C_TUPLE, C_DICT, C_SET, C_FUNCTION, C_OBJECT
 
 # Where a slot finds its object, given that of the node.
-GLOBAL, CELL, DEFAULT, KWDEFAULT, ATTRIBUTE, MEMBER, GETATTR, INDEX, KEY = range(9)
-cdef enum: C_GLOBAL, C_CELL, C_DEFAULT, C_KWDEFAULT, C_ATTRIBUTE, C_MEMBER, C_GETATTR, C_INDEX, C_KEY
+GLOBAL, CELL, DEFAULT, KWDEFAULT, ATTRIBUTE, MEMBER, GETATTR, INDEX, KEY, MODULE = range(10)
+cdef enum: C_GLOBAL, C_CELL, C_DEFAULT, C_KWDEFAULT, C_ATTRIBUTE, C_MEMBER, C_GETATTR, C_INDEX, C_KEY, C_MODULE
 
 MISSING = type("Missing", (), {"__repr__": lambda self: "nothing", "__slots__": ()})()
 cdef object missing = MISSING
@@ -119,6 +121,8 @@ cdef object find(Slot s, object owner):
         return owner[s.index] if s.index < len(owner) else missing
     if how == C_KEY:
         return item_or_missing(owner, s.key)
+    if how == C_MODULE:
+        return item_or_missing(sys.modules, s.key)
     try:
         if how == C_GETATTR:
             return getattr(owner, s.key)
@@ -144,7 +148,7 @@ cdef class Node:
     cdef readonly object obj
     cdef readonly bint remade            # a new object that looks the same will do
     cdef readonly list slots
-    cdef readonly object items           # of a list, tuple, dict or set: a shallow copy
+    cdef readonly object items           # of a list, tuple, dict or set: a shallow copy; of a function: its code
     cdef char *memory                    # of an array
     cdef int64_t *offsets
     cdef char *samples
@@ -164,6 +168,8 @@ cdef class Node:
             self.items = dict(obj)
         elif kind == SET:
             self.items = frozenset(obj)
+        elif kind == FUNCTION:
+            self.items = obj.__code__    # may be replaced in place (a notebook's autoreload does)
 
     def __dealloc__(self):
         free(self.offsets)
@@ -278,7 +284,7 @@ cdef bint looks_same(Node node, object current) except -1:
     if current is not node.obj and not (
             (kind == C_TUPLE and type(current) is type(node.obj))
             or (kind == C_FUNCTION and type(current) is type(node.obj)
-                and PyFunction_GetCode(current) == PyFunction_GetCode(node.obj)
+                and PyFunction_GetCode(current) == <PyObject *>node.items
                 and PyFunction_GetGlobals(current) == PyFunction_GetGlobals(node.obj))
             or (node.remade and type(current) is type(node.obj))):
         return False
@@ -295,7 +301,7 @@ cdef bint looks_same(Node node, object current) except -1:
     elif kind == C_SET:
         return len(current) == len(node.items) and current == node.items
     elif kind == C_FUNCTION:
-        if PyFunction_GetCode(current) != PyFunction_GetCode(node.obj):
+        if PyFunction_GetCode(current) != <PyObject *>node.items:
             return False
     for s in node.slots:
         if not looks_same(s.node, find(s, current)):

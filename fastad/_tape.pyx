@@ -19,6 +19,7 @@ cimport numpy as cnp
 
 import math as math_module
 import os
+import sys
 import threading
 import types
 import numpy
@@ -37,6 +38,7 @@ np = types.SimpleNamespace(**vars(numpy))
 math = types.SimpleNamespace(**vars(math_module))
 
 cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(object x)
     void *PyThreadState_Get() nogil
     PyObject *PyErr_Occurred()
 
@@ -855,7 +857,12 @@ cdef class Tape:
         if av.nd == 0 and PyFloat_Check(w):
             cells[i].f += PyFloat_AS_DOUBLE(w)
             return 0
-        array = np.ascontiguousarray(np.broadcast_to(np.asarray(w, dtype=np.float64), aval_shape(self.aval[i])))
+        given = np.asarray(w)
+        shape = aval_shape(self.aval[i])
+        if given.dtype.kind not in "fiub" or (given.shape != shape and given.ndim):
+            raise ShapeError(f"tape: a seed (the adjoint of a result) is {type(w).__name__} of shape {given.shape} and "
+                             f"dtype {given.dtype}; the result is float64 of shape {shape}")
+        array = np.ascontiguousarray(np.broadcast_to(given.astype(np.float64), shape))
         to = <double *>fa_data(&cells[i], av)
         for k in range(av.size):
             to[k] += (<double *>cnp.PyArray_DATA(array))[k]

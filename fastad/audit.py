@@ -11,6 +11,7 @@ import numpy as np
 from fastad import _tape as T
 from fastad import interception, trees
 from fastad.errors import StaleTapeError
+from fastad.recording import axis_order, laid_out
 from fastad.state import Watch
 
 __all__ = ["Audit"]
@@ -28,7 +29,7 @@ def _numbers(tree: Any) -> list[Any]:
 
 
 def _copied(tree: Any) -> Any:
-    return trees.map_leaves(lambda x: x.copy() if isinstance(x, np.ndarray) else x, tree)
+    return trees.map_leaves(lambda x: x.copy(order="K") if isinstance(x, np.ndarray) else x, tree)
 
 
 def disagreement(expected: np.ndarray, got: np.ndarray) -> np.ndarray:
@@ -122,7 +123,8 @@ class Audit:
         tape = T.open_recording()
         try:
             with interception.recording(tape), np.errstate(all="ignore"):
-                inputs = [T.make_input(tape, x, False) if self.is_input(x) else x for x in leaves]
+                inputs = [laid_out(T.make_input(tape, x, False), axis_order(x)) if self.is_input(x) else x
+                          for x in leaves]
                 traced_args, traced_kwargs = trees.unflatten(tree, inputs)
                 return _numbers(self.f(*traced_args, **traced_kwargs))
         finally:

@@ -18,7 +18,7 @@ from fastad import trees
 from fastad._dispatch import PYTHON, Dispatcher, Entry
 from fastad.audit import Audit
 from fastad.errors import StaleTapeError, TapeDivergence, UnstableDecisionError, UnsupportedError
-from fastad.recording import Arguments, Static, name_of, record_call, underlying
+from fastad.recording import Arguments, Static, checked_argnums, name_of, record_call, underlying
 from fastad.state import Watch
 
 __all__ = ["Function", "Stats"]
@@ -145,8 +145,7 @@ class Function(Dispatcher):
     def __init__(self, f, argnums=0, has_aux=False, audit=True, *options):
         if not callable(f):
             raise TypeError(f"{self.verb}: {f!r} is not callable")
-        if argnums is not None and not isinstance(argnums, int):
-            argnums = tuple(argnums)
+        argnums = checked_argnums(argnums)
         self.f, self.argnums, self.has_aux, self.audit = f, argnums, has_aux, bool(audit)
         self.name = name_of(f)
         self.mode = self.shared_mode
@@ -157,6 +156,9 @@ class Function(Dispatcher):
 
     def __repr__(self):
         return f"<{self.verb} of {self.name}>"
+
+    def __reduce__(self):                # tapes stay behind: what is copied or unpickled records anew
+        return type(self), (self.f, self.argnums, self.has_aux, self.audit)
 
     def check(self, tape):
         """May the verb be applied to what was recorded?  DerivativeError if not."""
@@ -215,7 +217,7 @@ class Function(Dispatcher):
     def why_new(self, arguments):
         """The event for a first recording for arguments of this kind."""
         keys = list(self.cache.entries)
-        if not keys:
+        if not keys or arguments.key in keys:    # those that fit are of other functions with the same code
             return {"kind": "first"}
         dynamic = [x for x in arguments.key if not isinstance(x, Static)]
         if any([x for x in key if not isinstance(x, Static)] == dynamic for key in keys):
@@ -269,7 +271,8 @@ class Function(Dispatcher):
         for k, value in [*zip(arguments.positions, arguments.values, strict=True), *arguments.statics.items()]:
             leaves[k] = value
         args, kwargs = trees.unflatten(arguments.tree, leaves)
-        outputs = signature.pack_outputs(entry.tape.sweep(arguments.values))
+        with np.errstate(all="ignore"):  # the sweep that is audited has warned
+            outputs = signature.pack_outputs(entry.tape.sweep(arguments.values))
         with self.own_changes():
             try:
                 Audit(self.f, signature.name, signature.location).check(args, kwargs, outputs)

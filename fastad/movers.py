@@ -144,8 +144,18 @@ def move(x: Any, run: Any, key: Any = None) -> Any:
             return T.view(x, out)
     elif type(out) in (list, tuple) and all(is_array(o) and T.is_view_of(x, o) for o in out):
         return type(out)([T.view(x, o) for o in out])
-    index = T.positions_like(x) + 1
+    index = with_gaps(T.positions_like(x) + 1, c)
     return moved(x, out, run(index), key)
+
+
+def with_gaps(index: Any, c: Any) -> Any:
+    """Positions in memory that is contiguous only if that of c is: order="A" looks at this."""
+    if c.flags.forc or not index.flags.forc or not index.size:
+        return index
+    axes = sorted(range(index.ndim), key=lambda d: -index.strides[d])
+    gaps = np.empty((*index.transpose(axes).shape, 2), dtype=index.dtype)[..., 0]
+    gaps[...] = index.transpose(axes)
+    return gaps.transpose(sorted(range(index.ndim), key=axes.__getitem__))
 
 
 def moved(x: Any, out: Any, positions: Any, key: Any = None) -> Any:

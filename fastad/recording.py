@@ -6,6 +6,7 @@ bools, strings, callables ...) is static.  float32 is computed in float64.
 Must not know: derivatives, caches.  Next: trees.py (containers), function.py (who keeps tapes), _tape.pyx.
 """
 import functools
+import operator
 from contextlib import contextmanager
 
 import numpy as np
@@ -74,6 +75,18 @@ def location_of(f):
     return "?" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
 
 
+def checked_argnums(argnums):
+    """argnums as an int, a tuple of ints, or None."""
+    try:
+        return argnums if argnums is None else operator.index(argnums)
+    except TypeError:
+        pass
+    try:
+        return tuple(map(operator.index, argnums))
+    except TypeError:
+        raise TypeError(f"argnums: {argnums!r} is neither an int nor a tuple of ints") from None
+
+
 # ---- arguments -------------------------------------------------------------------------------------------------------
 
 def input_value(x, wanted, where):
@@ -135,9 +148,12 @@ def wanted_leaves(tree, nargs, argnums, name):
     wanted = [False] * total
     for k in chosen:
         if not -nargs <= k < nargs:
-            raise DerivativeError(f"{name}: argnums {k} of {nargs} positional arguments")
+            raise DerivativeError(f"{name}: argnums {k} of {nargs} positional arguments; pass what is differentiated "
+                                  "by position, not by keyword")
         start = sum(sizes[:k % nargs])
         wanted[start:start + sizes[k % nargs]] = [True] * sizes[k % nargs]
+    if len({k % nargs for k in chosen}) < len(chosen):
+        raise DerivativeError(f"{name}: argnums {argnums} names an argument twice")
     return wanted
 
 
@@ -169,8 +185,36 @@ class Arguments:
                 self.positions.append(k)
                 self.values.append(value)
                 self.wanted.append(wanted is None or chosen)
-                key.append(aval_key(value))
+                order = axis_order(value)
+                key.append(aval_key(value) if order is None else (aval_key(value), order))
         self.key = tuple(key)
+
+
+def axis_order(value):
+    """(axes from the slowest to the fastest in memory, are there no gaps?), which x.ravel("K") and x.ravel("A") ask for.
+
+    None for the usual order.
+    """
+    if type(value) is float or value.ndim < 2:
+        return None
+    x = T.concrete(value)
+    if x.flags.c_contiguous or 0 in x.strides:
+        return None
+    order = sorted(range(x.ndim), key=lambda d: -abs(x.strides[d]))
+    if order == list(range(x.ndim)):
+        return None
+    return tuple(order), x.transpose(order).flags.c_contiguous
+
+
+def laid_out(x, order):
+    """A traced input with its axes in this order in memory, as the caller's array has them."""
+    if order is None:
+        return x
+    axes, dense = order
+    x = x.transpose(axes)
+    gaps = T.make_plain(np.empty((*x.shape, 1 if dense else 2)))[..., 0]
+    gaps[...] = x
+    return gaps.transpose(sorted(range(len(axes)), key=axes.__getitem__))
 
 
 def aval_key(value):
@@ -286,6 +330,8 @@ class Signature:
             raise ShapeError(f"tape of {self.name}: {len(v)} directions for {len(args)} arguments")
         leaves = []
         for k, (direction, child) in enumerate(zip(v, args, strict=True)):
+            if child == trees.LEAF and isinstance(direction, (list, tuple)):
+                direction = np.asarray(direction, dtype=np.float64)
             if direction is None:
                 leaves += [None] * trees.count(child)
                 continue
@@ -326,15 +372,18 @@ def record_call(f, arguments, enclosing=False):
         tape.set_origin(location_of(f))
         for k, value, wanted in zip(arguments.positions, arguments.values, arguments.wanted, strict=True):
             active = wanted or (enclosing and T.is_active(value))
-            leaves[k] = T.make_input(tape, T.concrete(value), active)
+            leaves[k] = laid_out(T.make_input(tape, T.concrete(value), active), axis_order(value))
         args, kwargs = trees.unflatten(arguments.tree, leaves)
         result = f(*args, **kwargs)
         del args, kwargs, leaves
-        ids, kept, out_tree = outputs_of(tape, result, name)
+        ids, kept, out_tree = outputs_of(tape, result, f"{name} ({location_of(f)})")
         tape.set_outputs(ids)
     active = [a and w for a, w in zip(tape.input_active, arguments.wanted, strict=False)]
-    tape.signature = Signature(name, location_of(f), arguments.tree, arguments.positions, arguments.statics,
-                               active, out_tree, kept)
+    signature = Signature(name, location_of(f), arguments.tree, arguments.positions, arguments.statics,
+                          active, out_tree, kept)
+    if any(axis_order(value) for value in arguments.values):
+        signature.flat = False           # no short way: it does not look at the order in memory
+    tape.signature = signature
     return tape
 
 
@@ -351,9 +400,13 @@ def outputs_of(tape, result, name):
     if not traced:
         # A branch on traced values may well end in `return 0.0`: that is a constant with derivative zero.
         if not tape.guard_info or not all(isinstance(x, (int, float, np.number, np.ndarray)) for x in leaves):
-            raise DerivativeError(nothing_traced(name, result))
+            raise DerivativeError(nothing_traced(name, result) + WHICH_VERB)
         ids, kept = [T.id_in(tape, np.asarray(x, dtype=float)) for x in leaves], {}
     return ids, kept, out_tree
+
+
+WHICH_VERB = (" ad.grad takes functions that return one number, ad.jacobian and ad.vjp those that return arrays, "
+              "containers or several numbers.")
 
 
 def nothing_traced(name, result):
@@ -400,4 +453,4 @@ def record(f, *args, argnums=None, **kwargs):
     >>> float(tape(np.array([3.0, 4.0]))), tape.gradient(np.array([3.0, 4.0]))
     (25.0, array([6., 8.]))
     """
-    return record_call(f, Arguments(args, kwargs, argnums, name_of(f)))
+    return record_call(f, Arguments(args, kwargs, checked_argnums(argnums), name_of(f)))

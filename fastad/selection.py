@@ -131,7 +131,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: 
 def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: Any = "raise") -> Any:
     """Elements at positions along an axis (None: of the flattened array)."""
     if not T.is_traced(indices) and not (isinstance(indices, (list, tuple)) and traced(indices)):
-        k = T.concrete(indices)
+        k = T.concrete(T.pinned(indices) if T.is_traced(a) else indices)
         key = (np.take, k, axis, mode) if type(k) is int else None
         return deliver(out, move(a, lambda c: np.take(c, k, axis=axis, mode=mode), key), "take")
     a = asarray(a)
@@ -207,7 +207,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
 def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> None:
     """Write at flat positions; values are repeated as needed."""
     target = owned(a, "put")
-    k = asarray(ind).reshape(-1)
+    k = asarray(T.pinned(ind)).reshape(-1)
     k = in_range(k, target.size, mode) if T.is_traced(k) else \
         np.ravel_multi_index((T.concrete(k) if mode != "raise" else wrap_index(k, target.size),), (target.size,), mode)
     if k.size:

@@ -117,6 +117,14 @@ def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
     return found
 
 
+@functools.lru_cache(4096)
+def _imports(code: types.CodeType) -> frozenset[str]:
+    """Modules that code imports while it runs."""
+    inner = [_imports(c) for c in code.co_consts if isinstance(c, types.CodeType)]
+    own = {i.argval for i in dis.get_instructions(code) if i.opname == "IMPORT_NAME"}
+    return frozenset(own).union(*inner)
+
+
 def _deeper(label: str, step: str) -> str:
     """The name of a part: global `p` (model.py) -> global `p.lam` (model.py)."""
     head, quote, tail = label.rpartition("` (")
@@ -157,10 +165,10 @@ class _Search:
         return node
 
     def kind(self, obj: Any, label: str) -> int:
-        if type(obj) in _SCALARS or isinstance(obj, np.generic):
-            return S.SCALAR
         if T.is_wrapped(obj):            # a plain array that f made while it was recorded, and kept, is one still
             return S.IDENTITY if T.is_traced(obj) else S.ARRAY
+        if type(obj) in _SCALARS or isinstance(obj, np.generic):
+            return S.SCALAR
         if isinstance(obj, np.ndarray):
             return S.ARRAY
         for base, kind in ((list, S.LIST), (tuple, S.TUPLE), (dict, S.DICT), ((set, frozenset), S.SET)):
@@ -240,6 +248,9 @@ class _Search:
         for name in sorted(outer):
             if name in f.__globals__:
                 yield S.GLOBAL, name, f.__globals__[name], f"global `{name}` ({file})", 0
+        for name in sorted(_imports(f.__code__)):
+            if name in sys.modules and self.home.owns_module(name):
+                yield S.MODULE, name, sys.modules[name], f"module `{name}` ({file})", 0
         for k, cell in enumerate(f.__closure__ or ()):
             try:
                 value = cell.cell_contents
@@ -258,6 +269,10 @@ class _Search:
 
     def parts_of_class(self, cls: type, label: str) -> Iterator[tuple[int, Any, Any, str, int]]:
         """What the code names, and operators, which are never named; what makes objects only where code makes some."""
+        inherited = sorted([name for name in self.names if name not in vars(cls) and not name.startswith("__")
+                            and hasattr(cls, name)])
+        for name in inherited:           # a method of a base class that the class may override one day
+            yield S.MEMBER, name, S.MISSING, f"{cls.__qualname__}.{name}", 0
         for name, x in list(vars(cls).items()):
             operator = isinstance(x, types.FunctionType) and name.startswith("__") and name.endswith("__")
             if operator and name in _MAKING and cls.__name__ not in self.names:

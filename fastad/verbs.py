@@ -38,7 +38,11 @@ def need_number(function, tape):
         dtype, shape = tapes.output_avals(tape)[0]
         if dtype == 0 and shape == ():
             return
-        what = f"an array of shape {shape}" if shape else f"a number of dtype {DTYPES[dtype]}"
+        if not shape:
+            raise DerivativeError(f"{function.verb} of {function.name} ({signature.location}): it must return one "
+                                  f"float64 number, and returned a number of dtype {DTYPES[dtype]}, which has no "
+                                  "derivative. Return the float64 number from which it was made.")
+        what = f"an array of shape {shape}"
     else:
         what = short(signature.kept[0]) if tree == trees.LEAF else f"a container {trees.describe(tree)}"
     raise DerivativeError(f"{function.verb} of {function.name} ({signature.location}): it must return one float64 "
@@ -220,6 +224,8 @@ class Pullback(Function):
             raise ShapeError(f"pullback of {self.name}: got an adjoint of structure {trees.describe(found)}, but the "
                              f"result is {trees.describe(tree)}")
         for k, (x, (_, shape)) in enumerate(zip(leaves, avals, strict=False)):
+            if not T.is_wrapped(x) and np.asarray(x).dtype.kind not in "fiub":
+                raise ShapeError(f"pullback of {self.name}: adjoint {k} is {short(x)}; real numbers are wanted")
             if np.shape(x) != shape:
                 raise ShapeError(f"pullback of {self.name}: adjoint {k} has shape {np.shape(x)}, the result {shape}")
         leaves = [x if isinstance(x, np.ndarray) or T.is_wrapped(x) else float(x) for x in leaves]
@@ -353,6 +359,9 @@ class Jacobian(Function):
     def __init__(self, f, argnums=0, has_aux=False, audit=True, mode="auto"):
         super().__init__(f, argnums, has_aux, audit, mode)       # a compiled matrix is swept in one direction
         self.direction = mode
+
+    def __reduce__(self):
+        return type(self), (*super().__reduce__()[1], self.direction)
 
     def check(self, tape):
         need_floats(self, tape)

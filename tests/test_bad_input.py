@@ -1,0 +1,232 @@
+"""Bad input, row by row of the design's table: right, or an error that says what to do.
+
+Next: test_stale_index.py and test_state.py (what changes behind a tape), test_compiled_callers.py, test_serialize.py.
+"""
+import copy
+import pickle
+import threading
+import warnings
+
+import numpy as np
+import pytest
+
+import fastad as ad
+
+X = np.array([1.0, 2.0, 3.0])
+ORIGINALS = np.zeros, np.array, np.errstate
+
+
+def squares(x):
+    return (x**2).sum()
+
+
+@pytest.fixture(autouse=True)
+def numpy_is_as_before():
+    yield
+    assert (np.zeros, np.array, np.errstate) == ORIGINALS
+    assert not ad._tape.recordings()
+
+
+# ---- what f returns --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("f", "text"), [
+    (lambda x: None, "returned None"), (lambda x: "text", "str 'text'"), (lambda x: {"a": None}, "dict"),
+    (lambda x: 3.0, "plain value"), (lambda x: x, r"array of shape \(3,\).*ad.jacobian"),
+    (lambda x: [x[0]], "container"), (lambda x: x.argmax(), "int64, which has no derivative"),
+    (lambda x: (x > 0).any(), "bool, which has no derivative"), (lambda x: (v for v in x), "generator"),
+])
+@pytest.mark.parametrize("verb", [ad.grad, ad.value_and_grad, ad.hessian])
+def test_what_f_returns(f, text, verb):
+    with pytest.raises(ad.DerivativeError, match=text) as caught:
+        verb(f)(X)
+    assert "test_bad_input.py:" in str(caught.value)
+    assert "no derivative" in text or "ad.jacobian" in str(caught.value)
+
+
+# ---- arguments at replay ---------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("x", "text"), [
+    (np.ones(4), r"\(4,\).*\(3,\)"), (np.ones((3, 1)), r"\(3, 1\)"), (1j * X, "complex128.*float64"),
+    (None, "NoneType"),
+    ("abc", "str"), (np.ma.array(X, mask=[0, 1, 0]), "MaskedArray"), (np.array([1, "a", 3], object), "object"),
+])
+def test_arguments_at_replay(x, text):
+    tape = ad.record(squares, X)
+    with pytest.raises(ad.ShapeError, match=text):
+        tape(x)
+    assert tape(X) == 14.0
+
+
+def test_a_refused_point_is_no_point():
+    tape = ad.record(lambda x, y: (x * y).sum(), X, X)
+    tape.forward(X, X)
+    with pytest.raises(ad.ShapeError):
+        tape.forward(2 * X, np.ones(4))
+    with pytest.raises(ad.AdError, match="forward"):
+        tape.reverse(1.0)
+
+
+@pytest.mark.parametrize("w", ["a", None, np.ones(2), 1j])
+def test_seeds(w):
+    tape = ad.record(squares, X)
+    tape.forward(X)
+    with pytest.raises(ad.ShapeError, match="seed"):
+        tape.reverse(w)
+
+
+@pytest.mark.parametrize("w", [1j * X, np.array([1, 2, "a"], object), "a"])
+def test_adjoints_of_a_pullback(w):
+    _, pullback = ad.vjp(lambda x: 2 * x, X)
+    with pytest.raises(ad.ShapeError):
+        pullback(w)
+
+
+@pytest.mark.parametrize(("argnums", "error"), [("a", TypeError), (1.5, TypeError), ((0, 0), ad.DerivativeError),
+                                                (5, ad.DerivativeError)])
+def test_argnums(argnums, error):
+    with pytest.raises(error, match="argnums"):
+        ad.grad(squares, argnums=argnums)(X)
+    assert np.array_equal(ad.grad(squares, argnums=np.int64(0))(X), 2 * X)
+
+
+def test_lists_are_directions():
+    assert np.array_equal(ad.hvp(squares)(X, [1, 0, 0]), [2, 0, 0])
+
+
+def layouts():
+    a = np.arange(6.0).reshape(2, 3) + 1
+    return {"C": a, "F": np.asfortranarray(a), "F reversed": np.asfortranarray(a)[:, ::-1], "strided": a[:, ::2],
+            "permuted": np.arange(24.0).reshape(2, 3, 4).transpose(1, 2, 0), "read-only": np.broadcast_to(a[0], (2, 3)),
+            "swapped": a.astype(">f8")}
+
+
+@pytest.mark.parametrize("layout", layouts())
+@pytest.mark.parametrize("order", ["C", "F", "A", "K"])
+def test_memory_order_of_arguments(layout, order):
+    """x.ravel("K") and x.flatten("A") look at the memory of the caller's array."""
+    a = layouts()[layout]
+    weights = np.arange(1.0, a.size + 1)
+
+    def f(x):
+        return (x.flatten(order) * weights).sum() + (np.ravel(x, order) * weights**2).sum()
+
+    g = ad.value_and_grad(f)
+    for x in (a, np.ascontiguousarray(a), a, a):         # one tape does not answer for another layout; audited at 2
+        value, gradient = g(x)
+        assert value == pytest.approx(f(x), rel=1e-14)
+        assert np.vdot(gradient, x) == pytest.approx(f(x), rel=1e-14)    # f is linear
+    assert ad.record(f, a)(a) == pytest.approx(f(a), rel=1e-14)
+
+
+def test_arguments_written_in_place_are_copies():
+    """NumPy's own call would write into the caller's array; a recorded function works on a copy of it."""
+    def f(x):
+        x *= 2
+        x[0] = 7.0
+        return (x**2).sum()
+
+    x, g = X.copy(), ad.value_and_grad(f)
+    for _ in range(5):
+        value, gradient = g(x)
+        assert value == 101.0 and np.array_equal(gradient, [0, 16, 24]) and np.array_equal(x, X)
+
+
+# ---- warnings --------------------------------------------------------------------------------------------------------
+
+def test_one_warning_a_sweep_on_the_line_that_calls():
+    g = ad.grad(lambda x: np.log(x).sum())
+    for _ in range(3):                   # recorded, audited, replayed
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            g(np.array([0.0, 1.0]))
+        assert len(caught) == 1 and caught[0].filename == __file__
+
+
+def test_errstate_inside_f():
+    def f(x):
+        with np.errstate(all="raise"):
+            return np.log(x).sum()
+
+    g = ad.grad(f)
+    g(X)
+    for _ in range(2):
+        with pytest.raises(FloatingPointError):
+            g(np.zeros(3))
+    with pytest.raises(FloatingPointError):
+        ad.grad(f, audit=False)(np.zeros(3))
+
+
+# ---- escapes ---------------------------------------------------------------------------------------------------------
+
+def test_writes_into_what_escaped():
+    kept = []
+
+    def f(x):
+        y = x * 2
+        kept.append(y)
+        return y.sum()
+
+    ad.grad(f)(X)
+    for key in (0, slice(1, 3), [0, 1], X > 1):
+        with pytest.raises(ad.EscapedTracerError, match=r"test_bad_input.py:\d+.*born in the recording of .*f at"):
+            kept[0][key] = 1.0
+    assert np.array_equal(ad.peek(kept[0]), 2 * X)
+
+
+def test_writes_from_another_thread():
+    errors = []
+
+    def f(x):
+        y = np.zeros(3)
+        y[0] = x[0]
+
+        def write():
+            try:
+                y[1] = 5.0
+            except ad.EscapedTracerError as error:
+                errors.append(str(error))
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+        return y.sum()
+
+    assert ad.value_and_grad(f)(X)[0] == 1.0
+    assert "from another thread" in errors[0]
+
+
+# ---- what a traced number is -----------------------------------------------------------------------------------------
+
+def test_traced_numbers_are_of_numpys_classes():
+    def f(x):
+        n = np.argmax(x)
+        ok = isinstance(x[0], float) and isinstance(x[0], np.floating) and isinstance(n, np.integer) \
+            and isinstance(x[0] > 0, np.bool_) and not isinstance(n, float)
+        match x[1]:
+            case float():
+                return x[0] if ok else x[1]
+        return x[2]
+
+    value, gradient = ad.value_and_grad(f)(X)
+    assert value == f(X) == 1.0 and np.array_equal(gradient, [1, 0, 0])
+
+
+# ---- copies ----------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("verb", [ad.grad, ad.value_and_grad, ad.jacobian, ad.hessian])
+def test_copies_and_pickles(verb):
+    g = verb(squares)
+    expected = g(X)
+    for other in (copy.copy(g), copy.deepcopy(g), pickle.loads(pickle.dumps(g))):
+        assert np.array_equal(np.hstack(other(X)), np.hstack(expected))
+
+
+def test_explain_does_not_blame_arguments_for_another_function():
+    def made():
+        scale = np.random.default_rng().random()
+        return lambda x: scale * x.sum()
+
+    ad.grad(made())(X)
+    g = ad.grad(made())
+    g(X)
+    assert "the first call" in ad.explain(g)
