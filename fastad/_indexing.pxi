@@ -463,8 +463,12 @@ cdef int pin_array(Tape t, array) except -1:
 def pinned(key):
     """For the implementation of a NumPy function: an index array among its arguments, guarded if it is the user's."""
     cdef Tape t = current()
-    if t is not None and not t.eager and isinstance(key, ndarray_type) and \
-            is_user_code(sys._getframe(2).f_code):           # the function, its dispatcher, who called NumPy
+    if t is None or t.eager or not isinstance(key, ndarray_type):
+        return key
+    frame = sys._getframe(1)             # of the implementation's caller: dispatchers of ours, then who called NumPy
+    while frame.f_code.co_name in ("function", "call", "derive") and not is_user_code(frame.f_code):
+        frame = frame.f_back
+    if is_user_code(frame.f_code):
         if type(key) is not Array:
             pin_array(t, key)
         elif (<Array>key).s.state == CAPTURED:

@@ -191,7 +191,7 @@ class Arguments:
 
 
 def axis_order(value):
-    """(axes from the slowest to the fastest in memory, are there no gaps?), which x.ravel("K") and x.ravel("A") ask for.
+    """(axes from the slowest to the fastest in memory, are there no gaps?), as x.ravel("K") and x.ravel("A") ask.
 
     None for the usual order.
     """
