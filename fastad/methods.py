@@ -27,6 +27,7 @@ ABSENT = {"ctypes", "data", "__array_interface__", "__array_struct__", "__buffer
           "itemset", "ptp"}              # removed from NumPy 2, which keeps the names for a while to say so
 REFUSED = {
     "tobytes": "bytes are not traced; use ad.peek(x) for the present value",
+    "tostring": "bytes are not traced; use ad.peek(x) for the present value",       # of NumPy before 2.3
     "tofile": "a file would hold the present value only; use ad.peek(x)",
     "dump": "a traced array cannot be pickled; use ad.peek(x)",
     "dumps": "a traced array cannot be pickled; use ad.peek(x)",
