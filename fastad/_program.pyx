@@ -18,8 +18,8 @@ from fastad import _passes
 from fastad import _tape as T
 from fastad._tape cimport (
     AVALS, FORMS, Tape, aval_shape, copy_in, copy_out, fa_aval, fa_cell, fa_code, fa_env, fa_itemsize,
-    flags_to_report, report_flags, run_flat, FA_CAPTURE, FA_CONST, FA_ELEMENTWISE, FA_ERASE, FA_FORM_BINARY, FA_FORM_NARY, FA_GUARD, FA_INPUT, FA_OK,
-    FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_WRITE, fa_stack,
+    flags_to_report, report_flags, run_flat, FA_CAPTURE, FA_CONST, FA_ELEMENTWISE, FA_ERASE, FA_FORM_BINARY,
+    FA_FORM_NARY, FA_GUARD, FA_INPUT, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_WRITE, fa_stack,
 )
 from fastad.errors import ShapeError
 
