@@ -1,7 +1,8 @@
 """fastad: exact derivatives of plain NumPy code, by tapes.
 
 `grad`, `value_and_grad`, `jacobian`, `hessian`, `hvp`, `jvp`, `vjp` take a function and give its derivatives; `record`
-gives the tape itself, `variable` derivatives without a function; `optimize` is scipy.optimize with exact derivatives.
+gives the tape itself, `variable` derivatives without a function; `optimize` is scipy.optimize with exact derivatives;
+`plot` draws tapes, convergence, fits and models.
 
 Owns: the public names, nothing else.  Next: derivatives.py (the verbs), recording.py (record), _tape.pyx (the heart).
 """
@@ -36,13 +37,13 @@ __all__ = [
 
 
 def __getattr__(name):
-    """`ad.optimize` imports SciPy's optimisers when it is first asked for."""
-    if name == "optimize":
+    """`ad.optimize` imports SciPy's optimisers when it is first asked for, `ad.plot` its rooms."""
+    if name in ("optimize", "plot"):
         import importlib
-        return importlib.import_module("fastad.optimize")
+        return importlib.import_module(f"fastad.{name}")
     raise AttributeError(f"module 'fastad' has no attribute {name!r}")
 
 
 def __dir__():
     """The public names: what a completion shows; the rooms of the house are imported by their own names."""
-    return [*(name for name in globals() if name[:2] == "__"), *__all__, "optimize"]
+    return [*(name for name in globals() if name[:2] == "__"), *__all__, "optimize", "plot"]

@@ -28,7 +28,7 @@ LAYERS = [
     ("verbs",      ["trees", "recording", "audit", "explain", "_dispatch", "function", "tapes", "verbs",
                     "derivatives", "control", "eager", "linalg", "sparsity", "serialize", "signature_json", "listing",
                     "listing_text", "trace", "testing", "taylor", "nonfinite"]),
-    ("uses",       ["optimize", "optimize.*", "inverse", "inverse.*", "plot"]),
+    ("uses",       ["optimize", "optimize.*", "inverse", "inverse.*", "plot", "plot.*"]),
     ("names",      ["__init__"]),
 ]
 
@@ -37,7 +37,7 @@ UPWARD = {
 }
 
 # Modules that may import SciPy at the Python level.  (cimport of its BLAS and LAPACK is free: it costs no import time.)
-SCIPY_ROOMS = ["optimize", "optimize.*", "linalg", "sparsity", "*scipy*"]
+SCIPY_ROOMS = ["optimize", "optimize.*", "linalg", "sparsity", "plot.layering", "*scipy*"]
 
 # Installed by an extra, so imported only inside the function that needs them.  Everything else is NumPy or the
 # standard library.
