@@ -9,9 +9,9 @@ import re
 import pytest
 
 import fastad as ad
-from fastad import optimize
+from fastad import optimize, plot
 
-PUBLIC = [(module, name) for module in (ad, optimize) for name in module.__all__]
+PUBLIC = [(module, name) for module in (ad, optimize, plot) for name in module.__all__]
 ERRORS = [name for name in ad.__all__ if name.endswith(("Error", "Divergence"))]
 CALLABLE = [(module, name) for module, name in PUBLIC if name not in ERRORS]
 NAMES = {"ids": lambda value: value if isinstance(value, str) else value.__name__}
@@ -46,10 +46,10 @@ def test_errors_say_what_they_mean(name):
     assert name == "AdError" or issubclass(error, ad.AdError)
 
 
-@pytest.mark.parametrize("module", [ad, optimize], **NAMES)
+@pytest.mark.parametrize("module", [ad, optimize, plot], **NAMES)
 def test_completion_shows_public_names_only(module):
     shown = {name for name in dir(module) if not name.startswith("__")}
-    assert shown == set(module.__all__) | ({"optimize"} if module is ad else set())
+    assert shown == set(module.__all__) | ({"optimize", "plot"} if module is ad else set())
     assert all(getattr(module, name) is not None for name in shown)
 
 

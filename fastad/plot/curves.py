@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastad.plot.canvas import BLACK, BLUE, GREY, RED, SERIES, axes, column, plain, spread
+from fastad.plot.canvas import BLACK, GREY, SERIES, axes, column, plain, spread
 
 __all__ = ["convergence", "data_fit", "model"]
 
@@ -64,20 +64,23 @@ def convergence(history: Any, *, against: str = "iteration", gradient: bool = Tr
     if target is not None:
         ax.axhline(target, color=GREY, linestyle=":", linewidth=1.2, label=f"target {target:g}")
     seen = np.concatenate([line.get_ydata() for line in ax.get_lines() if line.get_gid() == "misfit"])
-    ax.set_yscale("log" if np.all(seen[np.isfinite(seen)] > 0.0) else "linear")
+    seen = seen[np.isfinite(seen)]
+    ax.set_yscale("log" if np.all(seen > 0.0) else "linear")
+    if ax.get_yscale() == "log" and seen.size and np.max(seen) < 30.0 * np.min(seen):
+        few_decades(ax)
     units = {"iteration": "iteration", "evaluations": "function evaluations", "seconds": "time (s)"}
     ax.set(xlabel=xlabel or units[against], ylabel=ylabel)
     plain(ax)
     if against != "seconds":
         ax.xaxis.get_major_locator().set_params(integer=True)
     if gradient and norms is not None and np.any(norms > 0.0):
-        right = twin(ax)
-        right.plot(x, np.where(norms > 0.0, norms, np.nan), color=RED if not runs else colour, linestyle="--",
-                   marker=marker, markersize=3, linewidth=1.2)
-        right.set(yscale="log", ylabel="gradient norm")
-        label_gradient(ax, RED if not runs else colour)
-    if label or target is not None or gradient and norms is not None:
-        ax.legend(frameon=False)
+        twin(ax).plot(x, np.where(norms > 0.0, norms, np.nan), color=colour, linestyle="--", marker=marker,
+                      markersize=3, linewidth=1.1)
+        if not any(line.get_gid() == "gradient" for line in ax.get_lines()):
+            ax.plot([], [], color=GREY, linestyle="--", linewidth=1.1, label="gradient norm (right)", gid="gradient")
+    entries = len(ax.get_legend_handles_labels()[1])
+    if label or entries > 1:                 # above: inside it would hide one of the two axes' curves
+        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=min(entries, 4), borderaxespad=0.2)
     return ax
 
 
@@ -86,16 +89,18 @@ def twin(ax: Any) -> Any:
     found = getattr(ax, "_fastad_twin", None)
     if found is None:
         found = ax._fastad_twin = ax.twinx()
+        found.set(yscale="log", ylabel="gradient norm")
         found.spines["top"].set_visible(False)
         ax.set_zorder(found.get_zorder() + 1)           # the legend and the misfit stay in front
         ax.patch.set_visible(False)
     return found
 
 
-def label_gradient(ax: Any, colour: str) -> None:
-    """The legend of the left axes names the curve on the right."""
-    if not any(line.get_gid() == "gradient" for line in ax.get_lines()):
-        ax.plot([], [], color=colour, linestyle="--", linewidth=1.2, label="gradient norm (right)", gid="gradient")
+def few_decades(ax: Any) -> None:
+    """Plain numbers at the ticks of a logarithmic axis that is too short for powers of ten."""
+    from matplotlib import ticker
+    for set_formatter in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
+        set_formatter(ticker.LogFormatter(minor_thresholds=(1.5, 0.6)))
 
 
 def columns_of(history: Any, against: str) -> dict[str, np.ndarray]:
@@ -154,7 +159,7 @@ def data_fit(x: Any, data: Any, predicted: Any = None, sigma: Any = None, *, res
     Raises
     ------
     ValueError
-        Lengths that do not match, or a sigma that is negative.
+        Lengths that do not match, a sigma that is negative, or residuals on axes that stand in no grid.
     ImportError
         matplotlib is not installed.
 
@@ -165,18 +170,20 @@ def data_fit(x: Any, data: Any, predicted: Any = None, sigma: Any = None, *, res
     >>> t = np.linspace(0.0, 4.0, 9)
     >>> ax = ad.plot.data_fit(t, np.exp(-t) + 0.01, np.exp(-t), sigma=0.01, xlabel="time (s)", ylabel="voltage (V)")
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['prediction (rms 1.00)', 'data']
+    ['prediction (rms 1.00 σ)', 'data']
     """
     x = column("data_fit: x", x)
     data = column("data_fit: data", data, x.size)
     bars = None if sigma is None else spread("data_fit", sigma, x.size)
     curves = predictions(predicted, label, x)
+    if residuals and ax is not None and ax.get_subplotspec() is None:
+        raise ValueError("data_fit: residuals take a part of the room of ax, which must stand in a grid (plt.subplots)")
     ax = axes(ax, (6.0, 4.8 if residuals else 4.0))
     ax.errorbar(x, data, yerr=bars, fmt="o", color=BLACK, markersize=3.5, linewidth=0, elinewidth=0.9, capsize=2,
                 label=data_label, zorder=3)
     for k, (name, (where, values)) in enumerate(curves.items()):
         order = np.argsort(where, kind="stable")
-        rms = "" if bars is None or where is not x else f" (rms {np.sqrt(np.mean(scaled(data, values, bars)**2)):.2f})"
+        rms = "" if bars is None or where is not x else f" (rms {np.sqrt(np.mean(scaled(data, values, bars)**2)):.2f} σ)"
         ax.plot(where[order], values[order], color=SERIES[k % len(SERIES)], label=name + rms, linewidth=1.6, zorder=2)
     ax.set(xscale=xscale, yscale=yscale, xlabel=xlabel, ylabel=ylabel)
     plain(ax)
@@ -211,7 +218,9 @@ def scaled(data: np.ndarray, values: np.ndarray, bars: Any) -> np.ndarray:
 
 def below(ax: Any, x: np.ndarray, data: np.ndarray, curves: Mapping[str, np.ndarray], bars: Any, xlabel: str) -> None:
     """Residuals on axes of their own under the fit."""
-    lower = ax.inset_axes([0.0, -0.38, 1.0, 0.3], sharex=ax)
+    upper, under = ax.get_subplotspec().subgridspec(2, 1, height_ratios=(3, 1))
+    ax.set_subplotspec(upper)
+    lower = ax.figure.add_subplot(under, sharex=ax)
     for k, values in enumerate(curves.values()):
         lower.plot(x, scaled(data, values, bars), "o", color=SERIES[k % len(SERIES)], markersize=3.5)
     lower.axhline(0.0, color=GREY, linewidth=0.8)

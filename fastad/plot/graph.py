@@ -73,7 +73,13 @@ def graph(tape: Any, *point: Any, adjoints: bool = False, direction: str = "auto
     picture = Picture(tape)
     if point:
         picture.evaluate(point, adjoints)
-    return draw(picture, direction, heading(tape).partition(":")[0] if title is None else title, ax)
+    return draw(picture, direction, name_of(tape) if title is None else title, ax)
+
+
+def name_of(tape: Any) -> str:
+    """The function's name; a lambda has none."""
+    name = heading(tape).partition(":")[0]
+    return "" if name == "<lambda>" else name
 
 
 # ---- nodes -----------------------------------------------------------------------------------------------------------
@@ -239,6 +245,7 @@ class Frame:
             thick[k] = max(thick[k], node.width if right else node.height)
         starts = np.concatenate([[0.0], np.cumsum([t + gap for t in thick])])
         self.middle = [float(s) + t / 2 for s, t in zip(starts[:-1], thick, strict=True)]
+        self.thick = thick
         length = float(starts[-1]) - gap
         self.size = (length, self.layout.span) if right else (self.layout.span, length)
 
@@ -246,20 +253,23 @@ class Frame:
         """Page coordinates, y upwards."""
         return (along, -across) if self.right else (across, -along)
 
+    def scale(self, ax: Any) -> float:
+        """How much letters shrink in these axes; they never grow."""
+        box = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
+        return float(min(1.0, box.width / (self.size[0] + 0.3), box.height / (self.size[1] + 0.3)))
+
     def centre(self, n: int) -> tuple[float, float]:
         return self.xy(self.middle[self.layout.layer[n]], self.layout.across[n])
 
 
 def draw(picture: Picture, direction: str, title: str, ax: Any) -> Any:
-    frame = Frame(picture, direction != "down")
-    if direction == "auto" and frame.size[0] > PAGE:
-        frame = Frame(picture, False)
+    frame = chosen_frame(picture, direction, ax)
     width, height = frame.size[0] + 0.3, frame.size[1] + 0.3
     if ax is None:
-        figure = pyplot().figure(figsize=(max(width, 2.5), height + (0.35 if title else 0.0)))
-        ax = figure.add_axes((0.0, 0.0, 1.0, height / (height + (0.35 if title else 0.0))))
-    box = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
-    scale = min(1.0, box.width / width, box.height / height)
+        above = 0.35 if title else 0.0
+        figure = pyplot().figure(figsize=(max(width, 2.5), height + above))
+        ax = figure.add_axes((0.0, 0.0, 1.0, height / (height + above)))
+    scale = frame.scale(ax)
     ax.set(xlim=(-0.15, width - 0.15), ylim=(0.15 - height, 0.15), aspect="equal")
     ax.set_axis_off()
     if title:
@@ -270,6 +280,17 @@ def draw(picture: Picture, direction: str, title: str, ax: Any) -> Any:
     for k, edge in enumerate(picture.edges):
         draw_edge(ax, picture, frame, k, ends[edge], scale, picture.labels.get(edge))
     return ax
+
+
+def chosen_frame(picture: Picture, direction: str, ax: Any) -> Frame:
+    """As asked; else the one with larger letters in the axes that are given, else to the right if it fits the page."""
+    right = Frame(picture, direction != "down")
+    if direction != "auto":
+        return right
+    down = Frame(picture, False)
+    if ax is not None:
+        return right if right.scale(ax) >= down.scale(ax) else down
+    return right if right.size[0] <= PAGE else down
 
 
 def draw_node(ax: Any, node: Node, centre: tuple[float, float], scale: float) -> None:
@@ -305,27 +326,41 @@ def entries(picture: Picture, frame: Frame) -> dict[tuple[int, int], float]:
 
 
 def draw_edge(ax: Any, picture: Picture, frame: Frame, k: int, offset: float, scale: float, label: str | None) -> None:
-    """A smooth line through the free places of the layers between, with its partial derivative near its end."""
+    """Straight through the layers between, bent in the gaps; the partial derivative stands in the last gap."""
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path
     u, v = picture.edges[k]
-    layer, across = frame.layout.layer, frame.layout.across
-    half = [(node.width if frame.right else node.height) / 2 for node in (picture.nodes[u], picture.nodes[v])]
-    stops = [(frame.middle[layer[u]] + half[0], across[u]),
-             *[(frame.middle[i], a) for i, a in frame.layout.routes[k]],
-             (frame.middle[layer[v]] - half[1] - 0.02, across[v] + offset)]
-    points, codes = [frame.xy(*stops[0])], [Path.MOVETO]
-    for (a0, c0), (a1, c1) in zip(stops[:-1], stops[1:], strict=True):
-        bend = 0.5 * (a1 - a0)
-        points += [frame.xy(a0 + bend, c0), frame.xy(a1 - bend, c1), frame.xy(a1, c1)]
-        codes += [Path.CURVE4] * 3
+    runs = edge_runs(picture, frame, k, offset)
+    points, codes = [frame.xy(*runs[0][0])], [Path.MOVETO]
+    for n, ((a0, c0), (a1, c1)) in enumerate(runs):
+        if n > 0:                            # the gap before this run
+            (a, c), bend = runs[n - 1][1], 0.5 * (a0 - runs[n - 1][1][0])
+            points += [frame.xy(a + bend, c), frame.xy(a0 - bend, c0), frame.xy(a0, c0)]
+            codes += [Path.CURVE4] * 3
+        points.append(frame.xy(a1, c1))
+        codes.append(Path.LINETO)
     colour = BLACK if picture.nodes[v].kind != "guard" else GREY
     ax.add_patch(FancyArrowPatch(path=Path(points, codes), arrowstyle="-|>", mutation_scale=9 * scale, color=colour,
                                  linewidth=0.9 * scale, zorder=1, shrinkA=0, shrinkB=0))
     if label is not None:
-        # In the gap before the node, on the line that comes in.
-        (a0, c0), (a1, c1) = stops[-2:]
-        t = 0.5
-        x, y = frame.xy(a0 + t * (a1 - a0), c0 + t * (c1 - c0))
-        ax.text(x, y, label, color=RED, fontsize=(FONT - 0.5) * scale, ha="center", va="center", zorder=4,
-                family="monospace", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})
+        (a0, c0), (a1, c1) = runs[-2][1], runs[-1][0]
+        ax.text(*frame.xy(0.5 * (a0 + a1), 0.5 * (c0 + c1)), label, color=RED, fontsize=(FONT - 0.5) * scale,
+                ha="center", va="center", zorder=4, family="monospace",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})
+
+
+def edge_runs(picture: Picture, frame: Frame, k: int, offset: float) -> list[tuple[tuple[float, float], ...]]:
+    """The straight parts of an edge, one a layer: out of its node, through the layers between, into the other node."""
+    u, v = picture.edges[k]
+    layer, across = frame.layout.layer, frame.layout.across
+
+    def begin(i: int) -> float:
+        return frame.middle[i] - frame.thick[i] / 2
+
+    def end(i: int) -> float:
+        return frame.middle[i] + frame.thick[i] / 2
+
+    half = [(node.width if frame.right else node.height) / 2 for node in (picture.nodes[u], picture.nodes[v])]
+    return [((frame.middle[layer[u]] + half[0], across[u]), (end(layer[u]), across[u])),
+            *[((begin(i), a), (end(i), a)) for i, a in frame.layout.routes[k]],
+            ((begin(layer[v]) - 0.1, across[v] + offset), (frame.middle[layer[v]] - half[1] - 0.02, across[v] + offset))]

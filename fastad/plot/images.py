@@ -64,7 +64,11 @@ def matrix(J: Any, *, names: Sequence[str] | None = None, rows: Sequence[str] | 
     norm = colors.SymLogNorm(1e-4 * largest, vmin=-largest, vmax=largest) if log else \
         colors.Normalize(-largest, largest)
     image = show(ax, array, norm)
-    ax.figure.colorbar(image, ax=ax, label=label, shrink=0.9)
+    bar = ax.figure.colorbar(image, ax=ax, label=label, shrink=0.9)
+    if log:
+        decades = 10.0 ** np.arange(np.ceil(np.log10(3e-4 * largest)), np.floor(np.log10(largest)) + 1)
+        bar.set_ticks([*-decades[::-1], 0.0, *decades], labels=[f"{v:g}" for v in (*-decades[::-1], 0.0, *decades)])
+        bar.ax.minorticks_off()
     ax.set(xlabel=xlabel, ylabel=ylabel)
     for axis, found, length in ((ax.xaxis, names, n), (ax.yaxis, rows, m)):
         if found is not None:
@@ -117,7 +121,7 @@ def covariance(cov: Any, names: Sequence[str] | None = None, *, correlation: boo
     if not np.allclose(array, array.T, rtol=1e-6, atol=1e-9 * scale, equal_nan=True) or np.any(np.diag(array) < 0.0):
         raise ValueError("covariance: the matrix is not symmetric, or a variance is negative")
     std = np.sqrt(np.diag(array))
-    names = [f"$p_{{{k}}}$" for k in range(n)] if names is None else named("covariance", names, n)
+    names = [f"p{k}" for k in range(n)] if names is None else named("covariance", names, n)
     if correlation:
         with np.errstate(divide="ignore", invalid="ignore"):
             array = array / np.outer(std, std)
