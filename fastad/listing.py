@@ -1,6 +1,6 @@
 """The evaluation trace of a tape as text: `print(tape)`, `tape.listing()`, and `tape.stats()`.
 
-Owns: the names of values (x0 inputs, c0 captured arrays, v1 ... results), a line an instruction, the elision of long
+Owns: the names of values (inputs as the function's parameters, c0 captured arrays, v1 ... results), a line an instruction, the elision of long
 tapes.  Constants and elements of arrays stand where they are used.
 Must not know: sweeps (trace.py has the tables).  How one instruction reads: listing_text.py.
 """
@@ -26,6 +26,7 @@ class Names:
     def __init__(self, tape: Any):
         self.tape = tape
         self.op = tape.columns()[0]
+        self.inputs = input_names(tape)
         numbered = ~np.isin(self.op, [T.OPCODES[name] for name in ("nop", "input", "capture", "guard", *INLINE)])
         self.number = np.cumsum(numbered)
         self.captures = {int(i): k for k, i in enumerate(np.flatnonzero(self.op == T.OPCODES["capture"]))}
@@ -33,12 +34,12 @@ class Names:
         self.lines = np.flatnonzero(shown)   # the instructions that have a line
 
     def name(self, i: int) -> str:
-        """x0, c0, v1; the number itself for a constant; x0[2] for an element."""
+        """x, c0, v1; the number itself for a constant; x[2] for an element."""
         op, operands, _, attr = self.tape.instruction(i)
         if op == "const":
             return number(attr)
         if op == "input":
-            return f"x{attr}"
+            return self.inputs[attr]
         if op == "capture":
             return f"c{self.captures[i]}"
         if op == "element":
@@ -72,6 +73,14 @@ class Names:
             text, kind, place = f"{self.name(i)} = {what}", shape_text(*T.aval_of(aval)), self.tape.location(i)
         comment = "  ".join([part for part in (kind, short_place(place)) if part])
         return f"{text:<44s}  # {comment}" if comment else text
+
+
+def input_names(tape: Any) -> list[str]:
+    """What the inputs are called: as the parameters of the recorded function, where they are known."""
+    if tape.signature is None:
+        return [f"x{k}" for k in range(len(tape.inputs))]
+    names: list[str] = tape.signature.input_names()
+    return names
 
 
 def short_place(place: str | None) -> str:

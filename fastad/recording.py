@@ -7,6 +7,7 @@ Must not know: derivatives, caches.  Next: trees.py (containers), function.py (w
 """
 import functools
 import operator
+import re
 from contextlib import contextmanager
 
 import numpy as np
@@ -73,6 +74,25 @@ def location_of(f):
     """'file:line' where a callable is defined; '?' for one without Python code."""
     code = getattr(underlying(f), "__code__", None)
     return "?" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def parameters_of(f):
+    """Names of the positional parameters that a call of f fills, as far as its Python code tells; () if it does not."""
+    skipped = 0
+    while True:
+        if isinstance(f, functools.partial):
+            skipped += len(f.args)
+            f = f.func
+        elif hasattr(f, "__func__"):         # a bound method has its first argument
+            skipped += getattr(f, "__self__", None) is not None
+            f = f.__func__
+        elif hasattr(f, "__code__"):
+            return f.__code__.co_varnames[skipped:f.__code__.co_argcount]
+        else:
+            call = None if isinstance(f, type) else getattr(type(f), "__call__", None)     # noqa: B004
+            if not hasattr(call, "__code__"):
+                return ()
+            skipped, f = skipped + 1, call
 
 
 def checked_argnums(argnums):
@@ -243,6 +263,9 @@ def leaf_name(tree, position):
 
 # ---- signatures ------------------------------------------------------------------------------------------------------
 
+RESERVED = re.compile(r"[vc]\d+")        # names of results and captured arrays in listings
+
+
 class Signature:
     """How the arguments of a recorded function become the inputs of its tape, and the outputs its result.
 
@@ -258,12 +281,14 @@ class Signature:
         Which inputs are differentiated (and are float64, so that they have an adjoint).
     kept : dict
         Leaves of the result that are no outputs of the tape (leaf number -> value).
+    parameters : tuple of str
+        Names of the positional parameters, for listings; may be shorter than the arguments.
     flat, lone_in, lone_out : bool
         The arguments are the inputs; there is one argument, one result: nothing to pack.
     """
 
-    def __init__(self, name, location, tree, positions, statics, active, out_tree, kept):
-        self.name, self.location = name, location
+    def __init__(self, name, location, tree, positions, statics, active, out_tree, kept, parameters=()):
+        self.name, self.location, self.parameters = name, location, tuple(parameters)
         self.tree, self.positions, self.statics, self.active = tree, positions, statics, active
         self.out_tree, self.kept = out_tree, kept
         args, kwargs = trees.children(tree)
@@ -274,6 +299,17 @@ class Signature:
 
     def __str__(self):
         return self.name
+
+    def input_names(self):
+        """What each input is called: ``x``, ``p['w']``, ``p[0]``; x0, x1 ... where the parameters are not known."""
+        args, kwargs = trees.children(self.tree)
+        roots = [*self.parameters[:len(trees.children(args))]]
+        roots += [f"x{k}" for k in range(len(roots), len(trees.children(args)))] + list(kwargs[1])
+        named = [path for root, child in zip(roots, [*trees.children(args), *trees.children(kwargs)], strict=True)
+                 for path in trees.paths(child, root)]
+        names = [named[k] for k in self.positions]
+        clash = len(set(names)) < len(names) or any(RESERVED.fullmatch(root) for root in roots)
+        return [f"x{k}" for k in range(len(names))] if clash else names
 
     def values(self, args, kwargs):
         """The inputs' values; the rest must be as it was recorded."""
@@ -380,7 +416,7 @@ def record_call(f, arguments, enclosing=False):
         tape.set_outputs(ids)
     active = [a and w for a, w in zip(tape.input_active, arguments.wanted, strict=False)]
     signature = Signature(name, location_of(f), arguments.tree, arguments.positions, arguments.statics,
-                          active, out_tree, kept)
+                          active, out_tree, kept, parameters_of(f))
     if any(axis_order(value) for value in arguments.values):
         signature.flat = False           # no short way: it does not look at the order in memory
     tape.signature = signature

@@ -17,7 +17,8 @@ def to_json(signature: Any) -> Any:
     """What `from_json` needs; None for a tape of flat lists."""
     if signature is None:
         return None
-    return {"name": signature.name, "location": signature.location, "tree": tree_to_json(signature.tree),
+    return {"name": signature.name, "location": signature.location,
+            "parameters": list(signature.parameters), "tree": tree_to_json(signature.tree),
             "positions": list(signature.positions), "active": [bool(a) for a in signature.active],
             "statics": leaves_to_json(signature.statics, signature.name, "argument"),
             "out_tree": tree_to_json(signature.out_tree),
@@ -40,7 +41,10 @@ def from_json(data: Any, inputs: int, outputs: int) -> Any:
     need(len(positions) == len(active) == inputs, "number of inputs")
     n = trees.count(out_tree)
     need(all(k < n for k in kept) and n - len(kept) == outputs, "leaves of the result")
-    return Signature(data["name"], data["location"], tree, positions, statics, active, out_tree, kept)
+    parameters = data.get("parameters", [])  # files written before there were any
+    need(type(parameters) is list and all(type(text) is str and text.isprintable() for text in parameters),
+         "names of parameters")
+    return Signature(data["name"], data["location"], tree, positions, statics, active, out_tree, kept, parameters)
 
 
 def need(holds: Any, what: str) -> None:

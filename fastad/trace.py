@@ -97,6 +97,9 @@ class Row:
         One a seed (forward mode).
     adjoint : number, ndarray or None
         (reverse mode); None where no derivative passes through.
+    partials : tuple of (name, number)
+        (reverse mode, steps from numbers to a number); the derivative of the step by each operand, with which its
+        adjoint is multiplied and added to the operand's.
     """
 
     name: str
@@ -105,6 +108,11 @@ class Row:
     value: Any
     tangents: tuple[Any, ...] = ()
     adjoint: Any = None
+    partials: tuple[tuple[str, float], ...] = ()
+
+    def handed_on(self) -> str:
+        """What the step adds to the adjoints of its operands: ``x1 += 1 * 4``."""
+        return ", ".join([f"{name} += {text(self.adjoint)} * {text(partial)}" for name, partial in self.partials])
 
 
 @dataclass(frozen=True)
@@ -127,12 +135,17 @@ class Trace:
         for n, cells in enumerate(table):
             left = f"{cells[0]:<{widths[0]}}   {cells[1]:<{widths[1]}}"
             right = [f"{c:>{w}}" for c, w in zip(cells[2:], widths[2:], strict=True)]
-            lines.append("    " + "   ".join([left, *right]))
+            last = ["adds to adjoints" if n == 0 else self.rows[n - 1].handed_on()] * self.hands_on()
+            lines.append("    " + "   ".join([left, *right, *last]).rstrip())
             if n == 0:
                 lines.append("    " + "-" * (len(lines[-1]) - 4))
         if self.mode == "reverse":
-            lines.append("    (the adjoint column is computed from the last row to the first)")
+            lines.append("    (read from the last row to the first: that is how adjoints are computed)")
         return "\n".join(lines)
+
+    def hands_on(self) -> bool:
+        """Is there a step whose partial derivatives are numbers?"""
+        return any(row.partials for row in self.rows)
 
 
 def text(x: Any) -> str:
@@ -166,7 +179,7 @@ def trace(tape: Any, args: tuple[Any, ...], kwargs: dict[str, Any], mode: str = 
     else:
         columns.append("adjoint")
         adjoints = observed.adjoints([1.0] * len(tape.outputs))
-    rows = input_rows(seeds, tape, values, tangents, adjoints)
+    rows = input_rows(seeds, tape, names, values, tangents, adjoints)
     shown = {i for i in tape.inputs if any(tape.inputs[k] == i for _, k, _ in seeds)}
     for i in names.lines.tolist():
         if i not in shown and names.op[i] != T.OPCODES["guard"]:
@@ -205,13 +218,13 @@ def unit(tape: Any, k: int, position: int) -> list[Any]:
     return out
 
 
-def input_rows(seeds: list[tuple[str, int, int]], tape: Any, values: dict[int, Any], tangents: list[dict[int, Any]],
-               adjoints: dict[int, Any]) -> list[Row]:
+def input_rows(seeds: list[tuple[str, int, int]], tape: Any, names: Names, values: dict[int, Any],
+               tangents: list[dict[int, Any]], adjoints: dict[int, Any]) -> list[Row]:
     """A row for each number that is differentiated by, if there are few; else one for each input."""
     def at(x: Any, position: int) -> Any:
         return None if x is None else np.asarray(x).flat[position]
     if len(seeds) > MOST_SEEDS:
-        return [Row(f"x{k}", "input", None, values[i], (), adjoints.get(i))
+        return [Row(names.name(i), "input", None, values[i], (), adjoints.get(i))
                 for k, i in enumerate(tape.inputs) if any(s[1] == k for s in seeds)]
     return [Row(label, "input", None, at(values[tape.inputs[k]], position),
                 tuple([at(t[tape.inputs[k]], position) for t in tangents]),
@@ -223,5 +236,21 @@ def row_of(tape: Any, names: Names, i: int, values: dict[int, Any], tangents: li
     line = names.line(i).partition("  #")[0].rstrip()
     name, _, expression = line.partition(" = ")
     real = names.aval(i)[0] == 0
+    partials = [] if adjoints.get(i) is None else partials_of(tape, i, values)
     return Row(name, expression, tape.location(i), values[i], tuple([t[i] if real else None for t in tangents]),
-               adjoints.get(i))
+               adjoints.get(i), tuple([(names.name(k), p) for k, p in partials if adjoints.get(k) is not None]))
+
+
+def partials_of(tape: Any, i: int, values: dict[int, Any]) -> list[tuple[int, float]]:
+    """(operand, derivative of step i by it) of a step from numbers to a number, swept alone; [] for any other."""
+    op, operands, aval, attr = tape.instruction(i)
+    if op in ("guard", "input", "const", "capture", "element") or not operands:
+        return []
+    avals = [tape.instruction(k)[2] for k in operands]
+    if {T.aval_of(a) for a in (aval, *avals)} != {(0, ())}:
+        return []
+    alone = T.Tape()
+    alone.set_outputs([alone.emit(op, [alone.emit_input(a) for a in avals], aval, attr)])
+    alone.finish()
+    _, partials = alone.sweep_gradient([values[k] for k in operands], [1.0])
+    return [(k, float(p)) for k, p in zip(operands, partials, strict=True)]

@@ -78,6 +78,17 @@ def count(treedef):
     return 1 if treedef == LEAF else sum([count(child) for child in children(treedef)])
 
 
+def paths(treedef, root):
+    """How Python reaches each leaf of the tree called `root`: ``root['w'][0]``; fields of named tuples by name."""
+    if treedef == LEAF:
+        return [root]
+    kind = treedef[0]
+    keys = [f"[{key!r}]" for key in treedef[1]] if kind == "dict" else \
+        [f"[{k}]" for k in range(len(children(treedef)))] if isinstance(kind, str) else \
+        [f".{field}" for field in kind._fields]
+    return [path for key, child in zip(keys, children(treedef), strict=True) for path in paths(child, root + key)]
+
+
 def map_leaves(function, tree):
     """The same tree with `function` of each leaf."""
     leaves, treedef = flatten(tree)

@@ -220,7 +220,7 @@ def test_an_array_operation_that_overflows():
 
 def test_the_operation_that_makes_the_gradient_infinite():
     singular = debug_nonfinite(lambda x: np.sum(np.sqrt(x) + x), np.array([0.0, 4.0]))
-    assert singular.sweep == "reverse" and singular.operation == "sqrt(x0)"
+    assert singular.sweep == "reverse" and singular.operation == "sqrt(x)"
     np.testing.assert_array_equal(singular.adjoint, [np.inf, 1.25])
 
 
@@ -231,7 +231,7 @@ def test_masked_values_are_no_finding():
 
 def test_arguments_and_constants_that_are_not_finite():
     finding = debug_nonfinite(lambda x: np.sum(x * 2.0), np.array([1.0, np.nan]))
-    assert finding.operation == "x0" and finding.sweep == "forward"
+    assert finding.operation == "x" and finding.sweep == "forward"
     assert debug_nonfinite(lambda x: x * np.inf, 2.0).operation == "inf"
     assert not debug_nonfinite(lambda x: np.minimum(x, np.inf), 2.0)
 

@@ -273,7 +273,7 @@ def model(position: Any, value: Any, sigma: Any = None, truth: Any = None, steps
     >>> import fastad as ad
     >>> ax = ad.plot.model([0.0, 10.0, 50.0, 200.0], [100.0, 8.0, 800.0], sigma=[5.0, 0.5, 90.0], depth=True,
     ...                    xlabel="resistivity (ohm m)", ylabel="depth (m)", xscale="log")
-    >>> ax.yaxis_inverted()
+    >>> bool(ax.yaxis_inverted())
     True
     """
     value = column("model: value", value)

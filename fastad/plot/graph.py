@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from fastad import _tape as T
 from fastad.errors import AdError
 from fastad.listing import Names, heading
 from fastad.plot.canvas import BLACK, BLUE, GREY, ORANGE, RED, SKY, pyplot
 from fastad.plot.layering import Layout, layered
-from fastad.trace import Observed, input_values
+from fastad.trace import Observed, input_values, partials_of
 
 __all__ = ["graph"]
 
@@ -64,7 +63,7 @@ def graph(tape: Any, *point: Any, adjoints: bool = False, direction: str = "auto
     >>> tape = ad.record(lambda x1, x2: x1**2 + x2, 2.0, 3.0)
     >>> ax = ad.plot.graph(tape, 2.0, 3.0, adjoints=True)
     >>> [text.get_text() for text in ax.texts[:3]]
-    ['x0', '2', 'adjoint 4']
+    ['x1', '2', 'adjoint 4']
     """
     if direction not in ("auto", "right", "down"):
         raise AdError(f"plot.graph: direction={direction!r}; it is 'auto', 'right' or 'down'")
@@ -195,25 +194,12 @@ class Picture:
         return None if whole is None else np.asarray(whole).flat[attr]
 
     def label(self, edge: tuple[int, int], values: dict[int, Any]) -> None:
-        """The partial derivative at an edge between numbers: one instruction, swept alone."""
-        u, i = self.nodes[edge[0]].id, self.nodes[edge[1]].id
-        op, operands, aval, attr = self.tape.instruction(i)
-        avals = [self.tape.instruction(k)[2] for k in operands]
-        if self.nodes[edge[1]].kind != "step" or T.aval_of(aval) != (0, ()) or set(map(T.aval_of, avals)) != {(0, ())}:
-            return
-        alone = T.Tape()
-        ids = [alone.emit_input(a) for a in avals]
-        alone.set_outputs([alone.emit(op, ids, aval, attr)])
-        alone.finish()
-        plain = [self.operand(k, values) for k in operands]
-        _, partials = alone.sweep_gradient(plain, [1.0])
-        same = [p for k, p in zip(operands, partials, strict=True) if self.elements.get(k, k) == u]
-        if same:
-            self.labels[edge] = short(sum(same))
-
-    def operand(self, i: int, values: dict[int, Any]) -> Any:
-        op, _, _, attr = self.tape.instruction(i)
-        return attr if op == "const" else self.at(values, i)
+        """The partial derivative at an edge between numbers."""
+        u, v = self.nodes[edge[0]].id, self.nodes[edge[1]].id
+        if self.nodes[edge[1]].kind == "step":
+            same = [p for k, p in partials_of(self.tape, v, values) if self.elements.get(k, k) == u]
+            if same:                         # x * x: twice the same operand
+                self.labels[edge] = short(sum(same))
 
 
 def short(x: Any) -> str:

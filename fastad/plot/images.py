@@ -149,8 +149,7 @@ def dense(what: str, found: Any) -> np.ndarray:
 
 def show(ax: Any, array: np.ndarray, norm: Any) -> Any:
     """The image; each entry a pixel with sharp edges."""
-    colours = pyplot().get_cmap("RdBu_r").copy()
-    colours.set_bad(GREY)
+    colours = pyplot().get_cmap("RdBu_r").with_extremes(bad=GREY)
     return ax.imshow(np.where(np.isfinite(array), array, np.nan), cmap=colours, norm=norm, aspect="auto",
                      interpolation="nearest")
 
