@@ -113,7 +113,7 @@ def listing(tape: Any, limit: int | None = 60) -> str:
 
 
 def heading(tape: Any) -> str:
-    name = getattr(tape.signature, "name", None) or "tape"
+    name = (getattr(tape.signature, "name", None) or "tape").rpartition("<locals>.")[2]
     place = short_place(getattr(tape.signature, "location", None))
     return f"{name}:" + (f"  # {place}" if place else "")
 
