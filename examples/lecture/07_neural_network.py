@@ -1,8 +1,10 @@
 """Lesson 7: a neural network with two layers; gradients of all its parameters by name.
 
 A network is a function like any other.  Its parameters stand in a dict, and the gradient of the loss comes back as a
-dict of the same structure: one reverse pass for all of them, which is backpropagation.  The data are Fisher's
-measurements of 150 irises of three species; every fifth flower is kept for the test.
+dict of the same structure: one reverse pass for all of them, which is backpropagation.  Training is nothing but steps
+against that gradient, here all flowers at once and with momentum.
+
+The data are Fisher's measurements of 150 irises of three species; every fifth flower is kept for the test.
 
     python 07_neural_network.py [--output DIR]        back to README.md
 """
