@@ -1,7 +1,7 @@
 """The evaluation trace of a tape as text: `print(tape)`, `tape.listing()`, and `tape.stats()`.
 
-Owns: the names of values (inputs as the function's parameters, c0 captured arrays, v1 ... results), a line an instruction, the elision of long
-tapes.  Constants and elements of arrays stand where they are used.
+Owns: the names of values (inputs as the function's parameters, c0 captured arrays, v1 ... results), a line an
+instruction, the elision of long tapes.  Constants and elements of arrays stand where they are used.
 Must not know: sweeps (trace.py has the tables).  How one instruction reads: listing_text.py.
 """
 from __future__ import annotations

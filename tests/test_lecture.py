@@ -84,7 +84,8 @@ def has(text, *parts):
 
 def test_trace_and_graph(lessons):
     text, _ = lessons("01_graph_and_trace")
-    has(text, "x1 = input x2 = input v1 = square(x1) v2 = add(v1, x2) return v2", "tape(2, 3) = 7.0", "tape(5, 1) = 26.0",
+    has(text, "x1 = input x2 = input v1 = square(x1) v2 = add(v1, x2) return v2",
+        "tape(2, 3) = 7.0", "tape(5, 1) = 26.0",
         "v1 square(x1) 4 4 0 v2 add(v1, x2) 7 4 1", "x1 input 2 4 x2 input 3 1",
         "v1 square(x1) 4 1 x1 += 1 * 4 v2 add(v1, x2) 7 1 v1 += 1 * 1, x2 += 1 * 1", "assert v5")
 
@@ -136,7 +137,8 @@ def test_backward(lessons):
 
 def test_neural_network(lessons):
     text, _ = lessons("07_neural_network")
-    has(text, "layer 1, weights (4, 8)", "layer 2, bias (3,)", "Is it right? yes", "1 recording and 201 replays, for 67")
+    has(text, "layer 1, weights (4, 8)", "layer 2, bias (3,)", "Is it right? yes",
+        "1 recording and 201 replays, for 67")
     losses = [float(x) for x in re.findall(r"^step +\d+ +loss (\S+)", text, re.MULTILINE)]
     assert len(losses) == 6 and losses == sorted(losses, reverse=True) and losses[-1] < 0.06
     right = int(re.search(r"right: (\d+) of 30", text)[1])
@@ -161,7 +163,8 @@ def test_a_lesson_without_its_package_says_what_to_install(tmp_path):
               f"runpy.run_path({str(FOLDER)!r} + '/{{}}.py', run_name='__main__')")
     _, done = run(None, tmp_path, code=hidden.format("sympy", "05_four_ways"))
     assert done.returncode != 0 and "fastad[lecture]" in done.stderr and "Traceback" not in done.stderr
-    _, done = run(None, tmp_path, "--output", str(tmp_path / "p"), code=hidden.format("matplotlib", "01_graph_and_trace"))
+    without = hidden.format("matplotlib", "01_graph_and_trace")
+    _, done = run(None, tmp_path, "--output", str(tmp_path / "p"), code=without)
     assert done.returncode != 0 and "fastad[plot]" in done.stderr
 
 

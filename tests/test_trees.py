@@ -40,3 +40,12 @@ def test_map_leaves():
 def test_too_few_leaves_are_noticed():
     with pytest.raises((StopIteration, RuntimeError)):
         trees.unflatten(trees.flatten([1, 2])[1], [1])
+
+
+def test_paths_are_python():
+    """Each path, evaluated, is the leaf it names."""
+    for tree in TREES:
+        leaves, treedef = trees.flatten(tree)
+        paths = trees.paths(treedef, "p")
+        assert [eval(path, {"p": tree}) for path in paths] == leaves
+    assert trees.paths(trees.flatten({"w": [1.0], 2: Point(3.0, 4.0)})[1], "p") == ["p['w'][0]", "p[2].x", "p[2].y"]

@@ -5,8 +5,8 @@ is computed from it while it is computed, `y.backward()` runs the reverse sweep 
 in its `.grad`.  What holds in PyTorch holds here: gradients add up until they are set to None, and backward ends the
 pass unless it is told to keep it (`retain_graph=True`).
 
-There is no tape to keep, so every pass may go another way: the loop below runs as often as the numbers of this pass ask.
-The price is that each pass is recorded anew.
+There is no tape to keep, so every pass may go another way: the loop below runs as often as the numbers of this pass
+ask.  The price is that each pass is recorded anew.
 
     python 06_backward.py        next: 07_neural_network.py
 """

@@ -27,7 +27,8 @@ def fastest(run, *arguments):
     """Seconds of the fastest of many runs: other work on the machine only ever adds time."""
     for _ in range(5):
         run(*arguments)                                   # recorded at the first call, then replayed
-    times, end = [], time.perf_counter() + (0.02 if QUICK else 0.3)
+    times: list[float] = []
+    end = time.perf_counter() + (0.02 if QUICK else 0.3)
     while len(times) < 10 or time.perf_counter() < end:
         start = time.perf_counter()
         run(*arguments)

@@ -199,7 +199,7 @@ class State:
             return number(self.known["gradient_norm"])
         gradient = self.known.get("grad")
         jac = self.known.get("jac") if gradient is None else None
-        residuals = self.known.get("fun")
+        residuals: Any = self.known.get("fun")
         if jac is not None and not isinstance(jac, (list, tuple)):           # trust-constr: one matrix a constraint
             matrix = np.ndim(jac) == 2 and np.ndim(residuals) == 1           # of residuals: the gradient is J^T r
             gradient = jac.T @ np.asarray(residuals) if matrix else jac
@@ -332,7 +332,8 @@ class Lines:
         left = ""
         if self.maximum is not None:
             left = f"   {duration(seconds / iteration * max(0, self.maximum - iteration)):>12s}"
-        return f"{self.front()}{iteration:>9d} {value:>15s} {gradient:>12s} {counted:>13s} {duration(seconds):>9s}{left}"
+        spent = duration(seconds)
+        return f"{self.front()}{iteration:>9d} {value:>15s} {gradient:>12s} {counted:>13s} {spent:>9s}{left}"
 
     def front(self) -> str:
         return f"{self.label}  " if self.label else ""

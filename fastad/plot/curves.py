@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastad.plot.canvas import BLACK, GREY, SERIES, axes, column, plain, spread
+from fastad.plot.canvas import BLACK, GREY, ORANGE, SERIES, axes, column, plain, spread
 
 __all__ = ["convergence", "data_fit", "model"]
 
@@ -74,10 +74,12 @@ def convergence(history: Any, *, against: str = "iteration", gradient: bool = Tr
     if against != "seconds":
         ax.xaxis.get_major_locator().set_params(integer=True)
     if gradient and norms is not None and np.any(norms > 0.0):
-        twin(ax).plot(x, np.where(norms > 0.0, norms, np.nan), color=colour, linestyle="--", marker=marker,
-                      markersize=3, linewidth=1.1)
+        shade = colour if label else ORANGE  # of several runs each has a colour, of one run each curve
+        twin(ax).plot(x, np.where(norms > 0.0, norms, np.nan), color=shade, linestyle="--", marker=marker,
+                      markersize=3, linewidth=1.2)
         if not any(line.get_gid() == "gradient" for line in ax.get_lines()):
-            ax.plot([], [], color=GREY, linestyle="--", linewidth=1.1, label="gradient norm (right)", gid="gradient")
+            ax.plot([], [], color=GREY if label else shade, linestyle="--", linewidth=1.2,
+                    label="gradient norm (right)", gid="gradient")
     entries = len(ax.get_legend_handles_labels()[1])
     if label or entries > 1:                 # above: inside it would hide one of the two axes' curves
         ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=min(entries, 4), borderaxespad=0.2)
@@ -97,10 +99,11 @@ def twin(ax: Any) -> Any:
 
 
 def few_decades(ax: Any) -> None:
-    """Plain numbers at the ticks of a logarithmic axis that is too short for powers of ten."""
+    """Ticks at 1, 2 and 5, as plain numbers: a logarithmic axis that is too short for powers of ten."""
     from matplotlib import ticker
-    for set_formatter in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
-        set_formatter(ticker.LogFormatter(minor_thresholds=(1.5, 0.6)))
+    ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 def columns_of(history: Any, against: str) -> dict[str, np.ndarray]:
@@ -183,8 +186,9 @@ def data_fit(x: Any, data: Any, predicted: Any = None, sigma: Any = None, *, res
                 label=data_label, zorder=3)
     for k, (name, (where, values)) in enumerate(curves.items()):
         order = np.argsort(where, kind="stable")
-        rms = "" if bars is None or where is not x else f" (rms {np.sqrt(np.mean(scaled(data, values, bars)**2)):.2f} σ)"
-        ax.plot(where[order], values[order], color=SERIES[k % len(SERIES)], label=name + rms, linewidth=1.6, zorder=2)
+        if bars is not None and where is x:
+            name += f" (rms {np.sqrt(np.mean(scaled(data, values, bars)**2)):.2f} σ)"
+        ax.plot(where[order], values[order], color=SERIES[k % len(SERIES)], label=name, linewidth=1.6, zorder=2)
     ax.set(xscale=xscale, yscale=yscale, xlabel=xlabel, ylabel=ylabel)
     plain(ax)
     ax.legend(frameon=False)
@@ -278,15 +282,16 @@ def model(position: Any, value: Any, sigma: Any = None, truth: Any = None, steps
     """
     value = column("model: value", value)
     low, high = (value, value) if sigma is None else spread("model", sigma, value.size)
+    where, outline = path(position, value, steps)
+    if truth is not None:
+        own = isinstance(truth, tuple) and len(truth) == 2 and np.ndim(truth[0]) == 1
+        known = path(truth[0] if own else position, column("model: truth", truth[1] if own else truth), steps)
     ax = axes(ax, (4.5, 5.0) if depth else (6.0, 4.0))
     drawn = len([line for line in ax.get_lines() if line.get_gid() == "model"])
     colour = SERIES[drawn % len(SERIES)]
-    where, outline = path(position, value, steps)
     draw = (lambda p, v, **style: ax.plot(v, p, **style)) if depth else ax.plot
     if truth is not None:
-        known = truth if isinstance(truth, tuple) and len(truth) == 2 and np.ndim(truth[0]) == 1 else (position, truth)
-        draw(*path(known[0], column("model: truth", known[1]), steps), color=BLACK, linestyle="--", linewidth=1.2,
-             label=truth_label)
+        draw(*known, color=BLACK, linestyle="--", linewidth=1.2, label=truth_label)
     if sigma is not None:
         fill = ax.fill_betweenx if depth else ax.fill_between
         fill(where, path(position, value - low, steps)[1], path(position, value + high, steps)[1], color=colour,
@@ -306,8 +311,8 @@ def path(position: Any, value: np.ndarray, steps: bool) -> tuple[np.ndarray, np.
     """The corners of the line: as given, or two for each layer."""
     position = column("model: position", position)
     if position.size != value.size + 1 and (position.size != value.size or steps and value.size < 2):
-        raise ValueError(f"model: {position.size} positions for {value.size} values; give the {value.size + 1} edges of "
-                         f"the layers, or {value.size} centres")
+        raise ValueError(f"model: {position.size} positions for {value.size} values; give the {value.size + 1} edges "
+                         f"of the layers, or {value.size} centres")
     if np.any(np.diff(position) <= 0.0):
         raise ValueError("model: positions must increase")
     edges = position.size == value.size + 1

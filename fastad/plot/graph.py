@@ -349,4 +349,5 @@ def edge_runs(picture: Picture, frame: Frame, k: int, offset: float) -> list[tup
     half = [(node.width if frame.right else node.height) / 2 for node in (picture.nodes[u], picture.nodes[v])]
     return [((frame.middle[layer[u]] + half[0], across[u]), (end(layer[u]), across[u])),
             *[((begin(i), a), (end(i), a)) for i, a in frame.layout.routes[k]],
-            ((begin(layer[v]) - 0.1, across[v] + offset), (frame.middle[layer[v]] - half[1] - 0.02, across[v] + offset))]
+            ((begin(layer[v]) - 0.1, across[v] + offset),
+             (frame.middle[layer[v]] - half[1] - 0.02, across[v] + offset))]

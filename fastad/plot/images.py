@@ -56,6 +56,8 @@ def matrix(J: Any, *, names: Sequence[str] | None = None, rows: Sequence[str] | 
     """
     array = dense("matrix", J)
     m, n = array.shape
+    names, rows = (found if found is None else named("matrix", found, length)
+                   for found, length in ((names, n), (rows, m)))
     ax = axes(ax, (min(8.0, max(4.2, 0.16 * n + 2.6)), min(8.0, max(3.2, 0.16 * m + 1.2))))
     finite = np.abs(array[np.isfinite(array)])
     largest = float(np.max(finite, initial=0.0)) or 1.0
@@ -70,9 +72,9 @@ def matrix(J: Any, *, names: Sequence[str] | None = None, rows: Sequence[str] | 
         bar.set_ticks([*-decades[::-1], 0.0, *decades], labels=[f"{v:g}" for v in (*-decades[::-1], 0.0, *decades)])
         bar.ax.minorticks_off()
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    for axis, found, length in ((ax.xaxis, names, n), (ax.yaxis, rows, m)):
+    for axis, found in ((ax.xaxis, names), (ax.yaxis, rows)):
         if found is not None:
-            ticks(axis, named("matrix", found, length))
+            ticks(axis, found)
         else:
             axis.get_major_locator().set_params(integer=True)
     return ax

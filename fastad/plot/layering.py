@@ -123,7 +123,7 @@ def ordered(levels: list[list[int]], steps: set[tuple[int, int]]) -> list[list[i
             place = {n: i for i, n in enumerate(order[k - 1 if forth else k + 1])}
             near = before if forth else after
             here = {n: i for i, n in enumerate(order[k])}
-            order[k].sort(key=lambda n: np.mean([place[m] for m in near.get(n, [])] or [here[n]]))  # noqa: B023
+            order[k].sort(key=lambda n: np.mean([place[m] for m in near.get(n, [])] or [here[n]]))
         found = crossings(order, after)
         if found < fewest:
             best, fewest = [list(level) for level in order], found
