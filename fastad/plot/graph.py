@@ -108,7 +108,7 @@ class Picture:
         self.tape, self.names = tape, Names(tape)
         self.elements = self.single_elements()
         shown = [i for i in self.names.lines.tolist() if not self.in_elements(i)]
-        ids = sorted([*shown, *{k for k in self.elements.values()}])
+        ids = sorted([*shown, *set(self.elements.values())])
         if len(ids) > MOST:
             raise AdError(f"plot.graph: the tape has {len(ids)} nodes, and more than {MOST} cannot be read in one "
                           "picture. Record a smaller case of the function (shorter arrays, fewer steps), or read "
