@@ -148,14 +148,15 @@ class Trace:
         return any(row.partials for row in self.rows)
 
 
-def text(x: Any) -> str:
-    """A number in seven figures; a short array; the ends of a long one."""
+def text(x: Any, figures: int = 7) -> str:
+    """A number in seven figures; a short array in four; the ends of a long one."""
     if x is None:
         return "."
     if np.ndim(x) == 0:
-        return f"{x:.7g}" if np.asarray(x).dtype.kind == "f" else str(x)
+        return f"{x:.{figures}g}" if np.asarray(x).dtype.kind == "f" else str(x)
     flat = np.asarray(x).ravel()
-    parts = [text(v) for v in flat[:6]] if flat.size <= 6 else [text(flat[0]), text(flat[1]), "...", text(flat[-1])]
+    shown = flat if flat.size <= 4 else [*flat[:2], "...", flat[-1]]
+    parts = [v if isinstance(v, str) else text(v, 4) for v in shown]
     return f"[{', '.join(parts)}]"
 
 

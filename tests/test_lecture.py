@@ -108,8 +108,7 @@ def test_forward_or_reverse(lessons):
     assert len(rows) == 7
     for n, m, *_, taken in rows:
         assert taken == ("forward" if int(n) <= int(m) else "reverse")
-    # 2 passes against 510: a ratio of 250 in passes shows through whatever else the machine does.
-    assert float(rows[0][2]) < float(rows[0][3]) and float(rows[-1][3]) < float(rows[-1][2])
+    assert re.search(r"Two results of 510 inputs: reverse is \d+ times faster", text)
 
 
 def test_four_ways(lessons, need):

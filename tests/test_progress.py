@@ -91,15 +91,18 @@ def test_what_it_is_given_is_read_by_meaning():
     progress(OptimizeResult(x=X0, fun=7.0, jac=np.array([1.0, -9.0]), nfev=4))
     progress(OptimizeResult(x=X0, fun=r, jac=J, nfev=5))                            # residuals
     progress(OptimizeResult(x=X0, fun=r, cost=1.25, grad=np.array([3.0]), nfev=6))  # with a robust loss
-    progress(OptimizeResult(x=X0, fun=1.0, optimality=0.5, jac=[np.ones((1, 3))]))  # trust-constr: a jac a constraint
+    progress(OptimizeResult(x=X0, fun=1.0, optimality=0.5, jac=[np.ones((1, 3))], constr=[X0]))     # trust-constr
     progress(X0)
     progress(X0, OptimizeResult(fun=3.0))
     progress(X0, 4.0, True)
-    progress(OptimizeResult(x=X0, fun=np.array([5.0])))                             # a number in an array
+    progress(OptimizeResult(x=X0, fun=np.array([5.0])))                             # one residual
+    progress(OptimizeResult(x={"a": 1.0}, fun=1.0, jac={"a": 3.0, "b": [np.array([-4.0, np.nan])]}))
+    progress(OptimizeResult(x=np.zeros(0), fun=1.0, jac=np.zeros(0)))
     history = progress.history
-    np.testing.assert_array_equal(history.misfit, [7.0, 2.5, 1.25, 1.0, np.nan, 3.0, 4.0, 12.5])
-    np.testing.assert_array_equal(history.gradient_norm[:4], [9.0, np.max(np.abs(J.T @ r)), 3.0, 0.5])
-    np.testing.assert_array_equal(history.evaluations, [4, 5, 6, *[np.nan] * 5])
+    np.testing.assert_array_equal(history.misfit, [7.0, 2.5, 1.25, 1.0, np.nan, 3.0, 4.0, 12.5, 1.0, 1.0])
+    np.testing.assert_array_equal(history.gradient_norm,
+                                  [9.0, np.max(np.abs(J.T @ r)), 3.0, 0.5, *[np.nan] * 4, 4.0, np.nan])
+    np.testing.assert_array_equal(history.evaluations, [4, 5, 6, *[np.nan] * 7])
 
 
 def test_evaluations_are_those_of_this_run():

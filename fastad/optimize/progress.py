@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from fastad import trees
+
 __all__ = ["History", "Progress"]
 
 DISPLAYS = ("auto", "bar", "lines", "none")
@@ -197,24 +199,21 @@ class State:
         """The largest absolute component of the gradient."""
         if "gradient_norm" in self.known:
             return number(self.known["gradient_norm"])
-        gradient = self.known.get("grad")
-        jac = self.known.get("jac") if gradient is None else None
-        residuals: Any = self.known.get("fun")
-        if jac is not None and not isinstance(jac, (list, tuple)):           # trust-constr: one matrix a constraint
-            matrix = np.ndim(jac) == 2 and np.ndim(residuals) == 1           # of residuals: the gradient is J^T r
-            gradient = jac.T @ np.asarray(residuals) if matrix else jac
+        gradient, residuals = self.known.get("grad"), self.known.get("fun")
+        if gradient is None and "constr" not in self.known:      # there `jac` is of the constraints
+            gradient = self.known.get("jac")
+            if np.ndim(residuals) == 1 and getattr(gradient, "ndim", 0) == 2:
+                gradient = gradient.T @ np.asarray(residuals)    # of residuals
         if gradient is None:
             gradient = self.asked_gradient()
-        if gradient is None:
-            return number(self.known.get("optimality", NAN))
-        return float(np.max(np.abs(np.asarray(gradient, dtype=np.float64)), initial=0.0))
+        return number(self.known.get("optimality", NAN)) if gradient is None else largest(gradient)
 
     def asked_gradient(self) -> Any:
         """The gradient from the objective: its own, or J^T r of Residuals."""
         if hasattr(self.objective, "gradient"):
             return self.ask("gradient")
         jacobian = self.ask("jacobian")
-        return None if jacobian is None else jacobian.T @ np.ravel(self.ask("value"))
+        return jacobian.T @ np.ravel(self.ask("value")) if isinstance(jacobian, np.ndarray) else None
 
     def ask(self, question: str) -> Any:
         """What the objective answers at x; None without an objective or an x."""
@@ -231,6 +230,13 @@ def number(value: Any) -> float:
     """One number of whatever holds one; NaN for anything else."""
     array = np.asarray(value)
     return float(array.reshape(())) if array.size == 1 and array.dtype.kind in "fiub" else NAN
+
+
+def largest(gradient: Any) -> float:
+    """The largest absolute number in an array or a tree of them, but for NaN, which fixed variables have."""
+    leaves = [np.ravel(x) for x in trees.flatten(gradient)[0] if np.asarray(x).dtype.kind in "fiu"]
+    sizes = np.abs(np.concatenate(leaves)) if leaves else np.empty(0)
+    return float(np.max(sizes[~np.isnan(sizes)], initial=0.0)) if sizes.size else NAN
 
 
 def half_squares(value: Any) -> float:
