@@ -289,6 +289,7 @@ class Signature:
 
     def __init__(self, name, location, tree, positions, statics, active, out_tree, kept, parameters=()):
         self.name, self.location, self.parameters = name, location, tuple(parameters)
+        self.derived_from = None             # the signature of the tape of which this one's is a derivative
         self.tree, self.positions, self.statics, self.active = tree, positions, statics, active
         self.out_tree, self.kept = out_tree, kept
         args, kwargs = trees.children(tree)
@@ -302,12 +303,17 @@ class Signature:
 
     def input_names(self):
         """What each input is called: ``x``, ``p['w']``, ``p[0]``; x0, x1 ... where the parameters are not known."""
-        args, kwargs = trees.children(self.tree)
-        roots = [*self.parameters[:len(trees.children(args))]]
-        roots += [f"x{k}" for k in range(len(roots), len(trees.children(args)))] + list(kwargs[1])
-        named = [path for root, child in zip(roots, [*trees.children(args), *trees.children(kwargs)], strict=True)
-                 for path in trees.paths(child, root)]
-        names = [named[k] for k in self.positions]
+        if self.derived_from is not None:    # a tape of derivatives: what comes last are directions or seeds
+            names = self.derived_from.input_names()
+            names += [f"d{k}" for k in range(len(self.positions) - len(names))]
+            roots = []
+        else:
+            args, kwargs = trees.children(self.tree)
+            count = len(trees.children(args))
+            roots = [*self.parameters[:count], *[f"x{k}" for k in range(len(self.parameters), count)], *kwargs[1]]
+            parts = [*trees.children(args), *trees.children(kwargs)]
+            paths = [root + path for root, part in zip(roots, parts, strict=True) for path in trees.paths(part)]
+            names = [paths[k] for k in self.positions]
         clash = len(set(names)) < len(names) or any(RESERVED.fullmatch(root) for root in roots)
         return [f"x{k}" for k in range(len(names))] if clash else names
 

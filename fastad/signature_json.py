@@ -18,7 +18,8 @@ def to_json(signature: Any) -> Any:
     if signature is None:
         return None
     return {"name": signature.name, "location": signature.location,
-            "parameters": list(signature.parameters), "tree": tree_to_json(signature.tree),
+            "parameters": signature.input_names() if signature.derived_from else list(signature.parameters),
+            "tree": tree_to_json(signature.tree),
             "positions": list(signature.positions), "active": [bool(a) for a in signature.active],
             "statics": leaves_to_json(signature.statics, signature.name, "argument"),
             "out_tree": tree_to_json(signature.out_tree),

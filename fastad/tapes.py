@@ -80,14 +80,9 @@ def named(derived, tape, kind):
     n, m = len(derived.inputs), len(derived.outputs)
     derived.signature = Signature(name, getattr(signature, "location", "?"),
                                   ("tuple", (("tuple", (LEAF,) * n), ("dict", (), ()))), list(range(n)), {},
-                                  derived.input_active, ("tuple", (LEAF,) * m), {}, derived_names(tape, n))
+                                  derived.input_active, ("tuple", (LEAF,) * m), {})
+    derived.signature.derived_from = signature
     return derived
-
-
-def derived_names(tape, n):
-    """The names of the tape's inputs, then those of directions or seeds: d0, d1 ... in the order of the inputs."""
-    names = [f"x{k}" for k in range(len(tape.inputs))] if tape.signature is None else tape.signature.input_names()
-    return [*names, *[f"d{k}" for k in range(n - len(names))]]
 
 
 def batch_tape(tape, k):

@@ -78,21 +78,24 @@ def count(treedef):
     return 1 if treedef == LEAF else sum([count(child) for child in children(treedef)])
 
 
-def paths(treedef, root):
-    """How Python reaches each leaf of the tree called `root`: ``root['w'][0]``; fields of named tuples by name."""
-    if treedef == LEAF:
-        return [root]
-    kind = treedef[0]
-    keys = [f"[{key!r}]" for key in treedef[1]] if kind == "dict" else \
-        [f"[{k}]" for k in range(len(children(treedef)))] if isinstance(kind, str) else \
-        [f".{field}" for field in kind._fields]
-    return [path for key, child in zip(keys, children(treedef), strict=True) for path in paths(child, root + key)]
-
-
 def map_leaves(function, tree):
     """The same tree with `function` of each leaf."""
     leaves, treedef = flatten(tree)
     return unflatten(treedef, [function(x) for x in leaves])
+
+
+def paths(treedef):
+    """How each leaf is written in Python: ``['a']``, ``[0]['b']``, ``.mean``; "" for the only one."""
+    if treedef == LEAF:
+        return [""]
+    kind, parts = treedef[0], children(treedef)
+    if kind == "dict":
+        keys = [f"[{key!r}]" for key in treedef[1]]
+    elif kind in ("tuple", "list", "none"):
+        keys = [f"[{k}]" for k in range(len(parts))]
+    else:
+        keys = [f".{name}" for name in kind._fields]
+    return [key + rest for key, part in zip(keys, parts, strict=True) for rest in paths(part)]
 
 
 def describe(treedef):

@@ -171,6 +171,8 @@ def test_derivative_tapes_keep_the_names():
     assert "x = input" in text and "y = input" in text and "d0 = input" in text and "d1 = input" in text
     from fastad import tapes
     assert "sin(y)" in tapes.gradient_tape(tape).listing()
+    clash = record(lambda d0, y: d0 * y, 1.0, 2.0).jvp_tape()
+    assert clash.signature.input_names() == ["x0", "x1", "x2", "x3"]
 
 
 def test_tables_hold_every_value_and_adjoint_although_memory_is_shared():

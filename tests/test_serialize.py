@@ -15,7 +15,7 @@ from programs import PROGRAMS
 
 import fastad as ad
 from fastad import _tape as T
-from fastad import serialize
+from fastad import serialize, signature_json
 from fastad.errors import AdError, TapeDivergence, TapeFileError, UnsupportedError
 from fastad.recording import record
 
@@ -393,3 +393,22 @@ def sweep_somehow(tape):
             tape.sweep_gradient([np.ones(shape, T.DTYPES[dtype]) for dtype, shape in shapes], [1.0] * len(tape.outputs))
     except (AdError, MemoryError, IndexError, ValueError):
         pass
+
+
+def test_names_of_inputs_are_saved():
+    """Also those of derivative tapes; a file without them (written before there were any) has x0, x1 ..."""
+    tape = record(lambda p, t: p["a"] * np.sin(t), {"a": 2.0}, 3.0)
+    assert serialize.loads(serialize.dumps(tape)).signature.input_names() == ["p['a']", "t"]
+    assert serialize.loads(serialize.dumps(tape.jvp_tape())).signature.input_names() == ["p['a']", "t", "d0", "d1"]
+    old = signature_json.to_json(tape.signature)
+    del old["parameters"]
+    assert signature_json.from_json(old, 2, 1).input_names() == ["x0['a']", "x1"]
+
+
+@pytest.mark.parametrize("parameters", [None, "p", [1], ["p", "\x1b[2J"], ["a\nb"], [["p"]]])
+def test_names_that_are_no_text_are_damage(parameters):
+    """They are printed: no control characters."""
+    data = signature_json.to_json(record(lambda p, t: p * t, 2.0, 3.0).signature)
+    data["parameters"] = parameters
+    with pytest.raises(TapeFileError, match="names of parameters"):
+        signature_json.from_json(data, 2, 1)
