@@ -69,6 +69,29 @@ def test_elements_of_small_inputs_are_nodes():
     assert texts(plot.graph(ad.record(lambda x: x[0] + x[0], [1.0, 2.0])))[0] == "x[0]"
 
 
+def results(ax):
+    """The first text of each node that is marked as a result."""
+    marked = [p for p in ax.patches if isinstance(p, FancyBboxPatch) and p.get_linewidth() > 1.5]
+    return [next(t.get_text() for t in ax.texts if p.get_bbox().contains(*t.get_position())) for p in marked]
+
+
+@pytest.mark.parametrize("program, point, expected", [
+    (f, (2.0, 3.0), ["v2 = add(v1, x2)"]),
+    (lambda x: (x[0], 2.0 * x), (np.ones(2),), ["x", "v1 = multiply(2.0, x)"]),
+    (lambda x: (x[1], x[0] + 1.0), (np.ones(2),), ["x[1]", "v1 = add(x[0], 1.0)"]),
+    (lambda x: (2.0 * x)[1], (np.ones(2),), ["v1 = multiply(2.0, x)"]),
+    (lambda x: (x, 3.0 * x), (1.0,), ["x", "v1 = multiply(3.0, x)"])])
+def test_results_are_marked(program, point, expected):
+    assert sorted(results(plot.graph(ad.record(program, *point), *point))) == sorted(expected)
+
+
+def test_arguments_by_keyword():
+    tape = ad.record(lambda x, scale: x * scale, 2.0, scale=3.0)
+    assert texts(plot.graph(tape, 2.0, scale=4.0)) == ["x", "2", "scale", "4", "v1 = multiply(x, scale)", "8"]
+    with pytest.raises(ad.ShapeError):
+        plot.graph(tape, 2.0, scales=4.0)
+
+
 def test_an_operand_that_is_used_twice_has_one_edge_with_the_sum():
     ax = plot.graph(ad.record(lambda x: x * x, 3.0), 3.0, adjoints=True)
     assert len(arrows(ax)) == 1 and "6" in texts(ax)
@@ -128,8 +151,10 @@ def test_a_graph_fits_the_axes_it_is_given():
 
 def test_graphs_that_cannot_be_read_are_refused():
     program, *point = PROGRAMS["runge_kutta"]
-    with pytest.raises(ad.AdError, match="65 nodes.*smaller case"):
+    with pytest.raises(ad.AdError, match="62 steps.*smaller case"):
         plot.graph(ad.record(program, *point))
+    with pytest.raises(ad.AdError, match=r"\d{5} steps"):
+        plot.graph(ad.record(lambda x: sum([np.sin(k * x) for k in range(1, 30_000)]), 1.0))
     tape = ad.record(f, 2.0, 3.0)
     with pytest.raises(ad.AdError, match="at a point"):
         plot.graph(tape, adjoints=True)
@@ -261,6 +286,26 @@ def test_model_steps_and_band():
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["truth", "± σ", "model"]
     plot.model([0.0, 1.0, 3.0], [4.0, 8.0], depth=True, ax=ax, label="second")
     assert ax.yaxis_inverted(), "not turned back by a second model"
+
+
+def test_a_first_edge_of_zero_on_a_logarithmic_axis():
+    ax = plot.model([0.0, 10.0, 100.0], [5.0, 7.0], sigma=1.0, depth=True, yscale="log")
+    np.testing.assert_allclose(ax.get_lines()[0].get_ydata(), [10**0.5, 10.0, 10.0, 100.0])
+    np.testing.assert_allclose(ax.get_ylim(), (100.0, 10**0.5))
+
+
+def test_missing_data_are_left_out_of_the_rms():
+    ax = plot.data_fit([1.0, 2.0, 3.0], [1.0, np.nan, 2.0], [1.1, 5.0, 2.1], sigma=0.1)
+    assert ax.get_legend().get_texts()[0].get_text() == "prediction (rms 1.00 σ)"
+    ax = plot.data_fit([1.0], [np.nan], [1.1], sigma=0.1)
+    assert ax.get_legend().get_texts()[0].get_text() == "prediction"
+
+
+def test_axes_of_the_user_may_be_logarithmic():
+    _, ax = plt.subplots()
+    ax.set_xscale("log")
+    plot.convergence(history(), ax=ax)
+    assert ax.get_xscale() == "log"
 
 
 def test_model_of_centres_and_lines():

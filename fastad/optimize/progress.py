@@ -199,7 +199,8 @@ class State:
         """The largest absolute component of the gradient."""
         if "gradient_norm" in self.known:
             return number(self.known["gradient_norm"])
-        gradient, residuals = self.known.get("grad"), self.known.get("fun")
+        gradient: Any = self.known.get("grad")
+        residuals: Any = self.known.get("fun")
         if gradient is None and "constr" not in self.known:      # there `jac` is of the constraints
             gradient = self.known.get("jac")
             if np.ndim(residuals) == 1 and getattr(gradient, "ndim", 0) == 2:

@@ -38,6 +38,13 @@ def plain(ax: Any, grid: bool = True) -> None:
         ax.grid(alpha=0.25, linewidth=0.6)
 
 
+def whole_numbers(axis: Any) -> None:
+    """Ticks at whole numbers, on an axis that is not logarithmic."""
+    from matplotlib.ticker import MaxNLocator
+    if axis.get_scale() == "linear":
+        axis.set_major_locator(MaxNLocator(integer=True))
+
+
 def column(what: str, values: Any, length: int | None = None) -> np.ndarray:
     """One-dimensional float64 of the wanted length, or an error that names it."""
     array = np.asarray(values)

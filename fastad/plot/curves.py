@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastad.plot.canvas import BLACK, GREY, ORANGE, SERIES, axes, column, plain, spread
+from fastad.plot.canvas import BLACK, GREY, ORANGE, SERIES, axes, column, plain, spread, whole_numbers
 
 __all__ = ["convergence", "data_fit", "model"]
 
@@ -72,7 +72,7 @@ def convergence(history: Any, *, against: str = "iteration", gradient: bool = Tr
     ax.set(xlabel=xlabel or units[against], ylabel=ylabel)
     plain(ax)
     if against != "seconds":
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        whole_numbers(ax.xaxis)
     if gradient and norms is not None and np.any(norms > 0.0):
         shade = colour if label else ORANGE  # of several runs each has a colour, of one run each curve
         twin(ax).plot(x, np.where(norms > 0.0, norms, np.nan), color=shade, linestyle="--", marker=marker,
@@ -187,7 +187,9 @@ def data_fit(x: Any, data: Any, predicted: Any = None, sigma: Any = None, *, res
     for k, (name, (where, values)) in enumerate(curves.items()):
         order = np.argsort(where, kind="stable")
         if bars is not None and where is x:
-            name += f" (rms {np.sqrt(np.mean(scaled(data, values, bars)**2)):.2f} σ)"
+            found = scaled(data, values, bars)
+            found = found[~np.isnan(found)]  # NaN is a datum that is missing
+            name += f" (rms {np.sqrt(np.mean(found**2)):.2f} σ)" if found.size else ""
         ax.plot(where[order], values[order], color=SERIES[k % len(SERIES)], label=name, linewidth=1.6, zorder=2)
     ax.set(xscale=xscale, yscale=yscale, xlabel=xlabel, ylabel=ylabel)
     plain(ax)
@@ -244,7 +246,8 @@ def model(position: Any, value: Any, sigma: Any = None, truth: Any = None, steps
     Parameters
     ----------
     position : array_like
-        The n + 1 edges of n layers or cells, or n centres (with steps the edges then lie halfway).
+        The n + 1 edges of n layers or cells, or n centres (with steps the edges then lie halfway).  On a logarithmic
+        axis a first edge of 0 is drawn half a decade before the second.
     value : array_like, shape (n,)
     sigma : float or array_like of shape (n,) or (2, n), optional
         Half the width of the band: a standard deviation, or distances below and above.
@@ -282,10 +285,11 @@ def model(position: Any, value: Any, sigma: Any = None, truth: Any = None, steps
     """
     value = column("model: value", value)
     low, high = (value, value) if sigma is None else spread("model", sigma, value.size)
-    where, outline = path(position, value, steps)
+    log = (yscale if depth else xscale) == "log"
+    where, outline = path(position, value, steps, log)
     if truth is not None:
         own = isinstance(truth, tuple) and len(truth) == 2 and np.ndim(truth[0]) == 1
-        known = path(truth[0] if own else position, column("model: truth", truth[1] if own else truth), steps)
+        known = path(truth[0] if own else position, column("model: truth", truth[1] if own else truth), steps, log)
     ax = axes(ax, (4.5, 5.0) if depth else (6.0, 4.0))
     drawn = len([line for line in ax.get_lines() if line.get_gid() == "model"])
     colour = SERIES[drawn % len(SERIES)]
@@ -294,8 +298,8 @@ def model(position: Any, value: Any, sigma: Any = None, truth: Any = None, steps
         draw(*known, color=BLACK, linestyle="--", linewidth=1.2, label=truth_label)
     if sigma is not None:
         fill = ax.fill_betweenx if depth else ax.fill_between
-        fill(where, path(position, value - low, steps)[1], path(position, value + high, steps)[1], color=colour,
-             alpha=0.22, linewidth=0, label=sigma_label)
+        edge = [path(position, bound, steps, log)[1] for bound in (value - low, value + high)]
+        fill(where, *edge, color=colour, alpha=0.22, linewidth=0, label=sigma_label)
     draw(where, outline, color=colour, linewidth=1.8, label=label, gid="model")
     ax.set(xscale=xscale, yscale=yscale, xlabel=xlabel, ylabel=ylabel)
     if depth and not ax.yaxis_inverted():
@@ -307,7 +311,7 @@ def model(position: Any, value: Any, sigma: Any = None, truth: Any = None, steps
     return ax
 
 
-def path(position: Any, value: np.ndarray, steps: bool) -> tuple[np.ndarray, np.ndarray]:
+def path(position: Any, value: np.ndarray, steps: bool, log: bool) -> tuple[np.ndarray, np.ndarray]:
     """The corners of the line: as given, or two for each layer."""
     position = column("model: position", position)
     if position.size != value.size + 1 and (position.size != value.size or steps and value.size < 2):
@@ -316,6 +320,8 @@ def path(position: Any, value: np.ndarray, steps: bool) -> tuple[np.ndarray, np.
     if np.any(np.diff(position) <= 0.0):
         raise ValueError("model: positions must increase")
     edges = position.size == value.size + 1
+    if edges and log and position[0] <= 0.0:
+        position = np.concatenate([position[1:2] / 10**0.5, position[1:]])
     if not steps:
         return (0.5 * (position[1:] + position[:-1]) if edges else position), value
     if not edges:

@@ -5,6 +5,7 @@ Must not know: where nodes go (layering.py), how instructions read (fastad/listi
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,14 +28,14 @@ PAGE = 11.0                                  # inches; a graph that is wider run
 
 
 def graph(tape: Any, *point: Any, adjoints: bool = False, direction: str = "auto", title: str | None = None,
-          ax: Any = None) -> Any:
+          ax: Any = None, **keywords: Any) -> Any:
     """Draw the computational graph of a tape, in layers from its inputs to its results.
 
     Parameters
     ----------
     tape : Tape
         From `ad.record`; up to 60 nodes.
-    *point : optional
+    *point, **keywords : optional
         The arguments of the recorded function: each node then shows its value there, as `tape.trace` lists it.
     adjoints : bool, optional
         Show also the adjoint of each node (the derivative of the result by it; of the sum of several results), and at
@@ -67,11 +68,11 @@ def graph(tape: Any, *point: Any, adjoints: bool = False, direction: str = "auto
     """
     if direction not in ("auto", "right", "down"):
         raise AdError(f"plot.graph: direction={direction!r}; it is 'auto', 'right' or 'down'")
-    if adjoints and not point:
+    if adjoints and not point and not keywords:
         raise AdError("plot.graph: adjoints are those at a point; give the arguments of the function after the tape")
     picture = Picture(tape)
-    if point:
-        picture.evaluate(point, adjoints)
+    if point or keywords:
+        picture.evaluate(input_values(tape, point, keywords), adjoints)
     return draw(picture, direction, name_of(tape) if title is None else title, ax)
 
 
@@ -106,18 +107,23 @@ class Picture:
 
     def __init__(self, tape: Any):
         self.tape, self.names = tape, Names(tape)
+        self.readable(len(self.names.lines) - len(tape.inputs))      # before a long tape is looked through
         self.elements = self.single_elements()
         shown = [i for i in self.names.lines.tolist() if not self.in_elements(i)]
         ids = sorted([*shown, *set(self.elements.values())])
-        if len(ids) > MOST:
-            raise AdError(f"plot.graph: the tape has {len(ids)} nodes, and more than {MOST} cannot be read in one "
-                          "picture. Record a smaller case of the function (shorter arrays, fewer steps), or read "
-                          "print(tape).")
+        self.readable(len(ids))
+        self.results = {u for i in tape.outputs for u in self.operands_of([i])}
         self.nodes = [self.node(i) for i in ids]
         place = {i: n for n, i in enumerate(ids)}
         found = {(place[u], place[i]): None for i in ids for u in self.operands(i)}
         self.edges = list(found)
         self.labels: dict[tuple[int, int], str] = {}
+
+    def readable(self, nodes: int) -> None:
+        if nodes > MOST:
+            raise AdError(f"plot.graph: the tape has {len(self.names.lines)} steps, and more than {MOST} cannot be "
+                          "read in one picture. Record a smaller case of the function (shorter arrays, fewer steps), "
+                          "or read print(tape).")
 
     def single_elements(self) -> dict[int, int]:
         """Element instructions of inputs that are used by elements alone -> the first such instruction of each."""
@@ -146,10 +152,12 @@ class Picture:
     def operands(self, i: int) -> list[int]:
         """The nodes that node i is computed from."""
         op, operands, *_ = self.tape.instruction(i)
-        if op in ("const", "input", "capture") or i in self.elements:
-            return []
+        return [] if op in ("const", "input", "capture") or i in self.elements else self.operands_of(operands)
+
+    def operands_of(self, ids: Sequence[int]) -> list[int]:
+        """The nodes in which these values stand; constants stand in none."""
         out = []
-        for u in operands:
+        for u in ids:
             kind = self.tape.instruction(u)[0]
             if u in self.elements:
                 out.append(self.elements[u])
@@ -161,7 +169,7 @@ class Picture:
 
     def node(self, i: int) -> Node:
         op = self.tape.instruction(i)[0]
-        result = i in self.tape.outputs or any(self.elements.get(k) == i for k in self.tape.outputs)
+        result = i in self.results
         if i in self.elements or op == "input":
             return Node(i, "input", [(self.names.name(i), BLACK)], result)
         if op == "capture":
@@ -170,10 +178,10 @@ class Picture:
         text = text if len(text) <= LONGEST else text[:LONGEST - 3].rstrip(" ,[") + " ..."
         return Node(i, "guard" if op == "guard" else "step", [(text, BLACK)], result)
 
-    def evaluate(self, point: tuple[Any, ...], adjoints: bool) -> None:
+    def evaluate(self, point: list[Any], adjoints: bool) -> None:
         """Values at the point, and adjoints, into the nodes."""
         observed = Observed(self.tape)
-        values = observed.forward(input_values(self.tape, point, {}))
+        values = observed.forward(point)
         bars = observed.adjoints([1.0] * len(self.tape.outputs)) if adjoints else {}
         for node in self.nodes:
             if node.kind == "guard":

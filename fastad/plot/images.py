@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastad.plot.canvas import GREY, axes, pyplot
+from fastad.plot.canvas import GREY, axes, pyplot, whole_numbers
 
 __all__ = ["covariance", "matrix"]
 
@@ -76,7 +76,7 @@ def matrix(J: Any, *, names: Sequence[str] | None = None, rows: Sequence[str] | 
         if found is not None:
             ticks(axis, found)
         else:
-            axis.get_major_locator().set_params(integer=True)
+            whole_numbers(axis)
     return ax
 
 
