@@ -250,13 +250,18 @@ class Frame:
     def scale(self, ax: Any) -> float:
         """How much letters shrink in these axes; they never grow."""
         box = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
-        return float(min(1.0, box.width / (self.size[0] + 0.3), box.height / (self.size[1] + 0.3)))
+        scale = float(min(1.0, box.width / (self.size[0] + 0.3), box.height / (self.size[1] + 0.3)))
+        return scale if scale == 1.0 else 0.94 * scale       # small letters are rounded up to whole pixels
 
     def centre(self, n: int) -> tuple[float, float]:
         return self.xy(self.middle[self.layout.layer[n]], self.layout.across[n])
 
 
 def draw(picture: Picture, direction: str, title: str, ax: Any) -> Any:
+    if ax is not None:
+        ax.set_axis_off()
+        ax.set_title(title, fontsize=FONT + 1.5)
+        ax.figure.draw_without_rendering()   # a layout engine settles the size of axes when they are drawn
     frame = chosen_frame(picture, direction, ax)
     width, height = frame.size[0] + 0.3, frame.size[1] + 0.3
     if ax is None:
