@@ -67,7 +67,7 @@ class Progress:
         the output is a terminal, else lines.
     every : int, optional
         A line every so many iterations.  Without it the first ten, then every tenth up to 100, every hundredth up to
-        1000 and so on, and one whenever ten seconds have passed without.
+        1000 and so on, and one whenever ten seconds have passed without.  Who gives it gets lines.
     file : text stream, optional
         Where it is written; standard error for the bar, standard output for lines.
 
@@ -253,19 +253,18 @@ def chosen_view(display: str, label: str, maximum: int | None, every: int | None
     """The display that was asked for, or the one that suits the output."""
     if display == "none":
         return Nothing()
-    if display == "lines":
+    stream = sys.stderr if file is None else file
+    terminal = stream is not None and stream.isatty() and every is None
+    if display == "lines" or display == "auto" and not terminal:
         return Lines(label, maximum, every, file)
     try:
         from tqdm.auto import tqdm
     except ImportError as error:
-        if display == "bar":
-            raise ImportError("Progress: display='bar' needs tqdm, which is not installed "
-                              "(pip install 'fastad[progress]'); display='lines' needs nothing") from error
-        return Lines(label, maximum, every, file)
-    stream = sys.stderr if file is None else file
-    if display == "bar" or (every is None and stream is not None and stream.isatty()):
-        return Bar(tqdm, label, maximum, stream)
-    return Lines(label, maximum, every, file)
+        if display == "auto":
+            return Lines(label, maximum, every, file)
+        raise ImportError("Progress: display='bar' needs tqdm, which is not installed "
+                          "(pip install 'fastad[progress]'); display='lines' needs nothing") from error
+    return Bar(tqdm, label, maximum, stream)
 
 
 class Nothing:
