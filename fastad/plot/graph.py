@@ -301,7 +301,7 @@ def draw_node(ax: Any, node: Node, centre: tuple[float, float], scale: float) ->
         linewidth=(2.2 if node.result else 1.0) * scale, linestyle="--" if node.kind == "guard" else "-"))
     for k, (text, colour) in enumerate(node.lines):
         ax.text(x, y + h / 2 - 0.06 - (k + 0.5) * LINE, text, ha="center", va="center", color=colour, zorder=3,
-                fontsize=FONT * scale, family="monospace")
+                fontsize=FONT * scale, family="monospace", parse_math=False)
 
 
 def faint(colour: str) -> tuple[float, ...]:
