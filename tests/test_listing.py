@@ -236,11 +236,12 @@ def test_a_tape_that_is_being_recorded_can_be_printed():
         T.close_recording(tape)
 
 
-def test_partial_derivatives_of_ones_own_primitives():
+@pytest.mark.parametrize("rules", [{"vjp": lambda w, y, a, b: (w * b, w * a)},
+                                   {"jvp": lambda v, y, a, b: v[0] * b + a * v[1]}], ids=["vjp", "jvp"])
+def test_partial_derivatives_of_ones_own_primitives(rules):
     """Also where only the forward rule is given, and where two operands are the same."""
-    for rules in ({"vjp": lambda w, y, a, b: (w * b, w * a)}, {"jvp": lambda v, y, a, b: v[0] * b + a * v[1]}):
-        times = ad.primitive(lambda a, b: a * b, **rules)
-        row = record(lambda x, z: times(x, z) + times(x, x), 2.0, 5.0).trace(2.0, 5.0, mode="reverse").rows[2]
-        assert row.partials == (("x", 5.0), ("z", 2.0))
-        rows = record(lambda x: times(x, x), 2.0).trace(2.0, mode="reverse").rows
-        assert rows[1].partials == (("x", 2.0), ("x", 2.0)) and float(rows[0].adjoint) == 4.0
+    times = ad.primitive(lambda a, b: a * b, **rules)
+    row = record(lambda x, z: times(x, z) + times(x, x), 2.0, 5.0).trace(2.0, 5.0, mode="reverse").rows[2]
+    assert row.partials == (("x", 5.0), ("z", 2.0))
+    rows = record(lambda x: times(x, x), 2.0).trace(2.0, mode="reverse").rows
+    assert rows[1].partials == (("x", 2.0), ("x", 2.0)) and float(rows[0].adjoint) == 4.0
