@@ -1,11 +1,14 @@
 """_memory_plan.pxi - which cell and which bytes each value of a tape uses (included in _program.pyx).
 
 Owns: liveness, reuse of scalar cells, the arena of arrays, what is computed in place.
+Inputs are read where the caller has them, results are written where the caller gets them (`external`).
 An array's memory belongs to its root: reshapes share it; an instruction may take it over when its operand dies there
 and its kernel allows that.  A kernel never sees a result that overlaps another operand.
 In place are writes, and elementwise primitives with a kernel of our own: NumPy's transcendental loops choose another
 code path, with other last bits, where operand and result are the same memory.
-Next: _program.pyx.
+A loop is planned as one instruction: what leaves it gets memory, what is used up inside gets none, and nothing is given
+back before its end.
+Next: _fusion.pxi (what a loop is), _program.pyx.
 """
 
 cdef enum: ALIGN = 64
@@ -82,6 +85,7 @@ cdef class Plan:
     cdef object arena
     cdef dict place                      # root -> (size, offset), for what is in the arena
     cdef dict cells                      # (aval, offset) -> cell
+    cdef set external                    # results of which no other value shares the memory
 
     def __cinit__(self, Program program):
         cdef int d
@@ -103,17 +107,27 @@ cdef class Plan:
         for d in range(3):
             free(self.free_cells[<int>d])
 
-    def run(self):
-        """Plan everything; the program's cells are set."""
+    def run(self, list loops):
+        """Plan everything; the program's cells are set, its loops written."""
         cdef Tape t = self.t
-        cdef uint32_t i
+        cdef uint32_t i = 1, first = t.n, end = 0, primal = 0
+        cdef object following = iter(loops)
         self.find_last_uses()
         for i in range(1, t.n):
             if t.op[i] <= FA_CAPTURE:
                 self.plan_leaf(i)
-        for i in range(1, t.n):
+        if loops:
+            first, end, primal = next(following)
+        i = 1
+        while i < t.n:
+            if i == first:
+                self.plan_loop(first, end, primal)
+                i = end
+                first, end, primal = next(following, (t.n, 0, 0))
+                continue
             if t.op[i] > FA_CAPTURE:
                 self.plan(i)
+            i += 1
         self.program.nbytes = self.arena.size
 
     cdef int find_last_uses(self) except -1:
@@ -128,17 +142,22 @@ cdef class Plan:
         for at in t.outputs:
             r = self.root[<uint32_t>at]
             self.last[r] = t.n
+        return self.find_external()
+
+    cdef int find_external(self) except -1:
+        cdef Tape t = self.t
+        cdef uint32_t i
+        self.external = {i for i in t.outputs if AVALS[t.aval[i]].nd and t.op[i] > FA_CAPTURE and self.root[i] == i
+                         and t.outputs.count(i) == 1}
+        for i in range(1, t.n):
+            if self.root[i] != i:
+                self.external.discard(self.root[i])
         return 0
 
     cdef int plan_leaf(self, uint32_t i) except -1:
-        """Constants keep their cells for good: they are loaded once.  Inputs are there before the first instruction."""
+        """Cells that keep their value: constants are loaded once, inputs and captures point to the user's memory."""
         cdef uint32_t a = self.t.aval[i]
-        if AVALS[a].nd == 0:
-            self.program.cell[i] = self.program.new_cell(AVALS[a].dtype, -1)
-        elif self.t.op[i] == FA_INPUT:
-            self.own_memory(i)
-        else:
-            self.program.cell[i] = self.program.new_cell(a, -1)
+        self.program.cell[i] = self.program.new_cell(a if AVALS[a].nd else AVALS[a].dtype, -1)
         return 0
 
     cdef int plan(self, uint32_t i) except -1:
@@ -156,7 +175,7 @@ cdef class Plan:
             self.share(i)
             self.release(i, 0)
         else:
-            taken = self.operand_to_take(i)
+            taken = 0 if i in self.external else self.operand_to_take(i)
             if taken:
                 self.place[i] = self.place.pop(taken)
                 self.program.cell[i] = self.cell_at(t.aval[i], self.place[i][1])
@@ -165,6 +184,59 @@ cdef class Plan:
             self.release(i, taken)
             if self.last[i] == 0:
                 self.arena.give(*self.place.pop(i))
+        return 0
+
+    # -- loops
+    cdef int plan_loop(self, uint32_t first, uint32_t end, uint32_t primal) except -1:
+        cdef Tape t = self.t
+        cdef uint32_t i
+        cdef Loop loop
+        cdef list sums
+        for i in range(first, end):
+            if t.op[i] != FA_SUM:
+                self.plan_member(i, end)
+        loop = LoopWriter(self, first, end, primal).run()
+        if loop.buffers:
+            size = loop.buffers * <int64_t>FA_BUFFER_BYTES
+            offset = self.arena.take(size)
+            loop.f.scratch = self.program.new_cell(t.aval[first], offset)
+            self.arena.give(size, offset)
+        self.release_loop(first, end)
+        sums = [i for i in range(first, end) if t.op[i] == FA_SUM]
+        for k, i in enumerate(sums):     # written when everything has been read
+            loop.sums[<int>k] = self.program.cell[i] = self.scalar_cell(FA_F64)
+        for i in sums:
+            if self.last[i] == 0:
+                self.free_scalar(i)
+        self.program.loops.append(loop)
+        return 0
+
+    cdef int plan_member(self, uint32_t i, uint32_t end) except -1:
+        """Memory for what is read after the loop; a reshape of it is the same memory."""
+        if self.last[self.root[i]] < end:
+            return 0
+        if shares(self.t, i):
+            self.program.cell[i] = self.cell_at(self.t.aval[i], self.place[self.root[i]][1])
+        else:
+            self.own_memory(i)
+        return 0
+
+    cdef int release_loop(self, uint32_t first, uint32_t end) except -1:
+        """Free what is used for the last time in the loop."""
+        cdef Tape t = self.t
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t i, k, m, r
+        for i in range(first, end):
+            m = t.operands(i, &ids)
+            for k in range(m):
+                r = self.root[ids[k]]
+                if r >= first or not first <= self.last[r] < end:
+                    continue
+                if AVALS[t.aval[ids[k]]].nd == 0:
+                    self.last[r] = 0
+                    self.free_scalar(r)
+                elif r in self.place:
+                    self.arena.give(*self.place.pop(r))
         return 0
 
     # -- scalars
@@ -206,6 +278,10 @@ cdef class Plan:
 
     cdef int own_memory(self, uint32_t i) except -1:
         cdef int64_t size = room_for(&AVALS[self.t.aval[i]])
+        if i in self.external:
+            self.program.cell[i] = self.program.new_cell(self.t.aval[i], -1)
+            self.program.external.append((self.t.outputs.index(i), self.program.cell[i]))
+            return 0
         offset = self.arena.take(size)
         self.place[i] = (size, offset)
         self.program.cell[i] = self.cell_at(self.t.aval[i], offset)

@@ -3,7 +3,8 @@
 Next: _program.pyx.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t
-from fastad._tape cimport Tape, fa_cell, fa_code
+cimport numpy as cnp
+from fastad._tape cimport Tape, fa_aval, fa_cell, fa_code, fa_fused
 
 
 cdef class ProgramFrame:
@@ -11,7 +12,8 @@ cdef class ProgramFrame:
     cdef fa_cell *v
     cdef size_t cell_bytes, arena_bytes
     cdef char *arena
-    cdef list keep
+    cdef dict keep                       # input or capture -> its copy, where it cannot be read in place
+    cdef cnp.ndarray room(self, uint32_t i, const fa_aval *av)
 
 
 cdef class Program:
@@ -29,16 +31,22 @@ cdef class Program:
     cdef int64_t *cell_offset            # place in the arena; -1: no place of its own
     cdef uint32_t ncells, cap_cells
     cdef readonly int64_t nbytes         # of the arena
+    cdef list loops                      # Loop objects, which own what `fused` points to
+    cdef const fa_fused **fused
     cdef list frames                     # those that no thread is using
     cdef readonly int64_t frames_made
     cdef object before
-    cdef list array_captures, other_captures
+    cdef list external                   # (position, cell) of results that are written where the caller gets them
     cdef uint32_t new_cell(self, uint32_t aval, int64_t offset) except 0
-    cdef int translate(self) except -1
+    cdef int translate(self, list loops) except -1
     cdef int describe(self) except -1
     cdef int fill_frame(self, ProgramFrame f) except -1
     cdef ProgramFrame frame(self)
     cdef int bind(self, ProgramFrame f, list values) except -1
     cdef int bind_capture(self, ProgramFrame f, uint32_t i) except -1
     cdef int sweep(self, ProgramFrame f) except -1
-    cdef int store(self, ProgramFrame f, list out) except -1
+    cdef int bind_input(self, ProgramFrame f, uint32_t i, object value, Py_ssize_t k) except -1
+    cdef list bind_results(self, ProgramFrame f, list values, list out)
+    cdef bint reads_in(self, array, list values) except -1
+    cdef int read_results(self, ProgramFrame f, list results, list out) except -1
+    cdef int check_out(self, list out) except -1

@@ -1,10 +1,10 @@
 """_program.pyx - a compiled tape: memory planned once, swept without the GIL and without allocations.
 
-Owns: which cell and which bytes each value of an optimised tape uses, the rewritten instructions, the frames in which
-threads run them.
+Owns: which instructions run as one loop, which cell and which bytes each value of an optimised tape uses, the rewritten
+instructions, the frames in which threads run them.
 Must not know: derivative rules, how users' arguments are packed, when compiling pays.
 The kernels are those of tier 0, on contiguous memory that overlaps nothing: primal results are the same bits.
-Next: _memory_plan.pxi (the plan), _kernels/forward.h (what runs), _passes.pyx (what was left out before).
+Next: _fusion.pxi (loops), _memory_plan.pxi (the plan), _kernels/forward.h (what runs), _passes.pyx (what was left out before).
 """
 from libc.stdint cimport uint16_t, uint32_t, int64_t
 from libc.stdlib cimport malloc, calloc, realloc, free
@@ -17,11 +17,14 @@ import numpy as np
 from fastad import _passes
 from fastad import _tape as T
 from fastad._tape cimport (
-    AVALS, FORMS, Tape, aval_shape, copy_in, copy_out, fa_aval, fa_cell, fa_code, fa_env, fa_itemsize,
-    flags_to_report, report_flags, run_flat, FA_CAPTURE, FA_CONST, FA_ELEMENTWISE, FA_ERASE, FA_FORM_BINARY,
-    FA_FORM_NARY, FA_GUARD, FA_INPUT, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_WRITE, fa_stack,
+    AVALS, FORMS, Tape, aval_shape, copy_in, copy_out, fa_assemble, fa_aval, fa_axis, fa_cell, fa_code, fa_env,
+    fa_fused, fa_itemsize, fa_map, fa_piece, fa_stack, flags_to_report, report_flags, run_flat, FA_ASSEMBLE,
+    FA_AVAL_I64, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENTWISE, FA_ERASE, FA_F64, FA_FORM_BINARY, FA_FORM_NARY,
+    FA_FUSED, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM,
+    FA_WHERE, FA_WRITE,
 )
-from fastad.errors import ShapeError
+from fastad._transform cimport Copier
+from fastad.errors import InternalError, ShapeError
 
 cnp.import_array()
 
@@ -31,16 +34,83 @@ cdef extern from "_kernels/arena.h":
     void *fa_arena_new(size_t bytes) nogil
     void fa_arena_free(void *p, size_t bytes) nogil
 
+cdef extern from "_kernels/layout.h" nogil:
+    enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR
+    enum: FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_BUFFER_BYTES
+    ctypedef struct fa_finstr:
+        uint16_t op
+        uint8_t kind
+        uint8_t arity
+        uint8_t din
+        uint8_t dout
+        uint16_t[3] in_ "in"
+        uint16_t out
+    ctypedef struct fa_slot:
+        uint8_t kind
+        uint8_t dtype
+        uint32_t cell
+        int64_t at
+    ctypedef struct fa_reader:
+        int64_t soff
+    ctypedef struct fa_part:
+        uint32_t cell
+        int what
+        fa_reader reader
+    ctypedef struct fa_fread:
+        uint32_t n
+        uint8_t fills
+        fa_cell fill
+        const fa_part *parts
+
+cdef extern from "_kernels/fused.h" nogil:
+    enum: FA_DO_COPY8, FA_DO_COPY1, FA_DO_ADDF, FA_DO_ADDI, FA_DO_OR
+    int fa_reader_of(const fa_piece *piece, fa_reader *r)
+    int fa_reader_contiguous(const fa_reader *r)
+
 include "_memory_plan.pxi"
+include "_fusion.pxi"
+
+
+cdef int[3] NPY
+NPY[0] = cnp.NPY_DOUBLE
+NPY[1] = T.DTYPES[1].num
+NPY[2] = cnp.NPY_BOOL
 
 
 cdef class ProgramFrame:
     def __cinit__(self):
-        self.keep = []
+        self.keep = {}
 
     def __dealloc__(self):
         fa_arena_free(self.v, self.cell_bytes)
         fa_arena_free(self.arena, self.arena_bytes)
+
+    cdef cnp.ndarray room(self, uint32_t i, const fa_aval *av):
+        """Memory of the frame for a copy of input or capture i."""
+        found = self.keep.get(i)
+        if found is None:
+            found = self.keep[i] = np.empty([av.shape[d] for d in range(av.nd)], dtype=T.DTYPES[av.dtype])
+        return found
+
+
+cdef cnp.ndarray new_array(const fa_aval *av):
+    cdef cnp.npy_intp[64] dims
+    cdef int d
+    for d in range(av.nd):
+        dims[d] = av.shape[d]
+    return cnp.PyArray_EMPTY(av.nd, dims, NPY[av.dtype], 0)
+
+
+cdef bint readable_as(cnp.ndarray array, const fa_aval *av) except -1:
+    """Can kernels read the array where it is?"""
+    cdef int d
+    if array.dtype is not T.DTYPES[av.dtype] or cnp.PyArray_NDIM(array) != av.nd \
+            or not cnp.PyArray_IS_C_CONTIGUOUS(array) or not cnp.PyArray_ISALIGNED(array):
+        return False
+    for d in range(av.nd):
+        if cnp.PyArray_DIM(array, d) != av.shape[d]:
+            return False
+    return True
 
 
 cdef class Program:
@@ -56,16 +126,17 @@ cdef class Program:
 
     def __cinit__(self, Tape tape, bint optimise=True):
         self.before = (len(tape), tape.layout().nbytes)
-        self.tape = _passes.optimise(tape) if optimise else tape
+        cdef Fusion fusion = Fusion(_passes.optimise(tape) if optimise else tape)
+        self.tape = fusion.run()
+        self.loops = []
         self.frames = []
-        self.array_captures = []
-        self.other_captures = []
+        self.external = []
         self.cell = <uint32_t *>calloc(self.tape.n, sizeof(uint32_t))
         if self.cell == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {self.tape.n} instructions")
         self.new_cell(0, -1)             # cell 0: none
-        Plan(self).run()
-        self.translate()
+        Plan(self).run(fusion.loops)
+        self.translate(fusion.loops)
 
     def __init__(self, Tape tape, bint optimise=True):
         pass
@@ -80,6 +151,7 @@ cdef class Program:
         free(self.cell)
         free(self.cell_aval)
         free(self.cell_offset)
+        free(self.fused)
 
     cdef uint32_t new_cell(self, uint32_t aval, int64_t offset) except 0:
         if self.ncells == self.cap_cells:
@@ -93,11 +165,12 @@ cdef class Program:
         self.ncells += 1
         return self.ncells - 1 if self.ncells > 1 else 1
 
-    cdef int translate(self) except -1:
-        """The instructions with cells in place of ids, without leaves."""
+    cdef int translate(self, list loops) except -1:
+        """The instructions with cells in place of ids, without leaves; a loop is one instruction."""
         cdef Tape t = self.tape
-        cdef uint32_t i, k, a, b, n = 0
+        cdef uint32_t i, k, a, b, n = 0, end = 0, number = 0
         cdef int form
+        cdef dict loop_ends = {first: loop_end for first, loop_end, _ in loops}
         self.op = <uint16_t *>malloc(t.n * sizeof(uint16_t))
         self.aval = <uint32_t *>malloc(t.n * sizeof(uint32_t))
         self.arg = <uint32_t *>malloc(2 * <size_t>t.n * sizeof(uint32_t))
@@ -110,7 +183,17 @@ cdef class Program:
         for i in range(1, t.n):
             if i == t.boundary:
                 self.boundary = n
-            if t.op[i] <= FA_CAPTURE:
+            if t.op[i] <= FA_CAPTURE or i < end:
+                continue
+            if number < len(loops) and i in loop_ends:
+                end = loop_ends[i]
+                self.op[n] = FA_FUSED
+                self.aval[n] = FA_AVAL_I64
+                self.arg[2 * <size_t>n] = number
+                self.arg[2 * <size_t>n + 1] = self.dst[n] = 0
+                self.where[n] = i
+                number += 1
+                n += 1
                 continue
             form = FORMS[t.op[i]]
             a = t.arg[2 * <size_t>i]
@@ -131,6 +214,11 @@ cdef class Program:
             self.where[n] = i
             n += 1
         self.n = n
+        self.fused = <const fa_fused **>malloc((len(self.loops) + 1) * sizeof(fa_fused *))
+        if self.fused == NULL:
+            raise MemoryError("fastad: no memory to compile a tape")
+        for k in range(len(self.loops)):
+            self.fused[k] = &(<Loop>self.loops[k]).f
         return self.describe()
 
     cdef int describe(self) except -1:
@@ -145,6 +233,7 @@ cdef class Program:
         self.code.avals = AVALS
         self.code.attrs = t.attrs
         self.code.guards = t.guards
+        self.code.fused = self.fused
         self.code.begin = 0
         return 0
 
@@ -193,10 +282,21 @@ cdef class Program:
             raise ShapeError(f"tape: got {len(values)} inputs, expected {len(t.inputs)}")
         for k in range(len(values)):
             i = <uint32_t>t.inputs[k]
-            copy_in(&f.v[self.cell[i]], &AVALS[t.aval[i]], values[k], k)
+            self.bind_input(f, i, values[k], k)
         for k in range(len(t.capture_ids)):
             self.bind_capture(f, <uint32_t>t.capture_ids[k])
         return 0
+
+    cdef int bind_input(self, ProgramFrame f, uint32_t i, object value, Py_ssize_t k) except -1:
+        """Read an array where it is, or where it is copied in the form that the kernels want."""
+        cdef const fa_aval *av = &AVALS[self.tape.aval[i]]
+        cdef fa_cell *cell = &f.v[self.cell[i]]
+        if av.nd:
+            if type(value) is np.ndarray and readable_as(<cnp.ndarray>value, av):
+                cell.p = cnp.PyArray_DATA(<cnp.ndarray>value)
+                return 0
+            cell.p = cnp.PyArray_DATA(<cnp.ndarray>f.room(i, av))
+        return copy_in(cell, av, value, k)
 
     cdef int bind_capture(self, ProgramFrame f, uint32_t i) except -1:
         """Read a captured array where it is, or copy it where its memory is not as the kernels want it."""
@@ -209,15 +309,13 @@ cdef class Program:
         if cnp.PyArray_NDIM(array) != av.nd or cnp.PyArray_SIZE(array) != av.size:
             raise ShapeError(f"tape: a captured array had shape {aval_shape(t.aval[i])} when it was recorded and has "
                              f"{(<object>array).shape} now; record again")
-        if av.nd and array.dtype is T.DTYPES[av.dtype] and cnp.PyArray_IS_C_CONTIGUOUS(array) \
-                and cnp.PyArray_ISALIGNED(array):
+        if av.nd and readable_as(array, av):
             f.v[self.cell[i]].p = cnp.PyArray_DATA(array)
             return 0
         if av.nd == 0:
             return copy_in(&f.v[self.cell[i]], av, np.asarray(array, dtype=T.DTYPES[av.dtype]), -1)
-        if len(f.keep) == 0:
-            f.keep.append({})
-        (<dict>f.keep[0])[i] = fresh = np.ascontiguousarray(array, dtype=T.DTYPES[av.dtype])
+        fresh = f.room(i, av)
+        fresh[...] = array
         f.v[self.cell[i]].p = cnp.PyArray_DATA(<cnp.ndarray>fresh)
         return 0
 
@@ -251,22 +349,55 @@ cdef class Program:
             Fresh arrays and NumPy scalars, or `out`.
         """
         cdef ProgramFrame f = self.frame()
-        cdef Tape t = self.tape
         cdef list results
+        if out is not None:
+            self.check_out(out)
         try:
             self.bind(f, values)
+            results = self.bind_results(f, values, out)
             self.sweep(f)
-            if out is not None:
-                self.store(f, out)
-                return out
-            results = []
-            for i in t.outputs:
-                results.append(copy_out(&f.v[self.cell[<uint32_t>i]], &AVALS[t.aval[<uint32_t>i]]))
-            return results
+            self.read_results(f, results, out)
+            return results if out is None else out
         finally:
             self.frames.append(f)
 
-    cdef int store(self, ProgramFrame f, list out) except -1:
+    cdef list bind_results(self, ProgramFrame f, list values, list out):
+        """Arrays into which the sweep itself writes results: those of `out`, where it does not read in them."""
+        cdef list results = [None] * len(self.tape.outputs)
+        for k, cell in self.external:
+            if out is not None and not self.reads_in(out[k], values):
+                results[k] = out[k]
+            else:
+                results[k] = new_array(&AVALS[self.cell_aval[<uint32_t>cell]])
+            f.v[<uint32_t>cell].p = cnp.PyArray_DATA(<cnp.ndarray>results[k])
+        return results
+
+    cdef bint reads_in(self, array, list values) except -1:
+        for x in (*values, *self.tape.captures):
+            if np.may_share_memory(array, x):
+                return True
+        return False
+
+    cdef int read_results(self, ProgramFrame f, list results, list out) except -1:
+        """The results that lie elsewhere; with `out`, all of them there."""
+        cdef Tape t = self.tape
+        cdef const fa_aval *av
+        cdef fa_cell *cell
+        cdef uint32_t i
+        cdef Py_ssize_t k
+        for k in range(len(results)):
+            i = <uint32_t>t.outputs[k]
+            av = &AVALS[t.aval[i]]
+            cell = &f.v[self.cell[i]]
+            if out is None:
+                if results[k] is None:
+                    results[k] = copy_out(cell, av)
+            elif results[k] is not out[k]:
+                memcpy(cnp.PyArray_DATA(<cnp.ndarray>out[k]), cell.p if av.nd else <void *>cell,
+                       av.size * fa_itemsize[av.dtype])
+        return 0
+
+    cdef int check_out(self, list out) except -1:
         cdef Tape t = self.tape
         cdef const fa_aval *av
         cdef cnp.ndarray array
@@ -278,23 +409,21 @@ cdef class Program:
             i = <uint32_t>t.outputs[k]
             av = &AVALS[t.aval[i]]
             array = <cnp.ndarray?>out[k]
-            if array.dtype is not T.DTYPES[av.dtype] or (<object>array).shape != aval_shape(t.aval[i]) \
-                    or not cnp.PyArray_IS_C_CONTIGUOUS(array) or not cnp.PyArray_ISWRITEABLE(array):
+            if not readable_as(array, av) or not cnp.PyArray_ISWRITEABLE(array):
                 raise ShapeError(f"Program.run: out[{k}] must be a writeable C-contiguous {T.DTYPES[av.dtype]} array "
                                  f"of shape {aval_shape(t.aval[i])}")
-        for k in range(len(out)):
-            i = <uint32_t>t.outputs[k]
-            av = &AVALS[t.aval[i]]
-            array = <cnp.ndarray>out[k]
-            memcpy(cnp.PyArray_DATA(array), f.v[self.cell[i]].p if av.nd else <void *>&f.v[self.cell[i]],
-                   av.size * fa_itemsize[av.dtype])
         return 0
 
     def stats(self):
         """Sizes in tier 0 and here: instructions, bytes of arrays; cells, and frames made so far (one a thread)."""
         return {"instructions_before": self.before[0], "instructions": self.n,
                 "arena_bytes_before": self.before[1], "arena_bytes": self.nbytes,
-                "cells": self.ncells - 1, "frames": self.frames_made}
+                "cells": self.ncells - 1, "frames": self.frames_made, "loops": len(self.loops)}
+
+    @property
+    def fused_loops(self):
+        """Number of loops in which several instructions run block by block."""
+        return len(self.loops)
 
     def __len__(self):
         return self.n

@@ -21,7 +21,7 @@ cdef extern from "_kernels/layout.h" nogil:
         FA_NOP, FA_INPUT, FA_CONST, FA_CAPTURE, FA_ELEMENT, FA_RESHAPE, FA_STOP, FA_CAST, FA_MOVE, FA_ERASE, FA_WRITE
         FA_ASSEMBLE, FA_STACK, FA_TAKE, FA_ADDAT, FA_PUT, FA_WRAP, FA_LASTWRITER, FA_FLATNONZERO
         FA_SUM, FA_MAXR, FA_MINR, FA_ANY, FA_ALL, FA_ARGMAX, FA_ARGMIN, FA_CUMSUM, FA_ARGSORT, FA_SEARCHSORTED
-        FA_MATMUL, FA_SPMM, FA_CALL, FA_GUARD, FA_STRUCTURAL_END
+        FA_MATMUL, FA_SPMM, FA_CALL, FA_GUARD, FA_FUSED, FA_STRUCTURAL_END
         FA_ELEMENTWISE, FA_ADD, FA_SUBTRACT, FA_MULTIPLY, FA_DIVIDE, FA_NEGATIVE, FA_SQUARE, FA_SQRT, FA_RECIPROCAL
         FA_ABSOLUTE, FA_MAXIMUM, FA_MINIMUM, FA_EQUAL, FA_NOT_EQUAL, FA_LESS, FA_LESS_EQUAL, FA_GREATER
         FA_GREATER_EQUAL, FA_WHERE, FA_STRONGZERO, FA_ZEROPRODUCT, FA_OWN_END
@@ -120,6 +120,17 @@ cdef extern from "_kernels/layout.h" nogil:
         uint8_t differentiable
         fa_loop[3] loop
         fa_template[3] partial
+    ctypedef struct fa_fused:
+        int64_t size
+        uint32_t n
+        uint32_t nprimal
+        uint32_t nslots
+        uint32_t nsums
+        uint32_t scratch
+        const void *instr
+        const void *slots
+        const void *reads
+        const uint32_t *sums
     ctypedef struct fa_code:
         uint32_t n
         const uint16_t *op
@@ -131,6 +142,7 @@ cdef extern from "_kernels/layout.h" nogil:
         const fa_aval *avals
         void *const *attrs
         const fa_guard *guards
+        const fa_fused *const *fused
         uint32_t begin
     ctypedef struct fa_env:
         uint32_t where

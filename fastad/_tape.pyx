@@ -575,6 +575,7 @@ cdef class Tape:
         c.avals = AVALS
         c.attrs = self.attrs
         c.guards = self.guards
+        c.fused = NULL
         c.begin = 0
         return c
 

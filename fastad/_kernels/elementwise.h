@@ -7,8 +7,6 @@
 #define FASTAD_ELEMENTWISE_H
 #include "scalar.h"
 
-enum { FA_BLOCK = 512 };                     /* 4 KiB an operand: a dozen stay in L1 */
-
 typedef struct { const char *p; intptr_t step; } fa_span;
 
 FA_INLINE fa_span fa_span_of(const fa_aval *av, const char *p) {

@@ -4,6 +4,7 @@
    Next: forward_loop.h (the hot loop), tangent.h, reverse.h. */
 #ifndef FASTAD_FORWARD_H
 #define FASTAD_FORWARD_H
+#include "fused.h"
 #include "operands.h"
 
 enum { FA_FEW = 16 };                        /* operands whose pointers fit on the stack */
@@ -77,6 +78,7 @@ int fa_step(const fa_code *c, fa_cell *v, uint32_t i, fa_cell *dst, fa_env *env)
     case FA_RESHAPE: case FA_STOP: fa_step_reshape(c, v, i, dst); return FA_OK;
     case FA_GUARD:
         return fa_guard_holds(c, v, c->arg[2 * (size_t)i], c->arg[2 * (size_t)i + 1]) ? FA_OK : FA_EGUARD;
+    case FA_FUSED: return fa_run_fused(c, v, c->fused[c->arg[2 * (size_t)i]], env);
     default: break;
     }
     o = fa_operands_of(c, i);

@@ -66,6 +66,7 @@ enum {
     FA_SPMM,                                 /* n-ary (data, x)   attr: fa_csr */
     FA_CALL,                                 /* n-ary   attr: fa_call; runs foreign code */
     FA_GUARD,                                /* compares x with what was recorded */
+    FA_FUSED,                                /* in programs alone: a loop of `fused`   arg: (its index, -) */
     FA_STRUCTURAL_END,
 
     FA_ELEMENTWISE = 64,                     /* elementwise primitives: rows of primitives.py */
@@ -164,6 +165,34 @@ typedef struct {
 
 extern fa_prim fa_prims[FA_MAX_OPCODES];     /* filled at import from primitives.py */
 
+/* ---- fused loops: many instructions over one iteration space, in programs only (fused.h) ---------------------- */
+enum { FA_BLOCK = 512 };                     /* elements; 4 KiB an operand: a dozen stay in L1 */
+enum { FA_BUFFER_BYTES = 8 * FA_BLOCK + 64 };    /* of a block buffer: no two begin at the same place of a page */
+enum { FA_FUSED_SLOTS = 256, FA_FUSED_SUMS = 8, FA_READER_DIMS = 6 };
+enum { FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM };
+enum { FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR };
+
+typedef struct { uint16_t op; uint8_t kind, arity, din, dout; uint16_t in[3], out; } fa_finstr;
+typedef struct {
+    uint8_t kind, dtype;
+    uint32_t cell;                           /* of an array or a scalar */
+    int64_t at;                              /* number of the buffer; first element of the array */
+} fa_slot;
+
+typedef struct { int64_t n, d, s, reach; } fa_rdim;
+typedef struct { int32_t nd; int64_t doff, soff, reach; fa_rdim dim[FA_READER_DIMS]; } fa_reader;
+typedef struct { uint32_t cell; int what; fa_reader reader; } fa_part;
+typedef struct { uint32_t n; uint8_t fills; fa_cell fill; const fa_part *parts; } fa_fread;
+
+typedef struct {
+    int64_t size;                            /* elements of the iteration space */
+    uint32_t n, nprimal, nslots, nsums, scratch;     /* primal instructions come first; scratch: a cell */
+    const fa_finstr *instr;
+    const fa_slot *slots;
+    const fa_fread *reads;
+    const uint32_t *sums;                    /* cells of the results */
+} fa_fused;
+
 /* ---- code ----------------------------------------------------------------------------------------------------- */
 typedef struct {
     uint32_t n;
@@ -175,6 +204,7 @@ typedef struct {
     const fa_aval *avals;
     void *const *attrs;
     const fa_guard *guards;
+    const fa_fused *const *fused;            /* loops of a program; NULL: none */
     uint32_t begin;                          /* the sweep starts here (the tangent and reverse sweeps take all) */
 } fa_code;
 

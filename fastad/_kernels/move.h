@@ -7,10 +7,12 @@
 #define FASTAD_MOVE_H
 #include "scalar.h"
 
-/* ---- pairwise sum ------------------------------------------------------------------------------------------- */
-/* Eight partial sums, then halves: the error grows with log n, and the order depends on n alone. */
+/* ---- sums --------------------------------------------------------------------------------------------------- */
+/* Up to a block: eight partial sums, then halves.  Beyond: sums of blocks, added like the digits of a binary counter.
+   The error grows with log n, the order depends on n alone, and a loop that meets one block after the other can follow
+   it (fused.h). */
 enum { FA_PAIRWISE = 128 };
-FA_FN double fa_sum_f64(const double *x, int64_t s, int64_t n) {
+FA_FN double fa_sum_block(const double *x, int64_t s, int64_t n) {
     if (n < 8) {
         double r = n ? x[0] : 0.0;
         for (int64_t j = 1; j < n; j++) r += x[j * s];
@@ -31,7 +33,38 @@ FA_FN double fa_sum_f64(const double *x, int64_t s, int64_t n) {
         return y;
     }
     int64_t half = n / 2 / 8 * 8;
-    return fa_sum_f64(x, s, half) + fa_sum_f64(x + half * s, s, n - half);
+    return fa_sum_block(x, s, half) + fa_sum_block(x + half * s, s, n - half);
+}
+
+/* level[k]: the sum of 2**k blocks, where bit k of `blocks` is set */
+typedef struct { uint64_t blocks; double level[55]; } fa_sumtree;
+
+FA_INLINE void fa_sumtree_begin(fa_sumtree *t) { t->blocks = 0; }
+
+FA_INLINE void fa_sumtree_add(fa_sumtree *t, double x) {
+    int k = 0;
+    for (; t->blocks >> k & 1; k++) x = t->level[k] + x;
+    t->level[k] = x;
+    t->blocks++;
+}
+
+FA_INLINE double fa_sumtree_end(const fa_sumtree *t) {
+    double y = 0.0;
+    int first = 1;
+    for (int k = 0; t->blocks >> k; k++)
+        if (t->blocks >> k & 1) {
+            y = first ? t->level[k] : t->level[k] + y;
+            first = 0;
+        }
+    return y;
+}
+
+FA_FN double fa_sum_f64(const double *x, int64_t s, int64_t n) {
+    fa_sumtree t;
+    if (n <= FA_BLOCK) return fa_sum_block(x, s, n);
+    fa_sumtree_begin(&t);
+    for (int64_t j = 0; j < n; j += FA_BLOCK) fa_sumtree_add(&t, fa_sum_block(x + j * s, s, n - j < FA_BLOCK ? n - j : FA_BLOCK));
+    return fa_sumtree_end(&t);
 }
 
 /* ---- inner loops: n elements, strides in elements -------------------------------------------------------------- */

@@ -1,0 +1,149 @@
+/* fused.h - many elementwise instructions as one loop, block by block.
+   Owns: the executor of a fused loop, the reading of a block through a map, sums that end in a loop.
+   Must not know: which instructions are put together (_fusion.pxi), who owns the memory, derivatives.
+   A loop is data: a short program over slots, one iteration space of n flat elements.  A slot is a block buffer, the
+   block's place in an array of n elements, or a scalar; so what is used up inside the loop never leaves the L1 cache.
+   The kernels are those of single instructions, on the same operands: the bits are the same.
+   Next: forward.h, which runs a loop as one instruction; layout.h (fa_fused). */
+#ifndef FASTAD_FUSED_H
+#define FASTAD_FUSED_H
+#include "elementwise.h"
+#include "move.h"
+
+/* ---- a piece of a map, made ready for reading any range of its destination --------------------------------------- */
+/* Dimensions with positive destination strides, largest first; reach[k]: what the dimensions from k on span there.
+   Returns the number of dimensions, -1 for an empty piece, -2 where the dimensions interleave in the destination (no
+   slice of an array in C order does): such a piece is no matter for a loop. */
+FA_FN int fa_reader_of(const fa_piece *piece, fa_reader *r) {
+    int nd = 0;
+    r->doff = piece->doff;
+    r->soff = piece->soff;
+    for (int k = 0; k < piece->nd; k++) {
+        fa_rdim m = {piece->shape[k], piece->dstr[k], piece->sstr[k], 1};
+        int at = nd;
+        if (m.n == 0) return -1;
+        if (m.n == 1) continue;
+        if (m.d < 0) {
+            r->doff += (m.n - 1) * m.d;
+            r->soff += (m.n - 1) * m.s;
+            m.d = -m.d;
+            m.s = -m.s;
+        }
+        if (m.d == 0 || nd == FA_READER_DIMS) return -2;
+        for (; at > 0 && r->dim[at - 1].d < m.d; at--) r->dim[at] = r->dim[at - 1];
+        r->dim[at] = m;
+        nd++;
+    }
+    int merged = 0;
+    for (int k = 0; k < nd; k++) {
+        fa_rdim *outer = merged ? &r->dim[merged - 1] : 0, m = r->dim[k];
+        if (outer && outer->d == m.d * m.n && outer->s == m.s * m.n) *outer = (fa_rdim){outer->n * m.n, m.d, m.s, 1};
+        else r->dim[merged++] = m;
+    }
+    int64_t reach = 1;
+    for (int k = merged - 1; k >= 0; k--) {
+        if (r->dim[k].d < reach) return -2;
+        reach += (r->dim[k].n - 1) * r->dim[k].d;
+        r->dim[k].reach = reach;
+    }
+    r->nd = merged;
+    r->reach = reach;
+    return merged;
+}
+
+/* Is the whole piece a run of neighbours on both sides? */
+FA_FN int fa_reader_contiguous(const fa_reader *r) {
+    return r->nd == 0 || (r->nd == 1 && r->dim[0].d == 1 && r->dim[0].s == 1);
+}
+
+/* Elements of the dimensions from k on whose destination, counted from d, lies in [0, m); y begins at destination 0. */
+FA_FN void fa_read_dims(int what, const fa_reader *r, int k, int64_t d, const char *x, int64_t m, char *y) {
+    const fa_rdim *dim = &r->dim[k];
+    int64_t size = what == FA_DO_COPY1 || what == FA_DO_OR ? 1 : 8, below = k + 1 < r->nd ? dim[1].reach : 1, first, last;
+    if (d >= m || d + dim->reach <= 0) return;
+    first = d + below > 0 ? 0 : (-(d + below) + dim->d) / dim->d;       /* the first that reaches beyond -1 */
+    last = (m - 1 - d) / dim->d;
+    if (last >= dim->n) last = dim->n - 1;
+    if (k + 1 < r->nd) {
+        for (int64_t i = first; i <= last; i++) fa_read_dims(what, r, k + 1, d + i * dim->d, x + i * dim->s * size, m, y);
+    } else if (first <= last) {
+        fa_plate p = {1, last - first + 1, 0, dim->d, 0, dim->s};
+        fa_run_plate(what, y + (d + first * dim->d) * size, x + first * dim->s * size, &p);
+    }
+}
+
+/* The elements of a piece whose destination lies in [lo, lo + m), into the block y. */
+FA_FN void fa_read_piece(int what, const fa_reader *r, const char *x, int64_t lo, int64_t m, char *y) {
+    int64_t size = what == FA_DO_COPY1 || what == FA_DO_OR ? 1 : 8, d = r->doff - lo;
+    if (r->nd) {
+        fa_read_dims(what, r, 0, d, x + r->soff * size, m, y);
+    } else if (d >= 0 && d < m) {
+        fa_plate p = {1, 1, 0, 1, 0, 1};
+        fa_run_plate(what, y + d * size, x + r->soff * size, &p);
+    }
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------------------ */
+typedef struct { char *p; intptr_t step, advance; } fa_place;
+
+FA_FN void fa_fused_places(const fa_fused *f, const fa_cell *v, fa_place *at) {
+    char *scratch = (char *)v[f->scratch].p;
+    for (uint32_t s = 0; s < f->nslots; s++) {
+        const fa_slot *slot = &f->slots[s];
+        int item = fa_itemsize[slot->dtype];
+        switch (slot->kind) {
+        case FA_SLOT_BUFFER: at[s] = (fa_place){scratch + slot->at * FA_BUFFER_BYTES, item, 0}; break;
+        case FA_SLOT_ARRAY: at[s] = (fa_place){(char *)v[slot->cell].p + slot->at * item, item, item}; break;
+        default: at[s] = (fa_place){(char *)&v[slot->cell], 0, 0}; break;
+        }
+    }
+}
+
+/* One block of an operand that is read through maps, or of several put together. */
+FA_FN void fa_fused_read(const fa_finstr *ins, const fa_fused *f, const fa_code *c, const fa_cell *v, int64_t j,
+                         int64_t m, char *y) {
+    const fa_fread *read = &f->reads[ins->in[0]];
+    if (read->fills) fa_fill(ins->dout, read->fill, m, y);
+    for (uint32_t k = 0; k < read->n; k++) {
+        const fa_part *part = &read->parts[k];
+        const char *x = fa_data(&v[part->cell], &c->avals[c->cell_aval[part->cell]]);
+        fa_read_piece(part->what, &part->reader, x, j, m, y);
+    }
+}
+
+FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v, fa_place *at, int64_t j, int64_t m,
+                          fa_sumtree *sums, fa_env *env) {
+    for (uint32_t i = 0; i < f->n; i++) {
+        const fa_finstr *ins = &f->instr[i];
+        if (i == f->nprimal) env->flags |= fa_fpflags();
+        if (ins->kind == FA_FUSED_ELEMENTWISE) {
+            fa_span in[3];
+            for (int k = 0; k < ins->arity; k++)
+                in[k] = (fa_span){at[ins->in[k]].p + j * at[ins->in[k]].advance, at[ins->in[k]].step};
+            if (i < f->nprimal) env->flags |= fa_fpflags();      /* some of NumPy's loops clear them */
+            fa_elementwise_block(ins->op, ins->din, ins->dout, m, in, at[ins->out].p + j * at[ins->out].advance);
+        } else if (ins->kind == FA_FUSED_READ) {
+            fa_fused_read(ins, f, c, v, j, m, at[ins->out].p + j * at[ins->out].advance);
+        } else {
+            const fa_place *x = &at[ins->in[0]];
+            fa_sumtree_add(&sums[ins->out], fa_sum_f64((const double *)(x->p + j * x->advance), x->step != 0, m));
+        }
+    }
+    if (f->nprimal < f->n) fa_fpclear();                        /* what derivative code raises is of no one's concern */
+    else env->flags |= fa_fpflags();
+}
+
+/* Runs the loop.  Cells of arrays point to their memory; results of sums are written last, so that their cells may be
+   those of scalars that die here. */
+FA_FN int fa_run_fused(const fa_code *c, fa_cell *v, const fa_fused *f, fa_env *env) {
+    fa_place at[FA_FUSED_SLOTS];
+    fa_sumtree sums[FA_FUSED_SUMS];
+    fa_fused_places(f, v, at);
+    for (uint32_t k = 0; k < f->nsums; k++) fa_sumtree_begin(&sums[k]);
+    env->flags |= fa_fpflags();
+    for (int64_t j = 0; j < f->size; j += FA_BLOCK)
+        fa_fused_block(f, c, v, at, j, f->size - j < FA_BLOCK ? f->size - j : FA_BLOCK, sums, env);
+    for (uint32_t k = 0; k < f->nsums; k++) v[f->sums[k]].f = fa_sumtree_end(&sums[k]);
+    return FA_OK;
+}
+#endif
