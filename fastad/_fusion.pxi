@@ -1,7 +1,7 @@
 """_fusion.pxi - which array instructions run together as one loop, block by block (included in _program.pyx).
 
-Owns: the grouping of instructions over one iteration space, the order in which a program runs them, the description of a
-loop (fa_fused of layout.h): slots, block buffers, reads through maps.
+Owns: the grouping of instructions over one iteration space, the order in which a program runs them, the description of
+a loop (fa_fused of layout.h): slots, block buffers, reads through maps.
 An instruction joins a loop that began before it where everything that it reads is there in time: results of the loop
 itself at the same place of the block; everything else, as a slice of an array, from what was finished before.  What has
 effects of its own (guards, calls, checks of an index) stays where it is, in its order.

@@ -4,7 +4,8 @@ Owns: which instructions run as one loop, which cell and which bytes each value 
 instructions, the frames in which threads run them.
 Must not know: derivative rules, how users' arguments are packed, when compiling pays.
 The kernels are those of tier 0, on contiguous memory that overlaps nothing: primal results are the same bits.
-Next: _fusion.pxi (loops), _memory_plan.pxi (the plan), _kernels/forward.h (what runs), _passes.pyx (what was left out before).
+Next: _fusion.pxi (loops), _memory_plan.pxi (the plan), _kernels/forward.h (what runs), _passes.pyx (what was left out
+before).
 """
 from libc.stdint cimport uint16_t, uint32_t, int64_t
 from libc.stdlib cimport malloc, calloc, realloc, free
@@ -20,7 +21,7 @@ from fastad._tape cimport (
     AVALS, FORMS, Tape, aval_shape, copy_in, copy_out, fa_assemble, fa_aval, fa_axis, fa_cell, fa_code, fa_env,
     fa_fused, fa_itemsize, fa_map, fa_piece, fa_stack, flags_to_report, report_flags, run_flat, FA_ASSEMBLE,
     FA_AVAL_I64, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENTWISE, FA_ERASE, FA_F64, FA_FORM_BINARY, FA_FORM_NARY,
-    FA_FUSED, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM,
+    FA_FUSED, FA_GUARD, FA_I64, FA_MOVE, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM,
     FA_WHERE, FA_WRITE,
 )
 from fastad._transform cimport Copier
@@ -36,7 +37,7 @@ cdef extern from "_kernels/arena.h":
 
 cdef extern from "_kernels/layout.h" nogil:
     enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR
-    enum: FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_BUFFER_BYTES
+    enum: FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_BUFFER_BYTES, FA_DO_COPY8, FA_DO_COPY1, FA_DO_ADDF, FA_DO_ADDI, FA_DO_OR
     ctypedef struct fa_finstr:
         uint16_t op
         uint8_t kind
@@ -62,8 +63,7 @@ cdef extern from "_kernels/layout.h" nogil:
         fa_cell fill
         const fa_part *parts
 
-cdef extern from "_kernels/fused.h" nogil:
-    enum: FA_DO_COPY8, FA_DO_COPY1, FA_DO_ADDF, FA_DO_ADDI, FA_DO_OR
+cdef extern from "_kernels/reader.h" nogil:
     int fa_reader_of(const fa_piece *piece, fa_reader *r)
     int fa_reader_contiguous(const fa_reader *r)
 

@@ -1,61 +1,17 @@
 /* fused.h - many elementwise instructions as one loop, block by block.
-   Owns: the executor of a fused loop, the reading of a block through a map, sums that end in a loop.
+   Owns: the executor of a fused loop, sums that end in one.
    Must not know: which instructions are put together (_fusion.pxi), who owns the memory, derivatives.
    A loop is data: a short program over slots, one iteration space of n flat elements.  A slot is a block buffer, the
    block's place in an array of n elements, or a scalar; so what is used up inside the loop never leaves the L1 cache.
    The kernels are those of single instructions, on the same operands: the bits are the same.
-   Next: forward.h, which runs a loop as one instruction; layout.h (fa_fused). */
+   Next: reader.h (operands that are slices), forward.h, which runs a loop as one instruction, layout.h (fa_fused). */
 #ifndef FASTAD_FUSED_H
 #define FASTAD_FUSED_H
 #include "elementwise.h"
 #include "move.h"
+#include "reader.h"
 
-/* ---- a piece of a map, made ready for reading any range of its destination --------------------------------------- */
-/* Dimensions with positive destination strides, largest first; reach[k]: what the dimensions from k on span there.
-   Returns the number of dimensions, -1 for an empty piece, -2 where the dimensions interleave in the destination (no
-   slice of an array in C order does): such a piece is no matter for a loop. */
-FA_FN int fa_reader_of(const fa_piece *piece, fa_reader *r) {
-    int nd = 0;
-    r->doff = piece->doff;
-    r->soff = piece->soff;
-    for (int k = 0; k < piece->nd; k++) {
-        fa_rdim m = {piece->shape[k], piece->dstr[k], piece->sstr[k], 1};
-        int at = nd;
-        if (m.n == 0) return -1;
-        if (m.n == 1) continue;
-        if (m.d < 0) {
-            r->doff += (m.n - 1) * m.d;
-            r->soff += (m.n - 1) * m.s;
-            m.d = -m.d;
-            m.s = -m.s;
-        }
-        if (m.d == 0 || nd == FA_READER_DIMS) return -2;
-        for (; at > 0 && r->dim[at - 1].d < m.d; at--) r->dim[at] = r->dim[at - 1];
-        r->dim[at] = m;
-        nd++;
-    }
-    int merged = 0;
-    for (int k = 0; k < nd; k++) {
-        fa_rdim *outer = merged ? &r->dim[merged - 1] : 0, m = r->dim[k];
-        if (outer && outer->d == m.d * m.n && outer->s == m.s * m.n) *outer = (fa_rdim){outer->n * m.n, m.d, m.s, 1};
-        else r->dim[merged++] = m;
-    }
-    int64_t reach = 1;
-    for (int k = merged - 1; k >= 0; k--) {
-        if (r->dim[k].d < reach) return -2;
-        reach += (r->dim[k].n - 1) * r->dim[k].d;
-        r->dim[k].reach = reach;
-    }
-    r->nd = merged;
-    r->reach = reach;
-    return merged;
-}
-
-/* Is the whole piece a run of neighbours on both sides? */
-FA_FN int fa_reader_contiguous(const fa_reader *r) {
-    return r->nd == 0 || (r->nd == 1 && r->dim[0].d == 1 && r->dim[0].s == 1);
-}
-
+/* ---- reading ------------------------------------------------------------------------------------------------- */
 /* Elements of the dimensions from k on whose destination, counted from d, lies in [0, m); y begins at destination 0. */
 FA_FN void fa_read_dims(int what, const fa_reader *r, int k, int64_t d, const char *x, int64_t m, char *y) {
     const fa_rdim *dim = &r->dim[k];
@@ -82,7 +38,6 @@ FA_FN void fa_read_piece(int what, const fa_reader *r, const char *x, int64_t lo
         fa_run_plate(what, y + d * size, x + r->soff * size, &p);
     }
 }
-
 /* ---- the loop ------------------------------------------------------------------------------------------------ */
 typedef struct { char *p; intptr_t step, advance; } fa_place;
 

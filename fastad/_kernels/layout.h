@@ -109,6 +109,9 @@ typedef struct {
     fa_cell fill;                            /* in the dtype of the result */
 } fa_map;
 
+/* what a map does to its elements; ADD by dtype, the others by item size */
+enum { FA_DO_COPY8, FA_DO_COPY1, FA_DO_ADDF, FA_DO_ADDI, FA_DO_OR };
+
 typedef struct {
     int32_t n;
     const fa_map *const *maps;

@@ -104,9 +104,6 @@ FA_INLINE void fa_or1(uint8_t *d, int64_t ds, const uint8_t *s, int64_t ss, int6
 }
 
 /* ---- two-dimensional plates --------------------------------------------------------------------------------- */
-/* what a piece does to its elements; ADD by dtype, the others by item size */
-enum { FA_DO_COPY8, FA_DO_COPY1, FA_DO_ADDF, FA_DO_ADDI, FA_DO_OR };
-
 typedef struct { int64_t n0, n1, d0, d1, s0, s1; } fa_plate;
 
 /* A transposing copy touches one cache line an element on one side; tiles keep those lines until they are used up. */

@@ -1,11 +1,12 @@
 /* test_kernels.c - every kernel and every rule of the sweeps, against loops that are too simple to be wrong.
    Owns: the tests.  `test_kernels` runs them and returns the number of failures; `test_kernels bench` times the scalar
    sweeps.  Must not know: how kernels are written.
-   Next: builder.h (programs and the derivative check), naive.h (maps), test_elementwise.h. */
+   Next: builder.h (programs and the derivative check), naive.h (maps), test_elementwise.h, test_fused.h. */
 #include "arena.h"
 #include "bench.h"
 #include "naive.h"
 #include "test_elementwise.h"
+#include "test_fused.h"
 
 static const int64_t repeats = 60;
 
@@ -560,6 +561,7 @@ int main(int argc, char **argv) {
     test_ties(); test_index_errors(); test_matmul_integers(); test_call(); test_shape_changes(); test_guards();
     test_other_cells(); test_flags(); test_sum_accuracy(); test_arena();
     test_elementwise();
+    test_fused();
     printf("%d checks, %d failures\n", checks, failures);
     return failures != 0;
 }
