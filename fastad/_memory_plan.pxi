@@ -85,7 +85,7 @@ cdef class Plan:
     cdef object arena
     cdef dict place                      # root -> (size, offset), for what is in the arena
     cdef dict cells                      # (aval, offset) -> cell
-    cdef set external                    # results of which no other value shares the memory
+    cdef dict external                   # value -> its place among the outputs: those whose memory is nobody else's
 
     def __cinit__(self, Program program):
         cdef int d
@@ -94,6 +94,7 @@ cdef class Plan:
         self.arena = Arena()
         self.place = {}
         self.cells = {}
+        self.external = {}
         self.last = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
         self.root = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
         for d in range(3):
@@ -147,11 +148,15 @@ cdef class Plan:
     cdef int find_external(self) except -1:
         cdef Tape t = self.t
         cdef uint32_t i
-        self.external = {i for i in t.outputs if AVALS[t.aval[i]].nd and t.op[i] > FA_CAPTURE and self.root[i] == i
-                         and t.outputs.count(i) == 1}
+        cdef Py_ssize_t k
+        for k in range(len(t.outputs)):
+            i = <uint32_t>t.outputs[k]
+            if AVALS[t.aval[i]].nd and t.op[i] > FA_CAPTURE and self.root[i] == i:
+                self.external[i] = -1 if i in self.external else k
         for i in range(1, t.n):
             if self.root[i] != i:
-                self.external.discard(self.root[i])
+                self.external.pop(self.root[i], None)
+        self.external = {x: k for x, k in self.external.items() if k >= 0}
         return 0
 
     cdef int plan_leaf(self, uint32_t i) except -1:
@@ -280,7 +285,7 @@ cdef class Plan:
         cdef int64_t size = room_for(&AVALS[self.t.aval[i]])
         if i in self.external:
             self.program.cell[i] = self.program.new_cell(self.t.aval[i], -1)
-            self.program.external.append((self.t.outputs.index(i), self.program.cell[i]))
+            self.program.external.append((self.external[i], self.program.cell[i]))
             return 0
         offset = self.arena.take(size)
         self.place[i] = (size, offset)

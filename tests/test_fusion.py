@@ -1,7 +1,8 @@
 """Fused loops: the bits of single instructions, whatever is read, written, summed or given back on the way.
 
-Owns: the proof of _fusion.pxi and of what the plan does with loops, at sizes around a block, through every kind of read.
-Must not know: derivative rules.  Next: test_program.py (programs), kernels/test_fused.h (the reader under sanitizers).
+Owns: the proof of _fusion.pxi and of what the plan does with loops, at sizes around a block, through all reads.
+Must not know: derivative rules.
+Next: test_program.py (programs), kernels/test_fused.h (the reader under the sanitizers).
 """
 import warnings
 
