@@ -53,7 +53,7 @@ REFERENCE = np.array([3.61, 37.01, 45.08])
 
 STATION = [pick[0] for pick in PICKS]
 EAST, NORTH, DEPTH, ARRIVAL = np.array([pick[1:] for pick in PICKS]).T
-SCALE = 0.2                                        # s: residuals beyond it count as outliers
+SCALE = 0.2                                        # s: residuals beyond it count less and less
 
 
 # ---- the forward model ----
