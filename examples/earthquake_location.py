@@ -130,7 +130,8 @@ def axes_of(cov, level=3.53):
     values, vectors = np.linalg.eigh(cov[:3, :3])
     for value, axis in zip(values[::-1], vectors.T[::-1], strict=True):
         east, north, down = axis if axis[2] >= 0.0 else -axis
-        yield np.sqrt(level * value), np.degrees(np.arctan2(east, north)) % 360.0, np.degrees(np.arcsin(down))
+        plunge = np.arctan2(down, np.hypot(east, north))
+        yield np.sqrt(level * value), np.degrees(np.arctan2(east, north)) % 360.0, np.degrees(plunge)
 
 
 def report(m, r, cov):
@@ -140,7 +141,7 @@ def report(m, r, cov):
     for name, value, e, reference, other in zip(names, m, errors, [*REFERENCE, None], CATALOGUE, strict=True):
         print(f"    {name:<13} {value:9.3f}  {e:9.3f} {'-' if reference is None else reference:>11} {other:11.3f}")
     print(f"    NonLinLoc's hypocentre is {np.linalg.norm(CATALOGUE[:3] - m[:3]):.2f} km away: "
-          f"{apart(m, cov):.2f} standard errors in that direction")
+          f"{apart(m, cov):.2f} standard errors (Mahalanobis distance)")
     print("    error ellipsoid (68 %), semi-axes:\n" + "\n".join(
         f"      {a:5.2f} km towards N{azimuth:03.0f}E, {plunge:2.0f}° down" for a, azimuth, plunge in axes_of(cov)))
     print(f"    depth and origin time correlate at {cov[2, 3] / np.sqrt(cov[2, 2] * cov[3, 3]):+.2f}")
