@@ -8,6 +8,7 @@ tracer against rays found by bisection; gravity_basin.py is an inversion of many
 """
 
 import argparse
+import functools
 import os
 import sys
 import time
@@ -173,7 +174,7 @@ def compare_with_differences(m, jacobian):
     stats = jacobian.stats()
     print("\n    Jacobian, 35 x 4         time      error")
     for name, f in (("exact (fastad)", jacobian), ("forward differences", differences)):
-        elapsed = min(timeit.repeat(lambda f=f: f(m), number=1, repeat=5 if QUICK else 50))
+        elapsed = min(timeit.repeat(functools.partial(f, m), number=1, repeat=5 if QUICK else 50))
         print(f"    {name:<20} {1e3 * elapsed:6.3f} ms    {np.max(np.abs(f(m) - judge)):.1e}")
     print(f"    recordings in 100 calls at other hypocentres: {stats.recordings - before.recordings} (below 49 km "
           f"another branch is taken); {stats.audits - before.audits} audits found nothing")
