@@ -1,0 +1,342 @@
+"""`curve_fit`: SciPy's signature, the exact Jacobian, a covariance that does not depend on units, and a report.
+
+Owns: the weighted problem, which solver gets what, what is returned.
+Must not know: sweeps (fitted_model.py), what is checked of the arguments (fit_data.py).
+Next: last_steps.py (the digits that solvers leave), statistics.py (what is said of the parameters).
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+
+from fastad.errors import ShapeError
+from fastad.optimize import fit_data
+from fastad.optimize.fit_data import Data
+from fastad.optimize.fitted_model import FittedModel
+from fastad.optimize.last_steps import refined
+from fastad.optimize.statistics import Statistics, dense
+from fastad.recording import location_of, name_of
+
+__all__ = ["curve_fit"]
+
+TOLERANCES = {"ftol", "xtol", "gtol"}
+SCHEMES = ("2-point", "3-point", "cs")
+# MINPACK's first step is at most FACTOR times the length of the start, parameters scaled by the columns of the Jacobian.
+# Its own 100 jumps over the minimum where the start is poor (BoxBOD and MGH17 of NIST's StRD); 1 reaches all 54.
+FACTOR = 1.0
+# Evaluations a parameter; SciPy's 100 or 200 end a walk along a curved valley (Bennett5 of StRD: 758) before its end.
+PATIENCE = 1000
+
+
+class CurveFit(Statistics, tuple):  # type: ignore[misc]
+    """What `curve_fit` returns: unpacks as SciPy's tuple, and holds the statistics of the fit.
+
+    Parameters
+    ----------
+    items : tuple
+        (popt, pcov), or (popt, pcov, infodict, mesg, ier).
+    **details
+        As for Statistics.
+
+    Attributes
+    ----------
+    x, names, stderr, covariance, correlation, condition, ...
+        Those of Statistics.
+    fun, jac : ndarray
+        Weighted residuals and their Jacobian at the solution.
+    cost : float
+        Half the minimised sum.
+    best_fit : ndarray
+        The model at the solution.
+    nfev, njev, recordings : int
+        Evaluations, and how often f was recorded.
+    success, status, message, method
+        As in SciPy's results.
+    """
+
+    def __new__(cls, items: Any, **details: Any) -> CurveFit:
+        return tuple.__new__(cls, items)
+
+    def __init__(self, items: Any, **details: Any):
+        if details:                          # copies and pickles bring their own dictionary
+            super().__init__(**details)
+
+    def __repr__(self) -> str:
+        pairs = [f"{name}={value:.6g} +/- {error:.2g}"
+                 for name, value, error in zip(self.names, self.x, self.stderr, strict=True)]
+        return f"<curve_fit: {', '.join(pairs)}; {self.dof} degrees of freedom>"
+
+
+def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, p0: Any = None, sigma: Any = None,
+              absolute_sigma: bool = False, check_finite: bool | None = None, bounds: Any = (-np.inf, np.inf),
+              method: str | None = None, jac: Any = None, *, full_output: bool = False, nan_policy: str | None = None,
+              **kwargs: Any) -> Any:
+    """Fit a model to data by nonlinear least squares: `scipy.optimize.curve_fit` with the exact Jacobian.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(xdata, a, b, ...)`` in plain NumPy: the model of ydata, with its parameters as numbers.
+    xdata : array_like or object
+        Handed to f; lists, tuples and arrays as a float64 array.
+    ydata : array_like, shape (m,)
+        The data.
+    p0 : array_like, shape (n,), optional
+        Start; ints and lists are fine.  Without it n is the number of arguments of f after the first, and the start
+        is 1, the middle of two bounds, or 1 away from one.
+    sigma : float or array_like, shape (m,) or (m, m), optional
+        Standard deviations of ydata, or its covariance; in the units of ydata.
+    absolute_sigma : bool, optional
+        sigma is true; otherwise only its ratios count, and its size is estimated from the residuals.
+    check_finite : bool, optional
+        Refuse NaN and inf in the data; True, unless a nan_policy is given.
+    bounds : pair of array_like, or Bounds, optional
+        Lower and upper bounds, each a number or one a parameter.
+    method : {"lm", "trf", "dogbox"}, optional
+        MINPACK's Levenberg-Marquardt ("lm", the default without bounds) or those of `least_squares` ("trf", the
+        default with them).
+    jac : callable or str, optional
+        ``jac(xdata, a, b, ...)`` of shape (m, n), dense or sparse, or "2-point", "3-point", "cs".  Without it: exact.
+    full_output : bool, optional
+        Return five items.
+    nan_policy : {None, "raise", "omit"}, optional
+        What to do with NaN in the data, if they are not checked.
+    **kwargs
+        Of `scipy.optimize.leastsq` for "lm", of `scipy.optimize.least_squares` for the others.  max_nfev and maxfev
+        mean the same.
+
+    Returns
+    -------
+    CurveFit
+        Unpacks as ``popt, pcov``, with `full_output` as ``popt, pcov, infodict, mesg, ier``.  It also has `x`,
+        `stderr`, `correlation`, `confidence_interval(level)`, `dof`, `chi2`, `reduced_chi2`, `condition` and others;
+        ``print(result.report())`` shows them.
+
+    Raises
+    ------
+    ValueError
+        sigma, bounds, p0, or the data are not what is described above, or f is not finite at p0.
+    RuntimeError
+        The solver did not reach a solution; the message says how far it came.
+    TypeError
+        More parameters than data for "lm"; data that are no real numbers.
+    ShapeError
+        f returns an array that is not in the shape of ydata.
+    DerivativeError, TracerError, UnsupportedError, StaleTapeError
+        f cannot be differentiated or recorded, as with `fastad.grad`.
+
+    Warns
+    -----
+    OptimizeWarning
+        The data do not determine the parameters (then pcov is inf), or hardly do; the message names them.
+
+    Notes
+    -----
+    The covariance is ``inv(J'J)``, times ``chi2 / (m - n)`` unless `absolute_sigma`, from a QR factorisation of the
+    Jacobian at the solution with columns scaled to length one; so parameters may differ in size as they like.
+
+    Solvers accept a step when the sum of squares falls, which shows half of the digits.  Without tolerances of the
+    user's the solution is refined by Gauss-Newton steps, and by Newton steps with exact second derivatives where those
+    converge slowly, until the residuals are orthogonal to the Jacobian (the relative offset of Bates & Watts,
+    Technometrics 23 (1981), 179-183).  Solvers start with ``factor=1`` ("lm") or ``x_scale="jac"`` ("trf", "dogbox"):
+    both make a fit independent of the parameters' units.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastad import optimize
+    >>> t = np.arange(6.0)
+    >>> data = np.array([2.9, 1.2, 0.4, 0.1, 0.1, 0.0])
+    >>> popt, pcov = optimize.curve_fit(lambda t, a, k: a * np.exp(-k * t), t, data)
+    >>> popt.round(4)
+    array([2.9067, 0.9221])
+    >>> fit = optimize.curve_fit(lambda t, a, k: a * np.exp(-k * t), t, data)
+    >>> fit.names, fit.stderr.round(4), fit.dof
+    (['a', 'k'], array([0.0504, 0.0279]), 4)
+    """
+    if "args" in kwargs:
+        raise ValueError("'args' is not a supported keyword argument.")
+    p0 = None if p0 is None else fit_data.real(np.atleast_1d(p0).ravel(), "p0").copy()
+    names = fit_data.parameter_names(f, p0)
+    low, high = fit_data.limits(bounds, names)
+    p0 = fit_data.start(p0, low, high, names)
+    bounded = bool(np.any(np.isfinite(low) | np.isfinite(high)))
+    method = method or ("trf" if bounded else "lm")
+    if method not in ("lm", "trf", "dogbox"):
+        raise ValueError(f"curve_fit: method {method!r} is none of 'lm', 'trf', 'dogbox'")
+    if method == "lm" and bounded:
+        raise ValueError("Method 'lm' only works for unconstrained problems. Use 'trf' or 'dogbox' instead.")
+    data = Data(xdata, ydata, sigma, check_finite, nan_policy)
+    problem = (Problem if jac is None else Given)(f, data, p0.size, jac)
+    problem.check_start(p0, names, method)
+    found = (minpack if method == "lm" else trust_region)(problem, p0, method, (low, high), kwargs)
+    if not found.success or not np.all(np.isfinite(found.x)) or not np.all(np.isfinite(found.fun)):
+        raise RuntimeError(f"Optimal parameters not found: {found.message} (chi2 {found.fun @ found.fun:.6g} at "
+                           f"{', '.join([f'{n}={v:.6g}' for n, v in zip(names, found.x, strict=True)])})")
+    return finished(problem, found, names, absolute_sigma, full_output, method)
+
+
+# ---- the problem -----------------------------------------------------------------------------------------------------
+
+class Problem:
+    """Weighted residuals of a model that is recorded, their Jacobian and second derivatives."""
+
+    def __init__(self, f: Callable[..., Any], data: Data, parameters: int, jac: Any):
+        self.f, self.data, self.parameters, self.jac = f, data, parameters, jac
+        self.nfev = self.njev = 0
+        self.prepare()
+
+    def prepare(self) -> None:
+        self.model = FittedModel(self.f, self.data.x, self.parameters)
+
+    def predicted(self, p: np.ndarray) -> np.ndarray:
+        return self.model.value(p)
+
+    def residuals(self, p: np.ndarray) -> np.ndarray:
+        """(f(x, *p) - y) in units of sigma, in one dimension."""
+        self.nfev += 1
+        predicted = self.predicted(p)
+        y = self.data.y
+        if predicted.shape != y.shape:
+            y = self.fitting(predicted)
+        return self.data.whitened((predicted - y).ravel())
+
+    def fitting(self, predicted: np.ndarray) -> np.ndarray:
+        """ydata, where the model's shape is another: a number is fitted to all data, one datum to all of the model."""
+        y = self.data.y
+        if y.size != 1 and predicted.size != 1:
+            raise ShapeError(f"curve_fit of {name_of(self.f)} ({location_of(self.f)}): it returns shape "
+                             f"{predicted.shape}, and ydata has shape {y.shape}; return one value for each datum")
+        return y.reshape(()) if y.size == 1 else y
+
+    def jacobian(self, p: np.ndarray) -> np.ndarray:
+        self.njev += 1
+        columns = self.model.jacobian(p)
+        m = max(self.data.y.size, columns[0].size)
+        if columns[0].size != m:
+            columns = [np.broadcast_to(c, m) for c in columns]
+        return self.data.whitened(np.array([c.ravel() for c in columns]).T)
+
+    def curvature(self, p: np.ndarray, residuals: np.ndarray) -> np.ndarray | None:
+        """Sum of the residuals times their second derivatives; None where there is none to be had."""
+        return self.model.curvature(p, self.data.pulled_back(residuals))
+
+    def verify(self, p: np.ndarray) -> None:
+        """Plain f at the solution says the same."""
+        self.model.audit(p)
+
+    @property
+    def recordings(self) -> int:
+        return int(self.model.function.recordings)
+
+    def check_start(self, p: np.ndarray, names: list[str], method: str) -> None:
+        """Errors that are seen at the start."""
+        residuals = self.residuals(p)
+        bad = int(np.sum(~np.isfinite(residuals)))
+        if bad:
+            at = ", ".join([f"{n}={v:.6g}" for n, v in zip(names, p, strict=True)])
+            raise ValueError(f"curve_fit: {bad} of {residuals.size} residuals are not finite at the start {at}; choose "
+                             f"another p0. ad.debug_nonfinite shows the operation in {name_of(self.f)}.")
+        if method == "lm" and len(names) > residuals.size:
+            raise TypeError(f"The number of func parameters={len(names)} must not exceed the number of data "
+                            f"points={residuals.size}")
+
+
+class Given(Problem):
+    """The same with the user's Jacobian, or a finite-difference scheme: f is never recorded."""
+
+    def prepare(self) -> None:
+        if not callable(self.jac) and self.jac not in SCHEMES:
+            raise ValueError(f"curve_fit: jac {self.jac!r} is neither callable nor one of {', '.join(SCHEMES)}")
+
+    recordings = 0
+
+    def predicted(self, p: np.ndarray) -> np.ndarray:
+        return np.asarray(self.f(self.data.x, *p))
+
+    def jacobian(self, p: np.ndarray) -> np.ndarray:
+        self.njev += 1
+        matrix = self.jac(self.data.x, *p)
+        matrix = np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float64)
+        if matrix.ndim != 2 or matrix.shape[1] != p.size:
+            raise ShapeError(f"curve_fit: jac returns shape {matrix.shape}; one row a datum and one column for each of "
+                             f"the {p.size} parameters are wanted")
+        return self.data.whitened(matrix)
+
+    def curvature(self, p: np.ndarray, residuals: np.ndarray) -> None:
+        return None
+
+    def verify(self, p: np.ndarray) -> None:
+        """Nothing was recorded."""
+
+
+# ---- solvers ---------------------------------------------------------------------------------------------------------
+
+def minpack(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwargs: dict[str, Any]) -> Any:
+    """Levenberg-Marquardt; a finite-difference scheme goes through least_squares, which knows them all."""
+    if problem.jac in SCHEMES:
+        return trust_region(problem, p0, method, bounds, kwargs)
+    options = {"factor": FACTOR, **kwargs}
+    options["maxfev"] = options.pop("max_nfev", None) or options.get("maxfev") or PATIENCE * (p0.size + 1)
+    columns = bool(options.pop("col_deriv", False)) and callable(problem.jac)
+    jacobian = problem.jacobian
+    if columns:                              # the user's jac gives rows for parameters
+        theirs = problem.jac
+        problem.jac = lambda x, *p: np.transpose(theirs(x, *p))
+    x, _, info, message, status = scipy.optimize.leastsq(problem.residuals, p0, Dfun=jacobian, full_output=True, **options)
+    # 6, 7, 8: a tolerance is below what rounding lets one see, so this is as good as it gets.
+    return solved(problem, np.atleast_1d(x), info, " ".join(message.split()), status, status in (1, 2, 3, 4, 6, 7, 8),
+                  not TOLERANCES & set(kwargs), bounds)
+
+
+def trust_region(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwargs: dict[str, Any]) -> Any:
+    """trf and dogbox."""
+    options = {"x_scale": "jac", **kwargs}
+    options["max_nfev"] = options.pop("maxfev", None) or options.get("max_nfev") or PATIENCE * (p0.size + 1)
+    scheme = problem.jac if problem.jac in SCHEMES else None
+    r = scipy.optimize.least_squares(problem.residuals, p0, scheme or problem.jacobian, bounds, method, **options)
+    linear = options.get("loss", "linear") == "linear" and scheme is None
+    found = solved(problem, r.x, {"nfev": r.nfev, "fvec": r.fun}, r.message, r.status, r.success,
+                   linear and not TOLERANCES & set(kwargs) and not r.active_mask.any(), bounds)
+    if not linear:                           # of the loss, or what differences gave
+        found.update(jac=dense(r.jac, p0.size), cost=r.cost)
+    found.active = r.active_mask
+    return found
+
+
+def solved(problem: Problem, x: np.ndarray, info: dict[str, Any], message: str, status: int, success: bool,
+           refine: bool, bounds: Any) -> Any:
+    """A solver's answer, refined if nobody has asked for less."""
+    residuals = info["fvec"]
+    jacobian = None
+    if refine and success:
+        x, residuals, jacobian = refined(problem, x, residuals, bounds)
+    elif problem.jac not in SCHEMES and np.all(np.isfinite(x)):
+        jacobian = problem.jacobian(x)
+    info.update(fvec=residuals, nfev=problem.nfev)
+    return scipy.optimize.OptimizeResult(x=x, fun=residuals, jac=jacobian, cost=0.5 * float(residuals @ residuals),
+                                         info=info, message=message, status=status, success=success, active=None)
+
+
+def finished(problem: Problem, found: Any, names: list[str], absolute_sigma: bool, full_output: bool,
+             method: str) -> CurveFit:
+    """The statistics, warnings, and the tuple."""
+    problem.verify(found.x)
+    predicted = problem.predicted(found.x)
+    counts = (f"by {method}: {found.message}\n{problem.nfev} evaluations of the model, {problem.njev} of its Jacobian, "
+              f"{problem.recordings} recording{'s' * (problem.recordings != 1)}")
+    details = {"x": found.x, "residuals": found.fun, "jacobian": found.jac, "names": names,
+               "absolute_sigma": absolute_sigma, "active": found.active, "cost": found.cost,
+               "total": problem.data.about_mean(np.broadcast_shapes(predicted.shape, problem.data.y.shape)),
+               "model": f"{name_of(problem.f)} ({location_of(problem.f)})", "counts": counts}
+    statistics = Statistics(**details)
+    statistics.warn(stacklevel=3)
+    items = (found.x, statistics.covariance)
+    fit = CurveFit((*items, found.info, found.message, found.status) if full_output else items)
+    vars(fit).update(vars(statistics), fun=found.fun, jac=found.jac, cost=found.cost, best_fit=predicted,
+                     nfev=problem.nfev, njev=problem.njev, recordings=problem.recordings, success=True,
+                     status=found.status, message=found.message, method=method)
+    return fit
