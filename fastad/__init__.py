@@ -25,14 +25,15 @@ from fastad.errors import (
 )
 from fastad.explain import explain
 from fastad.nonfinite import debug_nonfinite
+from fastad.operators import linear_operator
 from fastad.recording import record
 from fastad.testing import check_derivatives
 
 __all__ = [
     "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "ShapeError", "StaleTapeError", "Tape",
     "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError", "UnsupportedError",
-    "check_derivatives", "debug_nonfinite", "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "peek",
-    "primitive", "record", "stop_gradient", "value_and_grad", "variable", "vjp",
+    "check_derivatives", "debug_nonfinite", "explain", "grad", "hessian", "hvp", "jacobian", "jvp",
+    "linear_operator", "peek", "primitive", "record", "stop_gradient", "value_and_grad", "variable", "vjp",
 ]
 
 

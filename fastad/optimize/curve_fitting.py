@@ -16,7 +16,7 @@ from fastad.errors import ShapeError
 from fastad.optimize import fit_data
 from fastad.optimize.fit_data import Data
 from fastad.optimize.fitted_model import FittedModel
-from fastad.optimize.last_steps import refined
+from fastad.optimize.last_steps import Local, refined
 from fastad.optimize.statistics import Statistics, dense
 from fastad.recording import location_of, name_of
 
@@ -27,6 +27,9 @@ SCHEMES = ("2-point", "3-point", "cs")
 # MINPACK's first step is at most FACTOR times the length of the start, parameters scaled by the columns of the Jacobian.
 # Its own 100 jumps over the minimum where the start is poor (BoxBOD and MGH17 of NIST's StRD); 1 reaches all 54.
 FACTOR = 1.0
+# MINPACK's own tolerance is enough where the last steps find the solution from there; where they do not, a slow walk was
+# taken for its end, and MINPACK goes on.
+DEFAULT, TIGHT = 1.49012e-8, 1e-13
 # Evaluations a parameter; SciPy's 100 or 200 end a walk along a curved valley (Bennett5 of StRD: 758) before its end.
 PATIENCE = 1000
 
@@ -198,11 +201,11 @@ class Problem:
     def residuals(self, p: np.ndarray) -> np.ndarray:
         """(f(x, *p) - y) in units of sigma, in one dimension."""
         self.nfev += 1
-        predicted = self.predicted(p)
-        y = self.data.y
+        predicted, y = self.predicted(p), self.data.y
         if predicted.shape != y.shape:
             y = self.fitting(predicted)
-        return self.data.whitened((predicted - y).ravel())
+        difference = predicted - y
+        return self.data.whitened(difference if difference.ndim == 1 else difference.ravel())
 
     def fitting(self, predicted: np.ndarray) -> np.ndarray:
         """ydata, where the model's shape is another: a number is fitted to all data, one datum to all of the model."""
@@ -213,12 +216,14 @@ class Problem:
         return y.reshape(()) if y.size == 1 else y
 
     def jacobian(self, p: np.ndarray) -> np.ndarray:
+        """Derivatives of the residuals, shape (m, n)."""
         self.njev += 1
         columns = self.model.jacobian(p)
-        m = max(self.data.y.size, columns[0].size)
-        if columns[0].size != m:
-            columns = [np.broadcast_to(c, m) for c in columns]
-        return self.data.whitened(np.array([c.ravel() for c in columns]).T)
+        shape = columns[0].shape
+        if len(shape) != 1 or shape != self.data.y.shape:
+            m = max(self.data.y.size, columns[0].size)
+            columns = [np.broadcast_to(np.ravel(c), m) for c in columns]
+        return self.data.whitened(np.array(columns).T)
 
     def curvature(self, p: np.ndarray, residuals: np.ndarray) -> np.ndarray | None:
         """Sum of the residuals times their second derivatives; None where there is none to be had."""
@@ -280,16 +285,29 @@ def minpack(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwargs: 
     if problem.jac in SCHEMES:
         return trust_region(problem, p0, method, bounds, kwargs)
     options = {"factor": FACTOR, **kwargs}
-    options["maxfev"] = options.pop("max_nfev", None) or options.get("maxfev") or PATIENCE * (p0.size + 1)
-    columns = bool(options.pop("col_deriv", False)) and callable(problem.jac)
-    jacobian = problem.jacobian
-    if columns:                              # the user's jac gives rows for parameters
+    most = options.pop("max_nfev", None) or options.get("maxfev") or PATIENCE * (p0.size + 1)
+    if options.pop("col_deriv", False) and callable(problem.jac):    # the user's jac has a row for each parameter
         theirs = problem.jac
         problem.jac = lambda x, *p: np.transpose(theirs(x, *p))
-    x, _, info, message, status = scipy.optimize.leastsq(problem.residuals, p0, Dfun=jacobian, full_output=True, **options)
-    # 6, 7, 8: a tolerance is below what rounding lets one see, so this is as good as it gets.
-    return solved(problem, np.atleast_1d(x), info, " ".join(message.split()), status, status in (1, 2, 3, 4, 6, 7, 8),
-                  not TOLERANCES & set(kwargs), bounds)
+    refine = not TOLERANCES & set(kwargs)
+    x, here = p0, None
+    for tolerance in (DEFAULT, TIGHT) if refine else (None,):
+        if tolerance is not None:
+            options.update(ftol=tolerance, xtol=tolerance)
+        options["maxfev"] = max(1, most - problem.nfev)
+        x, _, info, message, status = scipy.optimize.leastsq(problem.residuals, x, Dfun=problem.jacobian,
+                                                             full_output=True, **options)
+        x = np.atleast_1d(x)
+        # 6, 7, 8: a tolerance is below what rounding lets one see, so this is as good as it gets.
+        success = status in (1, 2, 3, 4, 6, 7, 8)
+        if refine and success:
+            here = refined(problem, x, info["fvec"], bounds)
+            x = here.x
+            if here.arrived() or not here.regular:
+                break
+        elif refine:
+            break
+    return solved(problem, x, info, " ".join(message.split()), status, success, here)
 
 
 def trust_region(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwargs: dict[str, Any]) -> Any:
@@ -299,8 +317,9 @@ def trust_region(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwa
     scheme = problem.jac if problem.jac in SCHEMES else None
     r = scipy.optimize.least_squares(problem.residuals, p0, scheme or problem.jacobian, bounds, method, **options)
     linear = options.get("loss", "linear") == "linear" and scheme is None
-    found = solved(problem, r.x, {"nfev": r.nfev, "fvec": r.fun}, r.message, r.status, r.success,
-                   linear and not TOLERANCES & set(kwargs) and not r.active_mask.any(), bounds)
+    refine = linear and r.success and not TOLERANCES & set(kwargs) and not r.active_mask.any()
+    here = refined(problem, r.x, r.fun, bounds) if refine else None
+    found = solved(problem, r.x, {"fvec": r.fun}, r.message, r.status, r.success, here)
     if not linear:                           # of the loss, or what differences gave
         found.update(jac=dense(r.jac, p0.size), cost=r.cost)
     found.active = r.active_mask
@@ -308,17 +327,16 @@ def trust_region(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwa
 
 
 def solved(problem: Problem, x: np.ndarray, info: dict[str, Any], message: str, status: int, success: bool,
-           refine: bool, bounds: Any) -> Any:
-    """A solver's answer, refined if nobody has asked for less."""
-    residuals = info["fvec"]
-    jacobian = None
-    if refine and success:
-        x, residuals, jacobian = refined(problem, x, residuals, bounds)
-    elif problem.jac not in SCHEMES and np.all(np.isfinite(x)):
-        jacobian = problem.jacobian(x)
+           here: Local | None) -> Any:
+    """A solver's answer, or the point to which it was refined."""
+    if here is None and problem.jac not in SCHEMES and np.all(np.isfinite(x)):
+        here = Local(problem, x, info["fvec"])
+    residuals = info["fvec"] if here is None else here.residuals
     info.update(fvec=residuals, nfev=problem.nfev)
-    return scipy.optimize.OptimizeResult(x=x, fun=residuals, jac=jacobian, cost=0.5 * float(residuals @ residuals),
-                                         info=info, message=message, status=status, success=success, active=None)
+    return scipy.optimize.OptimizeResult(x=x if here is None else here.x, fun=residuals,
+                                         jac=None if here is None else here.jacobian,
+                                         cost=0.5 * float(residuals @ residuals), info=info, message=message,
+                                         status=status, success=success, active=None)
 
 
 def finished(problem: Problem, found: Any, names: list[str], absolute_sigma: bool, full_output: bool,
@@ -326,7 +344,8 @@ def finished(problem: Problem, found: Any, names: list[str], absolute_sigma: boo
     """The statistics, warnings, and the tuple."""
     problem.verify(found.x)
     predicted = problem.predicted(found.x)
-    counts = (f"by {method}: {found.message}\n{problem.nfev} evaluations of the model, {problem.njev} of its Jacobian, "
+    how = f"MINPACK's status {found.status}" if method == "lm" else found.message.rstrip(".")
+    counts = (f"by {method}: {how}\n{problem.nfev} evaluations of the model, {problem.njev} of its Jacobian, "
               f"{problem.recordings} recording{'s' * (problem.recordings != 1)}")
     details = {"x": found.x, "residuals": found.fun, "jacobian": found.jac, "names": names,
                "absolute_sigma": absolute_sigma, "active": found.active, "cost": found.cost,

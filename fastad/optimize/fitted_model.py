@@ -1,7 +1,8 @@
 """FittedModel: a model y = f(x, a, b, ...) and its Jacobian by the parameters, for the length of one fit.
 
-Owns: its recording with the parameters as numbers, and replays by bare sweeps.  Nothing but the fit runs f meanwhile, so
-what f has captured is not compared at each evaluation; one audit at the solution runs plain f instead.
+Owns: its recording with the parameters as numbers, and replays by bare sweeps.  What f has captured is compared at the
+first evaluation, when a tape of an earlier fit may serve this one, and not at each: an audit at the solution runs plain
+f instead.  xdata is captured, too: what f computes from it alone is not traced, so it may use any library.
 Must not know: data, weights, solvers.  Next: curve_fitting.py (who fits), residuals.py (vectors of unknowns).
 """
 from __future__ import annotations
@@ -14,11 +15,14 @@ import numpy as np
 
 from fastad import tapes
 from fastad.errors import TapeDivergence
-from fastad.function import Function, TapeCache
-from fastad.recording import Arguments
+from fastad.audit import Audit
+from fastad.function import Function
 from fastad.verbs import need_floats
 
 __all__ = ["FittedModel"]
+
+
+OWNER = "the fit at whose point this tape is"   # tapes are shared by fits of the same f, and fits may be nested
 
 
 class Recording(Function):
@@ -28,7 +32,6 @@ class Recording(Function):
 
     def __init__(self, f: Callable[..., Any], parameters: int):
         super().__init__(f, tuple(range(parameters)))
-        self.cache = TapeCache()             # no other fit of the same f moves the point of these tapes
 
     def check(self, tape: Any) -> None:
         need_floats(self, tape)
@@ -55,20 +58,22 @@ class FittedModel:
         units = np.eye(parameters).tolist()
         self.units = [[1.0 if e else None for e in unit] for unit in units]
         self.key: bytes | None = None
-        self.sweeps = 0
 
     def at(self, p: np.ndarray) -> Any:
-        """The tape whose point is p, and its outputs."""
+        """The tape whose point is p; the outputs are there, too."""
         key = p.tobytes()
-        if key != self.key:
-            self.key = None
-            self.outputs = self.swept(p.tolist())
-            self.key = key
-        return self.function.hot.tape  # type: ignore[union-attr]
-
-    def swept(self, values: list[float]) -> list[Any]:
-        self.sweeps += 1
         entry = self.function.hot
+        if key == self.key and entry.tape.derived.get(OWNER) is self:  # type: ignore[union-attr]
+            return entry.tape  # type: ignore[union-attr]
+        self.key = None
+        self.outputs = self.swept(entry, p.tolist())
+        tape = self.function.hot.tape  # type: ignore[union-attr]
+        tape.derived[OWNER] = self
+        self.key = key
+        return tape
+
+    def swept(self, entry: Any, values: list[float]) -> list[Any]:
+        """A forward sweep; whoever is first, and whoever is on another branch, takes the long way."""
         if entry is None:
             return self.function.call(tuple(values), {}, ())  # type: ignore[no-any-return]
         try:
@@ -77,12 +82,15 @@ class FittedModel:
             return self.function.slow(tuple(values), {}, entry, divergence)  # type: ignore[no-any-return]
 
     def value(self, p: np.ndarray) -> np.ndarray:
-        """What f returns at p, as an array."""
-        return self.packed(self.at(p), self.outputs)
+        """What f returns at p: an array, or a number."""
+        tape = self.at(p)
+        return self.outputs[0] if tape.signature.lone_out else self.packed(tape, self.outputs)
 
     def jacobian(self, p: np.ndarray) -> list[np.ndarray]:
         """The derivative of the value by each parameter, in the value's shape."""
         tape = self.at(p)
+        if tape.signature.lone_out:
+            return [tape.sweep_tangent(unit)[0] for unit in self.units]
         return [self.packed(tape, tape.sweep_tangent(unit)) for unit in self.units]
 
     def curvature(self, p: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
@@ -98,12 +106,11 @@ class FittedModel:
 
     def packed(self, tape: Any, outputs: list[Any]) -> np.ndarray:
         """One array of the outputs; a list of numbers is what NumPy makes of it."""
-        return np.asarray(outputs[0] if tape.signature.lone_out else tape.signature.pack_outputs(outputs))
+        return np.asarray(tape.signature.pack_outputs(outputs))
 
     def audit(self, p: np.ndarray) -> None:
         """Run plain f at p: StaleTapeError where its tape says something else."""
-        entry = self.function.hot
-        arguments = Arguments(tuple(p.tolist()), {}, self.function.argnums, f"curve_fit of {self.function.name}")
+        signature = self.at(p).signature
         self.function.audits += 1
-        self.function.compare(entry, arguments)
-        self.key = None                      # the audit has swept, too
+        Audit(self.function.f, signature.name, signature.location).check(
+            tuple(p.tolist()), {}, signature.pack_outputs(self.outputs))

@@ -10,49 +10,51 @@ from typing import Any
 
 import numpy as np
 
+from fastad.optimize.scaled_qr import ScaledQR
+
 __all__ = ["refined"]
 
 STEPS = 12
-DONE = 1e-11                                 # of the residuals' length: what is left to do, in units of the noise
+DONE = 1e-10                                 # of the residuals' length: what is left to do, in units of the noise
 FAST, SLOW = 0.05, 0.5                       # contraction that Gauss-Newton steps, and any steps, are to reach
 RISE = 1e-9                                  # of the sum of squares, for rounding
 
 
 class Local:
-    """Residuals, Jacobian and its QR factors, columns scaled to length one, at a point."""
+    """Residuals, Jacobian and its factors at a point."""
 
     def __init__(self, problem: Any, x: np.ndarray, residuals: np.ndarray):
         self.x, self.residuals = x, residuals
         self.jacobian = problem.jacobian(x)
-        self.length = np.linalg.norm(self.jacobian, axis=0)
-        self.regular = bool(np.all(self.length > 0) and np.all(np.isfinite(self.length)))
-        if self.regular:
-            q, self.triangle = np.linalg.qr(self.jacobian / self.length)
-            self.projected = q.T @ residuals
-            self.offset = float(np.linalg.norm(self.projected))
-            diagonal = np.abs(np.diag(self.triangle))
-            self.regular = diagonal.size == x.size and bool(diagonal.min() > x.size * np.finfo(float).eps)
+        self.factors = ScaledQR(self.jacobian, residuals)
+        self.regular = self.factors.regular()
+        self.offset = float(np.linalg.norm(self.factors.projected))
+        self.square = float(residuals @ residuals)
+
+    def arrived(self) -> bool:
+        """Are the residuals orthogonal to the Jacobian?"""
+        return self.offset <= DONE * np.sqrt(self.square)
 
     def step(self, problem: Any, newton: bool) -> np.ndarray | None:
         """To the minimum of the quadratic model; None if this is no minimum."""
-        towards = self.projected
+        factors, towards = self.factors, self.factors.projected
         if newton:
             curvature = problem.curvature(self.x, self.residuals)
-            if curvature is None:
+            if curvature is None or not np.all(np.isfinite(curvature)):
                 return None
             # J'J + S = R'(1 + M)R: the part of second derivatives that Gauss-Newton leaves out, as R sees it.
-            half = np.linalg.solve(self.triangle.T, curvature / np.outer(self.length, self.length))
-            matrix = np.eye(len(self.x)) + np.linalg.solve(self.triangle.T, half.T)
+            half = factors.solve(curvature / np.outer(factors.length, factors.length), transposed=True)
+            matrix = np.eye(len(self.x)) + factors.solve(half.T, transposed=True)
             try:
                 np.linalg.cholesky(matrix)
             except np.linalg.LinAlgError:
                 return None
             towards = np.linalg.solve(matrix, towards)
-        return np.asarray(-np.linalg.solve(self.triangle, towards) / self.length)
+        return -factors.solve(towards) / factors.length
 
 
-def refined(problem: Any, x: np.ndarray, residuals: np.ndarray, bounds: Any) -> tuple[Any, Any, Any]:
-    """(x, residuals, jacobian) nearer to where the residuals are orthogonal to the Jacobian.
+def refined(problem: Any, x: np.ndarray, residuals: np.ndarray, bounds: Any) -> Local:
+    """The point nearer to where the residuals are orthogonal to the Jacobian.
 
     Parameters
     ----------
@@ -63,7 +65,7 @@ def refined(problem: Any, x: np.ndarray, residuals: np.ndarray, bounds: Any) -> 
     """
     here, newton = Local(problem, x, residuals), False
     for _ in range(STEPS):
-        if not here.regular or here.offset <= DONE * np.linalg.norm(here.residuals):
+        if not here.regular or here.arrived():
             break
         there = taken(problem, here, newton, bounds)
         contraction = there.offset / here.offset if there is not None else np.inf
@@ -73,7 +75,7 @@ def refined(problem: Any, x: np.ndarray, residuals: np.ndarray, bounds: Any) -> 
             if newton:
                 break
             newton = True
-    return here.x, here.residuals, here.jacobian
+    return here
 
 
 def taken(problem: Any, here: Local, newton: bool, bounds: Any) -> Local | None:
@@ -85,7 +87,7 @@ def taken(problem: Any, here: Local, newton: bool, bounds: Any) -> Local | None:
     if np.any(x < bounds[0]) or np.any(x > bounds[1]) or np.array_equal(x, here.x):
         return None
     residuals = problem.residuals(x)
-    if not residuals @ residuals <= (1 + RISE) * (here.residuals @ here.residuals):     # NaN included
+    if not residuals @ residuals <= (1 + RISE) * here.square:         # NaN included
         return None
     there = Local(problem, x, residuals)
     return there if there.regular else None

@@ -14,9 +14,11 @@ import numpy as np
 import scipy.special
 from scipy.optimize import OptimizeWarning
 
+from fastad.optimize.scaled_qr import EPS, ScaledQR
+
 __all__ = ["Statistics", "statistics"]
 
-ILL = 1.0 / np.sqrt(np.finfo(float).eps)     # condition above which less than half of the digits are left
+ILL = 1.0 / np.sqrt(EPS)     # condition above which less than half of the digits are left
 INVOLVED = 0.1                               # share of the largest component that makes a parameter part of a direction
 
 
@@ -37,19 +39,16 @@ class Linearised:
         The same directions in units in which each parameter alone has the same effect.
     """
 
-    def __init__(self, jacobian: np.ndarray):
+    def __init__(self, jacobian: np.ndarray, residuals: np.ndarray):
         m, n = jacobian.shape
-        largest = np.max(np.abs(jacobian), axis=0, initial=0.0)
-        safe = np.where(largest > 0, largest, 1.0)           # no square overflows or vanishes
-        length = safe * np.linalg.norm(jacobian / safe, axis=0)
-        length[length == 0] = 1.0                            # no influence: a column of zeros stays one
-        scaled = jacobian / length
-        triangle = np.linalg.qr(scaled, mode="r") if m else np.zeros((0, n))
-        _, values, directions = np.linalg.svd(triangle)
+        factors = ScaledQR(jacobian, residuals)
+        if not factors.finite:
+            raise ValueError("statistics: the Jacobian or the residuals are not finite at the solution")
+        length = factors.length
+        _, values, directions = np.linalg.svd(factors.triangle)
         values = np.concatenate([values, np.zeros(n - values.size)])
         top = values[0] if n else 1.0
-        rank = int(np.sum(values > max(m, n) * np.finfo(float).eps * top))
-        self.length = length
+        rank = int(np.sum(values > max(m, n) * EPS * top))
         self.shares = [*directions[rank:]] or [*directions[-1:]]
         self.undetermined = [v / length for v in directions[rank:]]
         self.weakest = directions[-1] / length if n else np.zeros(0)
@@ -57,8 +56,8 @@ class Linearised:
         if rank < n:
             self.inverse = np.full((n, n), np.inf)
         else:
-            root = directions.T / values
-            self.inverse = (root @ root.T) / np.outer(length, length)
+            root = directions.T / values / length[:, None]
+            self.inverse = root @ root.T
 
 
 class Statistics:
@@ -125,8 +124,8 @@ class Statistics:
         self.absolute_sigma, self.model, self.counts = bool(absolute_sigma), model, counts
         self.active = np.zeros(n, dtype=int) if active is None else np.asarray(active, dtype=int)
         self.chi2 = float(residuals @ residuals)
-        self.robust = cost is not None and not np.isclose(2 * cost, self.chi2, rtol=1e-9, atol=0.0)
-        self.linearised = Linearised(jacobian)
+        self.robust = cost is not None and abs(2 * cost - self.chi2) > 1e-9 * self.chi2
+        self.linearised = Linearised(jacobian, residuals)
         self.condition = self.linearised.condition
         self.undetermined = [self.direction(v, s) for v, s in
                              zip(self.linearised.undetermined, self.linearised.shares, strict=False)]
