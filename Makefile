@@ -1,6 +1,7 @@
 # One command per purpose, on a machine that has Python 3.11 or newer (with headers), gcc and make.
 #   make demo    invert a real resistivity sounding and draw it      make bench   time against the installed peers
 #   make test    all tests                                           make lint    ruff and cython-lint
+#   make nist    the table of NIST's certified fits, docs/nist.md
 # Everything lives in .venv; stamps in there remember what is installed and built.  What is compiled, and how: setup.py.
 
 VENV   := .venv
@@ -17,7 +18,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 p
 SOURCES := setup.py $(wildcard fastad/*.pyx fastad/*.pxd fastad/*.pxi fastad/_kernels/*)
 BUILT   := $(VENV)/.built$(if $(filter-out 0,$(FASTAD_DEBUG)),-debug)
 
-.PHONY: demo test bench lint build clean
+.PHONY: demo test bench nist lint build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.with-plot $(BUILT)
@@ -29,6 +30,9 @@ test: $(VENV)/.with-test $(BUILT)
 
 bench: $(VENV)/.with-bench $(BUILT)
 	$(PY) -m benchmarks $(ARGS)
+
+nist: $(BUILT)
+	$(PY) -m tests.nist
 
 # Both linters run even if the first complains.  cython-lint calls pycodestyle by name, so it must be on the PATH.
 lint: $(VENV)/.with-dev

@@ -138,3 +138,70 @@ def digits(found, certified):
         return 0.0
     error = np.max(np.abs(found - certified) / np.abs(certified))
     return 11.0 if error == 0.0 else float(np.clip(-np.log10(error), 0.0, 11.0))
+
+
+# ---- the table -------------------------------------------------------------------------------------------------------
+
+HEAD = """# NIST's certified fits
+
+`make nist` writes this page: the 27 nonlinear regression problems of NIST's
+[Statistical Reference Datasets](https://www.itl.nist.gov/div898/strd/nls/nls_main.shtml), each from both of its starts,
+through `fastad.optimize.curve_fit(f, x, y, p0)` with no other argument. The models are plain NumPy
+([tests/nist.py](../tests/nist.py)); no setting is chosen for a single problem. NIST certifies 11 digits, computed in
+extended precision.
+
+Digits are -log10 of the relative error of the worst parameter, of the worst standard deviation, and of the residual sum
+of squares; 11 where all agree. SciPy: the digits of the parameters by `scipy.optimize.curve_fit(f, x, y, p0)` with its
+default method, differences for derivatives, and as many evaluations as it likes; "fails" where it raises an error.
+
+| problem | level | start | parameters | standard deviations | sum of squares | evaluations | Jacobians | condition | SciPy |
+|---|---|---|---|---|---|---|---|---|---|
+"""
+FOOT = """
+{six} of 54 runs have at least 6 digits in every parameter, {eight} at least 8, {ten} at least 10; SciPy's
+`curve_fit`: {scipy_six}, {scipy_eight} and {scipy_ten}.
+
+* **Lanczos1** was made to 14 digits by an exact sum of exponentials, so its certified sum of squares, 1.43e-25, and the
+  standard deviations that come from it, are rounding of the data; doubles resolve 4e-21.
+* **condition** is that of the Jacobian with columns scaled to length one.
+* A solution is refined until the residuals are orthogonal to the Jacobian, which no comparison of sums of squares
+  shows: for ENSO these agree to rounding while its parameters still differ in the seventh digit.
+"""
+
+
+def scipy_digits(case, start):
+    """Digits of SciPy's own answer; None where it gives none."""
+    import scipy.optimize
+    try:
+        return digits(scipy.optimize.curve_fit(case.f, case.x, case.y, start, maxfev=100_000)[0], case.parameters)
+    except RuntimeError:
+        return None
+
+
+def table():
+    """docs/nist.md as text."""
+    from fastad import optimize
+    lines, ours, theirs = [], [], []
+    for case, k, start in runs():
+        fit, scipys = optimize.curve_fit(case.f, case.x, case.y, start), scipy_digits(case, start)
+        found = [digits(fit.x, case.parameters), digits(fit.stderr, case.deviations), digits([fit.chi2], [case.rss])]
+        ours.append(found[0])
+        theirs.append(scipys or 0.0)
+        lines.append(f"| {case.name} | {case.level.lower()} | {k} | {' | '.join([f'{d:.1f}' for d in found])} | {fit.nfev} "
+                     f"| {fit.njev} | {fit.condition:.1e} | {'fails' if scipys is None else f'{scipys:.1f}'} |")
+    counts = {f"{who}{name}": sum(d >= least for d in found) for who, found in (("", ours), ("scipy_", theirs))
+              for name, least in (("six", 6), ("eight", 8), ("ten", 10))}
+    return HEAD + "\n".join(lines) + "\n" + FOOT.format(**counts)
+
+
+def main():
+    import warnings
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")      # trial points overflow; SciPy's covariances are its own business
+        text = table()
+    (ROOT / "docs" / "nist.md").write_text(text)
+    print(text.partition("\n\n* ")[0])
+
+
+if __name__ == "__main__":
+    main()

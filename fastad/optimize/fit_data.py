@@ -131,7 +131,7 @@ def parameter_names(f: Callable[..., Any], p0: np.ndarray | None) -> list[str]:
     except (TypeError, ValueError):          # a ufunc, compiled code
         parameters = []
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][1:]
-    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "p")
+    rest = next((p.name for p in parameters[1:] if p.kind is p.VAR_POSITIONAL), "p")
     if p0 is None:
         if not names:
             raise ValueError("Unable to determine number of fit parameters: f(x, a, b, ...) names none; pass p0")
