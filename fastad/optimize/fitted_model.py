@@ -58,17 +58,18 @@ class FittedModel:
         units = np.eye(parameters).tolist()
         self.units = [[1.0 if e else None for e in unit] for unit in units]
         self.key: bytes | None = None
+        self.token = object()                # that the tape is where this fit left it
 
     def at(self, p: np.ndarray) -> Any:
         """The tape whose point is p; the outputs are there, too."""
         key = p.tobytes()
         entry = self.function.hot
-        if key == self.key and entry.tape.derived.get(OWNER) is self:  # type: ignore[union-attr]
+        if key == self.key and entry.tape.derived.get(OWNER) is self.token:  # type: ignore[union-attr]
             return entry.tape  # type: ignore[union-attr]
         self.key = None
         self.outputs = self.swept(entry, p.tolist())
         tape = self.function.hot.tape  # type: ignore[union-attr]
-        tape.derived[OWNER] = self
+        tape.derived[OWNER] = self.token
         self.key = key
         return tape
 

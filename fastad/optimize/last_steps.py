@@ -37,20 +37,20 @@ class Local:
 
     def step(self, problem: Any, newton: bool) -> np.ndarray | None:
         """To the minimum of the quadratic model; None if this is no minimum."""
-        factors, towards = self.factors, self.factors.projected
+        towards, back = self.factors.projected, self.factors.inverse()
         if newton:
             curvature = problem.curvature(self.x, self.residuals)
             if curvature is None or not np.all(np.isfinite(curvature)):
                 return None
             # J'J + S = R'(1 + M)R: the part of second derivatives that Gauss-Newton leaves out, as R sees it.
-            half = factors.solve(curvature / np.outer(factors.length, factors.length), transposed=True)
-            matrix = np.eye(len(self.x)) + factors.solve(half.T, transposed=True)
+            scaled = curvature / np.outer(self.factors.length, self.factors.length)
+            matrix = np.eye(len(self.x)) + back.T @ scaled @ back
             try:
                 np.linalg.cholesky(matrix)
             except np.linalg.LinAlgError:
                 return None
             towards = np.linalg.solve(matrix, towards)
-        return -factors.solve(towards) / factors.length
+        return -(back @ towards) / self.factors.length
 
 
 def refined(problem: Any, x: np.ndarray, residuals: np.ndarray, bounds: Any) -> Local:

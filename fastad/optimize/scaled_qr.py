@@ -51,9 +51,9 @@ class ScaledQR:
             factors = np.triu(lapack.dgeqrf(both, overwrite_a=True)[0][:min(m, n)])
             self.triangle, self.projected = factors[:, :n], factors[:, n]
 
-    def solve(self, b: np.ndarray, transposed: bool = False) -> np.ndarray:
-        """R x = b, or R' x = b; for a square R of full rank."""
-        return np.asarray(lapack.dtrtrs(self.triangle, b, trans=int(transposed))[0])
+    def inverse(self) -> np.ndarray:
+        """Of R, square and of full rank.  (LAPACK's dtrtrs for a small matrix wakes BLAS's threads, for milliseconds.)"""
+        return np.asarray(lapack.dtrtri(self.triangle)[0])
 
     def regular(self) -> bool:
         """May one solve with R?"""
