@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from fastad import _tape as T
 from fastad import tapes
+from fastad._passes import optimise
 from fastad.errors import TapeDivergence
 from fastad.audit import Audit
 from fastad.function import Function
@@ -23,6 +25,23 @@ __all__ = ["FittedModel"]
 
 
 OWNER = "the fit at whose point this tape is"   # tapes are shared by fits of the same f, and fits may be nested
+COLUMNS = "all columns of the Jacobian"
+WORTH = 8.0                              # Jacobians of short models until a tape of their own pays; one of long ones
+
+
+def columns_tape(tape: Any) -> Any:
+    """parameters -> the tangents of the result along each, with what they share computed once.
+
+    One tangent sweep a parameter does everything anew; most of a model depends on few of its parameters, and what is
+    multiplied with a constant 0 or 1 vanishes.
+    """
+    tangent, transform = tapes.jvp_tape(tape), tapes.transform()
+    target, n = T.Tape(), len(tape.inputs)
+    ids = [target.emit_input(tape.instruction(i)[2], False) for i in tape.inputs]
+    zero, one = target.emit_const(0.0), target.emit_const(1.0)
+    found = [transform.inline(target, tangent, [*ids, *[one if i == k else zero for i in range(n)]]) for k in range(n)]
+    target.set_outputs([outputs[1] for outputs in found])
+    return optimise(target.finish())
 
 
 class Recording(Function):
@@ -58,6 +77,7 @@ class FittedModel:
         units = np.eye(parameters).tolist()
         self.units = [[1.0 if e else None for e in unit] for unit in units]
         self.key: bytes | None = None
+        self.work = 0.0
         self.token = object()                # that the tape is where this fit left it
 
     def at(self, p: np.ndarray) -> Any:
@@ -90,9 +110,15 @@ class FittedModel:
     def jacobian(self, p: np.ndarray) -> list[np.ndarray]:
         """The derivative of the value by each parameter, in the value's shape."""
         tape = self.at(p)
-        if tape.signature.lone_out:
-            return [tape.sweep_tangent(unit)[0] for unit in self.units]
-        return [self.packed(tape, tape.sweep_tangent(unit)) for unit in self.units]
+        if not tape.signature.lone_out:
+            return [self.packed(tape, tape.sweep_tangent(unit)) for unit in self.units]
+        columns = tape.derived.get(COLUMNS)
+        if columns is None:
+            self.work += 1 + np.size(self.outputs[0]) / 64
+            if self.work < WORTH:
+                return [tape.sweep_tangent(unit)[0] for unit in self.units]
+            columns = tape.derived[COLUMNS] = columns_tape(tape)
+        return columns.sweep(p.tolist())  # type: ignore[no-any-return]
 
     def curvature(self, p: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
         """Sum of `weights` times the second derivatives of the value, shape (n, n); None for lists of numbers."""
