@@ -7,6 +7,7 @@ from benchmarks.cases import (
     imports,
     lotka_volterra,
     machine,
+    nist,
     recording,
     recordings,
     rosenbrock,
@@ -14,5 +15,6 @@ from benchmarks.cases import (
     transcendental,
 )
 
-_IN_ORDER = (machine, imports, recording, calls, tier0, recordings, lotka_volterra, rosenbrock, transcendental)
+_IN_ORDER = (machine, imports, recording, calls, tier0, recordings, lotka_volterra, rosenbrock, transcendental,
+             nist)
 CASES = {module.__name__.rpartition(".")[2]: module for module in _IN_ORDER}
