@@ -15,8 +15,9 @@ import scipy.stats
 from scipy.optimize import Bounds, OptimizeWarning
 from scipy.sparse import csr_array
 
+import fastad as ad
 from fastad import optimize
-from fastad.errors import ShapeError, StaleTapeError
+from fastad.errors import EscapedTracerError, ShapeError, StaleTapeError, TracerError, UnsupportedError
 from fastad.optimize import curve_fit, fit_data, statistics
 
 T = np.linspace(0.0, 4.0, 30)
@@ -520,3 +521,18 @@ def test_kinks_at_the_solution():
     x = np.linspace(-1.0, 1.0, 21)
     fit = curve_fit(lambda x, a, b: a * np.abs(x - b), x, 2.0 * np.abs(x), [1.0, 0.13])
     np.testing.assert_allclose(fit.x, [2.0, 0.0], atol=1e-7)
+
+
+def test_a_fit_is_no_part_of_a_recording():
+    """It would look like a constant to the derivative, and be one that is wrong."""
+    def outer(z):
+        return np.sum(z * curve_fit(decay, T, DATA)[0])
+    with pytest.raises(UnsupportedError, match="while a function is recorded.*Fit before"):
+        ad.grad(outer)(np.ones(3))
+    v = ad.variable(2.0)
+    with pytest.raises(EscapedTracerError, match="two unrelated recordings"):
+        curve_fit(lambda x, a: v * a * x, T, DATA)
+    assert curve_fit(lambda x, a: ad.peek(v) * a * x, T, 3 * T).x[0] == pytest.approx(1.5)
+    for options in ({"p0": [v, v, v]}, {"sigma": v}):
+        with pytest.raises((TypeError, TracerError)):
+            curve_fit(decay, T, DATA, **options)

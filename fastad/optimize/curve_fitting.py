@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
-from fastad.errors import ShapeError
+from fastad import _tape as T
+from fastad.errors import ShapeError, UnsupportedError
 from fastad.optimize import fit_data
 from fastad.optimize.fit_data import Data
 from fastad.optimize.fitted_model import FittedModel
@@ -160,6 +161,9 @@ def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, p0: Any = None, sig
     >>> fit.names, fit.stderr.round(4), fit.dof
     (['a', 'k'], array([0.0504, 0.0279]), 4)
     """
+    if T.current_tape() is not None:
+        raise UnsupportedError(f"curve_fit of {name_of(f)} is called while a function is recorded: a fit has no derivative "
+                               "here. Fit before, and hand the result to that function as an argument.")
     if "args" in kwargs:
         raise ValueError("'args' is not a supported keyword argument.")
     p0 = None if p0 is None else fit_data.real(np.atleast_1d(p0).ravel(), "p0").copy()

@@ -16,13 +16,12 @@ import numpy as np
 from fastad import _tape as T
 from fastad import tapes
 from fastad._passes import optimise
-from fastad.errors import TapeDivergence
 from fastad.audit import Audit
+from fastad.errors import TapeDivergence
 from fastad.function import Function
 from fastad.verbs import need_floats
 
 __all__ = ["FittedModel"]
-
 
 OWNER = "the fit at whose point this tape is"   # tapes are shared by fits of the same f, and fits may be nested
 COLUMNS = "all columns of the Jacobian"
