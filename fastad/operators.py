@@ -76,8 +76,8 @@ class Linearisation(Function):
         return operator_at(Sweeps(self, entry.tape, list(values)))
 
     def nest(self, parent, tape, ids, values, extra):
-        raise UnsupportedError(f"linear_operator of {self.name} inside a recording: SciPy's operators take plain numbers. "
-                               "Use ad.jvp and ad.vjp, which can be recorded.")
+        raise UnsupportedError(f"linear_operator of {self.name} inside a recording: SciPy's operators take plain "
+                               "numbers. Use ad.jvp and ad.vjp, which can be recorded.")
 
 
 class Sweeps:
@@ -136,7 +136,7 @@ class Sweeps:
 
     def standing(self):
         """Are the arrays that f has captured what they were?  Compiled tapes read them again, the point has copies."""
-        return all([np.array_equal(x, copy, equal_nan=True) for x, copy in self.captured])
+        return all(np.array_equal(x, copy, equal_nan=True) for x, copy in self.captured)
 
     def batched(self, name, derived, k):
         """The derivative tape compiled for many vectors at once; kept with the tape, for it serves all points."""

@@ -117,7 +117,8 @@ def prepared(name):
     entry = DATA["sets"][name]
     y, *predictors = map(np.array, entry["columns"])
     return SimpleNamespace(
-        name=name, level=entry["level"], f=MODELS[name], x=predictors[0] if len(predictors) == 1 else np.array(predictors),
+        name=name, level=entry["level"], f=MODELS[name],
+        x=predictors[0] if len(predictors) == 1 else np.array(predictors),
         y=np.log(y) if entry["response"] == "log(y)" else y, starts=entry["starts"],
         parameters=np.array(entry["certified"]), deviations=np.array(entry["standard_deviations"]), rss=entry["rss"],
         dof=entry["dof"])
@@ -154,9 +155,9 @@ Digits are -log10 of the relative error of the worst parameter, of the worst sta
 of squares; 11 where all agree. SciPy: the digits of the parameters by `scipy.optimize.curve_fit(f, x, y, p0)` with its
 default method, differences for derivatives, and as many evaluations as it likes; "fails" where it raises an error.
 
-| problem | level | start | parameters | standard deviations | sum of squares | evaluations | Jacobians | condition | SciPy |
-|---|---|---|---|---|---|---|---|---|---|
 """
+COLUMNS = ("problem", "level", "start", "parameters", "standard deviations", "sum of squares", "evaluations",
+           "Jacobians", "condition", "SciPy")
 FOOT = """
 {six} of 54 runs have at least 6 digits in every parameter, {eight} at least 8, {ten} at least 10; SciPy's
 `curve_fit`: {scipy_six}, {scipy_eight} and {scipy_ten}.
@@ -187,11 +188,12 @@ def table():
         found = [digits(fit.x, case.parameters), digits(fit.stderr, case.deviations), digits([fit.chi2], [case.rss])]
         ours.append(found[0])
         theirs.append(scipys or 0.0)
-        lines.append(f"| {case.name} | {case.level.lower()} | {k} | {' | '.join([f'{d:.1f}' for d in found])} | {fit.nfev} "
-                     f"| {fit.njev} | {fit.condition:.1e} | {'fails' if scipys is None else f'{scipys:.1f}'} |")
+        lines.append([case.name, case.level.lower(), k, *[f"{d:.1f}" for d in found], fit.nfev, fit.njev,
+                      f"{fit.condition:.1e}", "fails" if scipys is None else f"{scipys:.1f}"])
     counts = {f"{who}{name}": sum(d >= least for d in found) for who, found in (("", ours), ("scipy_", theirs))
               for name, least in (("six", 6), ("eight", 8), ("ten", 10))}
-    return HEAD + "\n".join(lines) + "\n" + FOOT.format(**counts)
+    rows = [f"| {' | '.join(map(str, line))} |" for line in (COLUMNS, ["---"] * len(COLUMNS), *lines)]
+    return HEAD + "\n".join(rows) + "\n" + FOOT.format(**counts)
 
 
 def main():
@@ -200,7 +202,7 @@ def main():
         warnings.simplefilter("ignore")      # trial points overflow; SciPy's covariances are its own business
         text = table()
     (ROOT / "docs" / "nist.md").write_text(text)
-    print(text.partition("\n\n* ")[0])
+    print(text[text.index("| problem"):].partition("\n\n* ")[0])
 
 
 if __name__ == "__main__":

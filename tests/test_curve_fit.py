@@ -45,7 +45,8 @@ CORRELATED = 0.003 * (np.eye(30) + 0.5 * np.eye(30, k=1) + 0.5 * np.eye(30, k=-1
 
 @pytest.mark.parametrize("options", [
     {}, {"p0": [1, 1, 1]}, {"p0": (2.0, 1.0, 0.0)}, {"p0": np.array([1, 1, 0])}, {"method": "trf"},
-    {"method": "dogbox"}, {"bounds": (0, 5)}, {"bounds": ([0, 0, 0], [5, 5, np.inf])}, {"bounds": Bounds([0, 0, 0], [5, 5, 5])},
+    {"method": "dogbox"}, {"bounds": (0, 5)}, {"bounds": ([0, 0, 0], [5, 5, np.inf])},
+    {"bounds": Bounds([0, 0, 0], [5, 5, 5])},
     {"sigma": 0.05}, {"sigma": [0.05]}, {"sigma": 0.05 + 0.01 * T}, {"sigma": 0.05 + 0.01 * T, "absolute_sigma": True},
     {"sigma": CORRELATED}, {"sigma": CORRELATED, "absolute_sigma": True}, {"sigma": 0.05, "absolute_sigma": True},
     {"sigma": CORRELATED, "bounds": (0, 5)}, {"method": "trf", "loss": "soft_l1", "f_scale": 0.05},

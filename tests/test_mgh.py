@@ -1,4 +1,4 @@
-"""Problems 1 to 20 of More, Garbow & Hillstrom: known gradients at the start, known minima by least squares and minimize.
+"""Problems 1 to 20 of More, Garbow & Hillstrom: gradients at the start, minima by least squares and minimize.
 
 Owns: the residuals in plain NumPy, written as a user would: slices, loops, fills, a branch.  A problem may have several
 known minima, as the solvers' paths differ.
@@ -150,7 +150,7 @@ def objective(f):
 
 
 def nearest(value, minima, scale):
-    """Is the value that of a known minimum?  To the digits that are printed, and to 1e-12 of what it was at the start."""
+    """Is the value that of a known minimum?  To the digits in the table, and to 1e-12 of the start's."""
     return any(abs(value - m["f"]) <= 2e-6 * abs(m["f"]) + 1e-12 * min(1.0, scale) for m in minima)
 
 

@@ -25,11 +25,13 @@ __all__ = ["curve_fit"]
 
 TOLERANCES = {"ftol", "xtol", "gtol"}
 SCHEMES = ("2-point", "3-point", "cs")
-# MINPACK's first step is at most FACTOR times the length of the start, parameters scaled by the columns of the Jacobian.
-# Its own 100 jumps over the minimum where the start is poor (BoxBOD and MGH17 of NIST's StRD); 1 reaches all 54.
+CONVERGED = (1, 2, 3, 4, 6, 7, 8)            # of MINPACK; 6, 7, 8: a tolerance is below what rounding lets one see
+# MINPACK's first step is at most FACTOR times the length of the start, in units of the Jacobian's columns.  Its own 100
+# jumps over the minimum where the start is poor (BoxBOD and MGH17 of NIST's StRD); with 1 all 54 fits succeed, and of
+# 324 from starts that were moved by factors of about 2, 243 instead of 237.
 FACTOR = 1.0
-# MINPACK's own tolerance is enough where the last steps find the solution from there; where they do not, a slow walk was
-# taken for its end, and MINPACK goes on.
+# MINPACK's own tolerance is enough where the last steps find the solution from there.  Where they do not, a slow walk
+# was taken for its end, and MINPACK goes on.
 DEFAULT, TIGHT = 1.49012e-8, 1e-13
 # Evaluations a parameter; SciPy's 100 or 200 end a walk along a curved valley (Bennett5 of StRD: 758) before its end.
 PATIENCE = 1000
@@ -162,8 +164,8 @@ def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, p0: Any = None, sig
     (['a', 'k'], array([0.0504, 0.0279]), 4)
     """
     if T.current_tape() is not None:
-        raise UnsupportedError(f"curve_fit of {name_of(f)} is called while a function is recorded: a fit has no derivative "
-                               "here. Fit before, and hand the result to that function as an argument.")
+        raise UnsupportedError(f"curve_fit of {name_of(f)} is called while a function is recorded: a fit has no "
+                               "derivative here. Fit before, and hand the result to that function as an argument.")
     if "args" in kwargs:
         raise ValueError("'args' is not a supported keyword argument.")
     p0 = None if p0 is None else fit_data.real(np.atleast_1d(p0).ravel(), "p0").copy()
@@ -293,25 +295,23 @@ def minpack(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwargs: 
     if options.pop("col_deriv", False) and callable(problem.jac):    # the user's jac has a row for each parameter
         theirs = problem.jac
         problem.jac = lambda x, *p: np.transpose(theirs(x, *p))
-    refine = not TOLERANCES & set(kwargs)
-    x, here = p0, None
-    for tolerance in (DEFAULT, TIGHT) if refine else (None,):
-        if tolerance is not None:
-            options.update(ftol=tolerance, xtol=tolerance)
-        options["maxfev"] = max(1, most - problem.nfev)
-        x, _, info, message, status = scipy.optimize.leastsq(problem.residuals, x, Dfun=problem.jacobian,
-                                                             full_output=True, **options)
-        x = np.atleast_1d(x)
-        # 6, 7, 8: a tolerance is below what rounding lets one see, so this is as good as it gets.
-        success = status in (1, 2, 3, 4, 6, 7, 8)
-        if refine and success:
-            here = refined(problem, x, info["fvec"], bounds)
-            x = here.x
-            if here.arrived() or not here.regular:
-                break
-        elif refine:
-            break
-    return solved(problem, x, info, " ".join(message.split()), status, success, here)
+    options.pop("maxfev", None)
+
+    def run(x: np.ndarray, **tolerances: float) -> tuple[Any, ...]:
+        x, _, info, message, status = scipy.optimize.leastsq(
+            problem.residuals, x, Dfun=problem.jacobian, full_output=True, maxfev=max(1, most - problem.nfev),
+            **options, **tolerances)
+        return np.atleast_1d(x), info, " ".join(message.split()), status, status in CONVERGED
+
+    if TOLERANCES & set(kwargs):
+        return solved(problem, *run(p0), None)
+    found = run(p0, ftol=DEFAULT, xtol=DEFAULT)
+    here = refined(problem, found[0], found[1]["fvec"], bounds) if found[-1] else None
+    if here is not None and here.regular and not here.arrived():
+        again = run(here.x, ftol=TIGHT, xtol=TIGHT)
+        if again[-1]:
+            found, here = again, refined(problem, again[0], again[1]["fvec"], bounds)
+    return solved(problem, *found, here)
 
 
 def trust_region(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwargs: dict[str, Any]) -> Any:

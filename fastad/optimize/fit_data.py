@@ -106,8 +106,8 @@ def weighting(sigma: np.ndarray | None, y: np.ndarray) -> tuple[np.ndarray | Non
         bad = np.flatnonzero(~((sigma > 0) & np.isfinite(sigma)))
         if bad.size:
             raise ValueError(f"curve_fit: sigma must be positive and finite, and sigma[{bad[0]}] is "
-                             f"{sigma.flat[bad[0]]:g} ({bad.size} such in all). It is a standard deviation: leave out an "
-                             "observation that has none, rather than to give it 0 or inf.")
+                             f"{sigma.flat[bad[0]]:g} ({bad.size} such in all). It is a standard deviation: leave out "
+                             "an observation that has none, rather than to give it 0 or inf.")
         return (1.0 / sigma).reshape(() if sigma.size == 1 else -1), None
     if sigma.shape != (y.size, y.size):
         raise ValueError(f"`sigma` has incorrect shape: {sigma.shape} for {y.size} observations; {(y.size,)} for "
@@ -146,8 +146,8 @@ def limits(bounds: Any, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
         low, high = (bounds.lb, bounds.ub) if isinstance(bounds, scipy.optimize.Bounds) else bounds
         low, high = (np.array(np.broadcast_to(np.asarray(b, dtype=np.float64), (n,))) for b in (low, high))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"curve_fit: bounds are a pair (lower, upper), each a number or one number for each of the {n} "
-                         f"parameters ({', '.join(names)})") from error
+        raise ValueError(f"curve_fit: bounds are a pair (lower, upper), each a number or one number for each of the "
+                         f"{n} parameters ({', '.join(names)})") from error
     for k in np.flatnonzero(~(low < high)):
         raise ValueError(f"curve_fit: the lower bound {low[k]:g} of {names[k]} is not below the upper one {high[k]:g}; "
                          "for a parameter that is fixed, write a model without it")

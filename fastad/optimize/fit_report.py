@@ -17,8 +17,8 @@ def report(s: Any, level: float, min_correlation: float) -> str:
     lines += table(s, level)
     lines += ["", *goodness(s)]
     lines += correlations(s, min_correlation)
-    marks = [f"{name} is at its {'lower' if a < 0 else 'upper'} bound" for name, a in zip(s.names, s.active, strict=True)
-             if a]
+    marks = [f"{name} is at its {'lower' if a < 0 else 'upper'} bound"
+             for name, a in zip(s.names, s.active, strict=True) if a]
     if marks:
         lines += ["", f"{', '.join(marks)}: its error, and what others owe to it, are those of a fit without bounds"]
     if s.doubts():

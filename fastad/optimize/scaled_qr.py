@@ -52,7 +52,8 @@ class ScaledQR:
             self.triangle, self.projected = factors[:, :n], factors[:, n]
 
     def inverse(self) -> np.ndarray:
-        """Of R, square and of full rank.  (LAPACK's dtrtrs for a small matrix wakes BLAS's threads, for milliseconds.)"""
+        """Of R, square and of full rank."""
+        # LAPACK's dtrtrs with several right-hand sides wakes the threads of BLAS, for milliseconds.
         return np.asarray(lapack.dtrtri(self.triangle)[0])
 
     def regular(self) -> bool:
