@@ -76,30 +76,25 @@ class FittedModel:
         units = np.eye(parameters).tolist()
         self.units = [[1.0 if e else None for e in unit] for unit in units]
         self.key: bytes | None = None
+        self.tape: Any = None
         self.work = 0.0
         self.token = object()                # that the tape is where this fit left it
 
     def at(self, p: np.ndarray) -> Any:
         """The tape whose point is p; the outputs are there, too."""
-        key = p.tobytes()
-        entry = self.function.hot
-        if key == self.key and entry.tape.derived.get(OWNER) is self.token:  # type: ignore[union-attr]
-            return entry.tape  # type: ignore[union-attr]
+        key, tape = p.tobytes(), self.tape
+        if key == self.key and tape.derived.get(OWNER) is self.token:
+            return tape
         self.key = None
-        self.outputs = self.swept(entry, p.tolist())
-        tape = self.function.hot.tape  # type: ignore[union-attr]
+        values = p.tolist()
+        try:
+            self.outputs = tape.sweep(values) if tape is not None else self.function.call(tuple(values), {}, ())
+        except TapeDivergence as divergence:
+            self.outputs = self.function.slow(tuple(values), {}, self.function.hot, divergence)
+        self.tape = tape = self.function.hot.tape  # type: ignore[union-attr]
         tape.derived[OWNER] = self.token
         self.key = key
         return tape
-
-    def swept(self, entry: Any, values: list[float]) -> list[Any]:
-        """A forward sweep; whoever is first, and whoever is on another branch, takes the long way."""
-        if entry is None:
-            return self.function.call(tuple(values), {}, ())  # type: ignore[no-any-return]
-        try:
-            return entry.tape.sweep(values)
-        except TapeDivergence as divergence:
-            return self.function.slow(tuple(values), {}, entry, divergence)  # type: ignore[no-any-return]
 
     def value(self, p: np.ndarray) -> np.ndarray:
         """What f returns at p: an array, or a number."""
@@ -117,6 +112,7 @@ class FittedModel:
             if self.work < WORTH:
                 return [tape.sweep_tangent(unit)[0] for unit in self.units]
             columns = tape.derived[COLUMNS] = columns_tape(tape)
+            self.function.hot.weigh()  # type: ignore[union-attr]
         return columns.sweep(p.tolist())  # type: ignore[no-any-return]
 
     def curvature(self, p: np.ndarray, weights: np.ndarray) -> np.ndarray | None:

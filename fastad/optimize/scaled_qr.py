@@ -41,15 +41,16 @@ class ScaledQR:
                 largest = np.max(np.abs(jacobian), axis=0, initial=0.0)
                 safe = np.where(largest > 0, largest, 1.0)
                 length = safe * np.linalg.norm(jacobian / safe, axis=0)
-            self.length = np.where(length > 0, length, 1.0)
+                length[length == 0] = 1.0
             both = np.empty((m, n + 1), order="F")
-            np.divide(jacobian, self.length, out=both[:, :n])
+            np.divide(jacobian, length, out=both[:, :n])
             both[:, n] = residuals
-            self.finite = bool(np.isfinite(length).all() and np.isfinite(both[:, n]).all())
-        self.triangle, self.projected = np.zeros((min(m, n), n)), np.zeros(min(m, n))
-        if self.finite and m and n:
-            factors = np.triu(lapack.dgeqrf(both, overwrite_a=True)[0][:min(m, n)])
-            self.triangle, self.projected = factors[:, :n], factors[:, n]
+        self.length, self.finite = length, bool(np.isfinite(both).all())        # a length of inf makes NaN of its inf
+        k = min(m, n)
+        self.triangle, self.projected = np.zeros((k, n)), np.zeros(k)
+        if self.finite and k:
+            factors = lapack.dgeqrf(both, overwrite_a=True)[0][:k]
+            self.triangle, self.projected = np.triu(factors[:, :n]), factors[:, n]
 
     def inverse(self) -> np.ndarray:
         """Of R, square and of full rank."""
@@ -58,6 +59,5 @@ class ScaledQR:
 
     def regular(self) -> bool:
         """May one solve with R?"""
-        diagonal = np.abs(np.diag(self.triangle))
-        n = len(self.length)
+        n, diagonal = len(self.length), np.abs(self.triangle.diagonal())
         return self.finite and len(diagonal) == n and (n == 0 or bool(diagonal.min() > n * EPS * diagonal.max()))

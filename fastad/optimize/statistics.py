@@ -14,6 +14,7 @@ import numpy as np
 import scipy.special
 from scipy.optimize import OptimizeWarning
 
+from fastad import trees
 from fastad.optimize.scaled_qr import EPS, ScaledQR
 
 __all__ = ["Statistics", "statistics"]
@@ -286,7 +287,7 @@ def statistics(result: Any, names: Sequence[str] | None = None, absolute_sigma: 
     if getattr(result, "fun", None) is None or getattr(result, "jac", None) is None or np.ndim(result.fun) == 0:
         raise TypeError("statistics: the result has no vector of residuals (fun) with its Jacobian (jac); pass what "
                         "least_squares returned")
-    x = np.ravel(np.asarray(result.x, dtype=np.float64))
+    x = np.concatenate([np.ravel(leaf) for leaf in trees.flatten(result.x)[0]]).astype(np.float64)
     jacobian = dense(result.jac, x.size)
     if names is not None and len(names) != x.size:
         raise ValueError(f"statistics: {len(names)} names for {x.size} parameters")
