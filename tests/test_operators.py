@@ -172,8 +172,8 @@ def test_least_squares_by_krylov(operator):
 
 @pytest.mark.parametrize("solver", ["arpack", "propack", "lobpcg"])
 def test_singular_values(operator, solver):
-    values = np.sort(svds(operator, k=2, solver=solver)[1])[::-1]
-    np.testing.assert_allclose(values, np.linalg.svd(formed())[1][:2], rtol=1e-5)
+    values = np.sort(svds(operator, k=2, solver=solver, tol=1e-4, maxiter=500)[1])[::-1]
+    np.testing.assert_allclose(values, np.linalg.svd(formed())[1][:2], rtol=1e-4)
 
 
 @pytest.mark.parametrize("method", ["trf", "dogbox"])

@@ -6,10 +6,10 @@ progress.py (the callback).
 """
 from fastad.optimize.curve_fitting import curve_fit
 from fastad.optimize.drivers import least_squares, minimize
+from fastad.optimize.fit_statistics import statistics
 from fastad.optimize.objective import Objective
 from fastad.optimize.progress import Progress
 from fastad.optimize.residuals import Residuals
-from fastad.optimize.statistics import statistics
 
 __all__ = ["Objective", "Progress", "Residuals", "curve_fit", "least_squares", "minimize", "statistics"]
 

@@ -1,6 +1,6 @@
 """The text of a fit's statistics: what `report()` returns.
 
-Owns: layout and words.  Must not know: how anything in it was computed (statistics.py).
+Owns: layout and words.  Must not know: how anything in it was computed (fit_statistics.py).
 """
 from __future__ import annotations
 

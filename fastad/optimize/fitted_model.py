@@ -113,7 +113,7 @@ class FittedModel:
                 return [tape.sweep_tangent(unit)[0] for unit in self.units]
             columns = tape.derived[COLUMNS] = columns_tape(tape)
             self.function.hot.weigh()  # type: ignore[union-attr]
-        return columns.sweep(p.tolist())  # type: ignore[no-any-return]
+        return columns.sweep(p.tolist())
 
     def curvature(self, p: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
         """Sum of `weights` times the second derivatives of the value, shape (n, n); None for lists of numbers."""

@@ -1,7 +1,7 @@
 """ScaledQR: the QR factors of a Jacobian whose columns are scaled to length one, with the residuals' projection.
 
 Owns: that units of parameters do not matter: a column in units of 1e9 and one in 1e-9 weigh the same.
-Must not know: what is fitted.  Next: statistics.py (the covariance), last_steps.py (the last digits).
+Must not know: what is fitted.  Next: fit_statistics.py (the covariance), last_steps.py (the last digits).
 """
 from __future__ import annotations
 

@@ -282,7 +282,7 @@ def statistics(result: Any, names: Sequence[str] | None = None, absolute_sigma: 
     >>> fit = optimize.least_squares(lambda p: p[0] * np.exp(-p[1] * t) - data, [1.0, 1.0])
     >>> s = optimize.statistics(fit, names=["amplitude", "rate"])
     >>> s.stderr.round(3), s.dof
-    (array([0.039, 0.026]), 3)
+    (array([0.04, 0.03]), 3)
     """
     if getattr(result, "fun", None) is None or getattr(result, "jac", None) is None or np.ndim(result.fun) == 0:
         raise TypeError("statistics: the result has no vector of residuals (fun) with its Jacobian (jac); pass what "
