@@ -196,6 +196,8 @@ class Problem:
     def __init__(self, f: Callable[..., Any], data: Data, parameters: int, jac: Any):
         self.f, self.data, self.parameters, self.jac = f, data, parameters, jac
         self.nfev = self.njev = 0
+        whitened = data.whitened(data.y.ravel())
+        self.size = float(np.sqrt(whitened @ whitened))
         self.prepare()
 
     def prepare(self) -> None:
@@ -307,7 +309,7 @@ def minpack(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwargs: 
         return solved(problem, run(p0), None)
     found = run(p0, ftol=DEFAULT, xtol=DEFAULT)
     here = refined(problem, found[0], found[1]["fvec"], bounds) if found[-1] else None
-    if here is not None and here.regular and not here.arrived():
+    if here is not None and here.regular and not here.arrived(problem):
         again = run(here.x, ftol=TIGHT, xtol=TIGHT)
         if again[-1]:
             found, here = again, refined(problem, again[0], again[1]["fvec"], bounds)
@@ -325,7 +327,7 @@ def trust_region(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwa
     here = refined(problem, r.x, r.fun, bounds) if refine else None
     found = solved(problem, (r.x, {"fvec": r.fun}, r.message, r.status, r.success), here)
     if not linear:                           # of the loss, or what differences gave
-        found.update(jac=dense(r.jac, p0.size), cost=r.cost)
+        found.update(jac=dense(r.jac, p0.size), cost=r.cost, factors=None)
     found.active = r.active_mask
     return found
 
@@ -340,21 +342,22 @@ def solved(problem: Problem, answer: tuple[Any, ...], here: Local | None) -> Any
     return scipy.optimize.OptimizeResult(x=x if here is None else here.x, fun=residuals,
                                          jac=None if here is None else here.jacobian,
                                          cost=0.5 * float(residuals @ residuals), info=info, message=message,
-                                         status=status, success=success, active=None)
+                                         status=status, success=success, active=None,
+                                         factors=None if here is None else here.factors)
 
 
 def finished(problem: Problem, found: Any, names: list[str], absolute_sigma: bool, full_output: bool,
              method: str) -> CurveFit:
     """The statistics, warnings, and the tuple."""
     problem.verify(found.x)
-    predicted = problem.predicted(found.x)
+    predicted = np.asarray(problem.predicted(found.x))
     how = f"MINPACK's status {found.status}" if method == "lm" else found.message.rstrip(".")
     counts = (f"by {method}: {how}\n{problem.nfev} evaluations of the model, {problem.njev} of its Jacobian, "
               f"{problem.recordings} recording{'s' * (problem.recordings != 1)}")
     details = {"x": found.x, "residuals": found.fun, "jacobian": found.jac, "names": names,
                "absolute_sigma": absolute_sigma, "active": found.active, "cost": found.cost,
                "total": problem.data.about_mean(np.broadcast_shapes(predicted.shape, problem.data.y.shape)),
-               "model": f"{name_of(problem.f)} ({location_of(problem.f)})", "counts": counts}
+               "model": f"{name_of(problem.f)} ({location_of(problem.f)})", "counts": counts, "factors": found.factors}
     statistics = Statistics(**details)
     statistics.warn(stacklevel=3)
     items = (found.x, statistics.covariance)

@@ -6,6 +6,7 @@ Must not know: models, tapes, solvers.  Next: curve_fitting.py.
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -75,6 +76,9 @@ class Data:
 
     def about_mean(self, shape: tuple[int, ...]) -> float:
         """Sum of squares of the whitened data about their weighted mean."""
+        if self.weights is None and self.factor is None:
+            deviations = (self.y - np.mean(self.y)).ravel() if shape == self.y.shape else np.zeros(1)
+            return float(deviations @ deviations)
         y = self.whitened(np.broadcast_to(self.y, shape).ravel())
         ones = self.whitened(np.ones(y.size))
         deviations = y - ones * ((ones @ y) / (ones @ ones))
@@ -126,6 +130,11 @@ def weighting(sigma: np.ndarray | None, y: np.ndarray) -> tuple[np.ndarray | Non
 
 def parameter_names(f: Callable[..., Any], p0: np.ndarray | None) -> list[str]:
     """Names of the parameters: those of f after the first, as many as there are numbers in p0."""
+    code = getattr(f, "__code__", None)
+    if type(f) is types.FunctionType and not code.co_flags & inspect.CO_VARARGS and not hasattr(f, "__wrapped__"):
+        names = list(code.co_varnames[1:code.co_argcount])           # the usual, and inspect.signature is slow
+        if names and (p0 is None or p0.size == len(names)):
+            return names
     try:
         parameters = list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):          # a ufunc, compiled code
@@ -142,6 +151,8 @@ def parameter_names(f: Callable[..., Any], p0: np.ndarray | None) -> list[str]:
 def limits(bounds: Any, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds as arrays."""
     n = len(names)
+    if type(bounds) is tuple and [*map(type, bounds)] == [float, float] and bounds == (-np.inf, np.inf):
+        return np.full(n, -np.inf), np.full(n, np.inf)
     try:
         low, high = (bounds.lb, bounds.ub) if isinstance(bounds, scipy.optimize.Bounds) else bounds
         low, high = (np.array(np.broadcast_to(np.asarray(b, dtype=np.float64), (n,))) for b in (low, high))

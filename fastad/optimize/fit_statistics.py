@@ -6,6 +6,7 @@ Must not know: how the solution was found, tapes.  Next: fit_report.py (the text
 """
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -40,16 +41,16 @@ class Linearised:
         The same directions in units in which each parameter alone has the same effect.
     """
 
-    def __init__(self, jacobian: np.ndarray, residuals: np.ndarray):
-        m, n = jacobian.shape
-        factors = ScaledQR(jacobian, residuals)
+    def __init__(self, factors: ScaledQR, m: int):
+        n = len(factors.length)
         if not factors.finite:
             raise ValueError("statistics: the Jacobian or the residuals are not finite at the solution")
         length = factors.length
         _, values, directions = np.linalg.svd(factors.triangle)
-        values = np.concatenate([values, np.zeros(n - values.size)])
+        if values.size < n:
+            values = np.concatenate([values, np.zeros(n - values.size)])
         top = values[0] if n else 1.0
-        rank = int(np.sum(values > max(m, n) * EPS * top))
+        rank = int(np.count_nonzero(values > max(m, n) * EPS * top))
         self.shares = [*directions[rank:]] or [*directions[-1:]]
         self.undetermined = [v / length for v in directions[rank:]]
         self.weakest = directions[-1] / length if n else np.zeros(0)
@@ -86,6 +87,8 @@ class Statistics:
         What was fitted, for the report.
     counts : str, optional
         How the solution was found, for the report.
+    factors : ScaledQR, optional
+        Of the Jacobian and the residuals, if they are there already.
 
     Attributes
     ----------
@@ -118,7 +121,7 @@ class Statistics:
 
     def __init__(self, x: np.ndarray, residuals: np.ndarray, jacobian: np.ndarray, names: Sequence[str] | None = None,
                  absolute_sigma: bool = False, active: np.ndarray | None = None, cost: float | None = None,
-                 total: float = np.nan, model: str = "", counts: str = ""):
+                 total: float = np.nan, model: str = "", counts: str = "", factors: ScaledQR | None = None):
         m, n = jacobian.shape
         self.x, self.names = x, list(names) if names is not None else [f"x[{k}]" for k in range(n)]
         self.observations, self.dof = m, m - n
@@ -126,7 +129,7 @@ class Statistics:
         self.active = np.zeros(n, dtype=int) if active is None else np.asarray(active, dtype=int)
         self.chi2 = float(residuals @ residuals)
         self.robust = cost is not None and abs(2 * cost - self.chi2) > 1e-9 * self.chi2
-        self.linearised = Linearised(jacobian, residuals)
+        self.linearised = Linearised(factors or ScaledQR(jacobian, residuals), m)
         self.condition = self.linearised.condition
         self.undetermined = [self.direction(v, s) for v, s in
                              zip(self.linearised.undetermined, self.linearised.shares, strict=False)]
@@ -135,19 +138,18 @@ class Statistics:
     def measure(self, m: int, n: int, objective: float, total: float) -> None:
         """Everything that is computed from the sum of squares."""
         self.reduced_chi2 = self.chi2 / self.dof if self.dof > 0 else np.inf
-        self.residual_std = float(np.sqrt(self.reduced_chi2))
+        self.residual_std = math.sqrt(self.reduced_chi2)
         if self.absolute_sigma or self.undetermined:
             self.covariance = self.linearised.inverse
         elif self.dof > 0:
             self.covariance = self.linearised.inverse * (objective / self.dof)
         else:
             self.covariance = np.full((n, n), np.inf)
-        self.stderr = np.sqrt(np.diag(self.covariance))
+        self.stderr = np.sqrt(self.covariance.diagonal())
         self.r_squared = self.aic = self.bic = np.nan
         if not self.robust and m:
-            with np.errstate(divide="ignore"):
-                fit = self.chi2 if self.absolute_sigma else m * float(np.log(self.chi2 / m))
-            self.aic, self.bic = fit + 2 * n, fit + n * float(np.log(m))
+            fit = self.chi2 if self.absolute_sigma else m * math.log(self.chi2 / m) if self.chi2 > 0 else -math.inf
+            self.aic, self.bic = fit + 2 * n, fit + n * math.log(m)
             if total > 0:
                 self.r_squared = 1.0 - self.chi2 / total
 

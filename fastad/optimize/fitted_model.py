@@ -130,10 +130,23 @@ class FittedModel:
         """One array of the outputs; a list of numbers is what NumPy makes of it."""
         return np.asarray(tape.signature.pack_outputs(outputs))
 
+    def repeated(self, values: list[float]) -> bool:
+        """Does plain f give what the tape gave, to rounding?  Where it does not, Audit looks why."""
+        with np.errstate(all="ignore"):      # the sweep has warned
+            try:
+                y, got = np.asarray(self.function.f(*values)), np.asarray(self.outputs[0])
+                if y.shape != got.shape or y.dtype != got.dtype:
+                    return False
+                return bool(np.max(np.abs(y - got), initial=0.0) <= 1e-12 * np.max(np.abs(got), initial=0.0))
+            except Exception:                # Audit runs f again, and lets it out
+                return False
+
     def audit(self, p: np.ndarray) -> None:
         """Run plain f at p: StaleTapeError where its tape says something else."""
         signature = self.at(p).signature
         self.function.audits += 1
         with self.function.own_changes():
+            if self.repeated(p.tolist()):
+                return
             Audit(self.function.f, signature.name, signature.location).check(
                 tuple(p.tolist()), {}, signature.pack_outputs(self.outputs))

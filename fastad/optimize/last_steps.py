@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from fastad.optimize.scaled_qr import ScaledQR
+from fastad.optimize.scaled_qr import EPS, ScaledQR
 
 __all__ = ["refined"]
 
 STEPS = 12
 DONE = 1e-10                                 # of the residuals' length: what is left to do, in units of the noise
 FAST, SLOW = 0.05, 0.5                       # contraction that Gauss-Newton steps, and any steps, are to reach
+ROUNDING = 4 * EPS                           # of the data's length
 RISE = 1e-9                                  # of the sum of squares, for rounding
 
 
@@ -31,9 +32,9 @@ class Local:
         self.offset = float(np.linalg.norm(self.factors.projected))
         self.square = float(residuals @ residuals)
 
-    def arrived(self) -> bool:
-        """Are the residuals orthogonal to the Jacobian?"""
-        return self.offset <= DONE * np.sqrt(self.square)
+    def arrived(self, problem: Any) -> bool:
+        """Are the residuals orthogonal to the Jacobian, or what is left of them rounding of the data?"""
+        return bool(self.offset <= max(DONE * np.sqrt(self.square), ROUNDING * problem.size))
 
     def step(self, problem: Any, newton: bool) -> np.ndarray | None:
         """To the minimum of the quadratic model; None if this is no minimum."""
@@ -59,13 +60,13 @@ def refined(problem: Any, x: np.ndarray, residuals: np.ndarray, bounds: Any) -> 
     Parameters
     ----------
     problem : object
-        With `residuals(x)`, `jacobian(x)`, `curvature(x, residuals)`.
+        With `residuals(x)`, `jacobian(x)`, `curvature(x, residuals)`, and `size`, the length of the data.
     bounds : pair of ndarray
         A step that leaves them is not taken.
     """
     here, newton = Local(problem, x, residuals), False
     for _ in range(STEPS):
-        if not here.regular or here.arrived():
+        if not here.regular or here.arrived(problem):
             break
         there = taken(problem, here, newton, bounds)
         contraction = there.offset / here.offset if there is not None else np.inf
