@@ -130,7 +130,7 @@ def weighting(sigma: np.ndarray | None, y: np.ndarray) -> tuple[np.ndarray | Non
 
 def parameter_names(f: Callable[..., Any], p0: np.ndarray | None) -> list[str]:
     """Names of the parameters: those of f after the first, as many as there are numbers in p0."""
-    code = getattr(f, "__code__", None)
+    code: Any = getattr(f, "__code__", None)
     if type(f) is types.FunctionType and not code.co_flags & inspect.CO_VARARGS and not hasattr(f, "__wrapped__"):
         names = list(code.co_varnames[1:code.co_argcount])           # the usual, and inspect.signature is slow
         if names and (p0 is None or p0.size == len(names)):

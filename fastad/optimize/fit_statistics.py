@@ -20,7 +20,7 @@ from fastad.optimize.scaled_qr import EPS, ScaledQR
 
 __all__ = ["Statistics", "statistics"]
 
-ILL = 1.0 / np.sqrt(EPS)     # condition above which less than half of the digits are left
+ILL = 1.0 / np.sqrt(EPS)                     # condition above which less than half of the digits are left
 INVOLVED = 0.1                               # share of the largest component that makes a parameter part of a direction
 
 
