@@ -50,7 +50,8 @@ CORRELATED = 0.003 * (np.eye(30) + 0.5 * np.eye(30, k=1) + 0.5 * np.eye(30, k=-1
     {"sigma": 0.05}, {"sigma": [0.05]}, {"sigma": 0.05 + 0.01 * T}, {"sigma": 0.05 + 0.01 * T, "absolute_sigma": True},
     {"sigma": CORRELATED}, {"sigma": CORRELATED, "absolute_sigma": True}, {"sigma": 0.05, "absolute_sigma": True},
     {"sigma": CORRELATED, "bounds": (0, 5)}, {"method": "trf", "loss": "soft_l1", "f_scale": 0.05},
-    {"jac": "3-point", "method": "trf"}, {"maxfev": 500}, {"method": "trf", "max_nfev": 500, "x_scale": [1, 2, 1]},
+    {"jac": "3-point", "method": "trf"},
+    {"jac": "2-point", "method": "trf"}, {"maxfev": 500}, {"method": "trf", "max_nfev": 500, "x_scale": [1, 2, 1]},
     {"ftol": 1e-12, "xtol": 1e-12}, {"check_finite": False}, {"nan_policy": "raise"},
 ], ids=str)
 def test_agrees_with_scipy(options):
@@ -216,6 +217,15 @@ def test_user_jacobians_dense_and_sparse():
     near(fit, want, 1e-8)
     with pytest.raises(ShapeError, match="one column for each of the 3"):
         curve_fit(decay, T, DATA, jac=lambda *p: jacobian(*p)[:, :2])
+
+
+@pytest.mark.parametrize("scheme", ["2-point", "3-point", "cs"])
+@pytest.mark.parametrize("method", ["lm", "trf"])
+def test_difference_schemes(scheme, method):
+    """For a model that cannot be recorded; plain f is all that runs."""
+    fit = curve_fit(decay, T, DATA, jac=scheme, method=method, xtol=1e-12, ftol=1e-12)
+    near(fit, curve_fit(decay, T, DATA), 1e-5)
+    assert fit.recordings == 0
 
 
 def test_nan_policy_omit_drops_observations_and_their_sigma():
@@ -398,6 +408,15 @@ def test_ill_conditioning_names_the_parameters():
     with pytest.warns(OptimizeWarning, match=r"hardly determine.*moving a, b by \(1, -1\)"):
         fit = curve_fit(lambda x, a, b, c: a * x + b * x * (1 + 1e-9 * x) + c, T, DATA)
     assert 1e8 < fit.condition < 1e13 and np.all(np.isfinite(fit.stderr))
+
+
+def test_derivatives_that_are_not_finite_at_the_solution():
+    """sqrt(x - b) where b is a datum: its derivative there is infinite, and nothing is said of the errors."""
+    x = np.linspace(0.0, 4.0, 20)
+    with pytest.warns(OptimizeWarning, match="derivatives of the residuals by b are not finite.*debug_nonfinite"):
+        with np.errstate(all="ignore"):
+            fit = curve_fit(lambda x, a, b: a + np.sqrt(x - b), x, 1 + np.sqrt(x), [1.0, 0.0], method="lm")
+    assert np.all(np.isinf(fit.covariance)) and "WARNING" in fit.report()
 
 
 def test_no_degree_of_freedom():

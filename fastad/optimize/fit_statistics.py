@@ -35,6 +35,8 @@ class Linearised:
         Of J with its columns scaled to length one; inf if rank deficient.
     undetermined : list of ndarray, shape (n,)
         Directions in which the parameters may move without an effect on the residuals, to first order.
+    broken : list of int
+        Columns that are not finite; then nothing else is known.
     weakest : ndarray, shape (n,)
         The direction of the least effect, in the units of the parameters.
     shares : list of ndarray, and of the weakest the last
@@ -42,20 +44,20 @@ class Linearised:
     """
 
     def __init__(self, factors: ScaledQR, m: int):
-        n = len(factors.length)
-        if not factors.finite:
-            raise ValueError("statistics: the Jacobian or the residuals are not finite at the solution")
-        length = factors.length
+        length, n = factors.length, len(factors.length)
+        self.broken = [] if factors.finite else [*np.flatnonzero(~np.isfinite(length))]
         _, values, directions = np.linalg.svd(factors.triangle)
         if values.size < n:
             values = np.concatenate([values, np.zeros(n - values.size)])
         top = values[0] if n else 1.0
-        rank = int(np.count_nonzero(values > max(m, n) * EPS * top))
+        rank = int(np.count_nonzero(values > max(m, n) * EPS * top)) if factors.finite else n
         self.shares = [*directions[rank:]] or [*directions[-1:]]
         self.undetermined = [v / length for v in directions[rank:]]
         self.weakest = directions[-1] / length if n else np.zeros(0)
         self.condition = float(top / values[-1]) if n and rank == n else (np.inf if n else 1.0)
-        if rank < n:
+        if not factors.finite:
+            self.condition = np.inf
+        if rank < n or not factors.finite:
             self.inverse = np.full((n, n), np.inf)
         else:
             root = directions.T / values / length[:, None]
@@ -139,7 +141,7 @@ class Statistics:
         """Everything that is computed from the sum of squares."""
         self.reduced_chi2 = self.chi2 / self.dof if self.dof > 0 else np.inf
         self.residual_std = math.sqrt(self.reduced_chi2)
-        if self.absolute_sigma or self.undetermined:
+        if self.absolute_sigma or np.isinf(self.condition):
             self.covariance = self.linearised.inverse
         elif self.dof > 0:
             self.covariance = self.linearised.inverse * (objective / self.dof)
@@ -194,6 +196,10 @@ class Statistics:
     def doubts(self) -> str:
         """Why the covariance is not to be trusted; empty if it is."""
         n = len(self.x)
+        if self.linearised.broken:
+            return ("Covariance of the parameters could not be estimated: at the solution the derivatives of the "
+                    f"residuals by {', '.join([self.names[k] for k in self.linearised.broken])} are not finite, so it may be no "
+                    "minimum either. ad.debug_nonfinite shows the operation.")
         if self.undetermined:
             which = "; or ".join([f"moving {d} alone" if " by " not in d else f"moving {d} together"
                                   for d in self.undetermined])
