@@ -10,7 +10,7 @@ from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, cg, lsmr, lsqr, svds
 
 import fastad as ad
-from fastad import verbs
+from fastad import optimize, verbs
 from fastad.errors import DerivativeError, UnsupportedError
 
 RNG = np.random.default_rng(11)
@@ -194,8 +194,8 @@ def test_scipy_least_squares_takes_operators(method):
     start = truth + 0.05
     options = {"jac": jacobian, "method": method, "tr_solver": "lsmr", "xtol": 1e-12, "ftol": 1e-12, "gtol": 1e-12}
     scale = 1.0 / ad.linear_operator(residuals, start).column_norms()
-    for x_scale in (1.0, scale):
-        found = least_squares(residuals, start, x_scale=x_scale, **options)
+    for solve, x_scale in ((least_squares, 1.0), (least_squares, scale), (optimize.least_squares, scale)):
+        found = solve(residuals, start, x_scale=x_scale, **options)
         np.testing.assert_allclose(found.x, truth, atol=1e-8)
         assert isinstance(found.jac, LinearOperator)
     assert (method == "dogbox") or (13, 2) in shapes

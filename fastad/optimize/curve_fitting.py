@@ -44,8 +44,8 @@ class CurveFit(Statistics, tuple):
     ----------
     items : tuple
         (popt, pcov), or (popt, pcov, infodict, mesg, ier).
-    **details
-        As for Statistics.
+    **attributes
+        The following.
 
     Attributes
     ----------
@@ -63,12 +63,11 @@ class CurveFit(Statistics, tuple):
         As in SciPy's results.
     """
 
-    def __new__(cls, items: Any, **details: Any) -> CurveFit:
+    def __new__(cls, items: Any, **attributes: Any) -> CurveFit:
         return tuple.__new__(cls, items)
 
-    def __init__(self, items: Any, **details: Any):
-        if details:                          # copies and pickles bring their own dictionary
-            super().__init__(**details)
+    def __init__(self, items: Any, **attributes: Any):
+        vars(self).update(attributes)
 
     def __repr__(self) -> str:
         pairs = [f"{name}={value:.6g} +/- {error:.2g}"
@@ -354,15 +353,13 @@ def finished(problem: Problem, found: Any, names: list[str], absolute_sigma: boo
     how = f"MINPACK's status {found.status}" if method == "lm" else found.message.rstrip(".")
     counts = (f"by {method}: {how}\n{problem.nfev} evaluations of the model, {problem.njev} of its Jacobian, "
               f"{problem.recordings} recording{'s' * (problem.recordings != 1)}")
-    details = {"x": found.x, "residuals": found.fun, "jacobian": found.jac, "names": names,
-               "absolute_sigma": absolute_sigma, "active": found.active, "cost": found.cost,
-               "total": problem.data.about_mean(np.broadcast_shapes(predicted.shape, problem.data.y.shape)),
-               "model": f"{name_of(problem.f)} ({location_of(problem.f)})", "counts": counts, "factors": found.factors}
-    statistics = Statistics(**details)
+    statistics = Statistics(
+        found.x, found.fun, found.jac, names, absolute_sigma, found.active, found.cost,
+        problem.data.about_mean(np.broadcast_shapes(predicted.shape, problem.data.y.shape)),
+        f"{name_of(problem.f)} ({location_of(problem.f)})", counts, found.factors)
     statistics.warn(stacklevel=3)
     items = (found.x, statistics.covariance)
-    fit = CurveFit((*items, found.info, found.message, found.status) if full_output else items)
-    vars(fit).update(vars(statistics), fun=found.fun, jac=found.jac, cost=found.cost, best_fit=predicted,
-                     nfev=problem.nfev, njev=problem.njev, recordings=problem.recordings, success=True,
-                     status=found.status, message=found.message, method=method)
-    return fit
+    return CurveFit((*items, found.info, found.message, found.status) if full_output else items, **vars(statistics),
+                    fun=found.fun, jac=found.jac, cost=found.cost, best_fit=predicted, nfev=problem.nfev,
+                    njev=problem.njev, recordings=problem.recordings, success=True, status=found.status,
+                    message=found.message, method=method)
