@@ -199,8 +199,8 @@ class Statistics:
         if self.linearised.broken:
             which = ", ".join([self.names[k] for k in self.linearised.broken])
             return ("Covariance of the parameters could not be estimated: at the solution the derivatives of the "
-                    f"residuals by {which} are not finite, so it may be no minimum either. ad.debug_nonfinite shows the "
-                    "operation.")
+                    f"residuals by {which} are not finite, so it may be no minimum either. ad.debug_nonfinite shows "
+                    "the operation.")
         if self.undetermined:
             which = "; or ".join([f"moving {d} alone" if " by " not in d else f"moving {d} together"
                                   for d in self.undetermined])
