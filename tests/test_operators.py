@@ -215,8 +215,9 @@ def test_composes_with_scipys_operators(operator):
     np.testing.assert_allclose(stacked @ X, formed().T @ (formed() @ X) + 0.5 * X, rtol=1e-12)
 
 
-def test_pylops_solves_a_regularised_problem(operator):
-    pylops = pytest.importorskip("pylops", reason="pip install 'fastad[test]' brings pylops")
+def test_pylops_solves_a_regularised_problem(operator, need):
+    need("pylops")
+    import pylops
     wrapped = pylops.aslinearoperator(operator)
     assert pylops.utils.dottest(wrapped, 90, 13, rtol=1e-10, raiseerror=True)
     smooth = pylops.SecondDerivative(13, dtype="float64")
