@@ -264,19 +264,29 @@ class Given(Problem):
         if not callable(self.jac) and self.jac not in SCHEMES:
             raise ValueError(f"curve_fit: jac {self.jac!r} is neither callable nor one of {', '.join(SCHEMES)}")
 
+        self.known: dict[str, Any] = {}
+
     recordings = 0
 
+    def once(self, name: str, f: Callable[..., Any], p: np.ndarray) -> Any:
+        """What a function of the user's returns; solvers ask twice at the same point."""
+        key, value = self.known.get(name, (None, None))
+        if key != p.tobytes():
+            value = f(self.data.x, *p)
+            self.known[name] = p.tobytes(), value
+        return value
+
     def predicted(self, p: np.ndarray) -> np.ndarray:
-        return np.asarray(self.f(self.data.x, *p))
+        return np.asarray(self.once("value", self.f, p))
 
     def jacobian(self, p: np.ndarray) -> np.ndarray:
         self.njev += 1
-        matrix = self.jac(self.data.x, *p)
+        matrix = self.once("jacobian", self.jac, p)
         matrix = np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float64)
         if matrix.ndim != 2 or matrix.shape[1] != p.size:
             raise ShapeError(f"curve_fit: jac returns shape {matrix.shape}; one row a datum and one column for each of "
                              f"the {p.size} parameters are wanted")
-        return self.data.whitened(matrix)
+        return self.data.whitened(matrix.copy())             # a robust loss scales it in place
 
     def curvature(self, p: np.ndarray, residuals: np.ndarray) -> None:
         return None

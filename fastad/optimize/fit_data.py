@@ -27,8 +27,10 @@ class Data:
     """
 
     def __init__(self, xdata: Any, ydata: Any, sigma: Any, check_finite: bool | None, nan_policy: str | None):
+        if nan_policy == "propagate":
+            raise ValueError("`nan_policy='propagate'` is not supported by this function.")
         if nan_policy not in (None, "raise", "omit"):
-            raise ValueError(f"curve_fit: nan_policy {nan_policy!r} is none of None, 'raise', 'omit'")
+            raise ValueError(f"nan_policy must be one of {{None, 'raise', 'omit'}}, and is {nan_policy!r}")
         checked = nan_policy is None if check_finite is None else bool(check_finite)
         self.y = real(ydata, "ydata")
         self.x = real(xdata, "xdata") if isinstance(xdata, (list, tuple, np.ndarray)) else xdata
@@ -174,6 +176,6 @@ def start(p0: np.ndarray | None, low: np.ndarray, high: np.ndarray, names: list[
     for k in np.flatnonzero(~np.isfinite(p0)):
         raise ValueError(f"curve_fit: the start of {names[k]} is {p0[k]}")
     for k in np.flatnonzero((p0 < low) | (p0 > high)):
-        raise ValueError(f"curve_fit: `x0` is infeasible: {names[k]} starts at {p0[k]:g}, outside its bounds "
-                         f"{low[k]:g} .. {high[k]:g}")
+        raise ValueError(f"curve_fit: Initial guess is outside of provided bounds: {names[k]} starts at "
+                         f"{p0[k]:g}, its bounds are {low[k]:g} .. {high[k]:g}")
     return p0
