@@ -15,6 +15,7 @@ from fastad.errors import (
     DerivativeError,
     EscapedTracerError,
     InternalError,
+    NonFiniteError,
     ShapeError,
     StaleTapeError,
     TapeDivergence,
@@ -29,7 +30,8 @@ from fastad.recording import record
 from fastad.testing import check_derivatives
 
 __all__ = [
-    "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "ShapeError", "StaleTapeError", "Tape",
+    "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "NonFiniteError", "ShapeError",
+    "StaleTapeError", "Tape",
     "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError", "UnsupportedError",
     "check_derivatives", "debug_nonfinite", "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "peek",
     "primitive", "record", "stop_gradient", "value_and_grad", "variable", "vjp",

@@ -1,18 +1,23 @@
 """One point and what is known there: the ground that Objective and Residuals share.
 
-Owns: the point (keyed by the bytes of x, one a thread), which sweeps stand there, their counts; Asked, by which one
-cached function answers several questions from one tape.
-Must not know: SciPy, what the questions are (objective.py, residuals.py).
+Owns: the points (compared by the bytes of x; one for values, one for linearisations, of each thread), which sweeps
+stand there, their counts; Asked, by which one cached function answers several questions from one tape.
+Must not know: SciPy, what the questions are (objective.py, residuals.py).  Next: layout.py (what f gets for x).
 """
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from fastad._tape import current_tape
+from fastad.errors import ShapeError, TapeDivergence
 from fastad.function import Stats, TapeCache
+from fastad.optimize.layout import Layout
+from fastad.recording import Arguments
 
 __all__ = ["Asked", "Point", "Pointwise", "Sweeps"]
 
@@ -29,11 +34,18 @@ class Sweeps:
 
 
 class Point:
-    """The last point: what is known there, and which sweeps stand there."""
+    """The last point: what is known there, and which sweeps stand there.
+
+    Attributes
+    ----------
+    entry, arguments
+        The tape that answered last, and the arguments as that tape takes them: the short way for the next point.
+    """
 
     def __init__(self) -> None:
         self.key: Any = None
         self.entry: Any = None
+        self.arguments: Any = None
         self.forget()
 
     def forget(self) -> None:
@@ -45,6 +57,8 @@ class Point:
 class Question:
     """What is asked, at which point; no container, so that Function hands it on as it is."""
 
+    __slots__ = ("name", "point", "v")
+
     def __init__(self, name: str, point: Point, v: Any):
         self.name, self.point, self.v = name, point, v
 
@@ -55,17 +69,43 @@ class Asked:
     A subclass answers the question "name" by a method of that name: ``name(entry, values, point, v)``.
     """
 
+    answered: Callable[..., None]
+    argnums: Any
     cache: Any
     call: Callable[..., Any]
 
-    def prepare(self) -> None:
+    def prepare(self, layout: Layout | None) -> None:
         """To be called when the Function is made."""
         self.cache = TapeCache()
         self.sweeps = Sweeps()
+        self.layout = layout
 
     def ask(self, question: str, args: tuple[Any, ...], kwargs: dict[str, Any], point: Point, v: Any = None) -> Any:
-        """Answer a question at a point."""
-        return self.call(args, kwargs, (Question(question, point, v),))
+        """Answer a question at a point, by whatever tape serves."""
+        extra = (Question(question, point, v),)
+        before = point.entry
+        answer = self.call(args, kwargs, extra)
+        if point.arguments is None or point.entry is not before:
+            point.arguments = Arguments(args, kwargs, self.argnums, "")
+        return answer
+
+    def ask_again(self, question: str, leaves: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any],
+                  point: Point, v: Any = None) -> Any:
+        """The same by the tape that answered last, which is known to fit: only the leaves of x have other numbers."""
+        entry, arguments = point.entry, point.arguments
+        extra = (Question(question, point, v),)
+        values = arguments.values = [*leaves, *arguments.values[len(leaves):]]
+        start = perf_counter()
+        try:
+            answer = self.replay(entry, values, extra)
+        except TapeDivergence as divergence:
+            before = point.entry
+            answer = self.call(args, kwargs, extra, entry, divergence)
+            if point.entry is not before:
+                point.arguments = Arguments(args, kwargs, self.argnums, "")
+            return answer
+        self.answered(entry, arguments, perf_counter() - start)
+        return answer
 
     def replay(self, entry: Any, values: list[Any], extra: Any) -> Any:
         question = extra[0]
@@ -74,12 +114,31 @@ class Asked:
             question.point.entry = entry
         return getattr(self, question.name)(entry, values, question.point, question.v)
 
+    def gathered(self, adjoints: list[Any]) -> np.ndarray:
+        """The adjoints of x's leaves as the caller's fresh array: a vector, or in the shape of x without a layout."""
+        if self.layout is None or self.layout.plain:
+            return np.ascontiguousarray(adjoints[0], dtype=np.float64)
+        return self.layout.gathered(adjoints)
+
+    def directions(self, v: np.ndarray, values: list[Any]) -> list[Any]:
+        """A direction of x as one of all inputs of the tape."""
+        leaves = [v] if self.layout is None else self.layout.directions(v)
+        return [*leaves, *[None] * (len(values) - len(leaves))]
+
+    def units(self, values: list[Any]) -> np.ndarray:
+        """The unit directions of x."""
+        if self.layout is not None:
+            return np.eye(self.layout.size)
+        return np.eye(values[0].size).reshape((-1, *values[0].shape))
+
 
 class Pointwise:
-    """A function of one array that remembers what is known at the last point; see Objective and Residuals."""
+    """A function of x that remembers what is known at the last point; see Objective and Residuals."""
 
-    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None, function: Any):
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None, function: Any,
+                 layout: Layout | None):
         self.f, self.args, self.kwargs, self.function = f, tuple(args), dict(kwargs or {}), function
+        self.layout = layout
         self.points = threading.local()
 
     def restart(self) -> None:
@@ -106,19 +165,46 @@ class Pointwise:
         answer = point.known[question]
         return answer.copy() if isinstance(answer, np.ndarray) else answer
 
-    def evaluate(self, question: str, x: np.ndarray, args: tuple[Any, ...], point: Point, v: Any = None) -> Any:
-        return self.function.ask(question, (x, *(args or self.args)), self.kwargs, point, v)
+    def ask_linear(self, question: str, x: Any, args: tuple[Any, ...], v: Any = None, key: Any = None) -> Any:
+        """The answer to a question about second derivatives: their sweeps stand at a point of their own.
 
-    def at(self, x: Any, args: tuple[Any, ...]) -> tuple[np.ndarray, Point]:
+        A trust-region method that tries a step in vain comes back to the old point, where it finds its linearisation.
+        """
+        x, point = self.at(x, args, "linear", key)
+        primal = getattr(self.points, "primal", None)
+        audits = self.function.audits
+        answer = self.evaluate(question, x, args, point, v)
+        if primal is not None and (self.function.audits != audits or point.entry is not primal.entry):
+            primal.swept = False             # the values' tape has been swept elsewhere
+        return answer
+
+    def evaluate(self, question: str, x: np.ndarray, args: tuple[Any, ...], point: Point, v: Any = None) -> Any:
+        tree = x if self.layout is None else self.layout.spread(x)
+        if args or point.entry is None or point.arguments is None or current_tape() is not None:
+            point.arguments = None
+            return self.function.ask(question, (tree, *(args or self.args)), self.kwargs, point, v)
+        leaves = [x] if self.layout is None else self.layout.leaves_of(tree)
+        return self.function.ask_again(question, leaves, (tree, *self.args), self.kwargs, point, v)
+
+    def at(self, x: Any, args: tuple[Any, ...], which: str = "primal", more: Any = None) -> tuple[np.ndarray, Point]:
         """x as a float64 array, and this thread's point, emptied if it was elsewhere or f has changed."""
         x = np.array(x, dtype=np.float64, order="C")
-        point = getattr(self.points, "point", None)
+        if self.layout is not None and x.shape != (self.layout.size,):
+            raise ShapeError(f"x has shape {x.shape}; it is the vector of {self.layout.size} unknowns")
+        point = getattr(self.points, which, None)
         if point is None:
-            point = self.points.point = Point()
-        key = (x.shape, x.tobytes(), self.same(args or self.args))
-        if key != point.key or point.entry is None or point.entry.why_changed(self.f) is not None:
+            point = Point()
+            setattr(self.points, which, point)
+        arguments = args or self.args
+        key = (x.shape, x.tobytes(), self.same(arguments) if arguments else None, more)
+        if key != point.key:
+            if point.key is None or key[0] != point.key[0]:
+                point.arguments = None       # (of another shape: the tape does not fit)
             point.forget()
             point.key = key
+        if point.entry is None or point.entry.why_changed(self.f) is not None:
+            point.forget()
+            point.entry = point.arguments = None
         return x, point
 
     def same(self, args: tuple[Any, ...]) -> Any:

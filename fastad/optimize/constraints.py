@@ -1,0 +1,169 @@
+"""Constraints of scipy.optimize with their derivatives filled in, for the vector that SciPy moves.
+
+Owns: dicts, NonlinearConstraint and LinearConstraint rewritten; the Jacobian, and the Hessian of v @ f as a
+LinearOperator (trust-constr takes one, and holds no n x n matrix for it).  What the user gives is used as it is.
+Must not know: the objective.  Next: residuals.py (the derivatives), layout.py (trees, fixed variables), drivers.py.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+from scipy.sparse.linalg import LinearOperator
+
+from fastad.errors import DerivativeError
+from fastad.optimize.layout import Layout
+from fastad.optimize.residuals import Residuals, joined
+from fastad.recording import name_of
+
+__all__ = ["listed", "rewritten", "violation"]
+
+LINEAR, NONLINEAR = scipy.optimize.LinearConstraint, scipy.optimize.NonlinearConstraint
+
+
+def listed(constraints: Any) -> list[Any]:
+    """The constraints as a list: SciPy takes one alone, too."""
+    if constraints is None:
+        return []
+    if isinstance(constraints, (dict, LINEAR, NONLINEAR)):
+        return [constraints]
+    return list(constraints)
+
+
+def rewritten(constraints: list[Any], layout: Layout, derivatives: bool) -> list[Any]:
+    """The same constraints on the vector.
+
+    Parameters
+    ----------
+    derivatives : bool
+        The method takes them: what the user has not given is filled in.
+    """
+    out = []
+    for k, c in enumerate(constraints):
+        if isinstance(c, LINEAR):
+            out.append(linear(c, layout))
+        elif isinstance(c, NONLINEAR):
+            out.append(nonlinear(c, layout, derivatives, k))
+        elif isinstance(c, dict):
+            out.append(from_dict(c, layout, derivatives, k))
+        else:
+            raise TypeError(f"constraint {k} is a {type(c).__name__}; a dict, NonlinearConstraint or LinearConstraint "
+                            "is wanted")
+    return out
+
+
+class Constrained:
+    """The function of one constraint, of the vector; errors say which constraint it is."""
+
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], layout: Layout, recorded: bool, number: int):
+        self.f, self.args, self.layout = f, args, layout
+        self.residuals = Residuals.over(f, args, None, layout) if recorded else None
+        self.name = f"constraint {number} ({name_of(f)})"
+
+    def named(self, ask: Callable[..., Any], *what: Any) -> Any:
+        try:
+            with np.errstate(all="ignore"):
+                return ask(*what)
+        except DerivativeError as error:
+            raise DerivativeError(f"{self.name}: {error}") from error
+
+    def value(self, z: Any) -> np.ndarray:
+        if self.residuals is not None:
+            found: np.ndarray = self.named(self.residuals.value, z)
+            return found
+        return joined(self.f(self.layout.spread(np.array(z, dtype=np.float64)), *self.args))
+
+    def jacobian(self, z: Any) -> np.ndarray:
+        assert self.residuals is not None
+        found: np.ndarray = self.named(self.residuals.jacobian, z)
+        return found
+
+    def curvature(self, z: Any, v: Any) -> LinearOperator:
+        """The Hessian of v @ f at z."""
+        z, v, residuals = np.array(z, dtype=np.float64), np.array(v, dtype=np.float64), self.residuals
+        assert residuals is not None
+
+        def product(p: Any) -> Any:
+            return self.named(residuals.curvature, z, v, np.ravel(p))
+        return LinearOperator((z.size, z.size), matvec=product, rmatvec=product, dtype=np.float64)
+
+    def given_jacobian(self, jac: Callable[..., Any]) -> Callable[..., Any]:
+        """The user's Jacobian, of all numbers of x0, as one of the vector."""
+        if self.layout.plain:
+            return lambda z: jac(z, *self.args)
+
+        def shrunk(z: Any) -> Any:
+            matrix = jac(self.layout.spread(np.array(z, dtype=np.float64)), *self.args)
+            if self.layout.free is None:
+                return matrix
+            free = np.flatnonzero(self.layout.free)
+            return matrix[:, free] if hasattr(matrix, "tocsr") else np.atleast_2d(matrix)[:, free]
+        return shrunk
+
+
+def from_dict(c: dict[str, Any], layout: Layout, derivatives: bool, k: int) -> dict[str, Any]:
+    if not callable(c.get("fun")):
+        raise ValueError(f"constraint {k}: a dict with the keys 'type' and 'fun' (a callable) is wanted; got {c}")
+    args, jac = c.get("args", ()), c.get("jac")
+    f = Constrained(c["fun"], args if isinstance(args, tuple) else (args,), layout, derivatives and jac is None, k)
+    out = {**c, "fun": f.value, "args": ()}
+    if callable(jac):
+        out["jac"] = f.given_jacobian(jac)
+    elif derivatives and jac is None:
+        out["jac"] = f.jacobian
+    return out
+
+
+def nonlinear(c: Any, layout: Layout, derivatives: bool, k: int) -> Any:
+    """jac="2-point" and hess=BFGS() are SciPy's defaults: they mean that the user gave none."""
+    fill_jac = derivatives and c.jac == "2-point" and c.finite_diff_rel_step is None
+    fill_hess = derivatives and isinstance(c.hess, scipy.optimize.BFGS)
+    f = Constrained(c.fun, (), layout, fill_jac or fill_hess, k)
+    jac = f.jacobian if fill_jac else f.given_jacobian(c.jac) if callable(c.jac) else c.jac
+    hess: Any = f.curvature if fill_hess else c.hess
+    if callable(c.hess) and not fill_hess and not layout.plain:
+        hess = shrunk_hess(c.hess, layout)
+    return NONLINEAR(f.value, c.lb, c.ub, jac, hess, c.keep_feasible, c.finite_diff_rel_step,
+                     columns(c.finite_diff_jac_sparsity, layout))
+
+
+def shrunk_hess(hess: Callable[..., Any], layout: Layout) -> Callable[..., Any]:
+    def shrunk(z: Any, v: Any) -> Any:
+        matrix = hess(layout.spread(np.array(z, dtype=np.float64)), v)
+        if layout.free is None:
+            return matrix
+        free = np.flatnonzero(layout.free)
+        return matrix[free][:, free] if hasattr(matrix, "tocsr") else np.asarray(matrix)[np.ix_(free, free)]
+    return shrunk
+
+
+def columns(matrix: Any, layout: Layout) -> Any:
+    if matrix is None or layout.free is None:
+        return matrix
+    free = np.flatnonzero(layout.free)
+    return matrix.tocsc()[:, free] if hasattr(matrix, "tocsc") else np.atleast_2d(matrix)[:, free]
+
+
+def linear(c: Any, layout: Layout) -> Any:
+    """A @ x within bounds: what is fixed goes to the bounds."""
+    if layout.free is None:
+        return c
+    a = c.A if hasattr(c.A, "tocsc") else np.atleast_2d(c.A)
+    there = a @ np.where(layout.free, 0.0, layout.base)
+    return LINEAR(columns(a, layout), c.lb - there, c.ub - there, c.keep_feasible)
+
+
+def violation(constraints: list[Any], z: np.ndarray) -> float:
+    """By how much rewritten constraints are violated at most; NaN where one is not finite."""
+    worst = 0.0
+    for c in constraints:
+        if isinstance(c, dict):
+            y = np.atleast_1d(c["fun"](z))
+            over = np.abs(y) if c["type"].lower() == "eq" else -y
+        else:
+            y = np.atleast_1d(c.A @ z if isinstance(c, LINEAR) else c.fun(z))
+            over = np.maximum(c.lb - y, y - c.ub)
+        worst = max(worst, float(np.max(over, initial=0.0))) if np.isfinite(y).all() else float("nan")
+    return worst

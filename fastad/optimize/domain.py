@@ -1,0 +1,202 @@
+"""Guard: an objective that is finite wherever an optimiser looks, and knows where that was not true.
+
+Owns: the convex stand-in outside of the domain, its count and log, the last points, the error for a start that is not
+finite.  Outside, at x = x_g + d with x_g the last finite point, f_g and g_g value and gradient there, it is
+
+    f_g + abs(g_g . d)    with the gradient    3 abs(g_g . d) d / |d|^2,
+
+which a line search shortens and a trust region rejects, where +inf or NaN make several of SciPy's methods stop with
+success (measured; see tests/test_optimize_traps.py).
+Must not know: SciPy's methods, results (results.py).  Next: pieces.py (what is guarded), drivers.py.
+"""
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from fastad.errors import AdError, NonFiniteError
+from fastad.nonfinite import debug_nonfinite
+from fastad.optimize.layout import Layout
+from fastad.optimize.pieces import Given, Recorded
+
+__all__ = ["Guard", "Seen", "blame"]
+
+log = logging.getLogger("fastad.optimize")
+REMEMBERED = 4                               # points for callbacks: a trust region comes back after steps in vain
+
+
+class Seen:
+    """A finite point: vector, value, and what of its gradient was asked for."""
+
+    __slots__ = ("z", "value", "gradient", "squared")
+
+    def __init__(self, z: np.ndarray, value: float):
+        self.z, self.value = z, value
+        self.gradient: np.ndarray | None = None
+        self.squared: float | None = None
+
+
+class StandIn:
+    """What is answered at one point outside of the domain."""
+
+    def __init__(self, z: np.ndarray, good: Seen, gradient: np.ndarray | None):
+        self.z = z
+        d = z - good.z
+        square = float(d @ d)
+        size = 1.0 + abs(good.value)
+        if gradient is None:                 # a method without derivatives: a bowl around the last finite point
+            slope = size * (1.0 + math.sqrt(square))
+        else:                                # (never flat, also where the gradient is across or vanishes)
+            slope = max(abs(float(gradient @ d)), 1e-3 * math.sqrt(float(gradient @ gradient) * square), 1e-10 * size)
+        self.value = good.value + slope
+        self.curvature = 3.0 * slope / square if square > 0 else 1.0
+        self.gradient = self.curvature * d
+
+
+class Guard:
+    """Value, gradient, Hessian products and Hessian for an optimiser, finite everywhere.
+
+    Parameters
+    ----------
+    pieces : Recorded or Given
+    eager : bool
+        Value and gradient come together: a point whose gradient is not finite is outside, too.
+
+    Attributes
+    ----------
+    stand_ins : int
+        Points at which the stand-in answered.
+    evaluations : int
+        Points at which a value was asked for.
+    best : Seen
+        The finite point with the least value.
+    """
+
+    def __init__(self, pieces: Recorded | Given, layout: Layout, f: Any, args: tuple[Any, ...], eager: bool = False):
+        self.pieces, self.layout, self.f, self.args, self.eager = pieces, layout, f, args, eager
+        self.stand_ins = self.evaluations = 0
+        self.good: Seen | None = None
+        self.best: Seen | None = None
+        self.bad: StandIn | None = None
+        self.key: Any = None
+        self.seen: deque[Seen] = deque(maxlen=REMEMBERED)
+        self.trial: np.ndarray | None = None
+        self.place = ""
+
+    # -- what the optimiser calls
+
+    def value(self, z: Any) -> float:
+        pieces = self.pieces
+        self.evaluations += 1
+        with np.errstate(all="ignore"):      # what is not finite is counted, logged and reported here
+            value = pieces.value(z)
+            squared = pieces.squared() if self.eager else None
+        if not math.isfinite(value) or (squared is not None and not self.finite(squared, z)):
+            return self.outside(z, value).value
+        key = pieces.key()
+        if key is not self.key or self.good is None:
+            self.key = key
+            self.note(Seen(pieces.point(key), value))
+        return value
+
+    def note(self, seen: Seen) -> None:
+        self.good = seen
+        self.seen.append(seen)
+        if self.best is None or seen.value <= self.best.value:
+            self.best = seen
+
+    def gradient(self, z: Any) -> np.ndarray:
+        if self.bad is not None and np.array_equal(self.bad.z, z):
+            return self.bad.gradient.copy()
+        with np.errstate(all="ignore"):
+            gradient = self.pieces.gradient(z)
+        squared = self.pieces.squared()
+        if squared is None:
+            squared = float(gradient @ gradient)
+        if not math.isfinite(squared) and not np.isfinite(gradient).all():
+            return self.outside(z, float("nan")).gradient.copy()
+        if self.good is not None and self.key is self.pieces.key():
+            self.good.squared, self.good.gradient = squared, gradient
+        return gradient
+
+    def hvp(self, z: Any, p: Any) -> np.ndarray:
+        if self.bad is not None and np.array_equal(self.bad.z, z):
+            return self.bad.curvature * np.array(p, dtype=np.float64)
+        with np.errstate(all="ignore"):
+            return self.pieces.hvp(z, p)
+
+    def hessian(self, z: Any) -> Any:
+        if self.bad is not None and np.array_equal(self.bad.z, z):
+            return self.bad.curvature * np.eye(np.size(z))
+        with np.errstate(all="ignore"):
+            return self.pieces.hessian(z)
+
+    # -- outside of the domain
+
+    def finite(self, squared: float, z: Any) -> bool:
+        """Is a gradient with this squared norm finite?  The square of a large one overflows before it does."""
+        return math.isfinite(squared) or bool(np.isfinite(self.pieces.gradient(z)).all())
+
+    def outside(self, z: Any, value: float) -> StandIn:
+        """The stand-in at a point where value or gradient is not finite."""
+        z = np.array(z, dtype=np.float64)
+        what = "its gradient is not finite" if math.isfinite(value) else f"its value is {value}"
+        if self.good is None:
+            raise NonFiniteError(f"the objective is not finite at the start x0: {what}.{self.where(z)} Start inside of "
+                                 "the domain, or keep x there by bounds.")
+        if self.good.gradient is None and self.pieces.differentiable:
+            with np.errstate(all="ignore"):
+                self.good.gradient = self.pieces.gradient(self.good.z)
+        gradient = self.good.gradient
+        if gradient is not None and not np.isfinite(gradient).all():
+            gradient = None
+        self.bad = StandIn(z, self.good, gradient)
+        self.stand_ins += 1
+        if self.stand_ins == 1:
+            self.place = self.where(z)
+        log.info("%s: %s at a step of %.3g from the last finite point; stand-in %.6g (number %d).%s",
+                 getattr(self.f, "__qualname__", "objective"), what, np.linalg.norm(z - self.good.z), self.bad.value,
+                 self.stand_ins, self.place if self.stand_ins == 1 else "")
+        return self.bad
+
+    def where(self, z: np.ndarray) -> str:
+        """Which operation, on which line, as a sentence."""
+        return blame(self.f, (self.layout.spread(z), *self.args))
+
+    def is_outside(self, z: np.ndarray) -> bool:
+        """Is the stand-in the answer here?"""
+        if self.bad is not None and np.array_equal(self.bad.z, z):
+            return True
+        with np.errstate(all="ignore"):
+            if not math.isfinite(self.pieces.value(z)):
+                return True
+            return self.pieces.differentiable and not bool(np.isfinite(self.pieces.gradient(z)).all())
+
+    def recall(self, z: np.ndarray) -> Seen | None:
+        """The point if it is one of the last ones, or the best."""
+        for seen in [*reversed(self.seen), self.best]:
+            if seen is not None and np.array_equal(seen.z, z):
+                return seen
+        return None
+
+
+def blame(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> str:
+    """The first operation of f that is not finite at a point, as a sentence; empty if it cannot be found."""
+    try:
+        finding = debug_nonfinite(f, *args, **(kwargs or {}))
+    except (AdError, ArithmeticError, ValueError):       # f refuses to be recorded there: nothing to add
+        return ""
+    if not finding:
+        return ""
+    values = ", ".join([f"{name} = {short(x)}" for name, x in finding.operands.items() if name != finding.operation])
+    return (f" First in the {finding.sweep} sweep: {finding.operation}" + (f" with {values}" if values else "")
+            + f" at {finding.location or 'an unknown line'}.")
+
+
+def short(x: Any) -> str:
+    text = np.array2string(np.asarray(x), precision=4, threshold=6, edgeitems=2)
+    return " ".join(text.split())
