@@ -60,6 +60,7 @@ class Reporter:
         self.last: OptimizeResult | None = None
         self.z: np.ndarray | None = None
         self.pinned: Seen | None = None
+        self.stop = False
 
     def __call__(self, intermediate_result: Any) -> Any:
         """SciPy gives an OptimizeResult where a method has one (the parameter's name asks for it), else the vector."""
@@ -69,7 +70,11 @@ class Reporter:
         seen = self.at(z)
         value = seen.value if seen is not None else float(given["fun"]) if "fun" in given else self.guard.value(z)
         self.last = OptimizeResult({**given, **self.described(z, seen, value)})
-        stop = called(self.callback, self.last, self.last)
+        try:
+            stop = called(self.callback, self.last, self.last)
+        except StopIteration:
+            self.stop = True
+            raise
         return stop if self.method == "trust-constr" else None
 
     def at(self, z: np.ndarray) -> Seen | None:
@@ -84,6 +89,8 @@ class Reporter:
         layout, guard = self.layout, self.guard
         found = {"x": layout.restored(z), "fun": value, "nit": self.iterations, "nfev": guard.evaluations,
                  "stand_ins": guard.stand_ins}
+        if seen is not None and seen.gradient is None and seen is guard.good and guard.pieces.differentiable:
+            seen.gradient = guard.gradient(z)    # the method asks for it next, and finds it
         if seen is not None and seen.gradient is not None:
             if seen.squared is None:
                 seen.squared = float(seen.gradient @ seen.gradient)
@@ -91,8 +98,11 @@ class Reporter:
             found["jac"] = layout.in_tree(layout.expand(seen.gradient.copy(), math.nan))
         return found
 
-    def stopped(self) -> OptimizeResult:
-        """The result of a method that StopIteration has left without one."""
-        assert self.last is not None
-        kept = {key: self.last[key] for key in ("fun", "nit", "nfev") if key in self.last}
-        return OptimizeResult(x=self.z, **kept, success=False, status=99, message=STOPPED)
+    def stopped(self, result: OptimizeResult | None) -> OptimizeResult:
+        """The result after StopIteration: the method's own, or where it has left none, of the point last shown."""
+        if result is None:
+            assert self.last is not None
+            kept = {key: self.last[key] for key in ("fun", "nit", "nfev") if key in self.last}
+            result = OptimizeResult(x=self.z, **kept)
+        result.update(success=False, status=99, message=STOPPED)
+        return result

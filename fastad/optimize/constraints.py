@@ -32,22 +32,22 @@ def listed(constraints: Any) -> list[Any]:
     return list(constraints)
 
 
-def rewritten(constraints: list[Any], layout: Layout, derivatives: bool) -> list[Any]:
+def rewritten(constraints: list[Any], layout: Layout, derivatives: tuple[str, ...]) -> list[Any]:
     """The same constraints on the vector.
 
     Parameters
     ----------
-    derivatives : bool
-        The method takes them: what the user has not given is filled in.
+    derivatives : tuple of str
+        What of "jac" and "hess" the method takes: what the user has not given is filled in.
     """
     out = []
     for k, c in enumerate(constraints):
         if isinstance(c, LINEAR):
             out.append(linear(c, layout))
         elif isinstance(c, NONLINEAR):
-            out.append(nonlinear(c, layout, derivatives, k))
+            out.append(nonlinear(c, layout, "jac" in derivatives, "hess" in derivatives, k))
         elif isinstance(c, dict):
-            out.append(from_dict(c, layout, derivatives, k))
+            out.append(from_dict(c, layout, bool(derivatives), k))
         else:
             raise TypeError(f"constraint {k} is a {type(c).__name__}; a dict, NonlinearConstraint or LinearConstraint "
                             "is wanted")
@@ -116,10 +116,10 @@ def from_dict(c: dict[str, Any], layout: Layout, derivatives: bool, k: int) -> d
     return out
 
 
-def nonlinear(c: Any, layout: Layout, derivatives: bool, k: int) -> Any:
+def nonlinear(c: Any, layout: Layout, wants_jac: bool, wants_hess: bool, k: int) -> Any:
     """jac="2-point" and hess=BFGS() are SciPy's defaults: they mean that the user gave none."""
-    fill_jac = derivatives and c.jac == "2-point" and c.finite_diff_rel_step is None
-    fill_hess = derivatives and isinstance(c.hess, scipy.optimize.BFGS)
+    fill_jac = wants_jac and c.jac == "2-point" and c.finite_diff_rel_step is None
+    fill_hess = wants_hess and isinstance(c.hess, scipy.optimize.BFGS)
     f = Constrained(c.fun, (), layout, fill_jac or fill_hess, k)
     jac = f.jacobian if fill_jac else f.given_jacobian(c.jac) if callable(c.jac) else c.jac
     hess: Any = f.curvature if fill_hess else c.hess

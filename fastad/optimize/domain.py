@@ -124,16 +124,32 @@ class Guard:
         return gradient
 
     def hvp(self, z: Any, p: Any) -> np.ndarray:
-        if self.bad is not None and np.array_equal(self.bad.z, z):
-            return self.bad.curvature * np.array(p, dtype=np.float64)
-        with np.errstate(all="ignore"):
-            return self.pieces.hvp(z, p)
+        if self.bad is None or not np.array_equal(self.bad.z, z):
+            with np.errstate(all="ignore"):
+                product = self.pieces.hvp(z, p)
+            if np.isfinite(product).all():
+                return product
+        return self.curvature(z) * np.array(p, dtype=np.float64)
 
     def hessian(self, z: Any) -> Any:
+        if self.bad is None or not np.array_equal(self.bad.z, z):
+            with np.errstate(all="ignore"):
+                matrix = self.pieces.hessian(z)
+            data = matrix.data if hasattr(matrix, "tocsr") else matrix
+            if not isinstance(data, np.ndarray) or np.isfinite(data).all():
+                return matrix
+        return self.curvature(z) * np.eye(np.size(z))
+
+    def curvature(self, z: Any) -> float:
+        """The stand-in for a Hessian that is not finite is a multiple of the unit matrix."""
+        if (self.bad is None or not np.array_equal(self.bad.z, z)) and self.is_outside(z):
+            self.outside(z, self.pieces.value(z))
         if self.bad is not None and np.array_equal(self.bad.z, z):
-            return self.bad.curvature * np.eye(np.size(z))
-        with np.errstate(all="ignore"):
-            return self.pieces.hessian(z)
+            return self.bad.curvature
+        self.stand_ins += 1                  # value and gradient are finite here, only the Hessian is not
+        log.info("%s: the Hessian is not finite at a point where value and gradient are (number %d)",
+                 getattr(self.f, "__qualname__", "objective"), self.stand_ins)
+        return 1.0 + float(np.linalg.norm(self.pieces.gradient(z))) / (1.0 + float(np.linalg.norm(z)))
 
     # -- outside of the domain
 

@@ -19,7 +19,9 @@ METHODS = {
 # Those that ask for the gradient wherever they have asked for the value: both at once run compiled.
 TOGETHER = ("cg", "bfgs", "l-bfgs-b", "tnc")
 BOUNDED = ("nelder-mead", "powell", "l-bfgs-b", "tnc", "slsqp", "cobyla", "cobyqa", "trust-constr")
-CONSTRAINED = ("slsqp", "cobyla", "cobyqa", "trust-constr")
+# What of constraints each method takes.
+CONSTRAINED: dict[str, tuple[str, ...]] = {
+    "slsqp": ("jac",), "cobyla": (), "cobyqa": (), "trust-constr": ("jac", "hess")}
 LARGE = 2000                                 # unknowns above which a dense n x n matrix is no default
 
 

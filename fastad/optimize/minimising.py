@@ -52,8 +52,8 @@ class Minimisation:
         args = args if isinstance(args, tuple) else (args,)
         self.guard = self.guarded(fun, args, jac, hess, hessp)
         self.jac = self.guard.gradient if self.guard.pieces.differentiable else jac
-        self.constraints = rewritten(self.constraints, self.layout, self.name in ("slsqp", "trust-constr")) \
-            if self.name in CONSTRAINED else self.constraints
+        if self.name in CONSTRAINED:
+            self.constraints = rewritten(self.constraints, self.layout, CONSTRAINED[self.name])
 
     # -- the pieces
 
@@ -106,9 +106,11 @@ class Minimisation:
                 self.hessian if self.hess is None else self.hess, self.hvp, self.bounds(), self.constraints or (), tol,
                 shown, self.options(options))
         except StopIteration:                # from a callback, through a method that does not know of it
-            if reporter is None or reporter.last is None:
+            if reporter is None or not reporter.stop:
                 raise
-            result = reporter.stopped()
+            result = None
+        if reporter is not None and reporter.stop:
+            result = reporter.stopped(result)
         return self.finished(result)
 
     def finished(self, result: Any) -> Any:

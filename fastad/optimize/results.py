@@ -57,7 +57,13 @@ def judged(result: OptimizeResult, guard: Guard) -> OptimizeResult:
     elif failed(bool(result.get("success", True)), str(result.get("message", ""))) and guard.pieces.differentiable:
         g = guard.gradient(z)
         d = guard.good.z - z if guard.good is not None and np.any(guard.good.z != z) else -g
-        result["message"] = f"{result['message']} ({agreement(guard.pieces.plain, z, g, d)})"
+        said = agreement(guard.pieces.plain, z, g, d)
+        if guard.stand_ins:
+            said += f"; {guard.stand_ins} of the points tried were outside of the domain.{guard.place}"
+        result["message"] = f"{result['message']} ({said})"
+        result["fun"] = guard.pieces.value(z)    # (L-BFGS-B goes back to an earlier x, and returns the last f)
+        if isinstance(result.get("jac"), np.ndarray):
+            result["jac"] = g
     return result
 
 
