@@ -6,6 +6,7 @@ Must not know: the objective.  Next: residuals.py (the derivatives), layout.py (
 """
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,8 @@ def rewritten(constraints: list[Any], layout: Layout, derivatives: tuple[str, ..
             out.append(linear(c, layout))
         elif isinstance(c, NONLINEAR):
             out.append(nonlinear(c, layout, "jac" in derivatives, "hess" in derivatives, k))
+        elif isinstance(c, dict) and "hess" in derivatives:
+            out.append(nonlinear(as_object(c, layout, k), layout, True, True, k))
         elif isinstance(c, dict):
             out.append(from_dict(c, layout, bool(derivatives), k))
         else:
@@ -103,9 +106,30 @@ class Constrained:
         return shrunk
 
 
+def checked(c: dict[str, Any], k: int) -> str:
+    kind = str(c.get("type")).lower()
+    if not callable(c.get("fun")) or kind not in ("eq", "ineq"):
+        raise ValueError(f"constraint {k}: a dict with the keys 'type' ('eq' or 'ineq') and 'fun' (a callable) is "
+                         f"wanted; got {c}")
+    return kind
+
+
+def as_object(c: dict[str, Any], layout: Layout, k: int) -> Any:
+    """A dict as the NonlinearConstraint that it stands for, which has a place for the Hessian."""
+    upper = 0.0 if checked(c, k) == "eq" else np.inf
+    args, fun, jac = c.get("args", ()), c["fun"], c.get("jac")
+    args = args if isinstance(args, tuple) else (args,)
+    return NONLINEAR(functools.partial(appended, fun, args) if args else fun, 0.0, upper,
+                     functools.partial(appended, jac, args) if args and callable(jac) else "2-point" if jac is None
+                     else jac)
+
+
+def appended(f: Callable[..., Any], args: tuple[Any, ...], x: Any) -> Any:
+    return f(x, *args)
+
+
 def from_dict(c: dict[str, Any], layout: Layout, derivatives: bool, k: int) -> dict[str, Any]:
-    if not callable(c.get("fun")):
-        raise ValueError(f"constraint {k}: a dict with the keys 'type' and 'fun' (a callable) is wanted; got {c}")
+    checked(c, k)
     args, jac = c.get("args", ()), c.get("jac")
     f = Constrained(c["fun"], args if isinstance(args, tuple) else (args,), layout, derivatives and jac is None, k)
     out = {**c, "fun": f.value, "args": ()}
@@ -118,7 +142,7 @@ def from_dict(c: dict[str, Any], layout: Layout, derivatives: bool, k: int) -> d
 
 def nonlinear(c: Any, layout: Layout, wants_jac: bool, wants_hess: bool, k: int) -> Any:
     """jac="2-point" and hess=BFGS() are SciPy's defaults: they mean that the user gave none."""
-    fill_jac = wants_jac and c.jac == "2-point" and c.finite_diff_rel_step is None
+    fill_jac = wants_jac and isinstance(c.jac, str) and c.jac == "2-point" and c.finite_diff_rel_step is None
     fill_hess = wants_hess and isinstance(c.hess, scipy.optimize.BFGS)
     f = Constrained(c.fun, (), layout, fill_jac or fill_hess, k)
     jac = f.jacobian if fill_jac else f.given_jacobian(c.jac) if callable(c.jac) else c.jac

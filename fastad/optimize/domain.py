@@ -161,7 +161,7 @@ class Guard:
         """The stand-in at a point where value or gradient is not finite."""
         z = np.array(z, dtype=np.float64)
         what = "its gradient is not finite" if math.isfinite(value) else f"its value is {value}"
-        if self.good is None:
+        if self.good is None or (self.good is self.seen[0] and np.array_equal(self.good.z, z)):
             raise NonFiniteError(f"the objective is not finite at the start x0: {what}.{self.where(z)} Start inside of "
                                  "the domain, or keep x there by bounds.")
         if self.good.gradient is None and self.pieces.differentiable:

@@ -158,10 +158,10 @@ def least_squares(fun: Callable[..., Any], x0: Any, jac: Any = None, bounds: Any
     array([3. , 1.5])
     """
     options = {"ftol": ftol, "xtol": xtol, "gtol": gtol, "loss": loss, "f_scale": f_scale, "diff_step": diff_step,
-               "tr_solver": tr_solver, "tr_options": tr_options, "jac_sparsity": jac_sparsity, "max_nfev": max_nfev,
-               "verbose": verbose}
-    # Their defaults, or the arguments themselves, came with SciPy 1.16.
-    options.update({name: x for name, x in (("x_scale", x_scale), ("workers", workers)) if x is not None})
+               "tr_solver": tr_solver, "jac_sparsity": jac_sparsity, "max_nfev": max_nfev, "verbose": verbose}
+    # Whose defaults differ between SciPy's versions, or which came with 1.16.
+    late = {"x_scale": x_scale, "tr_options": tr_options, "workers": workers}
+    options.update({name: x for name, x in late.items() if x is not None})
     return Squares(fun, x0, jac, bounds, method, args, kwargs, options, callback).run()
 
 
