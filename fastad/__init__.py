@@ -25,6 +25,7 @@ from fastad.errors import (
     UnsupportedError,
 )
 from fastad.explain import explain
+from fastad.gradients import audit
 from fastad.nonfinite import debug_nonfinite
 from fastad.recording import record
 from fastad.testing import check_derivatives
@@ -32,7 +33,7 @@ from fastad.testing import check_derivatives
 __all__ = [
     "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "NonFiniteError", "ShapeError",
     "StaleTapeError", "Tape",
-    "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError", "UnsupportedError",
+    "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError", "UnsupportedError", "audit",
     "check_derivatives", "debug_nonfinite", "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "peek",
     "primitive", "record", "stop_gradient", "value_and_grad", "variable", "vjp",
 ]

@@ -38,7 +38,7 @@ class Layout:
     def __init__(self, x0: Any, name: str = "x0"):
         x0 = np.atleast_1d(np.asarray(x0)) if is_array_like(x0) else x0
         leaves, self.tree = trees.flatten(x0)
-        arrays = [real(leaf, f"{name}{path}") for leaf, path in zip(leaves, paths(self.tree), strict=True)]
+        arrays = [real(leaf, f"{name}{path}") for leaf, path in zip(leaves, trees.paths(self.tree), strict=True)]
         self.shapes = [a.shape for a in arrays]
         self.kinds = [type(leaf) if np.ndim(leaf) == 0 and not isinstance(leaf, np.ndarray) else np.ndarray
                       for leaf in leaves]
@@ -70,7 +70,7 @@ class Layout:
         leaf = int(np.searchsorted(self.ends, k, side="right"))
         shape = self.shapes[leaf]
         k = int(k) - (self.ends[leaf - 1] if leaf else 0)
-        path = paths(self.tree)[leaf]
+        path = trees.paths(self.tree)[leaf]
         return path + (f"[{', '.join(map(str, map(int, np.unravel_index(k, shape))))}]" if shape else "")
 
     # -- between the vector and all numbers
@@ -193,16 +193,3 @@ def real(x: Any, name: str) -> np.ndarray:
     if a.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {a.dtype}; optimisation needs real numbers")
     return a
-
-
-def paths(tree: Any) -> list[str]:
-    """How each leaf is written: ``['a']``, ``[0]['b']``, ``.mean``."""
-    if tree == trees.LEAF:
-        return [""]
-    kind = tree[0]
-    if kind == "none":
-        return []
-    children = trees.children(tree)
-    keys = [f"[{k!r}]" for k in tree[1]] if kind == "dict" else \
-        [f"[{k}]" for k in range(len(children))] if kind in ("tuple", "list") else [f".{k}" for k in kind._fields]
-    return [key + rest for key, child in zip(keys, children, strict=True) for rest in paths(child)]
