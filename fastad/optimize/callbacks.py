@@ -61,6 +61,7 @@ class Reporter:
         self.z: np.ndarray | None = None
         self.pinned: Seen | None = None
         self.stop = False
+        self.errstate = np.geterr()          # of the user; the bridge is silent about what the guard reports
 
     def __call__(self, intermediate_result: Any) -> Any:
         """SciPy gives an OptimizeResult where a method has one (the parameter's name asks for it), else the vector."""
@@ -71,10 +72,12 @@ class Reporter:
         value = seen.value if seen is not None else float(given["fun"]) if "fun" in given else self.guard.value(z)
         self.last = OptimizeResult({**given, **self.described(z, seen, value)})
         try:
-            stop = called(self.callback, self.last, self.last)
+            with np.errstate(**self.errstate):
+                stop = called(self.callback, self.last, self.last)
         except StopIteration:
             self.stop = True
             raise
+        self.guard.fresh = None              # the callback may have changed what the objective reads
         return stop if self.method == "trust-constr" else None
 
     def at(self, z: np.ndarray) -> Seen | None:
@@ -92,9 +95,7 @@ class Reporter:
         if seen is not None and seen.gradient is None and seen is guard.good and guard.pieces.differentiable:
             seen.gradient = guard.gradient(z)    # the method asks for it next, and finds it
         if seen is not None and seen.gradient is not None:
-            if seen.squared is None:
-                seen.squared = float(seen.gradient @ seen.gradient)
-            found["grad_norm"] = math.sqrt(seen.squared)
+            found["grad_norm"] = float(np.linalg.norm(seen.gradient))
             found["jac"] = layout.in_tree(layout.expand(seen.gradient.copy(), math.nan))
         return found
 

@@ -67,8 +67,7 @@ class Constrained:
 
     def named(self, ask: Callable[..., Any], *what: Any) -> Any:
         try:
-            with np.errstate(all="ignore"):
-                return ask(*what)
+            return ask(*what)
         except DerivativeError as error:
             raise DerivativeError(f"{self.name}: {error}") from error
 

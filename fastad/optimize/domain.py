@@ -7,6 +7,7 @@ finite.  Outside, at x = x_g + d with x_g the last finite point, f_g and g_g val
 
 which a line search shortens and a trust region rejects, where +inf or NaN make several of SciPy's methods stop with
 success (measured; see tests/test_optimize_traps.py).
+The caller runs it all under np.errstate(all="ignore"): what is not finite is counted, logged and reported here.
 Must not know: SciPy's methods, results (results.py).  Next: pieces.py (what is guarded), drivers.py.
 """
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -30,14 +32,23 @@ REMEMBERED = 4                               # points for callbacks: a trust reg
 
 
 class Seen:
-    """A finite point: vector, value, and what of its gradient was asked for."""
+    """A finite point: vector, value, and what of its gradient was asked for.
 
-    __slots__ = ("z", "value", "gradient", "squared")
+    Parameters
+    ----------
+    key : bytes
+        Of the vector.
+    """
 
-    def __init__(self, z: np.ndarray, value: float):
-        self.z, self.value = z, value
-        self.gradient: np.ndarray | None = None
-        self.squared: float | None = None
+    __slots__ = ("key", "value", "gradient")
+
+    def __init__(self, key: bytes, value: float, gradient: np.ndarray | None):
+        self.key, self.value, self.gradient = key, value, gradient
+
+    @property
+    def z(self) -> np.ndarray:
+        """The vector (read-only)."""
+        return np.frombuffer(self.key, dtype=np.float64)
 
 
 class StandIn:
@@ -83,6 +94,7 @@ class Guard:
         self.best: Seen | None = None
         self.bad: StandIn | None = None
         self.key: Any = None
+        self.fresh: np.ndarray | None = None     # the gradient at `key`, unless the user's code has run since
         self.seen: deque[Seen] = deque(maxlen=REMEMBERED)
         self.trial: np.ndarray | None = None
         self.place = ""
@@ -90,51 +102,58 @@ class Guard:
     # -- what the optimiser calls
 
     def value(self, z: Any) -> float:
-        pieces = self.pieces
         self.evaluations += 1
-        with np.errstate(all="ignore"):      # what is not finite is counted, logged and reported here
-            value = pieces.value(z)
-            squared = pieces.squared() if self.eager else None
-        if not math.isfinite(value) or (squared is not None and not self.finite(squared, z)):
+        if self.eager:
+            return self.value_of_both(z)
+        value, key = self.pieces.value(z), self.pieces.key()
+        if not isfinite(value):
             return self.outside(z, value).value
-        key = pieces.key()
-        if key is not self.key or self.good is None:
-            self.key = key
-            self.note(Seen(pieces.point(key), value))
+        if key is not self.key:
+            self.note(key, value, None)
         return value
 
-    def note(self, seen: Seen) -> None:
-        self.good = seen
+    def value_of_both(self, z: Any) -> float:
+        """The value, where the gradient is asked for next."""
+        value, gradient, key = self.pieces.look(z)               # type: ignore[union-attr]
+        # The square of a large gradient overflows before it does.
+        if not (isfinite(value) and (isfinite(gradient.dot(gradient)) or np.isfinite(gradient).all())):
+            self.fresh = None
+            return self.outside(z, value).value
+        if key is not self.key:
+            self.note(key, value, gradient)
+        self.fresh = gradient
+        return value
+
+    def note(self, key: Any, value: float, gradient: np.ndarray | None) -> None:
+        """A finite point."""
+        self.key, self.fresh = key, None
+        self.good = seen = Seen(key, value, gradient)
         self.seen.append(seen)
-        if self.best is None or seen.value <= self.best.value:
+        if self.best is None or value <= self.best.value:
             self.best = seen
 
     def gradient(self, z: Any) -> np.ndarray:
+        if self.fresh is not None and z.tobytes() == self.key:
+            return self.fresh.copy()         # SciPy overwrites what it is given
         if self.bad is not None and np.array_equal(self.bad.z, z):
             return self.bad.gradient.copy()
-        with np.errstate(all="ignore"):
-            gradient = self.pieces.gradient(z)
-        squared = self.pieces.squared()
-        if squared is None:
-            squared = float(gradient @ gradient)
-        if not math.isfinite(squared) and not np.isfinite(gradient).all():
-            return self.outside(z, float("nan")).gradient.copy()
-        if self.good is not None and self.key is self.pieces.key():
-            self.good.squared, self.good.gradient = squared, gradient
-        return gradient
+        gradient = self.pieces.gradient(z)
+        if not np.isfinite(gradient).all():
+            return self.outside(z, self.pieces.value(z)).gradient.copy()
+        if self.key is self.pieces.key() and self.good is not None:
+            self.good.gradient = gradient
+        return gradient.copy()
 
     def hvp(self, z: Any, p: Any) -> np.ndarray:
         if self.bad is None or not np.array_equal(self.bad.z, z):
-            with np.errstate(all="ignore"):
-                product = self.pieces.hvp(z, p)
+            product = self.pieces.hvp(z, p)
             if np.isfinite(product).all():
                 return product
         return self.curvature(z) * np.array(p, dtype=np.float64)
 
     def hessian(self, z: Any) -> Any:
         if self.bad is None or not np.array_equal(self.bad.z, z):
-            with np.errstate(all="ignore"):
-                matrix = self.pieces.hessian(z)
+            matrix = self.pieces.hessian(z)
             data = matrix.data if hasattr(matrix, "tocsr") else matrix
             if not isinstance(data, np.ndarray) or np.isfinite(data).all():
                 return matrix
@@ -153,20 +172,15 @@ class Guard:
 
     # -- outside of the domain
 
-    def finite(self, squared: float, z: Any) -> bool:
-        """Is a gradient with this squared norm finite?  The square of a large one overflows before it does."""
-        return math.isfinite(squared) or bool(np.isfinite(self.pieces.gradient(z)).all())
-
     def outside(self, z: Any, value: float) -> StandIn:
         """The stand-in at a point where value or gradient is not finite."""
         z = np.array(z, dtype=np.float64)
-        what = "its gradient is not finite" if math.isfinite(value) else f"its value is {value}"
+        what = "its gradient is not finite" if isfinite(value) else f"its value is {value}"
         if self.good is None or (self.good is self.seen[0] and np.array_equal(self.good.z, z)):
             raise NonFiniteError(f"the objective is not finite at the start x0: {what}.{self.where(z)} Start inside of "
                                  "the domain, or keep x there by bounds.")
         if self.good.gradient is None and self.pieces.differentiable:
-            with np.errstate(all="ignore"):
-                self.good.gradient = self.pieces.gradient(self.good.z)
+            self.good.gradient = self.pieces.gradient(self.good.z)
         gradient = self.good.gradient
         if gradient is not None and not np.isfinite(gradient).all():
             gradient = None
@@ -187,10 +201,9 @@ class Guard:
         """Is the stand-in the answer here?"""
         if self.bad is not None and np.array_equal(self.bad.z, z):
             return True
-        with np.errstate(all="ignore"):
-            if not math.isfinite(self.pieces.value(z)):
-                return True
-            return self.pieces.differentiable and not bool(np.isfinite(self.pieces.gradient(z)).all())
+        if not isfinite(self.pieces.value(z)):
+            return True
+        return self.pieces.differentiable and not bool(np.isfinite(self.pieces.gradient(z)).all())
 
     def recall(self, z: np.ndarray) -> Seen | None:
         """The point if it is one of the last ones, or the best."""

@@ -48,6 +48,7 @@ class Layout:
         self.ends = np.cumsum([a.size for a in arrays]).tolist()
         self.free: np.ndarray | None = None
         self.size = self.total = self.start.size
+        self.shape: tuple[int, ...] = (self.size,)
         self.flat = self.tree == trees.LEAF and len(self.shapes[0]) == 1
         self.plain = self.flat
         if not self.total:
@@ -64,6 +65,7 @@ class Layout:
             self.free, self.plain = ~fixed, False
             self.base = np.where(fixed, values, self.start)
             self.size = int(self.free.sum())
+            self.shape = (self.size,)
 
     def label(self, k: int) -> str:
         """``[3]`` or ``['a'][0, 1]``: how the user writes number k of all."""

@@ -94,34 +94,36 @@ class Minimisation:
 
     def run(self, tol: Any, callback: Callable[..., Any] | None, options: dict[str, Any] | None) -> Any:
         """SciPy's result, in the user's coordinates."""
+        reporter = None if callback is None else Reporter(callback, self.guard, self.layout, self.name)
+        with np.errstate(all="ignore"):      # (once: entering it costs as much as a small sweep)
+            if self.layout.size == 0:
+                return self.finished(all_fixed(self.guard, violation(self.constraints, np.zeros(0))))
+            return self.finished(self.called(tol, callback if self.own else reporter, options))
+
+    def called(self, tol: Any, callback: Any, options: dict[str, Any] | None) -> Any:
+        """What SciPy returns, or what stands for it after StopIteration."""
         layout, guard = self.layout, self.guard
-        if layout.size == 0:
-            violated = violation(self.constraints, np.zeros(0))
-            return self.finished(all_fixed(guard, violated))
-        reporter = None if callback is None else Reporter(callback, guard, layout, self.name)
-        shown = callback if self.own else reporter
+        result = None
         try:
             result = scipy.optimize.minimize(
                 guard.value, layout.shrink(layout.start), (), self.method, self.jac,
                 self.hessian if self.hess is None else self.hess, self.hvp, self.bounds(), self.constraints or (), tol,
-                shown, self.options(options))
+                callback, self.options(options))
         except StopIteration:                # from a callback, through a method that does not know of it
-            if reporter is None or not reporter.stop:
+            if not isinstance(callback, Reporter) or not callback.stop:
                 raise
-            result = None
-        if reporter is not None and reporter.stop:
-            result = reporter.stopped(result)
-        return self.finished(result)
+        if isinstance(callback, Reporter) and callback.stop:
+            result = callback.stopped(result)
+        return result
 
     def finished(self, result: Any) -> Any:
         """Judged, and with all variables."""
-        if "x" not in result:                # a method of the user's own
-            return result
+        if self.own and np.shape(result.get("x")) != (self.layout.size,):
+            return result                    # whatever a method of the user's own gives
         result = judged(result, self.guard)
         whole = None
         if self.layout.free is not None and self.guard.pieces.differentiable and ("jac" in result or "grad" in result):
-            with np.errstate(all="ignore"):
-                whole = self.guard.pieces.whole_gradient(np.array(result["x"], dtype=np.float64))
+            whole = self.guard.pieces.whole_gradient(np.array(result["x"], dtype=np.float64))
         box = self.box
         return restored(result, self.layout, whole, *((box.low, box.high) if box is not None else ()))
 

@@ -231,15 +231,9 @@ class Objective(Pointwise):
             point.known["gradient"] = gradient
         if "value" not in point.known:       # (or gone: a new recording forgets)
             value, gradient = self.evaluate("both", x, args, point)
-            point.known.update(value=value, gradient=gradient)
+            known = point.known
+            known["value"], known["gradient"] = value, gradient
         return point.known
-
-    def squared(self) -> float | None:
-        """The squared norm of the gradient at the last point, if that is known."""
-        known: dict[str, Any] = self.points.primal.known
-        if "squared" not in known and "gradient" in known:
-            known["squared"] = float(np.vdot(known["gradient"], known["gradient"]))
-        return known.get("squared")
 
     def hvp(self, x: Any, v: Any, *args: Any) -> np.ndarray:
         """The Hessian times v."""

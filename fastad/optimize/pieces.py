@@ -38,20 +38,18 @@ class Recorded:
     def gradient(self, z: Any) -> np.ndarray:
         return self.objective.gradient(z)
 
+    def look(self, z: Any) -> tuple[float, np.ndarray, Any]:
+        """Value, gradient (no copy) and key."""
+        known = self.objective.look(z, ())
+        return known["value"], known["gradient"], self.objective.points.primal.raw
+
     def whole_gradient(self, z: Any) -> np.ndarray:
         """The gradient by all variables, also those that are fixed."""
         return self.objective.whole_gradient(z)
 
-    def squared(self) -> float | None:
-        """The squared norm of the gradient at the last point, if it is known."""
-        return self.objective.squared()
-
     def key(self) -> Any:
-        """Of the last point: the same object as long as that stays."""
-        return self.objective.points.primal.key
-
-    def point(self, key: Any) -> np.ndarray:
-        return np.frombuffer(key[1], dtype=np.float64).reshape(key[0])
+        """Of the last point, the bytes of z: the same object as long as that stays."""
+        return self.objective.points.primal.raw
 
     def plain(self, z: np.ndarray) -> float:
         """f itself, run by NumPy."""
@@ -136,15 +134,8 @@ class Given:
         free = np.flatnonzero(self.layout.free)
         return matrix[free][:, free] if hasattr(matrix, "tocsr") else np.asarray(matrix)[np.ix_(free, free)]
 
-    def squared(self) -> float | None:
-        g = self.known.get("gradient")
-        return None if g is None else float(g @ g)
-
     def key(self) -> Any:
         return self.last
-
-    def point(self, key: Any) -> np.ndarray:
-        return np.frombuffer(key, dtype=np.float64)
 
     def plain(self, z: np.ndarray) -> float:
         found = self.fun(self.layout.spread(z), *self.args)

@@ -38,12 +38,20 @@ class Point:
 
     Attributes
     ----------
+    raw : bytes or None
+        Of x; the same object as long as the point stays.
+    shape, rest
+        Of x; of the further arguments, or whatever else a question depends on.
     entry, arguments
         The tape that answered last, and the arguments as that tape takes them: the short way for the next point.
     """
 
+    __slots__ = ("raw", "shape", "rest", "entry", "arguments", "known", "swept", "linearised")
+
     def __init__(self) -> None:
-        self.key: Any = None
+        self.raw: bytes | None = None
+        self.shape: Any = None
+        self.rest: Any = None
         self.entry: Any = None
         self.arguments: Any = None
         self.forget()
@@ -72,6 +80,8 @@ class Asked:
     answered: Callable[..., None]
     argnums: Any
     cache: Any
+    hot: Any
+    replays: int
     call: Callable[..., Any]
 
     def prepare(self, layout: Layout | None) -> None:
@@ -93,18 +103,23 @@ class Asked:
                   point: Point, v: Any = None) -> Any:
         """The same by the tape that answered last, which is known to fit: only the leaves of x have other numbers."""
         entry, arguments = point.entry, point.arguments
-        extra = (Question(question, point, v),)
-        values = arguments.values = [*leaves, *arguments.values[len(leaves):]]
+        values = arguments.values
+        values[:len(leaves)] = leaves
         start = perf_counter()
         try:
-            answer = self.replay(entry, values, extra)
+            answer = getattr(self, question)(entry, values, point, v)
         except TapeDivergence as divergence:
-            before = point.entry
-            answer = self.call(args, kwargs, extra, entry, divergence)
-            if point.entry is not before:
+            answer = self.call(args, kwargs, (Question(question, point, v),), entry, divergence)
+            if point.entry is not entry:
                 point.arguments = Arguments(args, kwargs, self.argnums, "")
             return answer
-        self.answered(entry, arguments, perf_counter() - start)
+        calls = entry.calls + 1
+        if self.hot is entry and calls & (calls - 1) and not 0 < entry.compile_at <= calls:
+            entry.calls = calls              # nothing is due: the short way through `answered`
+            entry.touch()
+            self.replays += 1
+        else:
+            self.answered(entry, arguments, perf_counter() - start)
         return answer
 
     def replay(self, entry: Any, values: list[Any], extra: Any) -> Any:
@@ -117,7 +132,7 @@ class Asked:
     def gathered(self, adjoints: list[Any]) -> np.ndarray:
         """The adjoints of x's leaves as the caller's fresh array: a vector, or in the shape of x without a layout."""
         if self.layout is None or self.layout.plain:
-            return np.ascontiguousarray(adjoints[0], dtype=np.float64)
+            return adjoints[0] if type(adjoints[0]) is np.ndarray else np.asarray(adjoints[0], dtype=np.float64)
         return self.layout.gathered(adjoints)
 
     def directions(self, v: np.ndarray, values: list[Any]) -> list[Any]:
@@ -189,19 +204,21 @@ class Pointwise:
     def at(self, x: Any, args: tuple[Any, ...], which: str = "primal", more: Any = None) -> tuple[np.ndarray, Point]:
         """x as a float64 array, and this thread's point, emptied if it was elsewhere or f has changed."""
         x = np.array(x, dtype=np.float64, order="C")
-        if self.layout is not None and x.shape != (self.layout.size,):
+        shape = x.shape
+        if self.layout is not None and shape != self.layout.shape:
             raise ShapeError(f"x has shape {x.shape}; it is the vector of {self.layout.size} unknowns")
-        point = getattr(self.points, which, None)
-        if point is None:
+        try:
+            point: Point = getattr(self.points, which)
+        except AttributeError:               # the first question of this thread
             point = Point()
             setattr(self.points, which, point)
-        arguments = args or self.args
-        key = (x.shape, x.tobytes(), self.same(arguments) if arguments else None, more)
-        if key != point.key:
-            if point.key is None or key[0] != point.key[0]:
-                point.arguments = None       # (of another shape: the tape does not fit)
+        raw = x.tobytes()
+        rest = more if not (args or self.args) else (more, self.same(args or self.args))
+        if raw != point.raw or shape != point.shape or rest != point.rest:
+            if shape != point.shape:
+                point.arguments = None       # (the tape does not fit)
             point.forget()
-            point.key = key
+            point.raw, point.shape, point.rest = raw, shape, rest
         if point.entry is None or point.entry.why_changed(self.f) is not None:
             point.forget()
             point.entry = point.arguments = None

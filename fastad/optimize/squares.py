@@ -42,6 +42,7 @@ class System:
         self.kwargs = dict(kwargs or {})
         self.fun, self.jac, self.fill = fun, jac, fill
         self.stand_ins = self.evaluations = self.iterations = 0
+        self.errstate = np.geterr()          # of the user, for callbacks: the bridge reports what is not finite
         self.good: tuple[np.ndarray, np.ndarray] | None = None
         self.callback: Function | None = None
         self.last: OptimizeResult | None = None
@@ -68,11 +69,10 @@ class System:
 
     def plain(self, z: Any) -> np.ndarray:
         """Residuals at the vector, from the tape or by f itself."""
-        with np.errstate(all="ignore"):
-            if self.residuals is not None:
-                return self.residuals.value(z)
-            found = self.f(self.layout.spread(np.array(z, dtype=np.float64)), *self.args, **self.kwargs)
-            return joined(found[0] if self.jac is True else found)
+        if self.residuals is not None:
+            return self.residuals.value(z)
+        found = self.f(self.layout.spread(np.array(z, dtype=np.float64)), *self.args, **self.kwargs)
+        return joined(found[0] if self.jac is True else found)
 
     def at(self, z: np.ndarray) -> np.ndarray:
         """Residuals that may be known already."""
@@ -114,8 +114,7 @@ class System:
     # -- Jacobians
 
     def jacobian(self, z: Any) -> Any:
-        with np.errstate(all="ignore"):
-            matrix = self.residuals.jacobian(z) if self.residuals is not None else self.given(z)
+        matrix = self.residuals.jacobian(z) if self.residuals is not None else self.given(z)
         data = matrix.data if hasattr(matrix, "tocsr") else matrix
         if isinstance(data, np.ndarray) and not np.isfinite(data).all():
             raise NonFiniteError(f"the residuals are finite at x = {self.layout.spread(np.array(z))}, their Jacobian "
@@ -146,7 +145,9 @@ class System:
                                    **self.described(z, r))
         if not first:                        # (the start is no iteration)
             shown = OptimizeResult({k: v for k, v in self.last.items() if k != "z"})
-            if called(self.callback, shown, r.copy()) is True:
+            with np.errstate(**self.errstate):
+                stop = called(self.callback, shown, r.copy())
+            if stop is True:
                 raise StopIteration
 
     def described(self, z: np.ndarray, r: np.ndarray) -> dict[str, Any]:
@@ -192,6 +193,10 @@ class Squares(System):
         return self.worse() if self.method == "lm" else r
 
     def run(self) -> OptimizeResult:
+        with np.errstate(all="ignore"):
+            return self.solved()
+
+    def solved(self) -> OptimizeResult:
         layout = self.layout
         if layout.size == 0:
             return self.finished(self.nothing_moves())
@@ -232,7 +237,8 @@ class Squares(System):
         z = np.array(intermediate_result["x"], dtype=np.float64)
         shown = OptimizeResult({**intermediate_result, "x": self.layout.restored(z), "stand_ins": self.stand_ins})
         assert self.scipy_callback is not None
-        return called(self.scipy_callback, shown, shown)
+        with np.errstate(**self.errstate):
+            return called(self.scipy_callback, shown, shown)
 
     def described(self, z: np.ndarray, r: np.ndarray) -> dict[str, Any]:
         cost, weights = self.robust(r)
@@ -359,9 +365,14 @@ class RootFinding(System):
                                            nfev=self.evaluations, stand_ins=self.stand_ins)
         self.stopped_at = z
         assert self.user_callback is not None
-        return called(self.user_callback, shown, r.copy())
+        with np.errstate(**self.errstate):
+            return called(self.user_callback, shown, r.copy())
 
     def run(self, tol: Any, options: dict[str, Any] | None) -> OptimizeResult:
+        with np.errstate(all="ignore"):
+            return self.solved(tol, options)
+
+    def solved(self, tol: Any, options: dict[str, Any] | None) -> OptimizeResult:
         layout = self.layout
         jac = self.jacobian if self.fill or callable(self.jac) else self.jac
         fun = self.both if self.jac is True else self.value
