@@ -43,8 +43,8 @@ class Evaluation(Asked, Jacobian):
         ins, outs = self.shapes(entry.tape)
         blocks = self.compiled(entry, values, ins, outs) if entry.program is not None else \
             self.blocks(ins, outs, self.one_by_one(entry.tape, values, ins, outs))
-        rows = [[np.reshape(part, (-1, int(np.prod(shape, dtype=int)))) for part, shape in zip(row, ins, strict=True)]
-                for row in blocks]
+        rows = [[np.reshape(part, (size(out), size(shape))) for part, shape in zip(row, ins, strict=True)]
+                for row, out in zip(blocks, outs, strict=True)]
         matrix = np.concatenate([np.concatenate(row, axis=1) if len(row) > 1 else row[0] for row in rows])
         return np.ascontiguousarray(matrix if self.layout is None else self.layout.shrink(matrix))
 
@@ -86,10 +86,14 @@ class Evaluation(Asked, Jacobian):
         """Weights of the residuals as seeds of the tape's outputs."""
         seeds, start = [], 0
         for _, shape in tapes.output_avals(tape):
-            n = int(np.prod(shape, dtype=int))
+            n = size(shape)
             seeds.append(w[start:start + n].reshape(shape).copy() if shape else float(w[start]))
             start += n
         return seeds
+
+
+def size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=int))
 
 
 def packed(signature: Any, outputs: list[Any]) -> np.ndarray:

@@ -15,6 +15,7 @@ from scipy.sparse.linalg import LinearOperator
 from fastad.optimize.domain import Guard
 from fastad.optimize.layout import Layout
 from fastad.optimize.linesearch import agreement, failed
+from fastad.optimize.pieces import Recorded
 
 __all__ = ["Embedded", "all_fixed", "judged", "restored"]
 
@@ -48,7 +49,7 @@ def judged(result: OptimizeResult, guard: Guard) -> OptimizeResult:
         ended = f"it ended where the objective is not finite.{guard.place or guard.where(z)}"
         if best is not None:
             result["x"], result["fun"] = best.z.copy(), best.value
-            if "jac" in result and guard.pieces.differentiable and not isinstance(result["jac"], list):
+            if isinstance(result.get("jac"), np.ndarray) and guard.pieces.differentiable:
                 result["jac"] = guard.pieces.gradient(best.z)
             ended += " x is the best finite point."
         result["message"] = f"{result.get('message', '')} NOT A SUCCESS: {ended}"
@@ -61,10 +62,24 @@ def judged(result: OptimizeResult, guard: Guard) -> OptimizeResult:
         if guard.stand_ins:
             said += f"; {guard.stand_ins} of the points tried were outside of the domain.{guard.place}"
         result["message"] = f"{result['message']} ({said})"
-        result["fun"] = guard.pieces.value(z)    # (L-BFGS-B goes back to an earlier x, and returns the last f)
-        if isinstance(result.get("jac"), np.ndarray):
-            result["jac"] = g
+    settle(result, guard)
     return result
+
+
+def settle(result: OptimizeResult, guard: Guard) -> None:
+    """Value and gradient belong to x, where they are ours to have: nearly always they are known there.
+
+    SciPy's Newton-CG and SLSQP may return the gradient of the point before, and L-BFGS-B, when its line search fails,
+    the value of another one.
+    """
+    if not isinstance(guard.pieces, Recorded):
+        return
+    z = np.array(result["x"], dtype=np.float64)
+    if "fun" in result:
+        result["fun"] = guard.pieces.value(z)
+    for name in ("jac", "grad"):
+        if isinstance(result.get(name), np.ndarray) and result[name].shape == z.shape:
+            result[name] = guard.pieces.gradient(z)
 
 
 def restored(result: OptimizeResult, layout: Layout, gradient: Any = None, low: Any = -np.inf,
