@@ -1,6 +1,6 @@
 """`audit`: is a gradient that somebody wrote the gradient of the function?  Compared with ours, entry by entry.
 
-Owns: the comparison, the report.  Differences of the plain function say for the worst entries which of the two is right.
+Owns: the comparison, the report.  Differences of plain f say for the worst entries which of the two is right.
 Must not know: tapes (it uses `grad` as a user does), optimisers.  Next: testing.py (is our own derivative right?).
 """
 from __future__ import annotations
@@ -76,10 +76,12 @@ class GradientAudit:
     def __str__(self) -> str:
         if self.passed:
             return f"gradient of {self.name}: passed, {self.size} entries agree to {self.error:.1e}"
-        lines = [f"gradient of {self.name}: FAILED, {self.wrong} of {self.size} entries differ, by up to {self.error:.1e}"
-                 + (f" ({self.hint})" if self.hint else ""),
+        hint = f" ({self.hint})" if self.hint else ""
+        lines = [f"gradient of {self.name}: FAILED, {self.wrong} of {self.size} entries differ, "
+                 f"by up to {self.error:.1e}{hint}",
                  f"    {'entry':<16s}{'theirs':>16s}{'ours':>16s}{'differences of f':>20s}"]
-        lines += [f"    {e.where or 'x':<16s}{e.theirs:>16.8g}{e.ours:>16.8g}{e.differences:>20.8g}" for e in self.worst]
+        lines += [f"    {e.where or 'x':<16s}{e.theirs:>16.8g}{e.ours:>16.8g}{e.differences:>20.8g}"
+                  for e in self.worst]
         return "\n".join(lines)
 
     def raise_if_failed(self) -> GradientAudit:
@@ -98,7 +100,7 @@ def audit(f: Callable[..., Any], their_gradient: Any, x: Any, *args: Any, rtol: 
     f : callable
         ``f(x, *args, **kwargs)`` in plain NumPy, one number.
     their_gradient : callable or array_like or tree
-        ``their_gradient(x, *args, **kwargs)``, or its value at x: in the structure of x, or all its numbers as a vector.
+        ``their_gradient(x, *args, **kwargs)``, or its value at x: in the structure of x, or its numbers as a vector.
     x : array_like or tree
         The point.
     rtol : float, optional

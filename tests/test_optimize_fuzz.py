@@ -1,4 +1,4 @@
-"""The bridge against plain SciPy with derivatives written by hand: methods x bounds x fixed variables x trees x constraints.
+"""The bridge against plain SciPy with derivatives by hand: methods x bounds x fixed variables x trees x constraints.
 
 Owns: random problems whose answer is known, and runs of both with the same method and options.  What the bridge does
 besides filling in derivatives (trees, fixed variables) is undone by hand on SciPy's side, so both walk the same path.
@@ -15,8 +15,8 @@ from fastad.optimize.methods import BOUNDED, CONSTRAINED, METHODS
 
 KNOWN = [m for m in METHODS if m in {k.lower() for k in scipy.optimize._minimize.MINIMIZE_METHODS}]
 SEEDS = range(60)
-OPTIONS = {"tnc": {"maxfun": 400}, "trust-constr": {"maxiter": 150}, "cobyla": {"maxiter": 150}, "cobyqa": {"maxfev": 60},
-           "nelder-mead": {"maxfev": 300}, "powell": {"maxfev": 300}}
+OPTIONS = {"tnc": {"maxfun": 400}, "trust-constr": {"maxiter": 150}, "cobyla": {"maxiter": 150},
+           "cobyqa": {"maxfev": 60}, "nelder-mead": {"maxfev": 300}, "powell": {"maxfev": 300}}
 
 
 class Problem:
@@ -128,7 +128,7 @@ class Problem:
 def test_the_bridge_walks_the_path_of_scipy_with_derivatives_by_hand(seed):
     problem, shown = Problem(seed), []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")      # of iterations used up, linear constraints, infeasible starts: on both sides
+        warnings.simplefilter("ignore")      # of iterations used up, infeasible starts: on both sides
         x, theirs = problem.scipy_alone()
         ours = problem.bridged(lambda intermediate_result: shown.append(intermediate_result.x))
     found = problem.flat(ours.x)

@@ -31,8 +31,8 @@ class Box:
             self.low = np.array(np.broadcast_to(np.asarray(low, dtype=np.float64), layout.total))
             self.high = np.array(np.broadcast_to(np.asarray(high, dtype=np.float64), layout.total))
         except ValueError:
-            raise ValueError(f"bounds: lower ones of shape {np.shape(low)} and upper ones of shape {np.shape(high)} for "
-                             f"the {layout.total} unknowns of x0") from None
+            raise ValueError(f"bounds: lower ones of shape {np.shape(low)} and upper ones of shape {np.shape(high)} "
+                             f"for the {layout.total} unknowns of x0") from None
         self.keep_feasible = keep_feasible
         for wrong, what in ((np.isnan(self.low) | np.isnan(self.high), "is NaN"),
                             (self.low > self.high, "has its lower bound above its upper bound"),

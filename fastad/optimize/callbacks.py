@@ -77,7 +77,7 @@ class Reporter:
         except StopIteration:
             self.stop = True
             raise
-        self.guard.fresh = None              # the callback may have changed what the objective reads
+        self.guard.after_callback()
         return stop if self.method == "trust-constr" else None
 
     def at(self, z: np.ndarray) -> Seen | None:

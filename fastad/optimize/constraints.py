@@ -7,6 +7,7 @@ Must not know: the objective.  Next: residuals.py (the derivatives), layout.py (
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -14,13 +15,14 @@ import numpy as np
 import scipy.optimize
 from scipy.sparse.linalg import LinearOperator
 
-from fastad.errors import DerivativeError
+from fastad.errors import DerivativeError, NonFiniteError
 from fastad.optimize.layout import Layout
 from fastad.optimize.residuals import Residuals, joined
 from fastad.recording import name_of
 
-__all__ = ["listed", "rewritten", "violation"]
+__all__ = ["differentiated", "listed", "rewritten", "violation"]
 
+log = logging.getLogger("fastad.optimize")
 LINEAR, NONLINEAR = scipy.optimize.LinearConstraint, scipy.optimize.NonlinearConstraint
 
 
@@ -58,12 +60,17 @@ def rewritten(constraints: list[Any], layout: Layout, derivatives: tuple[str, ..
 
 
 class Constrained:
-    """The function of one constraint, of the vector; errors say which constraint it is."""
+    """The function of one constraint, of the vector; errors say which constraint it is.
+
+    Where it is not finite, methods with derivatives get its linear continuation from the last finite point, beside the
+    stand-in of the objective (domain.py), so that they come back or to an end; the end is no success there.
+    """
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], layout: Layout, recorded: bool, number: int):
         self.f, self.args, self.layout = f, args, layout
         self.residuals = Residuals.over(f, args, None, layout) if recorded else None
         self.name = f"constraint {number} ({name_of(f)})"
+        self.good: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def named(self, ask: Callable[..., Any], *what: Any) -> Any:
         try:
@@ -71,24 +78,39 @@ class Constrained:
         except DerivativeError as error:
             raise DerivativeError(f"{self.name}: {error}") from error
 
-    def value(self, z: Any) -> np.ndarray:
+    def true_value(self, z: Any) -> np.ndarray:
         if self.residuals is not None:
             found: np.ndarray = self.named(self.residuals.value, z)
             return found
         return joined(self.f(self.layout.spread(np.array(z, dtype=np.float64)), *self.args))
 
+    def value(self, z: Any) -> np.ndarray:
+        y = self.true_value(z)
+        if self.good is None or np.isfinite(y).all():
+            return y
+        where, value, slope = self.good
+        log.info("%s: not finite at a step of %.3g from the last finite point; continued from there", self.name,
+                 np.linalg.norm(z - where))
+        return value + slope @ (np.asarray(z) - where)
+
     def jacobian(self, z: Any) -> np.ndarray:
         assert self.residuals is not None
-        found: np.ndarray = self.named(self.residuals.jacobian, z)
-        return found
+        matrix: np.ndarray = self.named(self.residuals.jacobian, z) if np.isfinite(self.true_value(z)).all() else None
+        if matrix is not None and np.isfinite(matrix).all():
+            self.good = np.array(z, dtype=np.float64), self.true_value(z), matrix.copy()
+            return matrix
+        if self.good is None:
+            raise NonFiniteError(f"{self.name} or its Jacobian is not finite at the start x0: start inside of its domain")
+        return self.good[2].copy()
 
     def curvature(self, z: Any, v: Any) -> LinearOperator:
         """The Hessian of v @ f at z."""
         z, v, residuals = np.array(z, dtype=np.float64), np.array(v, dtype=np.float64), self.residuals
         assert residuals is not None
+        linear = not np.isfinite(self.true_value(z)).all()
 
         def product(p: Any) -> Any:
-            return self.named(residuals.curvature, z, v, np.ravel(p))
+            return np.zeros(z.size) if linear else self.named(residuals.curvature, z, v, np.ravel(p))
         return LinearOperator((z.size, z.size), matvec=product, rmatvec=product, dtype=np.float64)
 
     def given_jacobian(self, jac: Callable[..., Any]) -> Callable[..., Any]:
@@ -178,15 +200,28 @@ def linear(c: Any, layout: Layout) -> Any:
     return LINEAR(columns(a, layout), c.lb - there, c.ub - there, c.keep_feasible)
 
 
+def differentiated(constraints: list[Any]) -> list[Constrained]:
+    """Of rewritten constraints those that are recorded."""
+    functions = [c["fun"] if isinstance(c, dict) else getattr(c, "fun", None) for c in constraints]
+    owners = [getattr(f, "__self__", None) for f in functions]
+    return [owner for owner in owners if isinstance(owner, Constrained) and owner.residuals is not None]
+
+
+def true(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A constraint's function without its continuation."""
+    owner = getattr(f, "__self__", None)
+    return owner.true_value if isinstance(owner, Constrained) else f
+
+
 def violation(constraints: list[Any], z: np.ndarray) -> float:
     """By how much rewritten constraints are violated at most; NaN where one is not finite."""
     worst = 0.0
     for c in constraints:
         if isinstance(c, dict):
-            y = np.atleast_1d(c["fun"](z))
+            y = np.atleast_1d(true(c["fun"])(z))
             over = np.abs(y) if c["type"].lower() == "eq" else -y
         else:
-            y = np.atleast_1d(c.A @ z if isinstance(c, LINEAR) else c.fun(z))
+            y = np.atleast_1d(c.A @ z if isinstance(c, LINEAR) else true(c.fun)(z))
             over = np.maximum(c.lb - y, y - c.ub)
         worst = max(worst, float(np.max(over, initial=0.0))) if np.isfinite(y).all() else float("nan")
     return worst

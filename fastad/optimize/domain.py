@@ -96,8 +96,8 @@ class Guard:
         self.key: Any = None
         self.fresh: np.ndarray | None = None     # the gradient at `key`, unless the user's code has run since
         self.seen: deque[Seen] = deque(maxlen=REMEMBERED)
-        self.trial: np.ndarray | None = None
         self.place = ""
+        self.also: list[Any] = []            # constraints: what is outside of their domain is outside of ours
 
     # -- what the optimiser calls
 
@@ -106,11 +106,15 @@ class Guard:
         if self.eager:
             return self.value_of_both(z)
         value, key = self.pieces.value(z), self.pieces.key()
-        if not isfinite(value):
+        if not isfinite(value) or (self.also and self.culprit(z) is not None):
             return self.outside(z, value).value
         if key is not self.key:
             self.note(key, value, None)
         return value
+
+    def culprit(self, z: Any) -> Any:
+        """A constraint that is not finite there; what was computed is known when the method asks for it."""
+        return next((c for c in self.also if not np.isfinite(c.true_value(z)).all()), None)
 
     def value_of_both(self, z: Any) -> float:
         """The value, where the gradient is asked for next."""
@@ -175,10 +179,12 @@ class Guard:
     def outside(self, z: Any, value: float) -> StandIn:
         """The stand-in at a point where value or gradient is not finite."""
         z = np.array(z, dtype=np.float64)
-        what = "its gradient is not finite" if isfinite(value) else f"its value is {value}"
+        constraint = self.culprit(z) if isfinite(value) else None
+        what = f"{constraint.name} is not finite" if constraint is not None else \
+            "its gradient is not finite" if isfinite(value) else f"its value is {value}"
         if self.good is None or (self.good is self.seen[0] and np.array_equal(self.good.z, z)):
-            raise NonFiniteError(f"the objective is not finite at the start x0: {what}.{self.where(z)} Start inside of "
-                                 "the domain, or keep x there by bounds.")
+            raise NonFiniteError(f"{'the objective' if constraint is None else 'a constraint'} is not finite at the start "
+                                 f"x0: {what}.{self.where(z)} Start inside of the domain, or keep x there by bounds.")
         if self.good.gradient is None and self.pieces.differentiable:
             self.good.gradient = self.pieces.gradient(self.good.z)
         gradient = self.good.gradient
@@ -195,13 +201,21 @@ class Guard:
 
     def where(self, z: np.ndarray) -> str:
         """Which operation, on which line, as a sentence."""
-        return blame(self.f, (self.layout.spread(z), *self.args))
+        found = blame(self.f, (self.layout.spread(z), *self.args))
+        constraint = None if found else self.culprit(z)
+        return found if constraint is None else blame(constraint.f, (self.layout.spread(z), *constraint.args))
+
+    def after_callback(self) -> None:
+        """The user's code has run: it may have changed what the objective reads."""
+        self.fresh = None
+        if isinstance(self.pieces, Recorded):
+            self.pieces.objective.watch_args()
 
     def is_outside(self, z: np.ndarray) -> bool:
         """Is the stand-in the answer here?"""
         if self.bad is not None and np.array_equal(self.bad.z, z):
             return True
-        if not isfinite(self.pieces.value(z)):
+        if not isfinite(self.pieces.value(z)) or self.culprit(z) is not None:
             return True
         return self.pieces.differentiable and not bool(np.isfinite(self.pieces.gradient(z)).all())
 

@@ -34,8 +34,8 @@ def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = Non
         the method wants them.  ``jac=True`` (fun returns value and gradient) leaves the first derivatives to the user,
         ``jac="2-point"`` to SciPy.  `fastad.audit` compares a gradient of your own with the exact one.
     method : str or callable, optional
-        Without one: SLSQP with constraints, L-BFGS-B with bounds, else BFGS, as in SciPy; but above 2000 unknowns, where
-        their dense matrices are no default, trust-constr and L-BFGS-B; and methods that use hess or hessp if given.
+        Without one: SLSQP with constraints, L-BFGS-B with bounds, else BFGS, as in SciPy; but above 2000 unknowns,
+        where dense matrices are no default, trust-constr and L-BFGS-B; and methods that use hess or hessp if given.
     bounds : optional
         Bounds, or one pair for each number of x0, as SciPy takes them; for a dict x0 also a dict of pairs ``(low,
         high)``, where a missing key is free.  What is fixed by ``low == high`` is taken out before SciPy sees it.
@@ -73,8 +73,8 @@ def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = Non
     way or something that it depends on changes.  Methods without derivatives call plain fun.
 
     Where fun or its gradient is not finite, the optimiser is given a convex stand-in that leads it back (each use is
-    logged by the logger "fastad.optimize").  A result is never a success there: x is then the best finite point, and the
-    message names the operation.  When a line search fails, the message says whether gradient and function agree along
+    logged by the logger "fastad.optimize").  A result is never a success there: x is then the best finite point, and
+    the message names the operation.  When a line search fails, the message says whether gradient and function agree along
     its direction.
 
     Examples
@@ -128,7 +128,8 @@ def least_squares(fun: Callable[..., Any], x0: Any, jac: Any = None, bounds: Any
     -------
     scipy.optimize.OptimizeResult
         SciPy's own, with x (and grad) in the structure of x0.  jac stays a matrix: its columns are in the order of
-        `raveled`, the numbers of x one leaf after the other.  `stand_ins` counts points where residuals were not finite.
+        `raveled`, the numbers of x one leaf after the other.  `stand_ins` counts points where residuals were not
+        finite.
 
     Raises
     ------
@@ -180,8 +181,8 @@ def root(fun: Callable[..., Any], x0: Any, args: Any = (), method: str = "hybr",
         A callable, True (fun returns values and Jacobian), or False (finite differences); without it hybr and lm get
         the exact one.  The other methods take none, and call plain fun.
     callback : callable, optional
-        As for `minimize`; also ``callback(x, f)``.  hybr and lm, which have none in SciPy, call it at each point that is
-        better than all before.
+        As for `minimize`; also ``callback(x, f)``.  hybr and lm, which have none in SciPy, call it at each point that
+        is better than all before.
     args, method, tol, options
         As SciPy takes them.
 

@@ -42,7 +42,8 @@ def agreement(f: Callable[[np.ndarray], float], x: np.ndarray, gradient: np.ndar
         return "the function is not finite beside the point along the search direction: ad.debug_nonfinite(f, x)"
     gap = abs(measured - slope)
     relative = gap / max(abs(slope), abs(measured), 1e-300)
-    sentence = f"along the last search direction the gradient says {slope:.6g}, differences of the function {measured:.6g}"
+    sentence = (f"along the last search direction the gradient says {slope:.6g}, "
+                f"differences of the function {measured:.6g}")
     if gap <= max(10.0 * error, 1e-5 * max(abs(slope), abs(measured))):
         return (f"{sentence}: they agree to {relative:.1e}, as well as the function's rounding ({rounding:.1e}) lets "
                 "differences tell. So no smaller value can be told apart there: the gradient's norm says how well x is "

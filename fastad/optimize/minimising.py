@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
-from fastad.optimize.bounds import Box, box_of
+from fastad.optimize.bounds import box_of
 from fastad.optimize.callbacks import Reporter
-from fastad.optimize.constraints import listed, rewritten, violation
+from fastad.optimize.constraints import differentiated, listed, rewritten, violation
 from fastad.optimize.domain import Guard
 from fastad.optimize.layout import Layout
 from fastad.optimize.methods import BOUNDED, CONSTRAINED, METHODS, TOGETHER, chosen_method
@@ -54,6 +54,7 @@ class Minimisation:
         self.jac = self.guard.gradient if self.guard.pieces.differentiable else jac
         if self.name in CONSTRAINED:
             self.constraints = rewritten(self.constraints, self.layout, CONSTRAINED[self.name])
+            self.guard.also = differentiated(self.constraints)
 
     # -- the pieces
 
@@ -68,6 +69,8 @@ class Minimisation:
         pieces: Recorded | Given = Recorded(objective) if fill and objective is not None else given
         if objective is not None:
             objective.eager = fill and self.name in TOGETHER
+            if not self.own:                 # (a method of the user's own may do anything between two questions)
+                objective.watch_args()
         self.hvp = self.hessian = None
         guard = Guard(pieces, layout, f, more, objective is not None and objective.eager)
         if hessp is not None or (second and "hessp" in self.wants):
@@ -103,11 +106,12 @@ class Minimisation:
     def called(self, tol: Any, callback: Any, options: dict[str, Any] | None) -> Any:
         """What SciPy returns, or what stands for it after StopIteration."""
         layout, guard = self.layout, self.guard
+        bounds = None if self.box is None else self.box.for_scipy(layout)
         result = None
         try:
             result = scipy.optimize.minimize(
                 guard.value, layout.shrink(layout.start), (), self.method, self.jac,
-                self.hessian if self.hess is None else self.hess, self.hvp, self.bounds(), self.constraints or (), tol,
+                self.hessian if self.hess is None else self.hess, self.hvp, bounds, self.constraints or (), tol,
                 callback, self.options(options))
         except StopIteration:                # from a callback, through a method that does not know of it
             if not isinstance(callback, Reporter) or not callback.stop:
@@ -121,14 +125,13 @@ class Minimisation:
         if self.own and np.shape(result.get("x")) != (self.layout.size,):
             return result                    # whatever a method of the user's own gives
         result = judged(result, self.guard)
+        if self.name in CONSTRAINED and self.constraints:
+            refuse_unknown(result, self.constraints)
         whole = None
         if self.layout.free is not None and self.guard.pieces.differentiable and ("jac" in result or "grad" in result):
             whole = self.guard.pieces.whole_gradient(np.array(result["x"], dtype=np.float64))
         box = self.box
         return restored(result, self.layout, whole, *((box.low, box.high) if box is not None else ()))
-
-    def bounds(self) -> Any:
-        return None if self.box is None else bounds_for(self.box, self.layout)
 
     def options(self, options: dict[str, Any] | None) -> dict[str, Any] | None:
         """Options with one number for each unknown, for those that move."""
@@ -148,6 +151,9 @@ class Minimisation:
         return found
 
 
-def bounds_for(box: Box, layout: Layout) -> Any:
-    """SciPy's Bounds of what moves, None if none binds."""
-    return box.for_scipy(layout)
+def refuse_unknown(result: Any, constraints: list[Any]) -> None:
+    """No success where a constraint is not finite."""
+    if result.get("success", False) and np.isnan(violation(constraints, np.array(result["x"], dtype=np.float64))):
+        result.update(success=False, status=-1, message=f"{result['message']} NOT A SUCCESS: a constraint is not "
+                      "finite at x; see ad.debug_nonfinite")
+

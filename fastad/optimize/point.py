@@ -155,10 +155,12 @@ class Pointwise:
         self.f, self.args, self.kwargs, self.function = f, tuple(args), dict(kwargs or {}), function
         self.layout = layout
         self.points = threading.local()
+        self.own_args: Any = None            # (once looked at) what tells whether `args` are what they were
 
     def restart(self) -> None:
         """Forget all tapes and points: the next call records."""
         self.function.clear()
+        self.own_args = None
         self.points = threading.local()
 
     def stats(self) -> Stats:
@@ -213,7 +215,7 @@ class Pointwise:
             point = Point()
             setattr(self.points, which, point)
         raw = x.tobytes()
-        rest = more if not (args or self.args) else (more, self.same(args or self.args))
+        rest = more if not (args or self.args) else (more, self.looked_at(args))
         if raw != point.raw or shape != point.shape or rest != point.rest:
             if shape != point.shape:
                 point.arguments = None       # (the tape does not fit)
@@ -224,6 +226,19 @@ class Pointwise:
             point.entry = point.arguments = None
         return x, point
 
+    def looked_at(self, args: tuple[Any, ...]) -> Any:
+        """What tells whether further arguments are what they were; `watch_args` says when the own ones are looked at."""
+        if args or self.own_args is None:
+            return self.same(args or self.args)
+        return self.own_args
+
+    def watch_args(self) -> None:
+        """Look at the own arguments now, and not at each question: nobody but a callback can change them meanwhile.
+
+        They may be data of millions of numbers, and are compared by value.
+        """
+        if self.args:
+            self.own_args = self.same(self.args)
+
     def same(self, args: tuple[Any, ...]) -> Any:
-        """What tells whether further arguments are what they were."""
         return tuple([(a.shape, a.tobytes()) if isinstance(a, np.ndarray) else (id(a), repr(a)) for a in args])

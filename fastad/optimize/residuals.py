@@ -28,6 +28,12 @@ class Evaluation(Asked, Jacobian):
         super().__init__(f)
         self.prepare(layout)
 
+    def check(self, tape: Any) -> None:
+        """float64 results, or plain ones with a NaN or infinity: so f says that x is outside of its domain."""
+        kept = tape.signature.kept
+        if len(kept) < trees.count(tape.signature.out_tree) or all(map(finite, kept.values())):
+            super().check(tape)
+
     def value(self, entry: Any, values: list[Any], point: Point, _: Any) -> np.ndarray:
         self.sweeps.forward += 1
         point.swept = False
@@ -94,6 +100,11 @@ class Evaluation(Asked, Jacobian):
 
 def size(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape, dtype=int))
+
+
+def finite(x: Any) -> bool:
+    a = np.asarray(x)
+    return a.dtype.kind != "f" or bool(np.isfinite(a).all())
 
 
 def packed(signature: Any, outputs: list[Any]) -> np.ndarray:

@@ -64,6 +64,7 @@ class System:
             self.f = fun
         if self.fill:
             self.residuals = Residuals.over(self.f, self.args, self.kwargs, layout)
+            self.residuals.watch_args()
 
     # -- values
 
@@ -147,6 +148,8 @@ class System:
             shown = OptimizeResult({k: v for k, v in self.last.items() if k != "z"})
             with np.errstate(**self.errstate):
                 stop = called(self.callback, shown, r.copy())
+            if self.residuals is not None:
+                self.residuals.watch_args()
             if stop is True:
                 raise StopIteration
 
@@ -319,7 +322,8 @@ def loss_of(loss: Any, s: np.ndarray) -> Any:
         return 2.0 * (np.sqrt(t) - 1.0), t**-0.5, -0.5 * t**-1.5
     if loss == "huber":
         inner, root = s <= 1.0, np.sqrt(np.maximum(s, 1.0))
-        return np.where(inner, s, 2.0 * root - 1.0), np.where(inner, one, 1.0 / root), np.where(inner, zero, -0.5 / root**3)
+        first, second = 1.0 / root, -0.5 / root**3
+        return np.where(inner, s, 2.0 * root - 1.0), np.where(inner, one, first), np.where(inner, zero, second)
     if loss == "cauchy":
         return np.log1p(s), 1.0 / t, -1.0 / t**2
     if loss == "arctan":
