@@ -77,8 +77,8 @@ class GradientAudit:
         if self.passed:
             return f"gradient of {self.name}: passed, {self.size} entries agree to {self.error:.1e}"
         hint = f" ({self.hint})" if self.hint else ""
-        lines = [f"gradient of {self.name}: FAILED, {self.wrong} of {self.size} entries differ, "
-                 f"by up to {self.error:.1e}{hint}",
+        wrong = f"{self.wrong} of {self.size} entries differ, by up to {self.error:.1e}{hint}"
+        lines = [f"gradient of {self.name}: FAILED, {wrong}",
                  f"    {'entry':<16s}{'theirs':>16s}{'ours':>16s}{'differences of f':>20s}"]
         lines += [f"    {e.where or 'x':<16s}{e.theirs:>16.8g}{e.ours:>16.8g}{e.differences:>20.8g}"
                   for e in self.worst]

@@ -87,13 +87,13 @@ def box_of_two(bounds: Any, layout: Layout) -> Box | None:
         return box_of(bounds, layout)
     if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
         raise ValueError("bounds: a pair (low, high) is wanted, each a number or one number for each unknown")
-    sides = []
+    sides: list[Any] = []
     for side, free in zip(bounds, (-np.inf, np.inf), strict=True):
         if side is None:
             side = free
         sides.append(layout.vector(side, "bounds") if not isinstance(side, np.ndarray) and layout.tree != trees.LEAF
                      and trees.flatten(side)[1] == layout.tree else np.ravel(side) if np.ndim(side) else side)
-    return Box(*sides, layout)
+    return Box(sides[0], sides[1], layout)
 
 
 def by_leaf(bounds: Any, tree: Any, where: str) -> list[Any]:

@@ -95,12 +95,14 @@ class Constrained:
 
     def jacobian(self, z: Any) -> np.ndarray:
         assert self.residuals is not None
-        matrix: np.ndarray = self.named(self.residuals.jacobian, z) if np.isfinite(self.true_value(z)).all() else None
+        finite = np.isfinite(self.true_value(z)).all()
+        matrix: np.ndarray | None = self.named(self.residuals.jacobian, z) if finite else None
         if matrix is not None and np.isfinite(matrix).all():
             self.good = np.array(z, dtype=np.float64), self.true_value(z), matrix.copy()
             return matrix
         if self.good is None:
-            raise NonFiniteError(f"{self.name} or its Jacobian is not finite at the start x0: start inside of its domain")
+            raise NonFiniteError(f"{self.name} or its Jacobian is not finite at the start x0: start inside of its "
+                                 "domain")
         return self.good[2].copy()
 
     def curvature(self, z: Any, v: Any) -> LinearOperator:

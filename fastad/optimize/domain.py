@@ -75,7 +75,9 @@ class Guard:
     ----------
     pieces : Recorded or Given
     eager : bool
-        Value and gradient come together: a point whose gradient is not finite is outside, too.
+        Value and gradient come together (of Recorded only): a point whose gradient is not finite is outside, too.
+    hvp, hessian : callable or None
+        Second derivatives, if the method takes them.
 
     Attributes
     ----------
@@ -87,7 +89,9 @@ class Guard:
         The finite point with the least value.
     """
 
-    def __init__(self, pieces: Recorded | Given, layout: Layout, f: Any, args: tuple[Any, ...], eager: bool = False):
+    def __init__(self, pieces: Recorded | Given, layout: Layout, f: Any, args: tuple[Any, ...], eager: bool = False,
+                 hvp: Any = None, hessian: Any = None):
+        self.true_hvp, self.true_hessian = hvp, hessian
         self.pieces, self.layout, self.f, self.args, self.eager = pieces, layout, f, args, eager
         self.stand_ins = self.evaluations = 0
         self.good: Seen | None = None
@@ -118,7 +122,8 @@ class Guard:
 
     def value_of_both(self, z: Any) -> float:
         """The value, where the gradient is asked for next."""
-        value, gradient, key = self.pieces.look(z)               # type: ignore[union-attr]
+        assert isinstance(self.pieces, Recorded)
+        value, gradient, key = self.pieces.look(z)
         # The square of a large gradient overflows before it does.
         if not (isfinite(value) and (isfinite(gradient.dot(gradient)) or np.isfinite(gradient).all())):
             self.fresh = None
@@ -150,14 +155,14 @@ class Guard:
 
     def hvp(self, z: Any, p: Any) -> np.ndarray:
         if self.bad is None or not np.array_equal(self.bad.z, z):
-            product = self.pieces.hvp(z, p)
+            product: np.ndarray = self.true_hvp(z, p)
             if np.isfinite(product).all():
                 return product
         return self.curvature(z) * np.array(p, dtype=np.float64)
 
     def hessian(self, z: Any) -> Any:
         if self.bad is None or not np.array_equal(self.bad.z, z):
-            matrix = self.pieces.hessian(z)
+            matrix = self.true_hessian(z)
             data = matrix.data if hasattr(matrix, "tocsr") else matrix
             if not isinstance(data, np.ndarray) or np.isfinite(data).all():
                 return matrix
@@ -183,8 +188,9 @@ class Guard:
         what = f"{constraint.name} is not finite" if constraint is not None else \
             "its gradient is not finite" if isfinite(value) else f"its value is {value}"
         if self.good is None or (self.good is self.seen[0] and np.array_equal(self.good.z, z)):
-            raise NonFiniteError(f"{'the objective' if constraint is None else 'a constraint'} is not finite at the start "
-                                 f"x0: {what}.{self.where(z)} Start inside of the domain, or keep x there by bounds.")
+            thing = "the objective" if constraint is None else "a constraint"
+            raise NonFiniteError(f"{thing} is not finite at the start x0: {what}.{self.where(z)} Start inside of "
+                                 "the domain, or keep x there by bounds.")
         if self.good.gradient is None and self.pieces.differentiable:
             self.good.gradient = self.pieces.gradient(self.good.z)
         gradient = self.good.gradient

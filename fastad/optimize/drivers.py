@@ -74,8 +74,8 @@ def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = Non
 
     Where fun or its gradient is not finite, the optimiser is given a convex stand-in that leads it back (each use is
     logged by the logger "fastad.optimize").  A result is never a success there: x is then the best finite point, and
-    the message names the operation.  When a line search fails, the message says whether gradient and function agree along
-    its direction.
+    the message names the operation.  When a line search fails, the message says whether gradient and function agree
+    along its direction.
 
     Examples
     --------

@@ -71,14 +71,12 @@ class Minimisation:
             objective.eager = fill and self.name in TOGETHER
             if not self.own:                 # (a method of the user's own may do anything between two questions)
                 objective.watch_args()
-        self.hvp = self.hessian = None
-        guard = Guard(pieces, layout, f, more, objective is not None and objective.eager)
-        if hessp is not None or (second and "hessp" in self.wants):
-            self.hvp = guard.hvp
-            pieces.hvp = given.hvp if hessp is not None else objective.hvp        # type: ignore[union-attr]
-        if hess is not None or (second and "hess" in self.wants):
-            self.hessian = guard.hessian
-            pieces.hessian = given.hessian if hess is not None else objective.hessian     # type: ignore[union-attr]
+        source = objective if second else None
+        hvp = given.hvp if hessp is not None else source.hvp if source and "hessp" in self.wants else None
+        hessian = given.hessian if hess is not None else source.hessian if source and "hess" in self.wants else None
+        guard = Guard(pieces, layout, f, more, objective is not None and objective.eager, hvp, hessian)
+        self.hvp = None if hvp is None else guard.hvp
+        self.hessian = None if hessian is None else guard.hessian
         return guard
 
     def objective(self, fun: Any, args: tuple[Any, ...]) -> Objective:

@@ -1,5 +1,5 @@
-"""What an optimiser asks of an objective (value, gradient, Hessian products, Hessian of the vector), from whatever
-source the user chose: our tapes, or functions of the user's own.
+"""What an optimiser asks of an objective of the vector, from whatever source the user chose: our tapes, or functions
+of the user's own.
 
 Owns: Recorded and Given, which look alike, and that both remember one point.
 Must not know: SciPy, what is finite (domain.py).  Next: objective.py, layout.py, domain.py.
@@ -30,7 +30,6 @@ class Recorded:
 
     def __init__(self, objective: Objective):
         self.objective = objective
-        self.hvp, self.hessian = objective.hvp, objective.hessian
 
     def value(self, z: Any) -> float:
         return self.objective.value(z)
@@ -82,7 +81,7 @@ class Given:
             self.last, self.known = key, {}
         return z
 
-    def look(self, z: np.ndarray) -> None:
+    def run(self, z: np.ndarray) -> None:
         """Value, and the gradient too where fun returns both."""
         found = self.fun(self.layout.spread(z), *self.args)
         if self.both:
@@ -100,14 +99,14 @@ class Given:
     def value(self, z: Any) -> float:
         z = self.at(z)
         if "value" not in self.known:
-            self.look(z)
+            self.run(z)
         return float(self.known["value"])
 
     def gradient(self, z: Any) -> np.ndarray:
         z = self.at(z)
         if "gradient" not in self.known:
             if self.both:
-                self.look(z)
+                self.run(z)
             else:
                 self.known["gradient"] = self.shrunk(self.jac(self.layout.spread(z), *self.args), "jac(x)")
         found: np.ndarray = self.known["gradient"]

@@ -227,7 +227,7 @@ class Pointwise:
         return x, point
 
     def looked_at(self, args: tuple[Any, ...]) -> Any:
-        """What tells whether further arguments are what they were; `watch_args` says when the own ones are looked at."""
+        """What tells whether further arguments are what they were; `watch_args` says when own ones are looked at."""
         if args or self.own_args is None:
             return self.same(args or self.args)
         return self.own_args
