@@ -3,6 +3,7 @@
 Owns: what goes in and comes out.  Next: test_optimize_traps.py (what SciPy does), test_optimize_fuzz.py.
 """
 import collections
+import math
 import re
 
 import numpy as np
@@ -579,3 +580,29 @@ def test_large_arguments_are_not_compared_at_each_question(monkeypatch):
     data = np.ones(1000)
     result = optimize.minimize(lambda x, d: np.sum((x[0] * d - 3.0) ** 2) + (x[0] - x[1]) ** 4, [0.0, 1.0], (data,))
     assert result.nfev > 5 and len(looks) <= 2
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "BFGS", "trust-ncg", "SLSQP"])
+def test_a_function_that_refuses_where_its_tape_has_nan(method):
+    """math.log raises where NumPy and the tape give NaN: the audits, which run plain f, meet it on the way."""
+    def f(x):
+        return x[0] - math.log(x[0]) + (x[1] - x[0]) ** 2
+    for start in ([9.0, -3.0], [40.0, 1.0], [90.0, -80.0]):
+        result = optimize.minimize(f, start, method=method)
+        assert result.success
+        np.testing.assert_allclose(result.x, [1.0, 1.0], atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["BFGS", "Nelder-Mead", "trust-exact"])
+def test_objectives_with_keywords_and_trees_go_to_every_method(method):
+    def f(m, power, shift=0.0):
+        return np.sum(np.abs(m["a"] - shift) ** power)
+    p = optimize.Objective(f, (2,), {"shift": 3.0}, like={"a": np.zeros(2)})
+    np.testing.assert_allclose(optimize.minimize(p, p.x0, method=method).x, [3.0, 3.0], atol=1e-3)
+    q = optimize.Objective(lambda x, shift=0.0: np.sum((x - shift) ** 2), kwargs={"shift": 3.0})
+    np.testing.assert_allclose(optimize.minimize(q, np.zeros(2), method=method).x, [3.0, 3.0], atol=1e-3)
+    fixed = optimize.minimize(q, np.zeros(2), bounds=[(1.0, 1.0), (None, None)])
+    np.testing.assert_allclose(fixed.x, [1.0, 3.0], atol=1e-5)
+    r = optimize.Residuals(lambda m, shift=0.0: m["a"] - shift, kwargs={"shift": 3.0}, like={"a": np.zeros(2)})
+    for jac in (None, "2-point"):
+        np.testing.assert_allclose(optimize.least_squares(r, np.zeros(2), jac=jac).x, [3.0, 3.0], atol=1e-6)

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from fastad.errors import AdError, NonFiniteError
+from fastad.errors import NonFiniteError
 from fastad.nonfinite import debug_nonfinite
 from fastad.optimize.layout import Layout
 from fastad.optimize.pieces import Given, Recorded
@@ -237,7 +237,7 @@ def blame(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -
     """The first operation of f that is not finite at a point, as a sentence; empty if it cannot be found."""
     try:
         finding = debug_nonfinite(f, *args, **(kwargs or {}))
-    except (AdError, ArithmeticError, ValueError):       # f refuses to be recorded there: nothing to add
+    except Exception:                        # f refuses to be recorded there, however: nothing to add to the message
         return ""
     if not finding:
         return ""

@@ -30,7 +30,8 @@ def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = Non
         Start: a number, an array of any shape, a list of numbers, or a tree (dicts, named tuples, tuples and lists of
         arrays).  fun gets x in this structure.  Everything is computed in float64.
     jac, hess, hessp : optional
-        Given ones are used (with a tree they get and return trees, or raveled gradients); missing ones are filled in as
+        Given ones are used (with a tree they get trees; gradients may be trees or raveled, matrices are of the raveled
+        x); missing ones are filled in as
         the method wants them.  ``jac=True`` (fun returns value and gradient) leaves the first derivatives to the user,
         ``jac="2-point"`` to SciPy.  `fastad.audit` compares a gradient of your own with the exact one.
     method : str or callable, optional

@@ -61,7 +61,7 @@ class Minimisation:
     def guarded(self, fun: Any, args: tuple[Any, ...], jac: Any, hess: Any, hessp: Any) -> Guard:
         """The objective from what the user gave and what is filled in."""
         layout = self.layout
-        f, more = (fun.f, fun.args) if isinstance(fun, Objective) else (fun, args)
+        f, more = (fun.plain(), fun.args) if isinstance(fun, Objective) else (fun, args)
         fill = jac is None and bool(self.wants)
         second = hess is None and hessp is None and self.hess is None and jac is not True
         objective = self.objective(fun, args) if fill or (second and {"hess", "hessp"} & {*self.wants}) else None
@@ -89,7 +89,7 @@ class Minimisation:
         if fun.layout is not None:
             raise ValueError("an Objective made with like= takes a vector, and none of its variables can be fixed by "
                              "bounds; pass the function itself and the tree as x0")
-        return Objective.over(fun.f, fun.args, self.layout)
+        return Objective.over(fun.plain(), fun.args, self.layout)
 
     # -- SciPy
 

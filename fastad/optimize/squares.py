@@ -52,12 +52,12 @@ class System:
         fun, layout = self.fun, self.layout
         self.residuals: Residuals | None = None
         if isinstance(fun, Residuals):
-            self.f, self.args, self.kwargs = fun.f, fun.args, fun.kwargs
+            self.f, self.args, self.kwargs = fun.plain(), fun.args, {}
             if self.fill and (layout.plain or (fun.layout is None and layout.free is None)):
                 self.residuals = fun
                 fun.restart()
                 return
-            if fun.layout is not None:
+            if fun.layout is not None and layout.free is not None:
                 raise ValueError("Residuals made with like= take a vector, and none of its variables can be fixed by "
                                  "bounds; pass the function itself and the tree as x0")
         else:
