@@ -13,7 +13,8 @@ import logging
 import numpy as np
 import pytest
 import scipy.optimize
-from scipy.sparse.linalg import LinearOperator
+import scipy.sparse
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from fastad import optimize
 from fastad.optimize.methods import METHODS
@@ -213,6 +214,18 @@ def test_second_derivatives_go_in_as_each_method_accepts_them(method, monkeypatc
         matrix = hess(np.full(4, 1.1))
         np.testing.assert_allclose(matrix, scipy.optimize.rosen_hess(np.full(4, 1.1)), rtol=1e-12)
         assert type(matrix) is np.ndarray and matrix.flags.c_contiguous
+
+
+@pytest.mark.parametrize("kind", ["operator", "sparse"])
+@pytest.mark.parametrize("method", PRODUCTS + ["dogleg", "trust-exact"])
+def test_a_hessian_of_the_users_may_be_an_operator_or_sparse_for_every_method(method, kind):
+    """SciPy documents both for all, and raises TypeError or AttributeError in trust-ncg, -krylov, -exact and dogleg."""
+    def hess(x):
+        matrix = scipy.optimize.rosen_hess(x)
+        return aslinearoperator(matrix) if kind == "operator" else scipy.sparse.csr_array(matrix)
+    result = optimize.minimize(rosenbrock, np.full(5, 1.2), method=method, hess=hess)
+    assert result.success
+    np.testing.assert_allclose(result.x, np.ones(5), atol=1e-3)
 
 
 @pytest.mark.parametrize("method", PRODUCTS)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["BOUNDED", "CONSTRAINED", "LARGE", "METHODS", "TOGETHER", "chosen_method"]
+__all__ = ["BOUNDED", "CONSTRAINED", "DENSE", "LARGE", "METHODS", "TOGETHER", "chosen_method"]
 
 # What each method takes, in lower case.  A LinearOperator as `hess` raises in all but Newton-CG and trust-constr, so
 # products go in as `hessp`.
@@ -16,6 +16,8 @@ METHODS = {
     "newton-cg": ("jac", "hessp"), "trust-ncg": ("jac", "hessp"), "trust-krylov": ("jac", "hessp"),
     "trust-constr": ("jac", "hessp"), "dogleg": ("jac", "hess"), "trust-exact": ("jac", "hess"),
 }
+# Those that take a dense Hessian only, whatever SciPy's documentation says of operators and sparse matrices.
+DENSE = ("trust-ncg", "trust-krylov", "trust-exact", "dogleg")
 # Those that ask for the gradient wherever they have asked for the value: both at once run compiled.
 TOGETHER = ("cg", "bfgs", "l-bfgs-b", "tnc")
 BOUNDED = ("nelder-mead", "powell", "l-bfgs-b", "tnc", "slsqp", "cobyla", "cobyqa", "trust-constr")

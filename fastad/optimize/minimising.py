@@ -16,7 +16,7 @@ from fastad.optimize.callbacks import Reporter
 from fastad.optimize.constraints import differentiated, listed, rewritten, violation
 from fastad.optimize.domain import Guard
 from fastad.optimize.layout import Layout
-from fastad.optimize.methods import BOUNDED, CONSTRAINED, METHODS, TOGETHER, chosen_method
+from fastad.optimize.methods import BOUNDED, CONSTRAINED, DENSE, METHODS, TOGETHER, chosen_method
 from fastad.optimize.objective import Objective
 from fastad.optimize.pieces import Given, Recorded
 from fastad.optimize.results import all_fixed, judged, restored
@@ -65,7 +65,7 @@ class Minimisation:
         fill = jac is None and bool(self.wants)
         second = hess is None and hessp is None and self.hess is None and jac is not True
         objective = self.objective(fun, args) if fill or (second and {"hess", "hessp"} & {*self.wants}) else None
-        given = Given(f, more, layout, jac if callable(jac) else None, hess, hessp, jac is True)
+        given = Given(f, more, layout, jac if callable(jac) else None, hess, hessp, jac is True, self.name in DENSE)
         pieces: Recorded | Given = Recorded(objective) if fill and objective is not None else given
         if objective is not None:
             objective.eager = fill and self.name in TOGETHER

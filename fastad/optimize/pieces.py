@@ -64,10 +64,13 @@ class Given:
     fun : callable
         ``fun(x, *args)``; with `both` it returns the pair (value, gradient).
     jac, hess, hessp : callable or None
+    dense : bool
+        The method takes a dense Hessian only: an operator or a sparse matrix of the user's is made one.
     """
 
     def __init__(self, fun: Callable[..., Any], args: tuple[Any, ...], layout: Layout, jac: Any = None,
-                 hess: Any = None, hessp: Any = None, both: bool = False):
+                 hess: Any = None, hessp: Any = None, both: bool = False, dense: bool = False):
+        self.dense = dense
         self.fun, self.args, self.layout, self.both = fun, args, layout, both
         self.jac, self.hess, self.hess_product = jac, hess, hessp
         self.differentiable = jac is not None or both
@@ -126,6 +129,10 @@ class Given:
     def hessian(self, z: Any) -> Any:
         """As the user's function gives it; rows and columns of what moves where some variables are fixed."""
         matrix = self.hess(self.layout.spread(np.array(z, dtype=np.float64)), *self.args)
+        if self.dense and hasattr(matrix, "matvec"):
+            return np.asarray(matrix @ np.eye(self.layout.total))
+        if self.dense and hasattr(matrix, "toarray"):
+            return matrix.toarray()
         if self.layout.free is None:
             return matrix
         if hasattr(matrix, "matvec"):

@@ -128,8 +128,8 @@ class Asked:
         try:
             super().compare(entry, arguments)            # type: ignore[misc]
         except (ArithmeticError, ValueError) as error:
-            known = all([bool(np.isfinite(y).all()) for y in entry.tape.sweep(arguments.values)])
-            if known or isinstance(error, AdError):
+            finite = all(bool(np.isfinite(y).all()) for y in entry.tape.sweep(arguments.values))
+            if finite or isinstance(error, AdError):
                 raise
 
     def replay(self, entry: Any, values: list[Any], extra: Any) -> Any:
