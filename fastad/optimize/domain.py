@@ -100,7 +100,7 @@ class Guard:
         self.key: Any = None
         self.fresh: np.ndarray | None = None     # the gradient at `key`, unless the user's code has run since
         self.seen: deque[Seen] = deque(maxlen=REMEMBERED)
-        self.place = ""
+        self.first_bad: np.ndarray | None = None
         self.also: list[Any] = []            # constraints: what is outside of their domain is outside of ours
 
     # -- what the optimiser calls
@@ -198,12 +198,17 @@ class Guard:
             gradient = None
         self.bad = StandIn(z, self.good, gradient)
         self.stand_ins += 1
-        if self.stand_ins == 1:
-            self.place = self.where(z)
-        log.info("%s: %s at a step of %.3g from the last finite point; stand-in %.6g (number %d).%s",
-                 getattr(self.f, "__qualname__", "objective"), what, np.linalg.norm(z - self.good.z), self.bad.value,
-                 self.stand_ins, self.place if self.stand_ins == 1 else "")
+        if self.first_bad is None:
+            self.first_bad = z
+        if log.isEnabledFor(logging.INFO):
+            log.info("%s: %s at a step of %.3g from the last finite point; stand-in %.6g (number %d).%s",
+                     getattr(self.f, "__qualname__", "objective"), what, np.linalg.norm(z - self.good.z),
+                     self.bad.value, self.stand_ins, self.place() if self.stand_ins == 1 else "")
         return self.bad
+
+    def place(self) -> str:
+        """`where` of the first point outside; f is recorded for that, so it is found only when somebody reads it."""
+        return "" if self.first_bad is None else self.where(self.first_bad)
 
     def where(self, z: np.ndarray) -> str:
         """Which operation, on which line, as a sentence."""

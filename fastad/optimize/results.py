@@ -46,7 +46,7 @@ def judged(result: OptimizeResult, guard: Guard) -> OptimizeResult:
     z = np.array(result.x, dtype=np.float64)
     if guard.is_outside(z):
         best = guard.best
-        ended = f"it ended where the objective is not finite.{guard.place or guard.where(z)}"
+        ended = f"it ended where the objective is not finite.{guard.where(z) or guard.place()}"
         if best is not None:
             result["x"], result["fun"] = best.z.copy(), best.value
             if isinstance(result.get("jac"), np.ndarray) and guard.pieces.differentiable:
@@ -60,7 +60,7 @@ def judged(result: OptimizeResult, guard: Guard) -> OptimizeResult:
         d = guard.good.z - z if guard.good is not None and np.any(guard.good.z != z) else -g
         said = agreement(guard.pieces.plain, z, g, d)
         if guard.stand_ins:
-            said += f"; {guard.stand_ins} of the points tried were outside of the domain.{guard.place}"
+            said += f"; {guard.stand_ins} of the points tried were outside of the domain.{guard.place()}"
         result["message"] = f"{result['message']} ({said})"
     settle(result, guard)
     return result

@@ -91,8 +91,9 @@ class System:
             raise NonFiniteError(f"the residuals are not finite at the start x0: {self.what(r)}.{self.where(z)} Start "
                                  "inside of the domain, or keep x there by bounds.")
         self.stand_ins += 1
-        log.info("%s: %s; a step is rejected (number %d).%s", getattr(self.f, "__qualname__", "residuals"),
-                 self.what(r), self.stand_ins, self.where(z) if self.stand_ins == 1 else "")
+        if log.isEnabledFor(logging.INFO):   # (the place is found by recording f once more)
+            log.info("%s: %s; a step is rejected (number %d).%s", getattr(self.f, "__qualname__", "residuals"),
+                     self.what(r), self.stand_ins, self.where(z) if self.stand_ins == 1 else "")
         return self.rejecting(r)
 
     def rejecting(self, r: np.ndarray) -> np.ndarray:
