@@ -606,3 +606,10 @@ def test_objectives_with_keywords_and_trees_go_to_every_method(method):
     r = optimize.Residuals(lambda m, shift=0.0: m["a"] - shift, kwargs={"shift": 3.0}, like={"a": np.zeros(2)})
     for jac in (None, "2-point"):
         np.testing.assert_allclose(optimize.least_squares(r, np.zeros(2), jac=jac).x, [3.0, 3.0], atol=1e-6)
+
+
+def test_sparsity_of_differences_and_fixed_variables():
+    result = optimize.least_squares(lambda x: x - np.array([1.0, 2.0, 3.0]), np.zeros(3), jac="2-point",
+                                    jac_sparsity=np.eye(3), bounds=([-9.0, 0.5, -9.0], [9.0, 0.5, 9.0]))
+    np.testing.assert_allclose(result.x, [1.0, 0.5, 3.0], atol=1e-6)
+    assert np.isnan(result.jac[:, 1]).all()          # nobody has asked for differences in what is fixed

@@ -121,11 +121,7 @@ class Constrained:
             return lambda z: jac(z, *self.args)
 
         def shrunk(z: Any) -> Any:
-            matrix = jac(self.layout.spread(np.array(z, dtype=np.float64)), *self.args)
-            if self.layout.free is None:
-                return matrix
-            free = np.flatnonzero(self.layout.free)
-            return matrix[:, free] if hasattr(matrix, "tocsr") else np.atleast_2d(matrix)[:, free]
+            return self.layout.columns(jac(self.layout.spread(np.array(z, dtype=np.float64)), *self.args))
         return shrunk
 
 
@@ -173,24 +169,13 @@ def nonlinear(c: Any, layout: Layout, wants_jac: bool, wants_hess: bool, k: int)
     if callable(c.hess) and not fill_hess and not layout.plain:
         hess = shrunk_hess(c.hess, layout)
     return NONLINEAR(f.value, c.lb, c.ub, jac, hess, c.keep_feasible, c.finite_diff_rel_step,
-                     columns(c.finite_diff_jac_sparsity, layout))
+                     layout.columns(c.finite_diff_jac_sparsity))
 
 
 def shrunk_hess(hess: Callable[..., Any], layout: Layout) -> Callable[..., Any]:
     def shrunk(z: Any, v: Any) -> Any:
-        matrix = hess(layout.spread(np.array(z, dtype=np.float64)), v)
-        if layout.free is None:
-            return matrix
-        free = np.flatnonzero(layout.free)
-        return matrix[free][:, free] if hasattr(matrix, "tocsr") else np.asarray(matrix)[np.ix_(free, free)]
+        return layout.block(hess(layout.spread(np.array(z, dtype=np.float64)), v))
     return shrunk
-
-
-def columns(matrix: Any, layout: Layout) -> Any:
-    if matrix is None or layout.free is None:
-        return matrix
-    free = np.flatnonzero(layout.free)
-    return matrix.tocsc()[:, free] if hasattr(matrix, "tocsc") else np.atleast_2d(matrix)[:, free]
 
 
 def linear(c: Any, layout: Layout) -> Any:
@@ -199,7 +184,7 @@ def linear(c: Any, layout: Layout) -> Any:
         return c
     a = c.A if hasattr(c.A, "tocsc") else np.atleast_2d(c.A)
     there = a @ np.where(layout.free, 0.0, layout.base)
-    return LINEAR(columns(a, layout), c.lb - there, c.ub - there, c.keep_feasible)
+    return LINEAR(layout.columns(a), c.lb - there, c.ub - there, c.keep_feasible)
 
 
 def differentiated(constraints: list[Any]) -> list[Constrained]:

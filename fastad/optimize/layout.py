@@ -81,6 +81,20 @@ class Layout:
         """Of all numbers (along the last axis) those that move."""
         return full if self.free is None else np.ascontiguousarray(full[..., self.free])
 
+    def columns(self, matrix: Any) -> Any:
+        """Of a matrix with a column for each number (dense or sparse) the columns of those that move."""
+        if self.free is None or matrix is None:
+            return matrix
+        free = np.flatnonzero(self.free)
+        return matrix.tocsc()[:, free] if hasattr(matrix, "tocsc") else np.atleast_2d(matrix)[:, free]
+
+    def block(self, matrix: Any) -> Any:
+        """Of a square matrix (dense or sparse) the rows and columns of those that move."""
+        if self.free is None:
+            return matrix
+        free = np.flatnonzero(self.free)
+        return matrix.tocsr()[free][:, free] if hasattr(matrix, "tocsr") else np.asarray(matrix)[np.ix_(free, free)]
+
     def expand(self, z: np.ndarray, base: Any = None) -> np.ndarray:
         """All numbers (along the last axis); what does not move is `base`: the fixed values if there is none."""
         if self.free is None:

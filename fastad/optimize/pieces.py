@@ -137,8 +137,7 @@ class Given:
             return matrix
         if hasattr(matrix, "matvec"):
             raise TypeError("hess returned a LinearOperator while some variables are fixed by their bounds; pass hessp")
-        free = np.flatnonzero(self.layout.free)
-        return matrix[free][:, free] if hasattr(matrix, "tocsr") else np.asarray(matrix)[np.ix_(free, free)]
+        return self.layout.block(matrix)
 
     def key(self) -> Any:
         return self.last

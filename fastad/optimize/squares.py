@@ -6,6 +6,7 @@ Must not know: tapes, sweeps (residuals.py).  Next: layout.py, bounds.py, callba
 """
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -126,13 +127,10 @@ class System:
     def given(self, z: Any) -> Any:
         """The user's Jacobian, by what moves."""
         matrix = self.jac(self.layout.spread(np.array(z, dtype=np.float64)), *self.args, **self.kwargs)
-        if self.layout.free is None:
-            return matrix
-        if hasattr(matrix, "matvec"):
+        if self.layout.free is not None and hasattr(matrix, "matvec"):
             raise TypeError("jac returned a LinearOperator while some variables are fixed by their bounds; return a "
                             "matrix, or give the function without them")
-        free = np.flatnonzero(self.layout.free)
-        return matrix.tocsc()[:, free].tocsr() if hasattr(matrix, "tocsr") else np.atleast_2d(matrix)[:, free]
+        return self.layout.columns(matrix)
 
     # -- callbacks
 
@@ -165,6 +163,7 @@ class Squares(System):
                  options: dict[str, Any], callback: Function | None):
         super().__init__(fun, x0, args, kwargs, jac, jac is None)
         self.method, self.options = method, options
+        self.matrix: Any = None              # the Jacobian that is just being handed over
         box = box_of_two(bounds, self.layout)
         self.box = box if box is not None else Box(-np.inf, np.inf, self.layout)
         self.layout.fix(self.box.fixed, self.box.low)
@@ -183,7 +182,8 @@ class Squares(System):
         if outside.any():
             k = int(np.argmax(outside))
             raise ValueError(f"x0 is infeasible: x0{layout.label(k)} = {layout.start[k]} is outside of its bounds "
-                             f"({box.low[k]}, {box.high[k]}), and {int(outside.sum()) - 1} more")
+                             f"({box.low[k]}, {box.high[k]})"
+                             + (f", and {int(outside.sum()) - 1} more" if outside.sum() > 1 else ""))
         if self.method == "lm" and box.binds(layout):
             raise ValueError("method 'lm' takes no bounds (variables fixed by equal bounds apart); use 'trf' or "
                              "'dogbox'")
@@ -192,6 +192,9 @@ class Squares(System):
         if self.fill and self.options.get("jac_sparsity") is not None:
             raise ValueError("jac_sparsity groups finite differences, and the Jacobian is exact here: leave it out, or "
                              "ask for differences by jac='2-point'")
+        if self.scipy_callback is not None and \
+                "callback" not in inspect.signature(scipy.optimize.least_squares).parameters:
+            raise ValueError("callback with a Jacobian by differences is SciPy's own, from 1.16 on; leave jac out")
 
     def rejecting(self, r: np.ndarray) -> np.ndarray:
         return self.worse() if self.method == "lm" else r
@@ -207,6 +210,7 @@ class Squares(System):
         jac = self.jacobian if self.fill or callable(self.jac) else self.jac
         options = {name: layout.shrink(np.asarray(x)) if layout.free is not None and np.shape(x) == (layout.total,)
                    else x for name, x in self.options.items()}
+        options["jac_sparsity"] = layout.columns(options.get("jac_sparsity"))
         if self.scipy_callback is not None:
             options["callback"] = self.through_scipy
         low, high = layout.shrink(self.box.low), layout.shrink(self.box.high)
@@ -224,8 +228,9 @@ class Squares(System):
 
     def jacobian(self, z: Any) -> Any:
         """Methods ask for the Jacobian at the points that they have accepted: there the callback is called."""
-        matrix = super().jacobian(z)
+        self.matrix = matrix = super().jacobian(z)
         self.report(z)
+        self.matrix = None                   # (SciPy scales it in place)
         return matrix
 
     def closing(self, result: OptimizeResult) -> OptimizeResult:
@@ -251,7 +256,9 @@ class Squares(System):
                 "grad": self.layout.in_tree(self.layout.expand(gradient, np.nan))}
 
     def raw_jacobian(self, z: np.ndarray) -> np.ndarray:
-        matrix = self.residuals.jacobian(z) if self.residuals is not None else self.given(z)
+        matrix = self.matrix
+        if matrix is None:
+            matrix = self.residuals.jacobian(z) if self.residuals is not None else self.given(z)
         return matrix if hasattr(matrix, "T") and not isinstance(matrix, np.ndarray) else np.atleast_2d(matrix)
 
     def robust(self, r: np.ndarray) -> tuple[float, np.ndarray]:
@@ -303,7 +310,8 @@ class Squares(System):
         elif callable(self.jac):
             matrix = np.atleast_2d(self.jac(self.layout.spread(z), *self.args, **self.kwargs))
         else:                                # by differences of what moves: nothing is known of the rest
-            matrix = self.layout.expand(np.atleast_2d(result.jac), np.nan)
+            known = result.jac.toarray() if hasattr(result.jac, "toarray") else np.atleast_2d(result.jac)
+            matrix = self.layout.expand(known, np.nan)
             return matrix, self.layout.expand(np.asarray(result.grad), np.nan)
         rho = loss_of(self.loss, (r / self.f_scale) ** 2)
         gradient = matrix.T @ (rho[1] * r)
