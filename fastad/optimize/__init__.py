@@ -1,4 +1,4 @@
-"""SciPy's optimisers with exact derivatives: `minimize`, `least_squares`, `root`, `Objective`; `Progress` is their callback.
+"""SciPy's optimisers with exact derivatives: `minimize`, `least_squares`, `root`, `Objective`; `Progress` for them.
 
 Owns: the public names.  Next: drivers.py (SciPy's signatures), objective.py and residuals.py (what SciPy is given),
 progress.py (the callback).
