@@ -1,6 +1,7 @@
 """The bridge as a user meets it: trees, bounds, fixed variables, constraints, callbacks, root, bad input.
 
-Owns: what goes in and comes out.  Next: test_optimize_traps.py (what SciPy does), test_optimize_domain.py (trouble on the way), test_optimize_fuzz.py.
+Owns: what goes in and comes out.  Next: test_optimize_traps.py (what SciPy does), test_optimize_domain.py,
+test_optimize_fuzz.py.
 """
 import collections
 
