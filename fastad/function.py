@@ -16,7 +16,7 @@ import numpy as np
 from fastad import _tape as T
 from fastad import trees
 from fastad._dispatch import PYTHON, Dispatcher, Entry
-from fastad.audit import Audit
+from fastad.audits import Audit
 from fastad.errors import StaleTapeError, TapeDivergence, UnstableDecisionError, UnsupportedError
 from fastad.recording import Arguments, Static, checked_argnums, name_of, record_call, underlying
 from fastad.state import Watch

@@ -3,7 +3,7 @@
 Owns: the search.  From the code of a function it finds the globals, closure cells, defaults and attributes that it and
 the functions it calls can read, as far as they are the user's own code, and makes of them a tree of nodes.
 Must not know: how nodes are compared at each call (_state.pyx), when (function.py), tapes.
-Next: audit.py (what this search cannot see), explain.py.
+Next: audits.py (what this search cannot see), explain.py.
 """
 import dis
 import functools

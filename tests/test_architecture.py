@@ -25,9 +25,9 @@ LAYERS = [
     ("recording",  ["operands", "movers", "rearranging", "reductions", "selection", "sorting", "products", "norms",
                     "einsum", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
                     "interception", "math_names", "sparse_products", "state", "_state"]),
-    ("verbs",      ["trees", "recording", "audit", "explain", "_dispatch", "function", "tapes", "verbs",
+    ("verbs",      ["trees", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
                     "derivatives", "control", "eager", "linalg", "sparsity", "serialize", "signature_json", "listing",
-                    "listing_text", "trace", "testing", "taylor", "nonfinite", "operators"]),
+                    "listing_text", "trace", "testing", "taylor", "nonfinite", "operators", "gradients"]),
     ("uses",       ["optimize", "optimize.*", "inverse", "inverse.*", "plot", "plot.*"]),
     ("names",      ["__init__"]),
 ]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastad as ad
-from fastad.audit import Audit
+from fastad.audits import Audit
 from fastad.state import Watch
 
 lam = 1.0

@@ -3,6 +3,7 @@
 Next: ../harness.py (what a case is given), ../programs.py (the functions), ../README.md (the cases in a table).
 """
 from benchmarks.cases import (
+    bridge,
     calls,
     imports,
     lotka_volterra,
@@ -15,6 +16,6 @@ from benchmarks.cases import (
     transcendental,
 )
 
-_IN_ORDER = (machine, imports, recording, calls, tier0, recordings, lotka_volterra, rosenbrock, transcendental,
+_IN_ORDER = (machine, imports, recording, calls, tier0, recordings, lotka_volterra, rosenbrock, transcendental, bridge,
              nist)
 CASES = {module.__name__.rpartition(".")[2]: module for module in _IN_ORDER}
