@@ -16,7 +16,7 @@ import numpy as np
 from fastad import _tape as T
 from fastad import tapes
 from fastad._passes import optimise
-from fastad.audit import Audit
+from fastad.audits import Audit
 from fastad.errors import TapeDivergence
 from fastad.function import Function
 from fastad.verbs import need_floats
