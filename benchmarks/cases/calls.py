@@ -17,6 +17,7 @@ def run(bench):
     """A gradient of three parameters by each door: ``ad.grad(f)``, ``tape.gradient``, ``tape``, the two sweeps."""
     x = np.array([0.7, 0.3, 0.5])
     want = small_gradient(x)
+    bench.about("five operations on three scalars")
     g, vg, tape = ad.grad(small), ad.value_and_grad(small), ad.record(small, x)
     stateful = ad.grad(small_with_state)
 
@@ -43,5 +44,6 @@ def run(bench):
                               ("ad.grad(f)(x), f names a global number and array", stateful, None),
                               ("tape.forward(x); tape.reverse(1.0)", two_sweeps, None)):
         time = bench.call_time(lambda call=call: call(x))
-        bench.row(what, time, level=level, ratio=time / plain, to="plain f(x)")
-    peers.compare(bench, summed, x, want, lambda: g(x), bench.call_time)
+        bench.row(what, time, level=level, ratio=time / plain, to="plain f(x)", who="fastad" if call is g else "",
+                  kind="gradient" if call is g else "")
+    peers.compare(bench, peers.recipes(summed, x), want, lambda: g(x), bench.call_time)
