@@ -6,7 +6,6 @@ Next: conditions.py (what a process is told), harness.py, cases/__init__.py (the
 """
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import cases, conditions, peers, report
-from benchmarks.harness import ROOT, Bench, Row, describe_machine
+from benchmarks.harness import ROOT, Bench, Row, describe_machine, load
 
 
 def parse(arguments):
@@ -39,6 +38,8 @@ def parse(arguments):
         for name in given:
             if name not in known:
                 parser.error(f"no {what} {name!r}; there are {', '.join(known)}")
+    if options.write_docs and (options.cases or options.threads or options.quick or options.in_process):
+        parser.error("--write-docs writes the whole page: give it no cases, threads, --quick or --in-process")
     try:
         options.threads = options.threads and [int(n) for n in options.threads.split(",")]
         if options.threads and min(options.threads) < 1:
@@ -63,8 +64,8 @@ def plan(options):
 
 
 def run_children(options, wanted):
-    """One process for each run; their rows, and whether all of them were right."""
-    rows, right = [], True
+    """One process for each run; their rows, the loads around them, and whether all of them were right."""
+    rows, loads, right = [], [], True
     for setting, names in plan(options):
         with tempfile.TemporaryDirectory() as directory:
             file = Path(directory) / "rows.json"
@@ -75,15 +76,17 @@ def run_children(options, wanted):
             done = subprocess.run(command, cwd=ROOT, env=conditions.environment(setting))
             right = right and done.returncode == 0
             if file.exists():
-                rows += [Row(**row) for row in json.loads(file.read_text())]
+                result = json.loads(file.read_text())
+                rows += [Row(**row) for row in result["rows"]]
+                loads += result["loads"]
             else:
                 print(f"the run with {setting} ended without its rows (status {done.returncode})", flush=True)
-    return rows, right
+    return rows, loads, right
 
 
 def run_here(options, wanted):
     """The cases one after the other in this process; a case that fails does not take the others with it."""
-    present = peers.installed(wanted)
+    present, before = peers.installed(wanted), load()
     print(describe_machine(present, [name for name in wanted if name not in present], conditions.here()), flush=True)
     bench = Bench(options.quick, present, partial(print, flush=True), options.traceback, conditions.here())
     for name in options.cases or list(cases.CASES):
@@ -91,7 +94,7 @@ def run_here(options, wanted):
             bench.start(name)
             cases.CASES[name].run(bench)
     print(bench.summary(), flush=True)
-    return bench.rows, not bench.failures
+    return bench.rows, [(before, load())], not bench.failures
 
 
 def main(arguments=None):
@@ -100,11 +103,11 @@ def main(arguments=None):
         for name, module in cases.CASES.items():
             print(f"{name:16} {(module.__doc__ or '').splitlines()[0]}")
         return 0
-    rows, right = (run_here if options.in_process else run_children)(options, wanted)
+    rows, loads, right = (run_here if options.in_process else run_children)(options, wanted)
     if options.rows:
-        Path(options.rows).write_text(json.dumps([vars(row) for row in rows], indent=0))
+        Path(options.rows).write_text(json.dumps({"loads": loads, "rows": [vars(row) for row in rows]}, indent=0))
     if options.write_docs:
-        report.write(rows, os.environ.get("FASTAD_DOCS", ROOT / "docs"))
+        report.write(rows, loads, ROOT / "docs")
     return 0 if right else 1
 
 

@@ -20,7 +20,9 @@ from benchmarks.conditions import compiler_target
 
 SOURCES = Path(__file__).resolve().parent / "c"
 # No builtins: gcc would join sin and cos of one argument into a call that has no vector version.
-FLAGS = ["-std=gnu11", "-O3", "-fno-builtin", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-fPIC", "-shared", "-Wall"]
+FLAGS = ["-std=gnu11", "-O3", "-fno-builtin", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-fPIC",
+         "-shared", "-Wall"]
+DOUBLE = ctypes.c_double
 LIBRARIES = ["-pthread", "-lmvec", "-lm"]
 
 
@@ -62,7 +64,7 @@ def converted_argument(value):
         if not value.flags.c_contiguous:
             raise ValueError("C code takes contiguous arrays")
         return ctypes.c_void_p(value.ctypes.data)
-    return ctypes.c_double(value) if isinstance(value, float) else ctypes.c_long(value)
+    return DOUBLE(value) if isinstance(value, float) else ctypes.c_long(value)
 
 
 def gradient(name, x, *arguments, threads=1):

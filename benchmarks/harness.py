@@ -32,8 +32,8 @@ class WrongAnswer(Exception):
 class Row:
     """One printed line.  Times are in seconds; ``unit`` is "s", "B" or "" (a plain count).
 
-    ``level`` bounds the value, ``limit`` the ratio.  ``problem``, ``who`` and ``kind`` say where the figure stands in
-    the tables of docs/performance.md: what is computed, by which system, and "gradient", "first", "memory", "value"...
+    ``level`` bounds the value, ``limit`` the ratio (one of them at most).  ``problem``, ``who`` and ``kind`` say where the
+    figure stands in docs/performance.md: what is computed, by which system, and "gradient", "first", "memory", ...
     """
 
     case: str
@@ -53,16 +53,23 @@ class Row:
     @property
     def state(self):
         """"ok" or "MISSED" (a NaN misses), "" where nothing was asked."""
-        asked = [(self.value, self.level), (self.ratio, self.limit)]
-        held = [got is not None and got <= bound for got, bound in asked if bound is not None]
-        return "" if not held else "ok" if all(held) else "MISSED"
+        if self.limit is not None:
+            return "ok" if self.ratio <= self.limit else "MISSED"
+        if self.level is not None:
+            return "ok" if self.value <= self.level else "MISSED"
+        return ""
 
     @property
     def bound(self):
-        """What was asked, as text."""
-        if self.level is None and self.limit is None:
-            return ""
-        return "<= " + (f"{self.limit:g} x" if self.level is None else quantity(self.level, self.unit))
+        """What was asked, as text: of the ratio where that is limited, else of the value."""
+        if self.limit is not None:
+            return f"<= {self.limit:g} x"
+        return "" if self.level is None else "<= " + quantity(self.level, self.unit)
+
+    @property
+    def judged(self):
+        """What is held against the bound, as text."""
+        return f"{self.ratio:.3g} x {self.to}" if self.limit is not None else quantity(self.value, self.unit)
 
     def __str__(self):
         level = self.bound
@@ -126,6 +133,10 @@ class Bench:
         self.rows.append(row)
         self._show(str(row))
         return row
+
+    def cost(self, gradient, value, of):
+        """The row of a gradient's cost in values; theory and the levels say at most three."""
+        self.row(f"gradient in units of {of}", gradient / value, "", level=3.0)
 
     def note(self, text):
         """A line of text below the last row."""
@@ -203,9 +214,7 @@ class Bench:
         missed = [row for row in levels if row.state != "ok"]
         met = len(levels) - len(missed)
         lines = ["", f"{self.verified} answers verified; {len(levels)} levels: {met} ok, {len(missed)} missed"]
-        lines += [f"  missed: {row.case}: {row.what}: " + (f"{row.ratio:.3g} x {row.to}" if row.level is None else
-                                                           quantity(row.value, row.unit)) + f", level {row.bound}"
-                  for row in missed]
+        lines += [f"  missed: {row.problem or row.case}: {row.what}: {row.judged}, level {row.bound}" for row in missed]
         if self.failures:
             lines.append(f"WRONG OR BROKEN: {', '.join(self.failures)}")
         if missed and load() > 1.5:
@@ -244,7 +253,7 @@ def twin(function):
 def peak_memory(action):
     """Call `action`; returns its result and the most bytes that the process had beyond what it had before.
 
-    NaN where the system does not say.  What was freed before is given back first, so that it is counted when used again.
+    NaN where the system does not say.  What was freed before is given back first, so that using it again counts.
     """
     gc.collect()
     give_back_freed_memory()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import multigammaln
 
-# ---- acoustic waves ------------------------------------------------------------------------------------------------
+# ---- acoustic waves --------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -77,7 +77,7 @@ def wave_gradient(c2, survey):
     return g
 
 
-# ---- Gaussian mixture (the objective of ADBench) -----------------------------------------------------------------------
+# ---- Gaussian mixture (the objective of ADBench) ---------------------------------------------------------------------
 
 @dataclass
 class Mixture:
@@ -89,7 +89,7 @@ class Mixture:
     m: int
 
     def split(self, p):
-        """Parameters in one vector: weights (k,), means (k, d), log diagonals (k, d), what is below them (k, d(d-1)/2)."""
+        """From one vector: weights (k,), means (k, d), log diagonals (k, d) and what is below them (k, d(d-1)/2)."""
         k, d = self.components, self.x.shape[1]
         factors = p[k + k * d:].reshape(k, d * (d + 1) // 2)
         return p[:k], p[k:k + k * d].reshape(k, d), factors[:, :d], factors[:, d:]
@@ -168,7 +168,7 @@ def read_mixture(path):
     return numbers[3:3 + size], Mixture(numbers[3 + size:end].reshape(n, d), k, numbers[end], int(numbers[end + 1]))
 
 
-# ---- bundle adjustment (the residuals of ADBench) ------------------------------------------------------------------------
+# ---- bundle adjustment (the residuals of ADBench) --------------------------------------------------------------------
 
 def project(camera, point, weight, feature, xp=np):
     """Weighted reprojection errors, shape (2, m), of m observations: camera (11, m), point (3, m), weight (m,).

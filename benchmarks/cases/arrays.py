@@ -31,6 +31,7 @@ def array_case(bench, name, problem, programs, x, level=None, limits=None):
     bench.row("gradient by hand in NumPy", hand, ratio=ours / hand, to="by hand", who="numpy", kind="gradient")
     bench.row("ad.grad(f)(x), steady", ours, level=level, ratio=ours / value, to="f(x) in NumPy", who="fastad",
               kind="gradient")
+    bench.cost(ours, value, "f(x) in NumPy")
     makers = peers.recipes(f, x, skip=("casadi", "aadc") if large else (),      # these unroll arrays into scalars
                            c=c_code.gradient(name, x, threads=bench.threads if large else 1))
     peers.compare(bench, makers, want, lambda: g(x), timer, limits, memory=large)

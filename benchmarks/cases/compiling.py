@@ -17,12 +17,7 @@ def run(bench):
         _, peak = peak_memory(tape.compile)
         bench.verify(f"compiled chain of {name}", tape.gradient(CHAIN_POINT), complex_step(f, CHAIN_POINT.tolist()),
                      rtol=1e-8)
-        fresh = iter(lambda: ad.record(f, CHAIN_POINT), None)
-
-        def compile_only(fresh=fresh, bench=bench):
-            return bench.clock(next(fresh).compile)
-
-        each = bench.best(compile_only, at_least=3) / len(tape)
+        each = bench.best(lambda f=f: bench.clock(ad.record(f, CHAIN_POINT).compile), at_least=3) / len(tape)
         bench.about(f"compiling, {name} operations")
         bench.row(f"{name} operations: tape.compile(), each", each, level=300e-9, who="fastad", kind="compile")
         bench.row(f"{name} operations: peak memory, each", peak / len(tape), "B",
