@@ -32,8 +32,8 @@ class WrongAnswer(Exception):
 class Row:
     """One printed line.  Times are in seconds; ``unit`` is "s", "B" or "" (a plain count).
 
-    ``level`` bounds the value, ``limit`` the ratio (one of them at most).  ``problem``, ``who`` and ``kind`` say where the
-    figure stands in docs/performance.md: what is computed, by which system, and "gradient", "first", "memory", ...
+    ``level`` bounds the value, ``limit`` the ratio (one of them at most).  ``problem``, ``who`` and ``kind`` place the
+    figure in docs/performance.md: what is computed, by which system, and "gradient", "first", "memory", ...
     """
 
     case: str
