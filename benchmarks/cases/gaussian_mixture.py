@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks import peers
+from benchmarks import c_code, peers
 from benchmarks.cases.arrays import first_gradients
 from benchmarks.harness import ROOT
 from benchmarks.models import lower_triangles, mixture_gradient, mixture_objective, read_mixture, synthetic_mixture
@@ -32,8 +32,15 @@ def run(bench):
     bench.row("ad.grad(f)(p), steady", ours, ratio=ours / value, to="f(p) in NumPy", who="fastad", kind="gradient")
     bench.cost(ours, value, "f(p) in NumPy")
     makers = {name: partial(recipe, p, mixture) for name, recipe in PEERS.items()}
+    makers["c"] = partial(by_c, p, mixture, bench.threads)
     limits = {"jax": 1.0, "torch_compile": 1.0, "torch": 1.0}
     peers.compare(bench, makers, want, lambda: g(p), bench.best, limits, memory=True)
+
+
+def by_c(p, mixture, threads):
+    (n, d), k = mixture.x.shape, mixture.components
+    return c_code.gradient("gaussian_mixture", p, mixture.x, n, d, k, float(mixture.gamma), mixture.m,
+                           np.empty(n * k * (1 + 2 * d)), threads=threads)()
 
 
 def by_jax(p, mixture):

@@ -30,7 +30,7 @@ def run(bench):
     bench.row("ad.grad(f)(c2), steady", time, level=75e-3, ratio=time / value, to="f(c2) in NumPy",
               who="fastad", kind="gradient")
     bench.cost(time, value, "f(c2) in NumPy")
-    makers = {"c": by_c(c2, survey, bench.threads), "jax": partial(by_jax, c2, survey),
+    makers = {"c": partial(by_c, c2, survey, bench.threads), "jax": partial(by_jax, c2, survey),
               "torch": partial(by_torch, c2, survey, False), "torch_compile": partial(by_torch, c2, survey, True)}
     peers.compare(bench, makers, want, gradient, partial(bench.best, at_least=2), memory=True)
     gc.collect()
@@ -54,7 +54,7 @@ def by_c(c2, survey, threads):
     n, steps = len(c2), len(survey.wavelet)
     work = np.zeros((steps + 2, n, n)), np.zeros((3, n, n))
     return c_code.gradient("wave_inversion", c2, n, steps, survey.source, survey.receivers, survey.wavelet, survey.data,
-                           *work, threads=threads)
+                           *work, threads=threads)()
 
 
 def by_jax(c2, survey):
