@@ -7,6 +7,7 @@ Next: pictures.py, __main__.py (``--write-docs``), ../docs/performance.md.
 """
 import platform
 import re
+import textwrap
 from importlib import metadata
 
 import numpy as np
@@ -60,7 +61,8 @@ def machine(loads):
             + "Load of the machine before and after each run: "
             + "; ".join(f"{before:.1f}, {after:.1f}" for before, after in loads)
             + " (one is this benchmark itself).")
-    return text + (f"  Not a release build: {build_flags()}." if build_flags() else "")
+    text = "\n".join(textwrap.wrap(text, 120))
+    return text + (f"\nNot a release build: {build_flags()}." if build_flags() else "")
 
 
 def found(name):

@@ -38,7 +38,7 @@ def run(bench):
     bench.verify("captured state", stateful(other), SCALE * small_gradient(other) + [DATA[1], 0.0, 0.0])
     bench.verify("replay of a small tape", tape(other), small(other))
     plain = bench.call_time(lambda: small(x))
-    bench.row("plain f(x) in Python", plain)
+    bench.row("plain f(x) in Python", plain, who="numpy", kind="value")
     for what, call, level in (("ad.grad(f)(x)", g, 2e-6), ("tape.gradient(x)", tape.gradient, 2e-6),
                               ("tape(x)", tape, 2e-6), ("ad.value_and_grad(f)(x)", vg, None),
                               ("ad.grad(f)(x), f names a global number and array", stateful, None),
