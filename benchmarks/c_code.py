@@ -9,8 +9,10 @@ Next: c/parallel.h (threads), conditions.py (the target).
 import atexit
 import ctypes
 import functools
+import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -27,8 +29,8 @@ LIBRARIES = ["-pthread", "-lmvec", "-lm"]
 
 
 def compiler():
-    """The path of gcc, or None.  Other compilers are not asked: the vector functions are gcc's and glibc's."""
-    return shutil.which("gcc")
+    """The path of gcc on Linux on x86-64, whose C library has the vector functions (libmvec); None elsewhere."""
+    return shutil.which("gcc") if (sys.platform, platform.machine()) == ("linux", "x86_64") else None
 
 
 @functools.cache

@@ -128,11 +128,18 @@ class Bench:
         """Print and keep one figure."""
         if self.quick:
             level = limit = None            # levels are stated for the full sizes
+        if who == "fastad" and self.threads > 1:
+            what += ", one thread"          # whatever the peers have
         row = Row(self._case, what, float(value), unit, level, ratio, to, limit, self._problem, who, kind,
                   self.conditions.threads, self.conditions.cpu)
         self.rows.append(row)
         self._show(str(row))
         return row
+
+    def size_of(self, tape):
+        """The rows of what a tape takes: itself, and the arrays of a sweep over it (a program needs less)."""
+        self.row("bytes per instruction of the tape", tape.nbytes / len(tape), "B")
+        self.row("arrays of a sweep over the tape", tape.arena_bytes, "B")
 
     def cost(self, gradient, value, of):
         """The row of a gradient's cost in values; theory and the levels say at most three."""

@@ -77,14 +77,15 @@ def by_problem(rows, kind):
     chosen = [row for row in rows if row.kind == kind and row.problem]
     present = [who for who in NAMES if any(row.who == who for row in chosen)]
     lines = [[f"{'gradient' if kind == 'gradient' else kind} of", *(NAMES[who] for who in present)]]
-    if kind == "gradient":
-        lines[0].insert(1, "plain f")
+    beside = {"gradient": ("plain f", "value"), "first": ("recording alone", "record")}.get(kind)
+    if beside:
+        lines[0].insert(1, beside[0])
     for problem in dict.fromkeys(row.problem for row in chosen):
         cells = {row.who: cell(row) for row in chosen if row.problem == problem}
         line = [problem.removesuffix(", Jacobian"), *(cells.get(who, "-") for who in present)]
-        if kind == "gradient":
-            plain = [row for row in rows if row.problem == problem and row.kind == "value"]
-            line.insert(1, quantity(plain[0].value, "s") if plain else "-")
+        if beside:
+            others = [row for row in rows if row.problem == problem and row.kind == beside[1]]
+            line.insert(1, quantity(others[0].value, "s") if others else "-")
         lines.append(line)
     return markdown(lines)
 

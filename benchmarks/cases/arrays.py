@@ -48,6 +48,8 @@ def first_gradients(bench, f, by_hand, x, large):
     bench.row("until the first gradient, cold", cold, who="fastad", kind="first")
     if large:
         bench.row("memory until then", peak, "B", who="fastad", kind="memory")
+    bench.size_of(ad.record(f, x))
+    bench.row("record", bench.best(lambda: ad.record(f, x), at_least=3), who="fastad", kind="record")
     again = bench.best(lambda: ad.record(f, x).gradient(x), at_least=3)
     bench.row("first gradient of a new tape (record, tier 0)", again, ratio=again / cold, to="cold")
     return g

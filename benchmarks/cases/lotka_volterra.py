@@ -39,6 +39,7 @@ def first_gradient(bench, f, steps):
     plain_f, values = partial(twin(lotka_volterra), steps=steps), p.tolist()
     record, first, plain = bench.best(lambda: ad.record(f, p), lambda: ad.record(f, p).gradient(p),
                                       lambda: plain_f(values), seconds=0.5)
+    bench.size_of(ad.record(f, p))
     bench.row("plain f(p) in Python", plain, who="numpy", kind="value")
     bench.row("record", record, level=8e-3, ratio=record / plain, to="plain f(p)", who="fastad", kind="record")
     bench.row("first gradient: record, then tier 0", first, level=12e-3, ratio=first / plain, to="plain f(p)")
