@@ -56,6 +56,7 @@ def torch_gradient(f, x):
 
 def torch_compile_gradient(f, x):
     torch = threaded_torch()
+    torch.compiler.reset()              # it would take a program of any n from the last size, as fast or not
     gradient = torch.compile(torch.func.grad(lambda x: f(x, torch)))
     return lambda: gradient(torch.from_numpy(x)).numpy()
 

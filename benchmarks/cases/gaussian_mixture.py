@@ -88,6 +88,7 @@ def by_torch(p, mixture):
 
 def by_torch_compiled(p, mixture):
     torch = peers.threaded_torch()
+    torch.compiler.reset()
     gradient = torch.compile(torch.func.grad(torch_objective(torch, mixture)))
     return lambda: gradient(torch.from_numpy(p)).numpy()
 
