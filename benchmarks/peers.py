@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import os
 import sys
+import warnings
 from time import perf_counter
 from types import SimpleNamespace
 
@@ -163,6 +164,7 @@ def once(*actions):
 def threaded_torch():
     """PyTorch with the threads and vector length of this run."""
     import torch
+    warnings.filterwarnings("ignore", "dynamo_pgo", UserWarning)        # that its cache is off is what we asked for
     torch.set_num_threads(here().threads)
     if here().cpu == "v3":
         import torch._inductor.config as inductor
