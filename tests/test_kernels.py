@@ -51,6 +51,7 @@ def test_benchmark_mode_runs(root, tmp_path):
     ("tangent.h", "ties > 1 ? sum / (double)ties : sum", "sum"),
     ("reverse.h", "fa_map_zero(o->attr, FA_F64, w);", ";"),
     ("elementwise.h", "env->flags |= fa_fpflags();", ""),
+    ("elementwise.h", "(fa_pair)((fa_pair_mask)p & mask)", "p"),
 ])
 def test_a_wrong_kernel_fails(root, tmp_path, header, right, wrong):
     """The tests are tested: one changed expression must be found."""
