@@ -1,6 +1,8 @@
 # One command per purpose, on a machine that has Python 3.11 or newer (with headers), gcc and make.
 #   make demo    invert a real resistivity sounding and draw it      make bench   time against the installed peers
 #   make test    all tests                                           make lint    ruff and cython-lint
+#   make nist    the table of NIST's certified fits, docs/nist.md
+#   make performance    the same with PyTorch, one thread and two, AVX2; writes docs/performance.md (ten minutes)
 # Everything lives in .venv; stamps in there remember what is installed and built.  What is compiled, and how: setup.py.
 
 VENV   := .venv
@@ -17,7 +19,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 p
 SOURCES := setup.py $(wildcard fastad/*.pyx fastad/*.pxd fastad/*.pxi fastad/_kernels/*)
 BUILT   := $(VENV)/.built$(if $(filter-out 0,$(FASTAD_DEBUG)),-debug)
 
-.PHONY: demo test bench lint build clean
+.PHONY: demo test bench performance nist lint build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.with-plot $(BUILT)
@@ -27,8 +29,15 @@ demo: $(VENV)/.with-plot $(BUILT)
 test: $(VENV)/.with-test $(BUILT)
 	$(PY) -m pytest -n $(JOBS) --dist worksteal --timeout 300 $(ARGS)
 
-bench: $(VENV)/.with-bench $(BUILT)
+bench: $(VENV)/.with-bench $(if $(TORCH),$(VENV)/.with-bench-torch) $(BUILT)
 	$(PY) -m benchmarks $(ARGS)
+
+nist: $(BUILT)
+	$(PY) -m tests.nist
+
+# `make bench TORCH=1` installs PyTorch, too (gigabytes where pip takes its CUDA build); one that is there is used anyhow.
+performance: $(VENV)/.with-bench $(VENV)/.with-bench-torch $(BUILT)
+	$(PY) -m benchmarks --write-docs $(ARGS)
 
 # Both linters run even if the first complains.  cython-lint calls pycodestyle by name, so it must be on the PATH.
 lint: $(VENV)/.with-dev

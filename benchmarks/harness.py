@@ -5,6 +5,7 @@ process, the least time counts for what fits the caches and the median for what 
 Must not know: fastad, the peers, the cases.
 Next: cases/ (what is measured), programs.py (the functions that are differentiated).
 """
+import ctypes
 import gc
 import os
 import platform
@@ -18,6 +19,8 @@ from types import FunctionType
 
 import numpy as np
 
+from benchmarks.conditions import Conditions
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -27,7 +30,11 @@ class WrongAnswer(Exception):
 
 @dataclass
 class Row:
-    """One printed line.  Times are in seconds; ``unit`` is "s", "B" or "" (a plain count)."""
+    """One printed line.  Times are in seconds; ``unit`` is "s", "B" or "" (a plain count).
+
+    ``level`` bounds the value, ``limit`` the ratio (one of them at most).  ``problem``, ``who`` and ``kind`` place the
+    figure in docs/performance.md: what is computed, by which system, and "gradient", "first", "memory", ...
+    """
 
     case: str
     what: str
@@ -36,15 +43,36 @@ class Row:
     level: float | None = None
     ratio: float | None = None
     to: str = ""
+    limit: float | None = None
+    problem: str = ""
+    who: str = ""
+    kind: str = ""
+    threads: int = 1
+    cpu: str = ""
 
     @property
     def state(self):
-        if self.level is None:
-            return ""
-        return "ok" if self.value <= self.level else "MISSED"
+        """"ok" or "MISSED" (a NaN misses), "" where nothing was asked."""
+        if self.limit is not None:
+            return "ok" if self.ratio <= self.limit else "MISSED"
+        if self.level is not None:
+            return "ok" if self.value <= self.level else "MISSED"
+        return ""
+
+    @property
+    def bound(self):
+        """What was asked, as text: of the ratio where that is limited, else of the value."""
+        if self.limit is not None:
+            return f"<= {self.limit:g} x"
+        return "" if self.level is None else "<= " + quantity(self.level, self.unit)
+
+    @property
+    def judged(self):
+        """What is held against the bound, as text."""
+        return f"{self.ratio:.3g} x {self.to}" if self.limit is not None else quantity(self.value, self.unit)
 
     def __str__(self):
-        level = "" if self.level is None else "<= " + quantity(self.level, self.unit)
+        level = self.bound
         ratio = "" if self.ratio is None else f"{self.ratio:.3g} x {self.to}"
         value = quantity(self.value, self.unit)
         return f"{self.case:15} {self.what:50} {value:>9} {level:>11}  {self.state:6}  {ratio}".rstrip()
@@ -52,6 +80,10 @@ class Row:
 
 def quantity(value, unit):
     """``2.35e-3, "s"`` -> ``2.35 ms``; three digits, in the unit that a reader would choose."""
+    if unit == "B":
+        for factor, name in ((1e9, "GB"), (1e6, "MB")):
+            if value >= factor:
+                return f"{value / factor:.3g} {name}"
     if unit != "s":
         return f"{value:.4g} {unit}".rstrip()
     for factor, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
@@ -63,33 +95,55 @@ def quantity(value, unit):
 class Bench:
     """What a case is given: sizes, clocks, the peers that are there, and where its rows go."""
 
-    def __init__(self, quick=False, peers=(), show=print, tracebacks=False):
+    def __init__(self, quick=False, peers=(), show=print, tracebacks=False, conditions=None):
         self.quick = quick
+        self.conditions = conditions or Conditions()
         self.tracebacks = tracebacks
         self.peers = tuple(peers)
         self.rows = []
         self.verified = 0
         self.failures = []
         self._show = show
-        self._case = ""
+        self._case = self._problem = ""
 
     def start(self, case):
-        self._case = case
+        self._case, self._problem = case, ""
         gc.collect()
         gc.freeze()                 # modules imported by earlier cases are no garbage to look through
+
+    def about(self, problem):
+        """What the next rows compute, as a heading of docs/performance.md; "" for what stays out of its tables."""
+        self._problem = problem
+
+    @property
+    def threads(self):
+        """How many threads the peers have.  fastad has one."""
+        return self.conditions.threads
 
     def size(self, full, quick):
         """The problem size: the smallest that still has every part when the run is quick."""
         return quick if self.quick else full
 
-    def row(self, what, value, unit="s", level=None, ratio=None, to=""):
+    def row(self, what, value, unit="s", level=None, ratio=None, to="", limit=None, who="", kind=""):
         """Print and keep one figure."""
-        if level is not None and self.quick:
-            level = None            # levels are stated for the full sizes
-        row = Row(self._case, what, float(value), unit, level, ratio, to)
+        if self.quick:
+            level = limit = None            # levels are stated for the full sizes
+        if who == "fastad" and self.threads > 1:
+            what += ", one thread"          # whatever the peers have
+        row = Row(self._case, what, float(value), unit, level, ratio, to, limit, self._problem, who, kind,
+                  self.conditions.threads, self.conditions.cpu)
         self.rows.append(row)
         self._show(str(row))
         return row
+
+    def size_of(self, tape):
+        """The rows of what a tape takes: itself, and the arrays of a sweep over it (a program needs less)."""
+        self.row("bytes per instruction of the tape", tape.nbytes / len(tape), "B")
+        self.row("arrays of a sweep over the tape", tape.arena_bytes, "B")
+
+    def cost(self, gradient, value, of):
+        """The row of a gradient's cost in values; theory and the levels say at most three."""
+        self.row(f"gradient in units of {of}", gradient / value, "", level=3.0)
 
     def note(self, text):
         """A line of text below the last row."""
@@ -136,6 +190,13 @@ class Bench:
         values = [statistic(samples) for samples in times]
         return values[0] if len(actions) == 1 else values
 
+    @staticmethod
+    def clock(action):
+        """Call once and return the `Seconds` that it took: for an action whose preparation is not to be counted."""
+        start = perf_counter()
+        action()
+        return Seconds(perf_counter() - start)
+
     def typical(self, *actions, seconds=0.5):
         """Median time of one call of each action, in turns: for arrays beyond the caches.
 
@@ -148,19 +209,19 @@ class Bench:
         once = max(sample(action, 3) for action in actions)
         return self.best(*actions, seconds=seconds, number=max(1, min(20_000, int(1e-3 / once))))
 
-    def against(self, peer, gradient, ours, timer):
-        """The row of a peer's steady gradient, timed in turns with ours."""
+    def against(self, peer, gradient, ours, timer, limit=None, what="gradient"):
+        """The row of a peer's steady gradient, timed in turns with ours; `limit` is the most that the ratio may be."""
         with self.part(f"{self._case}, {peer}"):
             theirs, mine = timer(gradient, ours)
-            self.row(f"{peer}: gradient, steady", theirs, ratio=mine / theirs, to=peer)
+            self.row(f"{peer}: {what}, steady", theirs, ratio=mine / theirs, to=peer, limit=limit, who=peer,
+                     kind="gradient")
 
     def summary(self):
-        levels = [row for row in self.rows if row.level is not None]
+        levels = [row for row in self.rows if row.state]
         missed = [row for row in levels if row.state != "ok"]
         met = len(levels) - len(missed)
         lines = ["", f"{self.verified} answers verified; {len(levels)} levels: {met} ok, {len(missed)} missed"]
-        lines += [f"  missed: {row.case}: {row.what}: {quantity(row.value, row.unit)}, "
-                  f"level {quantity(row.level, row.unit)}" for row in missed]
+        lines += [f"  missed: {row.problem or row.case}: {row.what}: {row.judged}, level {row.bound}" for row in missed]
         if self.failures:
             lines.append(f"WRONG OR BROKEN: {', '.join(self.failures)}")
         if missed and load() > 1.5:
@@ -196,10 +257,42 @@ def twin(function):
     return copy
 
 
-def describe_machine(present, missing):
+def peak_memory(action):
+    """Call `action`; returns its result and the most bytes that the process had beyond what it had before.
+
+    NaN where the system does not say.  What was freed before is given back first, so that using it again counts.
+    """
+    gc.collect()
+    give_back_freed_memory()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")           # the peak starts again from here
+        before = resident("VmRSS")
+    except OSError:
+        return action(), float("nan")
+    result = action()
+    return result, max(0.0, resident("VmHWM") - before)
+
+
+def give_back_freed_memory():
+    """The C library keeps what was freed for the next malloc; glibc returns it to the system when asked."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def resident(which):
+    """Bytes of memory of this process, as Linux counts them: VmRSS now, VmHWM at the peak."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(which):
+            return 1024.0 * int(line.split()[1])
+    raise OSError(f"/proc/self/status has no {which}")
+
+
+def describe_machine(present, missing, conditions):
     """The head of the output: what the figures belong to."""
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}"
-    lines = [f"{versions}, {processor()}, {os.cpu_count()} cores, one BLAS thread; load {load():.1f}",
+    lines = [f"{versions}, {processor()}, {os.cpu_count()} cores; load {load():.1f}",
+             f"NumPy's BLAS and the peers: {conditions}; fastad: one thread",
              f"peers: {', '.join(present) or 'none'}" + (f"; missing: {', '.join(missing)}" if missing else "")]
     flags = build_flags()
     if flags:

@@ -101,8 +101,8 @@ def accuracy(test, jacobian, p):
     exact, stats = jacobian(p), jacobian.stats()
     scale = np.max(np.abs(closed))
     print(f"    Jacobian error {np.max(np.abs(exact - closed)) / scale:.1e} (forward differences "
-          f"{np.max(np.abs(forward - closed)) / scale:.1e}); {stats.recordings} recordings in "
-          f"{stats.recordings + stats.replays} calls")
+          f"{np.max(np.abs(forward - closed)) / scale:.1e});\n    {stats.recordings} recording in "
+          f"{stats.recordings + stats.replays} calls; {stats.audits} audits found nothing")
     return float(np.max(np.abs(exact - closed)) / scale)
 
 

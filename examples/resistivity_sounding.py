@@ -252,8 +252,11 @@ def compare_with_differences(inversion, m):
     elapsed = seconds(lambda x: differences(inversion.objective, x, 1.5e-8, False), m)
     print(f"    value and gradient of the objective: {1e3 * seconds(gradient, m):.3f} ms,"
           f" by forward differences {1e3 * elapsed:.3f} ms")
+    for shift in np.random.default_rng(0).normal(size=(100, m.size)):
+        gradient(m + shift)
     stats = gradient.stats()
-    print(f"    recordings of the gradient: {stats.recordings} in {stats.recordings + stats.replays} calls")
+    print(f"    {stats.recordings} recording of the gradient in {stats.recordings + stats.replays} calls (100 at other "
+          f"models); {stats.audits} audits found nothing")
     return exact_error
 
 
@@ -267,28 +270,27 @@ def draw(path, sounding, layered, smooth, inversion):
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.2), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.4), layout="constrained")
+    models = {"3 layers": (layered[0], layered[1][:3]),
+              f"{smooth[0].size} layers, smooth": (np.concatenate([smooth[0], inversion.log_thickness]), smooth[1])}
     rho_a, spacing = 10**sounding.data, np.geomspace(3.0, 1e4, 60)
-    left.errorbar(sounding.spacing, rho_a, fmt="k.", capsize=2, label="Constable et al. (1987)",
-                  yerr=rho_a * np.array([1 - 10**-sounding.std, 10**sounding.std - 1]))
     curve = Sounding(spacing, None, None)
-    both = ((layered[0], "tab:orange", "3 layers"),
-            (np.concatenate([smooth[0], inversion.log_thickness]), "tab:blue", f"{smooth[0].size} layers, smooth"))
-    for p, colour, label in both:
-        left.plot(spacing, 10 ** curve.log10_rho_a(p), color=colour,
-                  label=f"{label}: rms {rms(sounding.residuals(p)):.2f}")
-        n = (p.size + 1) // 2
+    fits = {f"{name}: rms {rms(sounding.residuals(p)):.2f}": (spacing, 10 ** curve.log10_rho_a(p))
+            for name, (p, _) in models.items()}
+    ad.plot.data_fit(sounding.spacing, rho_a, fits,
+                     np.stack([rho_a * (1 - 10**-sounding.std), rho_a * (10**sounding.std - 1)]), xscale="log",
+                     yscale="log", data_label="Constable et al. (1987)", xlabel="electrode spacing AB/2 (m)",
+                     ylabel="apparent resistivity (ohm m)", ax=left)
+    for name, (p, std) in models.items():
+        n = std.size
         edges = np.concatenate([[0.3], np.cumsum(np.exp(p[n:])), [8000.0]])
-        right.stairs(np.exp(p[:n]), edges, orientation="horizontal", baseline=None, color=colour, lw=1.6)
-        std = layered[1][:n] if n == 3 else smooth[1]
-        low, high = (np.repeat(np.exp(p[:n] + sign * 2 * std), 2) for sign in (-1, 1))
-        right.fill_betweenx(np.repeat(edges, 2)[1:-1], low, high, color=colour, alpha=0.2, lw=0,
-                            label=f"{label.split(',')[0]}, two standard deviations")
-    left.set(xscale="log", yscale="log", xlabel="electrode spacing AB/2 (m)", ylabel="apparent resistivity (ohm m)")
-    right.set(xscale="log", yscale="log", ylim=(8000.0, 0.3), xlabel="resistivity (ohm m)", ylabel="depth (m)")
-    for axes in (left, right):
-        axes.legend(frameon=False)
-        axes.grid(alpha=0.25)
+        rho, factor = np.exp(p[:n]), np.exp(2 * std)
+        ad.plot.model(edges, rho, np.stack([rho - rho / factor, rho * factor - rho]), depth=True, label=name,
+                      sigma_label="two standard deviations", xscale="log", yscale="log", xlabel="resistivity (ohm m)",
+                      ylabel="depth (m)", ax=right)
+    thickness, std = np.exp(layered[0][3:]), layered[1][3:]
+    right.errorbar(np.exp(0.5 * (layered[0][:2] + layered[0][1:3])), np.cumsum(thickness), fmt="none", ecolor="k",
+                   yerr=thickness * np.stack([1.0 - np.exp(-2 * std), np.exp(2 * std) - 1.0]), capsize=3, elinewidth=1)
     figure.savefig(path, dpi=90, metadata={"Software": None})      # the same bytes from any version
     plt.close(figure)
     print(f"\nPicture: {path}")

@@ -15,6 +15,7 @@ from fastad.errors import (
     DerivativeError,
     EscapedTracerError,
     InternalError,
+    NonFiniteError,
     ShapeError,
     StaleTapeError,
     TapeDivergence,
@@ -24,15 +25,18 @@ from fastad.errors import (
     UnsupportedError,
 )
 from fastad.explain import explain
+from fastad.gradients import audit
 from fastad.nonfinite import debug_nonfinite
+from fastad.operators import linear_operator
 from fastad.recording import record
 from fastad.testing import check_derivatives
 
 __all__ = [
-    "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "ShapeError", "StaleTapeError", "Tape",
-    "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError", "UnsupportedError",
-    "check_derivatives", "debug_nonfinite", "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "peek",
-    "primitive", "record", "stop_gradient", "value_and_grad", "variable", "vjp",
+    "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "NonFiniteError", "ShapeError",
+    "StaleTapeError", "Tape", "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError",
+    "UnsupportedError", "audit", "check_derivatives", "debug_nonfinite", "explain", "grad", "hessian", "hvp",
+    "jacobian", "jvp", "linear_operator", "peek", "primitive", "record", "stop_gradient", "value_and_grad", "variable",
+    "vjp",
 ]
 
 

@@ -70,14 +70,14 @@ cdef class Entry:
         self.used = clock
 
     def weigh(self):
-        """Bytes of the tape, of its derivative tapes, and of one thread's memory for their sweeps."""
+        """Bytes of the tape, of its derivative tapes, and of one thread's memory for their sweeps or the program's."""
         cdef Tape t
         cdef Py_ssize_t total = 0 if self.program is None else self.program.nbytes
         for x in [self.tape, *self.tape.derived.values()]:
             if isinstance(x, Tape):
                 t = <Tape>x
                 total += t.nbytes + 1024
-                if t is self.tape or t.frames is not None:
+                if t.frames is not None or t is self.tape and self.program is None:
                     total += 2 * (t.layout().nbytes + 8 * <Py_ssize_t>t.n)
         self.nbytes = total
         return total

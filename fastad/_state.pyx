@@ -291,8 +291,9 @@ cdef bint looks_same(Node node, object current) except -1:
     if kind == C_IDENTITY:
         return True
     if kind == C_ARRAY:
-        return node.same_array((<Array>current).c if type(current) is Array else current)
-    if kind == C_LIST or kind == C_TUPLE:
+        if not node.same_array((<Array>current).c if type(current) is Array else current):
+            return False
+    elif kind == C_LIST or kind == C_TUPLE:
         if not same_items(node, current):
             return False
     elif kind == C_DICT:

@@ -67,3 +67,7 @@ class TapeFileError(AdError, ValueError):
 
 class DerivativeError(AdError, ValueError):
     """A derivative was asked for that the function does not have (no scalar result, nothing traced ...)."""
+
+
+class NonFiniteError(AdError, ValueError):
+    """A function or its derivative is NaN or infinite where an optimiser must start."""

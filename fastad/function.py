@@ -9,14 +9,14 @@ import os
 import threading
 from collections import OrderedDict, deque
 from contextlib import contextmanager
-from time import perf_counter
+from time import thread_time
 
 import numpy as np
 
 from fastad import _tape as T
 from fastad import trees
 from fastad._dispatch import PYTHON, Dispatcher, Entry
-from fastad.audit import Audit
+from fastad.audits import Audit
 from fastad.errors import StaleTapeError, TapeDivergence, UnstableDecisionError, UnsupportedError
 from fastad.recording import Arguments, Static, checked_argnums, name_of, record_call, underlying
 from fastad.state import Watch
@@ -28,6 +28,8 @@ CACHE_TAPES = 1024                       # in the process
 CACHE_BYTES = int(os.environ.get("FASTAD_CACHE_BYTES", 512 * 2**20))
 CACHED_FUNCTIONS = 256
 COMPILE_ONCE, COMPILE_EACH = 3e-4, 1.5e-6    # seconds to compile a gradient: at all, and an instruction of the tape
+COMPILE_ARRAY = 4.0                          # an instruction on arrays costs as much as so many on numbers
+FIRST_TOUCH, LARGE = 2e-10, 2**20            # seconds for a byte of new memory, where the system has to give it
 
 
 class Stats:
@@ -141,6 +143,7 @@ class Function(Dispatcher):
     shared_mode = PYTHON
     patience = 8                         # calls before compiling is thought of
     gain = 0.25                          # share of a replay's time that a program is expected to save
+    saves_memory = False                 # does the program of this verb need much less memory than sweeps of the tape?
 
     def __init__(self, f, argnums=0, has_aux=False, audit=True, *options):
         if not callable(f):
@@ -190,13 +193,13 @@ class Function(Dispatcher):
             if changed is not None:
                 reason = {"kind": "state", "detail": changed} if self.outdated(entry) else reason
                 continue
-            start = perf_counter()
+            start = thread_time()        # of this thread: what it waits for others is not ours to save
             try:
                 result = self.replay(entry, arguments.values, extra)
             except TapeDivergence as divergence:
                 reason = self.guard_failed(divergence)
                 continue
-            self.answered(entry, arguments, perf_counter() - start)
+            self.answered(entry, arguments, thread_time() - start)
             return result
         entry = self.record(arguments, reason or self.why_new(arguments))
         try:
@@ -257,7 +260,21 @@ class Function(Dispatcher):
         if entry.calls < pays:
             entry.compile_at = min(int(pays) + 1, 4 * entry.calls)   # (that one replay may have been a slow one)
             return
-        entry.compile_at = 0             # once
+        self.translate(entry)
+
+    @staticmethod
+    def first_sweep_costs_more(tape):
+        """Would new memory for a sweep over the tape alone take longer than compiling?
+
+        The tape keeps every value and every adjoint, a program what it needs at a time: with large arrays the system
+        would be asked for gigabytes, page by page, that nobody uses again once there is a program.
+        """
+        compiling = COMPILE_ONCE + COMPILE_EACH * COMPILE_ARRAY * len(tape)
+        return tape.arena_bytes >= LARGE and compiling < FIRST_TOUCH * tape.arena_bytes
+
+    def translate(self, entry):
+        """Compile, once; what has no program goes on with sweeps over the tape."""
+        entry.compile_at = 0
         try:
             self.compile(entry)
         except (UnsupportedError, MemoryError):      # the sweeps over the tape itself go on
@@ -272,7 +289,7 @@ class Function(Dispatcher):
             leaves[k] = value
         args, kwargs = trees.unflatten(arguments.tree, leaves)
         with np.errstate(all="ignore"):  # the sweep that is audited has warned
-            outputs = signature.pack_outputs(entry.tape.sweep(arguments.values))
+            outputs = signature.pack_outputs(self.outputs(entry, arguments.values))
         with self.own_changes():
             try:
                 Audit(self.f, signature.name, signature.location).check(args, kwargs, outputs)
@@ -292,6 +309,10 @@ class Function(Dispatcher):
     def compile(self, entry):
         """Set entry.program to what the verb then runs; a verb without a program leaves it."""
 
+    def outputs(self, entry, values):
+        """The tape's outputs at a point, for the audit."""
+        return entry.tape.sweep(values)
+
     def record(self, arguments, event):
         """A fresh tape for these arguments, into the cache."""
         self.events.append(event)
@@ -302,6 +323,8 @@ class Function(Dispatcher):
         watch = Watch(self.f, list(arguments.statics.values()))
         entry = Entry(tape, self.f, arguments.key, watch, self.lone(tape))
         entry.compile_at = self.patience
+        if self.saves_memory and self.first_sweep_costs_more(tape):
+            self.translate(entry)        # before the cache weighs it
         self.cache.add(entry)
         self.hot = entry
         return entry

@@ -416,7 +416,12 @@ def record_call(f, arguments, enclosing=False):
             active = wanted or (enclosing and T.is_active(value))
             leaves[k] = laid_out(T.make_input(tape, T.concrete(value), active), axis_order(value))
         args, kwargs = trees.unflatten(arguments.tree, leaves)
-        result = f(*args, **kwargs)
+        try:
+            result = f(*args, **kwargs)
+        except TypeError as error:
+            if "fastad._tape." in str(error):
+                error.add_note(FOREIGN)
+            raise
         del args, kwargs, leaves
         ids, kept, out_tree = outputs_of(tape, result, f"{name} ({location_of(f)})")
         tape.set_outputs(ids)
@@ -427,6 +432,13 @@ def record_call(f, arguments, enclosing=False):
         signature.flat = False           # no short way: it does not look at the order in memory
     tape.signature = signature
     return tape
+
+
+# What compiled code says that was handed a traced value names our class, and nothing that helps.
+FOREIGN = ("fastad: compiled code was handed a value that is being recorded, and takes only plain arrays and numbers. "
+           "Write that step in NumPy; or make it a function with a derivative of its own by ad.primitive (for a "
+           "factorisation `lu`, the adjoint of lu.solve(x) is lu.solve(w, 'T')); or hand it ad.peek(x) if a constant "
+           "is meant.")
 
 
 def outputs_of(tape, result, name):

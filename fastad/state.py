@@ -3,7 +3,7 @@
 Owns: the search.  From the code of a function it finds the globals, closure cells, defaults and attributes that it and
 the functions it calls can read, as far as they are the user's own code, and makes of them a tree of nodes.
 Must not know: how nodes are compared at each call (_state.pyx), when (function.py), tapes.
-Next: audit.py (what this search cannot see), explain.py.
+Next: audits.py (what this search cannot see), explain.py.
 """
 import dis
 import functools
@@ -90,6 +90,11 @@ def _is_bare(obj: Any) -> bool:
     return f"{type(obj).__module__}.{type(obj).__qualname__}" in _BARE
 
 
+def _has_attributes(array: Any) -> bool:
+    """Is it an array of a subclass that says more than its elements do?"""
+    return type(array) is not np.ndarray and isinstance(getattr(array, "__dict__", None), dict) and bool(vars(array))
+
+
 def _wraps(obj: Any) -> bool:
     """Has functools.wraps marked this object?  Asked of its own dictionary: __getattr__ may do anything."""
     return "__wrapped__" in (getattr(obj, "__dict__", None) or ())
@@ -160,7 +165,7 @@ class _Search:
             return S.Node(S.FUNCTION if kind == S.FUNCTION else S.IDENTITY, obj)
         remade = remade or isinstance(obj, (types.MethodType, functools.partial))
         node = self.nodes[id(obj)] = S.Node(kind, obj, remade)
-        if kind not in (S.ARRAY, S.SET):
+        if kind not in (S.ARRAY, S.SET) or (kind == S.ARRAY and _has_attributes(obj)):
             self.queue.append((node, label, depth))
         return node
 
@@ -233,6 +238,8 @@ class _Search:
         elif kind == S.DICT:
             yield from ((S.KEY, k, x, _deeper(label, f"[{k!r}]"), 1) for k, x in list(obj.items())
                         if type(x) not in _SCALARS)
+        elif kind == S.ARRAY:            # what its elements mean: the mask of a masked array, a unit
+            yield from ((S.ATTRIBUTE, k, x, f"{label}.{k}", 1) for k, x in list(vars(obj).items()))
         elif isinstance(obj, type):
             yield from self.parts_of_class(obj, label)
         elif isinstance(obj, types.ModuleType):

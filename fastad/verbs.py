@@ -90,6 +90,7 @@ class Gradient(Function):
 
     verb = "grad"
     shared_mode = GRADIENT
+    saves_memory = True
 
     def check(self, tape):
         need_number(self, tape)
@@ -105,6 +106,12 @@ class Gradient(Function):
 
     def compile(self, entry):
         entry.program = tapes.program(tapes.gradient_tape(entry.tape))
+
+    def outputs(self, entry, values):
+        """By the program where there is one: it has its memory, and the same bits."""
+        if entry.program is None:
+            return super().outputs(entry, values)
+        return entry.program.run(values)[:len(entry.tape.outputs)]
 
     def nest(self, parent, tape, ids, values, extra):
         n = len(tape.outputs)

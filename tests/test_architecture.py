@@ -25,9 +25,9 @@ LAYERS = [
     ("recording",  ["operands", "movers", "rearranging", "reductions", "selection", "sorting", "products", "norms",
                     "einsum", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
                     "interception", "math_names", "sparse_products", "state", "_state"]),
-    ("verbs",      ["trees", "recording", "audit", "explain", "_dispatch", "function", "tapes", "verbs",
+    ("verbs",      ["trees", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
                     "derivatives", "control", "eager", "linalg", "sparsity", "serialize", "signature_json", "listing",
-                    "listing_text", "trace", "testing", "taylor", "nonfinite"]),
+                    "listing_text", "trace", "testing", "taylor", "nonfinite", "operators", "gradients"]),
     ("uses",       ["optimize", "optimize.*", "inverse", "inverse.*", "plot", "plot.*"]),
     ("names",      ["__init__"]),
 ]
@@ -37,7 +37,7 @@ UPWARD = {
 }
 
 # Modules that may import SciPy at the Python level.  (cimport of its BLAS and LAPACK is free: it costs no import time.)
-SCIPY_ROOMS = ["optimize", "optimize.*", "linalg", "sparsity", "plot.layering", "*scipy*"]
+SCIPY_ROOMS = ["optimize", "optimize.*", "linalg", "sparsity", "operators", "plot.layering", "*scipy*"]
 
 # Installed by an extra, so imported only inside the function that needs them.  Everything else is NumPy or the
 # standard library.

@@ -219,3 +219,57 @@ def test_compiling_is_tried_once(monkeypatch, compiling_is_free):
     for _ in range(20):
         assert g([3.0]) == [6.0]
     assert len(tried) == 1 and g.hot.program is None
+
+
+# ---- large arrays: the program comes first, since sweeps over the tape would ask for memory that it does not need ----
+
+def long_sum(x):
+    y = x
+    for _ in range(12):
+        y = np.sin(y) * x + 0.1
+    return np.sum(y)
+
+
+def test_with_large_arrays_a_gradient_is_compiled_before_its_first_sweep(rng):
+    small, large = ad.grad(long_sum), ad.grad(lambda x: long_sum(x))
+    x = rng.normal(size=200_000)
+    first = large(x)
+    assert large.hot.program is not None and large.hot.calls == 1
+    np.testing.assert_allclose(small(x[:500]), first[:500], rtol=1e-12)
+    assert small.hot.program is None
+    for _ in range(4):                                       # with audits on calls 2 and 4
+        assert np.array_equal(large(x), first)
+    assert large.audits == 2
+    assert large.hot.weigh() < large.hot.tape.arena_bytes    # a sweep over the tape would have left its memory there
+
+
+def test_a_gradient_compiled_at_once_still_notices_changes_and_branches(rng):
+    x, calls = rng.normal(size=200_000), []
+
+    def drifting(x):
+        calls.append(0)
+        return long_sum(x) * len(calls)
+    g = ad.grad(drifting)
+    g(x)
+    with pytest.raises(ad.StaleTapeError):
+        for _ in range(4):
+            g(x)
+
+    branching = ad.value_and_grad(lambda x: long_sum(x) if x[0] > 0 else -long_sum(x))
+    above, below = np.abs(x), np.where(np.arange(x.size) == 0, -1.0, x)
+    assert branching(above)[0] == pytest.approx(long_sum(above), rel=1e-12)
+    assert branching(below)[0] == pytest.approx(-long_sum(below), rel=1e-12)
+    assert branching.stats().recordings == 2
+
+
+def test_without_a_program_large_arrays_are_swept_over_the_tape(monkeypatch, rng):
+    from fastad import tapes
+
+    def program(tape):
+        raise ad.UnsupportedError("no program for this")
+    x = rng.normal(size=200_000)
+    want = ad.grad(lambda x: long_sum(x))(x)
+    monkeypatch.setattr(tapes, "program", program)
+    g = ad.grad(lambda x: long_sum(x))
+    np.testing.assert_allclose(g(x), want, rtol=1e-12)
+    assert g.hot.program is None

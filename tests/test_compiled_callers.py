@@ -6,6 +6,8 @@ import numpy as np
 import numpy.random.mtrand
 import pytest
 import scipy.interpolate
+import scipy.sparse
+import scipy.sparse.linalg
 import scipy.spatial
 
 import fastad as ad
@@ -33,6 +35,27 @@ def test_compiled_code_gets_real_arrays(draw):
 def test_traced_values_are_refused(draw):
     with pytest.raises(ad.TracerError, match="test_compiled_callers.py"):
         ad.grad(draw)(X)
+
+
+@pytest.mark.parametrize("call", [lambda x: scipy.sparse.linalg.splu(scipy.sparse.eye(3, format="csc")).solve(x),
+                                  lambda x: np.frombuffer(memoryview(x))])
+def test_what_compiled_code_says_of_a_traced_value_is_explained(call):
+    """`argument 1 must be numpy.ndarray, not fastad._tape.Array` was all that one was told."""
+    with pytest.raises(TypeError, match="fastad._tape") as caught:
+        ad.grad(lambda x: call(x).sum())(X)
+    assert "ad.primitive" in caught.value.__notes__[0]
+    with pytest.raises(TypeError) as caught:                      # not of our making
+        ad.grad(lambda x: len(3))(X)
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_a_factorisation_as_a_primitive():
+    """What that note says."""
+    matrix = scipy.sparse.csc_matrix(np.array([[4.0, 1.0, 0.0], [0.5, 3.0, 1.0], [0.0, 0.2, 5.0]]))
+    lu = scipy.sparse.linalg.splu(matrix)
+    solve = ad.primitive(lu.solve, vjp=lambda w, y, x: (lu.solve(w, "T"),), jvp=lambda v, y, x: lu.solve(v[0]))
+    inverse = np.linalg.inv(matrix.toarray())
+    np.testing.assert_allclose(ad.grad(lambda x: np.sum(solve(x**2) ** 2))(X), 4 * X * (inverse.T @ (inverse @ X**2)))
 
 
 def test_compiled_modules_are_as_before():

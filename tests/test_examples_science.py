@@ -5,19 +5,13 @@ that both scripts run to the end and reproduce their references. The forward mod
 only the last section uses it. Knows nothing of how a tape works: see test_tape.py and its neighbours for that.
 """
 
-import importlib.util
-import os
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.special import j1, jn_zeros
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data"
+from tests.example_scripts import DATA, ROOT, load, run
+
 SPACINGS = np.array([3.0, 10.0, 40.0, 200.0, 1000.0, 10000.0])
 MODELS = {                                                    # resistivities, thicknesses
     "three layers": ([99.06, 7.375, 834.75], [1.181, 332.83]),
@@ -27,14 +21,6 @@ MODELS = {                                                    # resistivities, t
     "buried conductor": ([1e3, 1.0, 1e4], [2.0, 20.0]),
     "five layers": ([100.0, 1.0, 1e4, 5.0, 500.0], [0.5, 1.0, 100.0, 1000.0]),
 }
-
-
-def load(name):
-    """Import an example by its path, as a module that is not run."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", ROOT / "examples" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -192,13 +178,6 @@ def test_jacobian_of_the_smooth_model_follows_lam(sounding):
         np.testing.assert_allclose(J[:24], data_rows, rtol=1e-9, atol=1e-11 * np.max(np.abs(data_rows)))
         np.testing.assert_allclose(J[24:], np.sqrt(inversion.lam) * np.diff(np.eye(40), axis=0) / np.log(10.0))
         inversion.lam *= 0.4
-
-
-def run(code_or_script, *arguments):
-    environment = {**os.environ, "FASTAD_EXAMPLE_QUICK": "1", "PYTHONIOENCODING": "utf-8",
-                   "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.run([sys.executable, *code_or_script, *arguments], env=environment, capture_output=True,
-                          text=True, timeout=300, check=False)
 
 
 @pytest.mark.parametrize("name", ["resistivity_sounding", "pumping_test"])

@@ -53,6 +53,7 @@ def test_benchmark_mode_runs(root, tmp_path):
     ("elementwise.h", "env->flags |= fa_fpflags();", ""),
     ("fused.h", "d + below > 0 ? 0", "1 ? 0"),
     ("reader.h", "m.s = -m.s;", ";"),
+    ("elementwise.h", "(fa_pair)((fa_pair_mask)p & mask)", "p"),
 ])
 def test_a_wrong_kernel_fails(root, tmp_path, header, right, wrong):
     """The tests are tested: one changed expression must be found."""

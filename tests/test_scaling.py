@@ -4,7 +4,7 @@ Owns: the growth of time and bytes from one size to another, with a wide margin.
 benchmarks/.
 """
 import gc
-from time import process_time
+from time import process_time, sleep
 
 import numpy as np
 import pytest
@@ -170,3 +170,12 @@ def test_bytes_count_what_a_tape_holds():
     f, x = slices(500)
     many = ad.record(f, x)
     assert many.nbytes - few.nbytes >= 450 * 500                    # each slice has a map of its own
+
+
+def test_time_in_which_a_replay_waits_is_not_what_compiling_would_save():
+    """As when other processes have the machine: a replay that was slow once is no reason to compile."""
+    waiting = ad.primitive(lambda x: (sleep(0.05), 1.0 * x)[1], vjp=lambda w, y, x: (w,))
+    g = ad.grad(lambda x: chain(waiting(x), 40_000), audit=False)
+    for _ in range(9):
+        g(np.array([1.1]))
+    assert [e.program for e in g.cache.all()] == [None]

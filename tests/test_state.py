@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastad as ad
-from fastad.audit import Audit
+from fastad.audits import Audit
 from fastad.state import Watch
 
 lam = 1.0
@@ -260,6 +260,27 @@ def test_large_array_samples_see_a_change_of_one_column_or_row():
         watch = Watch(f)
         a[part] = 1.0
         assert "element [" in watch.changed()
+
+
+def test_what_an_array_of_a_subclass_says_of_its_elements():
+    """The mask of a masked array, a unit: the elements stay as they are."""
+    observed = np.ma.array([1.0, 2.0, 3.0], mask=[False, False, False])
+
+    class Measured(np.ndarray):
+        unit = 1.0
+    measured = np.ones(3).view(Measured)
+    measured.unit = 2.0
+    g = ad.grad(lambda x: (observed.filled(0.0) * x).sum() + (np.asarray(measured) * measured.unit * x).sum())
+    for k in range(8):
+        check(g, x3, measured.unit + np.array([1.0, 2.0, 0.0 if k % 2 else 3.0]))
+        observed.mask = [False, False, k % 2 == 0]
+        measured.unit += 1.0 if k > 4 else 0.0
+    matrix = np.ma.masked_less(np.arange(200.0), 3.0)        # a mask that is changed in place
+    watch = Watch(lambda x: x * matrix.sum())
+    assert watch.changed() is None
+    matrix[7] = np.ma.masked
+    matrix.mask[:] = True
+    assert watch.changed()
 
 
 def test_small_array_changed_by_f_after_use():

@@ -1,18 +1,32 @@
 """The cases by name, in the order of a run.  Each module has ``run(bench)`` and says above it what it stresses.
 
-Next: ../harness.py (what a case is given), ../programs.py (the functions), ../README.md (the cases in a table).
+A module with ``THREADS = True`` has peers that use several threads, and runs again with two of them.
+Next: ../harness.py (what a case is given), ../programs.py and ../models.py (the functions), ../README.md (the table).
 """
 from benchmarks.cases import (
+    bridge,
+    bundle_adjustment,
     calls,
+    compiling,
+    gaussian_mixture,
+    growth,
     imports,
     lotka_volterra,
     machine,
+    nist,
     recording,
     recordings,
     rosenbrock,
     tier0,
     transcendental,
+    wave_inversion,
 )
 
-_IN_ORDER = (machine, imports, recording, calls, tier0, recordings, lotka_volterra, rosenbrock, transcendental)
+_IN_ORDER = (machine, imports, recording, calls, tier0, compiling, recordings, lotka_volterra, rosenbrock,
+             transcendental, bridge, nist, gaussian_mixture, bundle_adjustment, wave_inversion, growth)
 CASES = {module.__name__.rpartition(".")[2]: module for module in _IN_ORDER}
+
+
+def uses_threads(name):
+    """Whether a peer of this case is faster with more threads."""
+    return getattr(CASES[name], "THREADS", False)

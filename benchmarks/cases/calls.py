@@ -17,6 +17,7 @@ def run(bench):
     """A gradient of three parameters by each door: ``ad.grad(f)``, ``tape.gradient``, ``tape``, the two sweeps."""
     x = np.array([0.7, 0.3, 0.5])
     want = small_gradient(x)
+    bench.about("five operations on three scalars")
     g, vg, tape = ad.grad(small), ad.value_and_grad(small), ad.record(small, x)
     stateful = ad.grad(small_with_state)
 
@@ -37,11 +38,12 @@ def run(bench):
     bench.verify("captured state", stateful(other), SCALE * small_gradient(other) + [DATA[1], 0.0, 0.0])
     bench.verify("replay of a small tape", tape(other), small(other))
     plain = bench.call_time(lambda: small(x))
-    bench.row("plain f(x) in Python", plain)
+    bench.row("plain f(x) in Python", plain, who="numpy", kind="value")
     for what, call, level in (("ad.grad(f)(x)", g, 2e-6), ("tape.gradient(x)", tape.gradient, 2e-6),
                               ("tape(x)", tape, 2e-6), ("ad.value_and_grad(f)(x)", vg, None),
                               ("ad.grad(f)(x), f names a global number and array", stateful, None),
                               ("tape.forward(x); tape.reverse(1.0)", two_sweeps, None)):
         time = bench.call_time(lambda call=call: call(x))
-        bench.row(what, time, level=level, ratio=time / plain, to="plain f(x)")
-    peers.compare(bench, summed, x, want, lambda: g(x), bench.call_time)
+        bench.row(what, time, level=level, ratio=time / plain, to="plain f(x)", who="fastad" if call is g else "",
+                  kind="gradient" if call is g else "")
+    peers.compare(bench, peers.recipes(summed, x), want, lambda: g(x), bench.call_time)

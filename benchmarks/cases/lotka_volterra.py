@@ -9,26 +9,28 @@ from time import perf_counter
 import numpy as np
 
 import fastad as ad
-from benchmarks import peers
-from benchmarks.harness import sample, twin
+from benchmarks import c_code, peers
+from benchmarks.harness import twin
 from benchmarks.programs import LV_POINT, complex_step, lotka_volterra
 
 
 def run(bench):
-    """Levels: recording 8 ms, first gradient (record and tier 0) 12 ms; steady figures for information."""
+    """Levels: recording 8 ms, first gradient (record and tier 0) 12 ms, steady 0.35 ms; ratios to the peers."""
     steps = bench.size(1000, 10)
     f = partial(lotka_volterra, steps=steps)
+    bench.about(f"Lotka-Volterra, {steps} Runge-Kutta steps")
     want = complex_step(f, LV_POINT.tolist())
     g = ad.grad(f)
+    bench.row("until the first gradient, cold", bench.clock(lambda: g(LV_POINT)), who="fastad", kind="first")
     for point in (LV_POINT, 1.02 * LV_POINT):
         bench.verify("ad.grad", g(point), complex_step(f, point.tolist()))
     tape, plain = first_gradient(bench, f, steps)
     steady_gradients(bench, tape, plain, want)
-    for name in bench.peers:
-        with bench.part(f"Lotka-Volterra by {name}"):
-            gradient = peers.prepare(bench, name, lambda name=name: PEERS[name](LV_POINT, steps), want, rtol=1e-8)
-            # autograd takes seconds for each: one is enough.
-            bench.against(name, gradient, lambda: g(LV_POINT), once if name == "autograd" else bench.best)
+    makers = {name: partial(recipe, LV_POINT, steps) for name, recipe in PEERS.items()}
+    makers["c"] = c_code.gradient("lotka_volterra", LV_POINT, steps, 0.01)
+    # autograd takes seconds for each: one is enough.
+    peers.compare(bench, makers, want, lambda: g(LV_POINT), bench.best, timers={"autograd": peers.once},
+                  limits={"casadi": 0.4, "jax": 0.12, "aadc": 3.0})
 
 
 def first_gradient(bench, f, steps):
@@ -37,8 +39,9 @@ def first_gradient(bench, f, steps):
     plain_f, values = partial(twin(lotka_volterra), steps=steps), p.tolist()
     record, first, plain = bench.best(lambda: ad.record(f, p), lambda: ad.record(f, p).gradient(p),
                                       lambda: plain_f(values), seconds=0.5)
-    bench.row("plain f(p) in Python", plain)
-    bench.row("record", record, level=8e-3, ratio=record / plain, to="plain f(p)")
+    bench.size_of(ad.record(f, p))
+    bench.row("plain f(p) in Python", plain, who="numpy", kind="value")
+    bench.row("record", record, level=8e-3, ratio=record / plain, to="plain f(p)", who="fastad", kind="record")
     bench.row("first gradient: record, then tier 0", first, level=12e-3, ratio=first / plain, to="plain f(p)")
     return ad.record(f, p), plain
 
@@ -60,11 +63,8 @@ def steady_gradients(bench, tape, plain, want):
         bench.row("tape.compile()", perf_counter() - start)
         bench.verify("compiled", tape.gradient(p), want)
         time = bench.best(lambda: tape.gradient(p))
-        bench.row("gradient, compiled, steady", time, ratio=time / plain, to="plain f(p)")
-
-
-def once(*actions):
-    return [sample(action, 1) for action in actions]
+        bench.row("gradient, compiled, steady", time, level=0.35e-3, ratio=time / plain, to="plain f(p)", who="fastad",
+                  kind="gradient")
 
 
 def by_autograd(p, steps):

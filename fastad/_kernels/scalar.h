@@ -70,17 +70,15 @@ FA_INLINE fa_cell fa_cast_cell(int din, int dout, fa_cell x) {
 FA_INLINE double fa_max(double a, double b) { return a != a || __builtin_isgreater(a, b) ? a : b; }
 FA_INLINE double fa_min(double a, double b) { return a != a || __builtin_isless(a, b) ? a : b; }
 
-/* 0 where w == 0, whatever p is.  The product is formed first, so that loops turn into masks and not into branches. */
+/* 0 where w == 0, whatever p is; never a flag for 0 * inf.  Loops over arrays: fa_strongzero_pair. */
 FA_INLINE double fa_strongzero(double w, double p) {
-    double y = w * p;
-    return w != 0.0 ? y : 0.0;
+    return w != 0.0 ? w * p : 0.0;
 }
 
 /* 0 where either factor is: how a strong-zero product depends on its second factor.  There w masks p, and a tangent or
    adjoint p that is zero stays zero. */
 FA_INLINE double fa_zeroproduct(double w, double p) {
-    double y = w * p;
-    return (w != 0.0) & (p != 0.0) ? y : 0.0;
+    return (w != 0.0) & (p != 0.0) ? w * p : 0.0;
 }
 
 FA_INLINE int fa_compare_f64(uint16_t op, double a, double b) {

@@ -1,14 +1,17 @@
-"""SciPy's optimisers with exact derivatives: `minimize`, `least_squares`, `Objective`; `Progress` is their callback.
+"""SciPy's optimisers with exact derivatives: `minimize`, `least_squares`, `root`, `curve_fit`, `Objective`; `Progress` is
+their callback.
 
 Owns: the public names.  Next: drivers.py (SciPy's signatures), objective.py and residuals.py (what SciPy is given),
 progress.py (the callback).
 """
-from fastad.optimize.drivers import least_squares, minimize
+from fastad.optimize.curve_fitting import curve_fit
+from fastad.optimize.drivers import least_squares, minimize, root
+from fastad.optimize.fit_statistics import statistics
 from fastad.optimize.objective import Objective
 from fastad.optimize.progress import Progress
 from fastad.optimize.residuals import Residuals
 
-__all__ = ["Objective", "Progress", "Residuals", "least_squares", "minimize"]
+__all__ = ["Objective", "Progress", "Residuals", "curve_fit", "least_squares", "minimize", "root", "statistics"]
 
 
 def __dir__():

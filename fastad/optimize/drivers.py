@@ -1,7 +1,7 @@
-"""`minimize` and `least_squares`: SciPy's own, with the derivatives that each method wants filled in.
+"""`minimize`, `least_squares` and `root`: SciPy's own, with the derivatives that each method wants filled in.
 
-Owns: which method gets what (the table METHODS), and what of a call is left as the user gave it.
-Must not know: tapes, sweeps (objective.py, residuals.py).
+Owns: the signatures and what they promise.
+Must not know: how it is done.  Next: minimising.py, squares.py (one call of each), methods.py (the table of methods).
 """
 from __future__ import annotations
 
@@ -11,60 +11,72 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
-from fastad.optimize.objective import Objective
-from fastad.optimize.residuals import Residuals
+from fastad.optimize.minimising import Minimisation
+from fastad.optimize.squares import RootFinding, Squares
 
-__all__ = ["least_squares", "minimize"]
-
-# What each method of scipy.optimize.minimize takes, in lower case.  A LinearOperator as `hess` raises in all but
-# Newton-CG and trust-constr, so products go in as `hessp`.
-METHODS = {
-    "nelder-mead": (), "powell": (), "cobyla": (), "cobyqa": (),
-    "cg": ("jac",), "bfgs": ("jac",), "l-bfgs-b": ("jac",), "tnc": ("jac",), "slsqp": ("jac",),
-    "newton-cg": ("jac", "hessp"), "trust-ncg": ("jac", "hessp"), "trust-krylov": ("jac", "hessp"),
-    "trust-constr": ("jac", "hessp"), "dogleg": ("jac", "hess"), "trust-exact": ("jac", "hess"),
-}
-# Those that ask for the gradient wherever they have asked for the value: both at once run compiled.
-TOGETHER = ("cg", "bfgs", "l-bfgs-b", "tnc")
-LARGE = 2000                                 # unknowns above which a dense n x n matrix is no default
+__all__ = ["least_squares", "minimize", "root"]
 
 
 def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = None, jac: Any = None, hess: Any = None,
              hessp: Any = None, bounds: Any = None, constraints: Any = (), tol: float | None = None,
              callback: Any = None, options: dict[str, Any] | None = None) -> scipy.optimize.OptimizeResult:
-    """Minimise a function of one array: `scipy.optimize.minimize` with exact derivatives.
+    """Minimise a function of any number of unknowns: `scipy.optimize.minimize` with exact derivatives.
 
     Parameters
     ----------
     fun : callable or Objective
-        ``fun(x, *args)`` in plain NumPy, one number.
-    x0 : array_like
-        Start; converted to float64.
+        ``fun(x, *args)`` in plain NumPy, one number.  NaN or infinity means that x is outside of its domain.
+    x0 : array_like or tree
+        Start: a number, an array of any shape, a list of numbers, or a tree (dicts, named tuples, tuples and lists of
+        arrays).  fun gets x in this structure.  Everything is computed in float64.
     jac, hess, hessp : optional
-        Given ones are used; missing ones are filled in as the method wants them.  ``jac=True`` (fun returns value and
-        gradient) leaves everything to the user.
-    method : str, optional
-        SciPy's choice, except that more than 2000 unknowns without bounds get L-BFGS-B instead of BFGS, whose matrix
-        is dense.
-    args, bounds, constraints, tol, callback, options
-        As SciPy takes them.  Bounds that are all infinite are left out.
+        Given ones are used (with a tree they get trees; gradients may be trees or raveled, matrices are of the raveled
+        x); missing ones are filled in as
+        the method wants them.  ``jac=True`` (fun returns value and gradient) leaves the first derivatives to the user,
+        ``jac="2-point"`` to SciPy.  `fastad.audit` compares a gradient of your own with the exact one.
+    method : str or callable, optional
+        Without one: SLSQP with constraints, L-BFGS-B with bounds, else BFGS, as in SciPy; but above 2000 unknowns,
+        where dense matrices are no default, trust-constr and L-BFGS-B; and methods that use hess or hessp if given.
+    bounds : optional
+        Bounds, or one pair for each number of x0, as SciPy takes them; for a dict x0 also a dict of pairs ``(low,
+        high)``, where a missing key is free.  What is fixed by ``low == high`` is taken out before SciPy sees it.
+    constraints : optional
+        As SciPy takes them; their functions get x as fun does.  Jacobians and Hessians of dicts and
+        NonlinearConstraint are filled in unless given (SciPy's defaults ``jac="2-point"`` and ``hess=BFGS()`` count as
+        not given).
+    callback : callable, optional
+        ``callback(intermediate_result)`` or ``callback(xk)``, for every method: x as fun gets it, and fun, jac,
+        grad_norm (where the method has gradients), nit, nfev.  StopIteration ends every method.
+    args, tol, options
+        As SciPy takes them.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        SciPy's own, untouched.
+        SciPy's own, with x and jac in the structure of x0.  float32 leaves of x are rounded to float32 (not beyond a
+        bound); fun belongs to the float64 point, which is `raveled` where x0 was no vector.  `stand_ins` counts
+        points outside of the domain of fun.  Of fixed variables, jac has the exact entries, hess_inv zeros.
 
     Raises
     ------
     TypeError
         x0 does not hold real numbers.
+    ValueError
+        x0 is empty or not finite; bounds do not fit x0.
+    NonFiniteError
+        fun is not finite at x0; names the operation and its line.
     DerivativeError, TracerError, UnsupportedError, StaleTapeError
-        fun cannot be differentiated or recorded, as with `fastad.grad`.
+        fun or a constraint cannot be differentiated or recorded, as with `fastad.grad`.
 
     Notes
     -----
     fun is recorded afresh at the start; within the call it is replayed, and recorded again where a branch goes another
     way or something that it depends on changes.  Methods without derivatives call plain fun.
+
+    Where fun or its gradient is not finite, the optimiser is given a convex stand-in that leads it back (each use is
+    logged by the logger "fastad.optimize").  A result is never a success there: x is then the best finite point, and
+    the message names the operation.  When a line search fails, the message says whether gradient and function agree
+    along its direction.
 
     Examples
     --------
@@ -73,67 +85,69 @@ def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = Non
     >>> result = optimize.minimize(lambda x: np.sum((x - 1.0)**2 + (x - 1.0)**4), np.zeros(3))
     >>> result.success, result.x.round(6)
     (True, array([1., 1., 1.]))
+    >>> result = optimize.minimize(lambda m: m["a"]**2 + np.sum((m["b"] - 2.0)**2), {"a": 1.0, "b": np.zeros(2)})
+    >>> result.x["b"].round(6)
+    array([2., 2.])
     """
-    start = started(x0)
-    args = args if isinstance(args, tuple) else (args,)
-    method = chosen_method(method, start.size, bounds, constraints)
-    wants = METHODS.get(method.lower(), ()) if isinstance(method, str) else ("jac", "hessp")
-    if jac is True or not wants:
-        if isinstance(fun, Objective) and jac is not True:
-            fun = fun.value
-        return scipy.optimize.minimize(fun, start, args, method, jac, hess, hessp, finite(bounds), constraints, tol,
-                                       callback, options)
-    objective = fun if isinstance(fun, Objective) else Objective(fun, args)
-    objective.restart()
-    objective.eager = jac is None and isinstance(method, str) and method.lower() in TOGETHER
-    second = hess is None and hessp is None
-    if jac is None:
-        jac = objective.gradient
-        fun = objective.value
-    else:
-        fun = objective.f if isinstance(fun, Objective) else fun
-    if second and "hessp" in wants:
-        hessp = objective.hvp
-    if second and "hess" in wants:
-        hess = objective.hessian
-    return scipy.optimize.minimize(fun, start, args, method, jac, hess, hessp, finite(bounds), constraints, tol,
-                                   callback, options)
+    call = Minimisation(fun, x0, args, method, jac, hess, hessp, bounds, constraints)
+    return call.run(tol, callback, options)
 
 
 def least_squares(fun: Callable[..., Any], x0: Any, jac: Any = None, bounds: Any = (-np.inf, np.inf),
-                  method: str = "trf", *, args: Any = (), kwargs: dict[str, Any] | None = None,
-                  **options: Any) -> scipy.optimize.OptimizeResult:
+                  method: str = "trf", ftol: float | None = 1e-8, xtol: float | None = 1e-8,
+                  gtol: float | None = 1e-8, x_scale: Any = None, loss: Any = "linear", f_scale: float = 1.0,
+                  diff_step: Any = None, tr_solver: str | None = None, tr_options: dict[str, Any] | None = None,
+                  jac_sparsity: Any = None, max_nfev: int | None = None, verbose: int = 0, args: Any = (),
+                  kwargs: dict[str, Any] | None = None, callback: Any = None,
+                  workers: Any = None) -> scipy.optimize.OptimizeResult:
     """Nonlinear least squares: `scipy.optimize.least_squares` with the exact Jacobian.
 
     Parameters
     ----------
     fun : callable or Residuals
-        ``fun(x, *args, **kwargs)`` in plain NumPy, the residuals.
-    x0 : array_like
-        Start; converted to float64.
+        ``fun(x, *args, **kwargs)`` in plain NumPy, the residuals: an array, or a list of numbers and arrays.
+    x0 : array_like or tree
+        Start, as for `minimize`.
     jac : optional
         SciPy's ``"2-point"`` and so on, or a callable; without it the exact one.
-    bounds, method, args, kwargs
+    bounds : optional
+        ``(low, high)`` or Bounds as SciPy takes them, each a number, an array or a tree like x0; for a dict x0 also a
+        dict of pairs.  What is fixed by ``low == high`` is taken out before SciPy sees it, for lm too.
+    callback : callable, optional
+        As for `minimize`, at each accepted point, for every method; with cost, grad and grad_norm.  With Jacobians by
+        differences it is SciPy's own (1.16 and newer).
+    x_scale : optional
+        As SciPy takes it; left to SciPy's default if None.
+    workers : optional
+        Handed to SciPy if given: it serves finite differences only.
+    method, ftol, xtol, gtol, loss, f_scale, diff_step, tr_solver, tr_options, max_nfev, verbose, args, kwargs
         As SciPy takes them.
-    **options
-        All further ones of SciPy's: ftol, xtol, gtol, x_scale, loss, f_scale, tr_solver, max_nfev, verbose, callback.
+    jac_sparsity : optional
+        For finite differences, ``jac="2-point"``, only.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        SciPy's own, untouched.
+        SciPy's own, with x (and grad) in the structure of x0.  jac stays a matrix: its columns are in the order of
+        `raveled`, the numbers of x one leaf after the other.  `stand_ins` counts points where residuals were not
+        finite.
 
     Raises
     ------
     TypeError
         x0 does not hold real numbers.
+    ValueError
+        x0 is empty, not finite or outside of its bounds; bounds do not fit x0; the method does not take what is given.
+    NonFiniteError
+        Residuals or Jacobian are not finite where the method must start or go on; names the operation and its line.
     DerivativeError, TracerError, UnsupportedError, StaleTapeError
         fun cannot be differentiated or recorded, as with `fastad.grad`.
 
     Notes
     -----
     fun is recorded afresh at the start; a Jacobian costs the sweeps of its columns or rows, whichever are fewer, at
-    the forward sweep of its residuals.
+    the forward sweep of its residuals.  A step to residuals that are not finite is rejected (by trf and dogbox
+    themselves; lm is given large ones), and logged.
 
     Examples
     --------
@@ -145,42 +159,53 @@ def least_squares(fun: Callable[..., Any], x0: Any, jac: Any = None, bounds: Any
     >>> fit.x.round(6)
     array([3. , 1.5])
     """
-    start = started(x0)
-    args = args if isinstance(args, tuple) else (args,)
-    if jac is not None:
-        fun = fun.f if isinstance(fun, Residuals) else fun
-        return scipy.optimize.least_squares(fun, start, jac, bounds, method, args=args, kwargs=kwargs or {}, **options)
-    residuals = fun if isinstance(fun, Residuals) else Residuals(fun, args, kwargs)
-    residuals.restart()
-    return scipy.optimize.least_squares(residuals.value, start, residuals.jacobian, bounds, method, **options)
+    options = {"ftol": ftol, "xtol": xtol, "gtol": gtol, "loss": loss, "f_scale": f_scale, "diff_step": diff_step,
+               "tr_solver": tr_solver, "jac_sparsity": jac_sparsity, "max_nfev": max_nfev, "verbose": verbose}
+    # Whose defaults differ between SciPy's versions, or which came with 1.16.
+    late = {"x_scale": x_scale, "tr_options": tr_options, "workers": workers}
+    options.update({name: x for name, x in late.items() if x is not None})
+    return Squares(fun, x0, jac, bounds, method, args, kwargs, options, callback).run()
 
 
-# ---- arguments -------------------------------------------------------------------------------------------------------
+def root(fun: Callable[..., Any], x0: Any, args: Any = (), method: str = "hybr", jac: Any = None,
+         tol: float | None = None, callback: Any = None,
+         options: dict[str, Any] | None = None) -> scipy.optimize.OptimizeResult:
+    """Solve as many equations as there are unknowns: `scipy.optimize.root` with the exact Jacobian.
 
-def started(x0: Any) -> np.ndarray:
-    """The start as a float64 array of one dimension at least, of its own memory."""
-    start = np.asarray(x0)
-    if start.dtype.kind not in "fiub":
-        raise TypeError(f"x0 has dtype {start.dtype}; optimisation needs real numbers")
-    return np.atleast_1d(np.array(start, dtype=np.float64, order="C"))
+    Parameters
+    ----------
+    fun : callable or Residuals
+        ``fun(x, *args)`` in plain NumPy: what shall vanish.
+    x0 : array_like or tree
+        Start, as for `minimize`.
+    jac : optional
+        A callable, True (fun returns values and Jacobian), or False (finite differences); without it hybr and lm get
+        the exact one.  The other methods take none, and call plain fun.
+    callback : callable, optional
+        As for `minimize`; also ``callback(x, f)``.  hybr and lm, which have none in SciPy, call it at each point that
+        is better than all before.
+    args, method, tol, options
+        As SciPy takes them.
 
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        SciPy's own, with x in the structure of x0.
 
-def chosen_method(method: Any, size: int, bounds: Any, constraints: Any) -> Any:
-    """SciPy's default, but no dense matrix for many unknowns."""
-    if method is not None:
-        return method
-    if np.size(constraints) or isinstance(constraints, dict):
-        return "SLSQP"
-    return "L-BFGS-B" if bounds is not None or size > LARGE else "BFGS"
+    Raises
+    ------
+    TypeError, ValueError, NonFiniteError
+        As for `least_squares`.
+    DerivativeError, TracerError, UnsupportedError, StaleTapeError
+        fun cannot be differentiated or recorded, as with `fastad.grad`.
 
-
-def finite(bounds: Any) -> Any:
-    """Bounds, or None where none of them binds: L-BFGS-B looks at each in a Python loop."""
-    if bounds is None:
-        return None
-    if isinstance(bounds, scipy.optimize.Bounds):
-        free = bool(np.all(np.isneginf(bounds.lb)) and np.all(np.isposinf(bounds.ub)))
-    else:
-        bounds = list(bounds)
-        free = all((low is None or np.isneginf(low)) and (high is None or np.isposinf(high)) for low, high in bounds)
-    return None if free else bounds
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastad import optimize
+    >>> def equations(x):
+    ...     return np.array([x[0] + x[1] - 3.0, x[0] * x[1] - 2.0])
+    >>> optimize.root(equations, [3.0, 0.0]).x.round(6)
+    array([2., 1.])
+    """
+    return RootFinding(fun, x0, args, method, jac, callback).run(tol, options)

@@ -3,18 +3,20 @@
 Owns: which sweep answers which question.  A value is a forward sweep, its gradient the reverse sweep that belongs to
 it; a Hessian product is a tangent sweep over the gradient's tape.  Results are always fresh C-contiguous float64
 arrays: SciPy keeps and overwrites what it is given.
-Must not know: SciPy.  Next: point.py (the point), residuals.py (several numbers), drivers.py.
+Must not know: SciPy.  Next: point.py (the point), layout.py (trees), residuals.py (several numbers), drivers.py.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from fastad import tapes
+from fastad import tapes, trees
+from fastad.optimize.layout import Layout
 from fastad.optimize.point import Asked, Point, Pointwise
-from fastad.verbs import Gradient, chosen
+from fastad.verbs import Gradient
 
 __all__ = ["Objective"]
 
@@ -25,10 +27,15 @@ class Evaluation(Asked, Gradient):
     verb = "optimize"
     shared_mode = 0                          # of Dispatcher: always through `replay`
 
-    def __init__(self, f: Callable[..., Any]):
+    def __init__(self, f: Callable[..., Any], layout: Layout | None = None):
         super().__init__(f)
-        self.prepare()
+        self.prepare(layout)
         self.together = False                # are value and gradient asked for at once?
+
+    def check(self, tape: Any) -> None:
+        """One float64 number, or a plain NaN or infinity: that is how f says that x is outside of its domain."""
+        if refusal(tape) is None:
+            super().check(tape)
 
     def compile(self, entry: Any) -> None:
         """Only value and gradient at once are compiled; alone they are sweeps."""
@@ -40,16 +47,24 @@ class Evaluation(Asked, Gradient):
     def value(self, entry: Any, values: list[Any], point: Point, _: Any) -> float:
         self.sweeps.forward += 1
         point.swept = False
-        result = entry.tape.sweep(values)[0]
+        result = entry.tape.sweep(values)
         point.swept = True
-        return float(result)
+        return float(result[0]) if result else refused(entry.tape)
 
     def gradient(self, entry: Any, values: list[Any], point: Point, _: Any) -> np.ndarray:
         """The reverse sweep of the forward sweep that is there; both if there is none."""
         if not point.swept:
             return self.both(entry, values, point, _)[1]
         self.sweeps.reverse += 1
-        return self.first(entry.tape, entry.tape.sweep_reverse([1.0]))
+        return self.gathered(entry.tape.sweep_reverse(seeds(entry.tape)))
+
+    def whole(self, entry: Any, values: list[Any], point: Point, _: Any) -> np.ndarray:
+        """The gradient by all numbers of the layout, also those that are fixed."""
+        if not point.swept:
+            self.value(entry, values, point, _)
+        self.sweeps.reverse += 1
+        adjoints = entry.tape.sweep_reverse(seeds(entry.tape))
+        return np.ravel(adjoints[0]) if self.layout is None else self.layout.joined(adjoints)
 
     def both(self, entry: Any, values: list[Any], point: Point, _: Any) -> tuple[float, np.ndarray]:
         self.together = True
@@ -58,21 +73,27 @@ class Evaluation(Asked, Gradient):
         point.swept = False
         if entry.program is not None:        # a program has memory of its own
             result, *adjoints = entry.program.run(values)
-        else:
-            (result,), adjoints = entry.tape.sweep_gradient(values, [1.0])
-            point.swept = True
-        return float(result), self.first(entry.tape, adjoints)
+            return float(result), self.gathered(adjoints)
+        outputs, adjoints = entry.tape.sweep_gradient(values, seeds(entry.tape))
+        point.swept = True
+        return float(outputs[0]) if outputs else refused(entry.tape), self.gathered(adjoints)
 
     def product(self, entry: Any, values: list[Any], point: Point, v: np.ndarray) -> np.ndarray:
         derived = self.linearised(entry, values, point)
         self.sweeps.tangent += 1
-        return self.first(entry.tape, derived.sweep_tangent([v, *[None] * (len(values) - 1)])[1:])
+        tangents = derived.sweep_tangent(self.directions(v, values))
+        return self.gathered(tangents[len(entry.tape.outputs):])
 
     def hessian(self, entry: Any, values: list[Any], point: Point, _: Any) -> np.ndarray:
-        shape = values[0].shape
-        units = np.eye(values[0].size).reshape((-1, *shape))
-        columns = [self.product(entry, values, point, unit).ravel() for unit in units]
-        return np.array(columns).T.copy().reshape(shape + shape)
+        if "hessian" not in point.known:
+            point.known["hessian"] = self.columns(entry, values, point)
+        found: np.ndarray = point.known["hessian"]
+        return found
+
+    def columns(self, entry: Any, values: list[Any], point: Point) -> np.ndarray:
+        units = self.units(values)
+        products = [self.product(entry, values, point, unit).ravel() for unit in units]
+        return np.array(products).T.copy().reshape(units.shape[1:] * 2)
 
     def linearised(self, entry: Any, values: list[Any], point: Point) -> Any:
         """The gradient's tape, with its forward sweep at the point."""
@@ -83,12 +104,28 @@ class Evaluation(Asked, Gradient):
             point.linearised = True
         return derived
 
-    def first(self, tape: Any, adjoints: list[Any]) -> np.ndarray:
-        return np.ascontiguousarray(chosen(tape.signature, adjoints, 0), dtype=np.float64)
+
+def refusal(tape: Any) -> float | None:
+    """The NaN or infinity that f returned as a plain number in this recording; None if it returned anything else."""
+    found = tape.signature.kept.get(0)
+    if tape.signature.out_tree != trees.LEAF or not isinstance(found, (float, np.floating)) or math.isfinite(found):
+        return None
+    return float(found)
+
+
+def refused(tape: Any) -> float:
+    """The same where there is one."""
+    found = refusal(tape)
+    assert found is not None
+    return found
+
+
+def seeds(tape: Any) -> list[float]:
+    return [1.0] * len(tape.outputs)
 
 
 class Objective(Pointwise):
-    """A function of one array as the pieces that optimisers want.
+    """A function as the pieces that optimisers want: value, gradient, Hessian products and Hessian at a vector x.
 
     Parameters
     ----------
@@ -99,16 +136,29 @@ class Objective(Pointwise):
         Further arguments of f, used where a call gives none.
     kwargs : dict, optional
         Keyword arguments of f.
+    like : array_like or tree, optional
+        A point of f.  With it x is a vector: the numbers of the tree, one leaf after the other, and f gets the tree.
+        Without it x is an array of any shape, and f gets it as it is.
+
+    Attributes
+    ----------
+    x0 : ndarray or None
+        With `like`: its numbers as a vector, where an optimiser starts.
+    sweeps : Sweeps
+        How many sweeps were run.
 
     Raises
     ------
     DerivativeError, TracerError, UnsupportedError, StaleTapeError
         When called, as `fastad.grad`.
+    ShapeError
+        x is no vector of that many numbers (with `like`).
 
     Notes
     -----
-    The last point is remembered by the bytes of x: `value` then `gradient` are one forward and one reverse sweep, a
-    Hessian product costs one tangent sweep after the first.  All arrays are fresh: keep them, overwrite them.
+    The last point is remembered by the bytes of x: `value` then `gradient` are one forward and one reverse sweep.  The
+    first Hessian product at a point linearises there (a forward sweep over the gradient's tape), each one then costs a
+    tangent sweep; values elsewhere do not disturb that.  All arrays are fresh: keep them, overwrite them.
 
     Examples
     --------
@@ -117,11 +167,38 @@ class Objective(Pointwise):
     >>> p = Objective(lambda x: np.sum(x**2))
     >>> p.value([1.0, 2.0]), p.gradient([1.0, 2.0])
     (5.0, array([2., 4.]))
+    >>> q = Objective(lambda m: m["a"] * np.sum(m["b"]), like={"a": 3.0, "b": np.ones(2)})
+    >>> q.x0, q.gradient(q.x0)
+    (array([3., 1., 1.]), array([2., 3., 3.]))
+    >>> q.unravel(q.x0)
+    {'a': 3.0, 'b': array([1., 1.])}
     """
 
-    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None):
-        super().__init__(f, args, kwargs, Evaluation(f))
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None,
+                 like: Any = None):
+        layout = None if like is None else Layout(like, "like")
+        self.build(f, args, kwargs, layout)
+
+    def build(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None,
+              layout: Layout | None) -> None:
+        super().__init__(f, args, kwargs, Evaluation(f, layout), layout)
         self.eager = False                   # a value is followed by its gradient: compute both at once
+
+    @classmethod
+    def over(cls, f: Callable[..., Any], args: tuple[Any, ...], layout: Layout) -> Objective:
+        """The objective of a vector that a layout spreads (some variables may be fixed)."""
+        made = cls.__new__(cls)
+        made.build(f, args, None, layout)
+        return made
+
+    @property
+    def x0(self) -> np.ndarray | None:
+        return None if self.layout is None else self.layout.shrink(self.layout.start).copy()
+
+    def unravel(self, x: Any) -> Any:
+        """What f takes, from a vector: the tree of `like`."""
+        x = np.array(x, dtype=np.float64)
+        return x if self.layout is None else self.layout.restored(x)
 
     def __call__(self, x: Any, *args: Any) -> float:
         """The value."""
@@ -129,9 +206,7 @@ class Objective(Pointwise):
 
     def value(self, x: Any, *args: Any) -> float:
         """The number f(x)."""
-        if self.eager:
-            return self.value_and_grad(x, *args)[0]
-        return float(self.ask("value", x, args))
+        return float(self.look(x, args)["value"] if self.eager else self.ask("value", x, args))
 
     def gradient(self, x: Any, *args: Any) -> np.ndarray:
         """The gradient, in the shape of x."""
@@ -139,21 +214,34 @@ class Objective(Pointwise):
 
     def value_and_grad(self, x: Any, *args: Any) -> tuple[float, np.ndarray]:
         """Value and gradient from one forward and one reverse sweep."""
+        known = self.look(x, args)
+        return known["value"], known["gradient"].copy()
+
+    def whole_gradient(self, x: Any) -> np.ndarray:
+        """The gradient by all numbers of the layout, also those that are fixed."""
+        x, point = self.at(x, ())
+        found: np.ndarray = self.evaluate("whole", x, (), point)
+        return found
+
+    def look(self, x: Any, args: tuple[Any, ...]) -> dict[str, Any]:
+        """What is known at x, value and gradient included."""
         x, point = self.at(x, args)
-        if "value" in point.known:
-            return point.known["value"], self.ask("gradient", x, args)
-        value, gradient = self.evaluate("both", x, args, point)
-        point.known.update(value=value, gradient=gradient)
-        return value, gradient.copy()
+        if "value" in point.known and "gradient" not in point.known:
+            gradient = self.evaluate("gradient", x, args, point)
+            point.known["gradient"] = gradient
+        if "value" not in point.known:       # (or gone: a new recording forgets)
+            value, gradient = self.evaluate("both", x, args, point)
+            known = point.known
+            known["value"], known["gradient"] = value, gradient
+        return point.known
 
     def hvp(self, x: Any, v: Any, *args: Any) -> np.ndarray:
         """The Hessian times v."""
-        x, point = self.at(x, args)
-        v = np.array(v, dtype=np.float64, order="C").reshape(x.shape)
-        product: np.ndarray = self.evaluate("product", x, args, point, v)
+        v = np.array(v, dtype=np.float64, order="C").reshape(np.shape(x))
+        product: np.ndarray = self.ask_linear("product", x, args, v)
         return product
 
     def hessian(self, x: Any, *args: Any) -> np.ndarray:
         """The dense Hessian, of shape ``x.shape + x.shape``."""
-        matrix: np.ndarray = self.ask("hessian", x, args)
-        return matrix
+        matrix: np.ndarray = self.ask_linear("hessian", x, args)
+        return matrix.copy()

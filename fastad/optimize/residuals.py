@@ -1,7 +1,8 @@
-"""Residuals: several numbers and their dense Jacobian at one point, for least squares.
+"""Residuals: several numbers, their dense Jacobian and the curvature of a weighted sum of them, at one point.
 
-Owns: the Jacobian from the forward sweep of the value, by tangents or adjoints, whichever are fewer.
-Must not know: SciPy.  Next: objective.py (one number), point.py (the point), drivers.py.
+Owns: the Jacobian from the forward sweep of the value, by tangents or adjoints, whichever are fewer; products with the
+Hessian of ``w @ f`` (what constraints want) by tangents over the adjoint tape.
+Must not know: SciPy.  Next: objective.py (one number), point.py (the point), drivers.py, constraints.py.
 """
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from fastad import tapes, trees
+from fastad.optimize.layout import Layout
 from fastad.optimize.point import Asked, Point, Pointwise
 from fastad.verbs import Jacobian
 
@@ -17,27 +20,43 @@ __all__ = ["Residuals"]
 
 
 class Evaluation(Asked, Jacobian):
-    """A function that returns one array; its tape answers "value" and "jacobian"."""
+    """A function that returns one array; its tape answers "value", "jacobian" and "curvature"."""
 
     verb = "least_squares"
 
-    def __init__(self, f: Callable[..., Any]):
+    def __init__(self, f: Callable[..., Any], layout: Layout | None = None):
         super().__init__(f)
-        self.prepare()
+        self.prepare(layout)
+
+    def check(self, tape: Any) -> None:
+        """float64 results, or plain ones with a NaN or infinity: so f says that x is outside of its domain."""
+        kept = tape.signature.kept
+        if len(kept) < trees.count(tape.signature.out_tree) or all(map(finite, kept.values())):
+            super().check(tape)
 
     def value(self, entry: Any, values: list[Any], point: Point, _: Any) -> np.ndarray:
         self.sweeps.forward += 1
         point.swept = False
-        result = np.atleast_1d(entry.tape.signature.pack_outputs(entry.tape.sweep(values)))
+        outputs = entry.tape.sweep(values)
+        result = packed(entry.tape.signature, outputs)
+        result = result if self.layout is None else result.ravel()       # (SciPy wants one dimension)
         point.swept = True
-        return np.ascontiguousarray(result, dtype=np.float64)
+        return result
 
     def jacobian(self, entry: Any, values: list[Any], point: Point, _: Any) -> np.ndarray:
-        tape = entry.tape
-        if not point.swept:
+        if not point.swept and entry.program is None:
             self.value(entry, values, point, None)
-        ins, outs = self.shapes(tape)
-        rest: list[Any] = [None] * (len(values) - 1)
+        ins, outs = self.shapes(entry.tape)
+        blocks = self.compiled(entry, values, ins, outs) if entry.program is not None else \
+            self.blocks(ins, outs, self.one_by_one(entry.tape, values, ins, outs))
+        rows = [[np.reshape(part, (size(out), size(shape))) for part, shape in zip(row, ins, strict=True)]
+                for row, out in zip(blocks, outs, strict=True)]
+        matrix = np.concatenate([np.concatenate(row, axis=1) if len(row) > 1 else row[0] for row in rows])
+        return np.ascontiguousarray(matrix if self.layout is None else self.layout.shrink(matrix))
+
+    def one_by_one(self, tape: Any, values: list[Any], ins: list[Any], outs: list[Any]) -> Callable[..., list[Any]]:
+        """A sweep over the tape for each column or row, at the forward sweep that stands there."""
+        rest: list[Any] = [None] * (len(values) - len(ins))
 
         def sweep(units: list[Any]) -> list[Any]:
             if self.forwards(ins, outs):
@@ -45,8 +64,62 @@ class Evaluation(Asked, Jacobian):
                 return list(tape.sweep_tangent([*units, *rest]))
             self.sweeps.reverse += 1
             return list(tape.sweep_reverse(units))
-        rows = np.concatenate([row[0].reshape(-1, values[0].size) for row in self.blocks(ins, outs, sweep)])
-        return np.ascontiguousarray(rows)
+        return sweep
+
+    def compiled(self, entry: Any, values: list[Any], ins: list[Any], outs: list[Any]) -> Any:
+        """Many columns or rows in one run of a program, which brings its own forward sweep."""
+        lanes, outputs = entry.program, len(entry.tape.outputs)
+
+        def sweep(units: list[Any]) -> list[Any]:
+            self.sweeps.linearised += 1
+            return list(lanes.run(values + units)[outputs:])
+        return self.blocks(ins, outs, sweep, lanes.sweeps)
+
+    def curvature(self, entry: Any, values: list[Any], point: Point, v: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """The Hessian of w @ f times a direction, for (w, direction)."""
+        w, direction = v
+        derived, seeds = tapes.vjp_tape(entry.tape), self.seeded(entry.tape, w)
+        if not point.linearised:
+            self.sweeps.linearised += 1
+            derived.sweep([*values, *seeds])
+            point.linearised = True
+        self.sweeps.tangent += 1
+        moved = [*self.directions(direction, values), *[None] * len(seeds)]
+        tangents = derived.sweep_tangent(moved)
+        return self.gathered(list(tangents)[len(entry.tape.outputs):])
+
+    def seeded(self, tape: Any, w: np.ndarray) -> list[Any]:
+        """Weights of the residuals as seeds of the tape's outputs."""
+        seeds, start = [], 0
+        for _, shape in tapes.output_avals(tape):
+            n = size(shape)
+            seeds.append(w[start:start + n].reshape(shape).copy() if shape else float(w[start]))
+            start += n
+        return seeds
+
+
+def size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=int))
+
+
+def finite(x: Any) -> bool:
+    a = np.asarray(x)
+    return a.dtype.kind != "f" or bool(np.isfinite(a).all())
+
+
+def packed(signature: Any, outputs: list[Any]) -> np.ndarray:
+    """Residuals from the tape's outputs: a list of numbers and arrays that f returned is one array, as for SciPy."""
+    result = signature.pack_outputs(outputs)
+    if signature.out_tree != trees.LEAF:
+        result = np.concatenate([np.ravel(y) for y in trees.flatten(result)[0]])
+    return np.ascontiguousarray(np.atleast_1d(result), dtype=np.float64)
+
+
+def joined(result: Any) -> Any:
+    """The same for what plain f returned."""
+    if isinstance(result, (list, tuple, dict)):
+        result = np.concatenate([np.ravel(y) for y in trees.flatten(result)[0]])
+    return np.ravel(np.asarray(result, dtype=np.float64))
 
 
 class Residuals(Pointwise):
@@ -54,8 +127,8 @@ class Residuals(Pointwise):
 
     Parameters
     ----------
-    f, args, kwargs
-        As for Objective; f returns an array (or a number: an array of one).
+    f, args, kwargs, like
+        As for Objective; f returns an array (or a number: an array of one; or a list of numbers).
 
     Raises
     ------
@@ -76,8 +149,21 @@ class Residuals(Pointwise):
            [1., 2.]])
     """
 
-    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None):
-        super().__init__(f, args, kwargs, Evaluation(f))
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None,
+                 like: Any = None):
+        self.build(f, args, kwargs, None if like is None else Layout(like, "like"))
+
+    def build(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None,
+              layout: Layout | None) -> None:
+        super().__init__(f, args, kwargs, Evaluation(f, layout), layout)
+
+    @classmethod
+    def over(cls, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None,
+             layout: Layout) -> Residuals:
+        """The residuals of a vector that a layout spreads (some variables may be fixed)."""
+        made = cls.__new__(cls)
+        made.build(f, args, kwargs, layout)
+        return made
 
     def __call__(self, x: Any, *args: Any) -> np.ndarray:
         """The residuals."""
@@ -92,3 +178,10 @@ class Residuals(Pointwise):
         """All first derivatives, of shape (residuals, x.size)."""
         matrix: np.ndarray = self.ask("jacobian", x, args)
         return matrix
+
+    def curvature(self, x: Any, w: Any, v: Any, *args: Any) -> np.ndarray:
+        """The Hessian of ``w @ f`` times v."""
+        w = np.array(w, dtype=np.float64).ravel()
+        v = np.array(v, dtype=np.float64, order="C").reshape(np.shape(x))
+        product: np.ndarray = self.ask_linear("curvature", x, args, (w, v), w.tobytes())
+        return product

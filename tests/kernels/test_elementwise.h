@@ -153,11 +153,33 @@ static void test_casts(void) {
     free_prog(p);
 }
 
+/* 0 times infinity or NaN is 0 and raises nothing, in loops as for single numbers, alone and added */
+static void test_quiet_zeros(void) {
+    double w[7] = {0, -0.0, 0, -0.0, 0, 0, 0}, p[7] = {INFINITY, -INFINITY, NAN, 1, -1, INFINITY, 2}, y[7], zero = 0;
+    fa_span ws = {(char *)w, 8}, ps = {(char *)p, 8}, one = {(char *)&zero, 0}, infinite = {(char *)p, 0};
+    fa_span lhs[] = {ws, ws, one}, rhs[] = {ps, infinite, ps};
+    for (int k = 0; k < 3; k++)
+        for (int add = 0; add < 2; add++) {
+            for (int j = 0; j < 7; j++) y[j] = 0;
+            feclearexcept(FE_ALL_EXCEPT);
+            if (add) { fa_strongzero_add(7, lhs[k], rhs[k], y); fa_zeroproduct_add(7, lhs[k], rhs[k], y); }
+            else fa_strongzero_block(7, lhs[k], rhs[k], y);
+            EXPECT(!fetestexcept(FE_INVALID), "a strong zero raised a flag: case %d, %d", k, add);
+            for (int j = 0; j < 7; j++) EXPECT(same_f64(y[j], 0.0), "zero times %g is %g", p[j], y[j]);
+        }
+    for (int n = 0; n < 8; n++) {
+        for (int j = 0; j < 7; j++) { w[j] = j - 3; y[j] = 77; }
+        fa_strongzero_block(n, ws, (fa_span){(char *)w, 8}, y);
+        for (int j = 0; j < 7; j++) EXPECT(y[j] == (j < n ? w[j] * w[j] : 77), "block of %d, element %d", n, j);
+    }
+}
+
 static void test_elementwise(void) {
     static const int64_t sizes[] = {0, 1, 7, 513, 1100};
     test_scalars();
     test_casts();
     test_strong_zero();
+    test_quiet_zeros();
     for (int op = FA_ADD; op <= OP_AND; op++) {
         for (int s = 0; s < 5; s++)
             for (int rank0 = 0; rank0 < (1 << arity_of(op)); rank0++)

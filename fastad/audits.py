@@ -1,4 +1,4 @@
-"""audit.py - does a tape still compute what its function computes?  `Audit` runs the plain function to see.
+"""audits.py - does a tape still compute what its function computes?  `Audit` runs the plain function to see.
 
 Owns: when it is due (calls 2, 4, 8 ...), the comparison, and the search for a cause.
 The watch of state.py sees what code can name; this sees everything else: random numbers, caches, counters, files.

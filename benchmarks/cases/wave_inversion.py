@@ -1,0 +1,106 @@
+"""The gradient of a seismic misfit: acoustic waves, 200 by 200 cells, 500 steps in a NumPy loop, one shot.
+
+Stresses an unrolled time loop over arrays that fit the second-level cache: stencils by slices, writes into a fresh
+array at every step, and the memory that a tape of 500 steps keeps.
+"""
+import gc
+from functools import partial
+from time import perf_counter
+
+import numpy as np
+
+import fastad as ad
+from benchmarks import c_code, peers
+from benchmarks.harness import peak_memory
+from benchmarks.models import shot, wave_gradient, wave_misfit
+
+THREADS = True
+
+
+def run(bench):
+    """Levels: 75 ms, and a gradient that costs at most three runs of the model."""
+    n, steps = bench.size((200, 500), (12, 20))
+    survey, c2 = shot(n, steps)
+    f, want = partial(wave_misfit, survey=survey), wave_gradient(c2, survey)
+    bench.about(f"acoustic waves, {n} x {n}, {steps} steps")
+    gradient = ours(bench, f, c2, want)
+    value, hand, time = bench.best(lambda: f(c2), lambda: wave_gradient(c2, survey), gradient, at_least=3)
+    bench.row("f(c2) in NumPy", value, who="numpy", kind="value")
+    bench.row("gradient by hand in NumPy", hand, ratio=time / hand, to="by hand", who="numpy", kind="gradient")
+    bench.row("ad.grad(f)(c2), steady", time, level=75e-3, ratio=time / value, to="f(c2) in NumPy",
+              who="fastad", kind="gradient")
+    bench.cost(time, value, "f(c2) in NumPy")
+    makers = {"c": partial(by_c, c2, survey, bench.threads), "jax": partial(by_jax, c2, survey),
+              "torch": partial(by_torch, c2, survey, False), "torch_compile": partial(by_torch, c2, survey, True)}
+    peers.compare(bench, makers, want, gradient, partial(bench.best, at_least=2), memory=True)
+    gc.collect()
+
+
+def ours(bench, f, c2, want):
+    """Our steady gradient after the rows of its first call; the tape is dropped with the function."""
+    g = ad.grad(f, audit=False)         # an audit runs the model once more, on calls 2, 4, 8, ...: not in this figure
+    start = perf_counter()
+    got, peak = peak_memory(lambda: g(c2))
+    bench.verify("gradient", got, want)
+    bench.row("until the first gradient, cold", perf_counter() - start, who="fastad", kind="first")
+    bench.row("memory until then", peak, "B", who="fastad", kind="memory")
+    bench.size_of(ad.record(f, c2))
+    record = bench.best(lambda: ad.record(f, c2), seconds=0.0, at_least=2)
+    bench.row("record", record, who="fastad", kind="record")
+    bench.verify("gradient again", g(c2), want)
+    return lambda: g(c2)
+
+
+def by_c(c2, survey, threads):
+    n, steps = len(c2), len(survey.wavelet)
+    work = np.zeros((steps + 2, n, n)), np.zeros((3, n, n))
+    return c_code.gradient("wave_inversion", c2, n, steps, survey.source, survey.receivers, survey.wavelet, survey.data,
+                           *work, threads=threads)()
+
+
+def by_jax(c2, survey):
+    """The time loop as `lax.scan`."""
+    jax = peers.x64_jax()
+    jnp, at, row = jax.numpy, survey.source, survey.receivers
+
+    def misfit(c2):
+        def step(state, now_given):
+            (old, now), (pulse, record) = state, now_given
+            inner = now[1:-1, 1:-1]
+            laplacian = now[2:, 1:-1] + now[:-2, 1:-1] + now[1:-1, 2:] + now[1:-1, :-2] - 4.0 * inner
+            new = jnp.pad(2.0 * inner - old[1:-1, 1:-1] + c2[1:-1, 1:-1] * laplacian, 1)
+            new = new.at[at, at].add(pulse)
+            return (now, new), 0.5 * jnp.sum((new[row] - record) ** 2)
+
+        zero = jnp.zeros(c2.shape)
+        return jnp.sum(jax.lax.scan(step, (zero, zero), (survey.wavelet, survey.data))[1])
+
+    gradient = jax.jit(jax.grad(misfit))
+    return lambda: np.asarray(gradient(c2))
+
+
+def by_torch(c2, survey, compiled):
+    """The loop in Python; compiled, each step is one call of compiled code (the whole loop compiles for minutes)."""
+    torch = peers.threaded_torch()
+    at, row = survey.source, survey.receivers
+    pulses = torch.zeros((len(survey.wavelet), *c2.shape), dtype=torch.float64)
+    pulses[:, at, at] = torch.from_numpy(survey.wavelet)
+    data = torch.from_numpy(survey.data)
+
+    def step(c2, old, now, pulse):
+        inner = now[1:-1, 1:-1]
+        laplacian = now[2:, 1:-1] + now[:-2, 1:-1] + now[1:-1, 2:] + now[1:-1, :-2] - 4.0 * inner
+        new = 2.0 * inner - old[1:-1, 1:-1] + c2[1:-1, 1:-1] * laplacian
+        return torch.nn.functional.pad(new, (1, 1, 1, 1)) + pulse
+
+    step = torch.compile(step) if compiled else step
+
+    def gradient():
+        leaf = torch.from_numpy(c2).requires_grad_()
+        old = now = torch.zeros(c2.shape, dtype=torch.float64)
+        misfit = 0.0
+        for k in range(len(pulses)):
+            old, now = now, step(leaf, old, now, pulses[k])
+            misfit = misfit + 0.5 * torch.sum((now[row] - data[k]) ** 2)
+        return torch.autograd.grad(misfit, leaf)[0].numpy()
+    return gradient
