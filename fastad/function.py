@@ -141,6 +141,7 @@ class Function(Dispatcher):
     shared_mode = PYTHON
     patience = 8                         # calls before compiling is thought of
     gain = 0.25                          # share of a replay's time that a program is expected to save
+    still: tuple = ()                    # leaves of the arguments in argnums that are not differentiated all the same
 
     def __init__(self, f, argnums=0, has_aux=False, audit=True, *options):
         if not callable(f):
@@ -178,7 +179,7 @@ class Function(Dispatcher):
 
     def call(self, args, kwargs, extra, failed=None, error=None):
         """Answer a call; `extra` is what the verb takes beside the arguments of f (directions)."""
-        arguments = Arguments(args, kwargs, self.argnums, f"{self.verb} of {self.name}")
+        arguments = Arguments(args, kwargs, self.argnums, f"{self.verb} of {self.name}", self.still)
         if T.current_tape() is not None or any(map(T.is_wrapped, arguments.values)) \
                 or any(map(T.is_wrapped, trees.flatten(extra)[0])):
             return self.call_nested(arguments, extra)
