@@ -100,8 +100,8 @@ def rates_of(rest: np.ndarray, clear: np.ndarray) -> list[float]:
 
 def steady(rest: np.ndarray, clear: np.ndarray) -> bool:
     """Is it one power of h all the way, as beside x**1.5 at 0?  A wrong term makes the rate fall with h."""
-    last = rates_of(rest, clear)[-6:]
-    return len(last) == 6 and max(last) - min(last) < 0.15
+    last = rates_of(rest, clear)[-4:]
+    return len(last) == 4 and max(last) - min(last) < 0.1       # 4 steps: h falls by 256
 
 
 def vanishes(line: Line, rest: np.ndarray, clear: np.ndarray, order: int) -> bool:

@@ -97,7 +97,7 @@ def _flatten_as(treedef, tree, leaves):
         parts = tree
         if type(tree) is not {"tuple": tuple, "list": list}.get(kind, kind) or len(tree) != len(treedef[-1]):
             return False
-    return all([_flatten_as(child, part, leaves) for child, part in zip(treedef[-1], parts, strict=True)])
+    return all(_flatten_as(child, part, leaves) for child, part in zip(treedef[-1], parts, strict=True))
 
 
 def children(treedef):
