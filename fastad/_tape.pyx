@@ -1097,7 +1097,10 @@ cdef class Tape:
         return open_door("vjp_tape")(self)
 
     def batch(self, k):
-        """The tape for k points at once: every argument and result has a leading axis of length k."""
+        """The tape for k points at once: every float64 argument and every result has a leading axis of length k.
+
+        Integers and booleans among the arguments are the same for all points.  Guards must hold at every point.
+        """
         return open_door("batch")(self, k)
 
     def compile(self):
@@ -1123,6 +1126,12 @@ cdef class Tape:
 
     def __reduce__(self):
         return open_door("reduce")(self)
+
+    def __copy__(self):
+        return open_door("copy")(self)
+
+    def __deepcopy__(self, memo):
+        return open_door("copy")(self, memo)
 
     def __str__(self):
         return open_door("listing")(self)

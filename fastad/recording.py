@@ -5,6 +5,7 @@ An input is a float, a np.floating or an ndarray of float, int or bool; None is 
 bools, strings, callables ...) is static.  float32 is computed in float64.
 Must not know: derivatives, caches.  Next: trees.py (containers), function.py (who keeps tapes), _tape.pyx.
 """
+import copy
 import functools
 import operator
 import re
@@ -330,10 +331,16 @@ class Signature:
         clash = len(set(names)) < len(names) or any(RESERVED.fullmatch(root) for root in roots)
         return [f"x{k}" for k in range(len(names))] if clash else names
 
+    def with_structures(self, tree, out_tree):
+        """The same for other classes of named tuples."""
+        found = copy.copy(self)
+        found.tree, found.out_tree = tree, out_tree
+        return found
+
     def values(self, args, kwargs):
         """The inputs' values; the rest must be as it was recorded."""
         leaves, tree = trees.flatten((args, kwargs))
-        if tree != self.tree:
+        if tree != self.tree and trees.plain(tree) != self.tree:     # a tape from a file knows no named tuples
             raise ShapeError(f"tape of {self.name}: got arguments of structure {trees.describe(tree)}, recorded with "
                              f"{trees.describe(self.tree)}")
         for k, value in self.statics.items():
@@ -370,7 +377,7 @@ class Signature:
     def seeds(self, w):
         """One seed an output, from a tree in the structure of the result (None: 0); a number seeds them all."""
         n = trees.count(self.out_tree)
-        if isinstance(w, (int, float)):
+        if isinstance(w, (int, float, np.number)):
             return [float(w)] * (n - len(self.kept))
         leaves = matched(self.out_tree, w, f"tape of {self.name}: the seed", "the result")
         return [0.0 if leaves[k] is None else leaves[k] for k in range(n) if k not in self.kept]

@@ -95,9 +95,18 @@ def _flatten_as(treedef, tree, leaves):
         parts = [tree[key] for key in treedef[1]]
     else:
         parts = tree
-        if type(tree) is not {"tuple": tuple, "list": list}.get(kind, kind) or len(tree) != len(treedef[-1]):
+        same = isinstance(tree, tuple) if kind == "tuple" else type(tree) is (list if kind == "list" else kind)
+        if not same or len(tree) != len(treedef[-1]):
             return False
     return all(_flatten_as(child, part, leaves) for child, part in zip(treedef[-1], parts, strict=True))
+
+
+def plain(treedef):
+    """The structure with tuples in place of named tuples."""
+    if treedef == LEAF or treedef == _NONE:
+        return treedef
+    kind = treedef[0] if isinstance(treedef[0], str) else "tuple"
+    return (kind, *treedef[1:-1], tuple([plain(child) for child in treedef[-1]]))
 
 
 def children(treedef):

@@ -149,7 +149,7 @@ def need_real(x, what):
 
 def unmoved(primals, tangents):
     """Leaves of the primals in whose place there is None."""
-    leaves = []
+    leaves = list[Any]()
     for k, (x, v) in enumerate(zip(primals, tangents, strict=True)):
         tree = trees.flatten(x)[1]
         leaves += [v] if tree == trees.LEAF else matched(tree, v, f"jvp: tangent {k}", "its primal")
