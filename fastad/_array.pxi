@@ -353,7 +353,7 @@ cdef class Array:
     def grad(self, value):
         if self.leaf is None:
             raise AdError("grad: only a variable (ad.variable) has a gradient")
-        self.leaf.grad = value
+        self.leaf.grad = None if value is None else real_value("grad", value, (<object>self.c).shape, True)
 
     def backward(self, seed=None, retain_graph=False):
         """Reverse sweep from this value: adds to `.grad` of every variable on which it depends."""
