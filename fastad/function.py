@@ -229,12 +229,16 @@ class Function(Dispatcher):
 
     def outdated(self, entry):
         """Drop a tape whose function has changed; that of another closure over the same code may serve that one."""
-        mine = entry.function is self.f or entry.function == self.f
+        mine = self.recorded(entry)
         if mine:
             self.cache.remove(entry)
         if self.hot is entry:
             self.hot = None
         return mine
+
+    def recorded(self, entry):
+        """Is this a tape of this very function?  The cache has those of all closures over its code."""
+        return entry.function is self.f or entry.function == self.f
 
     def answered(self, entry, arguments, seconds):
         """Book-keeping of a replay; the audit is due at calls 2, 4, 8 ..."""
@@ -283,8 +287,11 @@ class Function(Dispatcher):
 
     @contextmanager
     def own_changes(self):
-        """While f runs: what it changes itself (a counter, a list of prints) makes no tape of it out of date."""
-        alive = [e for e in self.cache.all() if e.why_changed(e.function) is None]
+        """While f runs: what it changes itself (a counter, a list of prints) makes no tape of it out of date.
+
+        Tapes of other closures are left alone: what they read was changed by f or, meanwhile, by another thread.
+        """
+        alive = [e for e in self.cache.all() if self.recorded(e) and e.why_changed(e.function) is None]
         yield
         for e in alive:
             if e.why_changed(e.function) is not None:

@@ -5,6 +5,7 @@ Must not know: what the verbs compute.  Next: fastad/function.py, fastad/_dispat
 """
 import functools
 import gc
+import sys
 import threading
 import weakref
 
@@ -219,3 +220,38 @@ def test_compiling_is_tried_once(monkeypatch, compiling_is_free):
     for _ in range(20):
         assert g([3.0]) == [6.0]
     assert len(tried) == 1 and g.hot.program is None
+
+
+def test_a_run_of_one_closure_does_not_bless_the_tapes_of_another():
+    """Their code is the same, so is their cache; what the one changes makes the other's tape out of date."""
+    def make(scale, meanwhile):
+        def f(x):
+            meanwhile()
+            return x**2 * scale[0]
+        return ad.grad(f, audit=False)
+    mine, other = [1.0], [3.0]
+    g, h = make(mine, lambda: None), make(other, lambda: mine.__setitem__(0, 5.0))
+    assert g(2.0) == g(2.0) == 4.0 and h(2.0) == 12.0
+    assert g(2.0) == 20.0
+
+
+def test_closures_made_anew_in_many_threads():
+    failures = []
+
+    def work(k):
+        for n in range(40):
+            c = float(100 * k + n)
+            found = ad.grad(lambda x: (x**2).sum() * c)(np.ones(2))     # noqa: B023  (called at once)
+            if not np.array_equal(found, [2 * c, 2 * c]):
+                failures.append((c, found))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=work, args=(k,)) for k in range(6)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not failures

@@ -184,7 +184,8 @@ def test_what_is_no_variable():
     assert x.grad == 1.0
 
 
-@pytest.mark.parametrize("wrong", [np.ones(2) * 1j, ["a", "b"], np.array([None, None])], ids=["complex", "text", "object"])
+@pytest.mark.parametrize("wrong", [np.ones(2) * 1j, ["a", "b"], np.array([None, None])],
+                         ids=["complex", "text", "object"])
 def test_what_is_no_real_number_is_refused(wrong):
     x = ad.variable(np.ones(2))
     with pytest.raises(ad.ShapeError, match="seed"):
