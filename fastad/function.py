@@ -289,12 +289,13 @@ class Function(Dispatcher):
     def own_changes(self):
         """While f runs: what it changes itself (a counter, a list of prints) makes no tape of it out of date.
 
-        Tapes of other closures are left alone: what they read was changed by f or, meanwhile, by another thread.
+        Nor does it a tape of another closure over the same code, if it changes only what they have in common; what
+        another thread changes meanwhile in a closure of its own is not f's doing.
         """
-        alive = [e for e in self.cache.all() if self.recorded(e) and e.why_changed(e.function) is None]
+        alive = [e for e in self.cache.all() if e.why_changed(e.function) is None]
         yield
         for e in alive:
-            if e.why_changed(e.function) is not None:
+            if e.why_changed(e.function) is not None and (self.recorded(e) or e.watch.changed_through(self.f)):
                 e.watch.refresh()
 
     def compile(self, entry):
