@@ -754,17 +754,25 @@ cdef class Tape:
         return <Layout>found
 
     cdef Frame frame(self):
-        """This thread's frame; a second one when the first is in use (a tape that calls itself)."""
+        """This thread's frame; while it is in use another one, which covers it (a tape that calls itself)."""
         if self.frames is None:
             self.frames = threading.local()
         cdef Frame f = getattr(self.frames, "frame", None)
         if f is None or f.busy:
             if self.owner != NULL:
                 raise TracerError("the tape is still being recorded; sweep it after the function has returned")
-            f = Frame(self)
-            if getattr(self.frames, "frame", None) is None:
-                self.frames.frame = f
+            if f is not None:
+                f.covered = True
+            f = self.frames.frame = Frame(self)
         return f
+
+    cdef int done(self, Frame f) except -1:
+        """A sweep with frame f has ended; it is this thread's again if sweeps within it took its place."""
+        f.busy = False
+        if f.covered:
+            f.covered = False
+            self.frames.frame = f
+        return 0
 
     cdef Frame passing_frame(self):
         """A frame for a replay that leaves this thread's forward point as it is."""
@@ -795,7 +803,7 @@ cdef class Tape:
             with nogil:
                 status = run_code(&c, self.boundary, f.v, &env)
         finally:
-            f.busy = False
+            self.done(f)
         if status != FA_OK:
             self.raise_status(status, &env)
         if env.has_foreign and PyErr_Occurred() != NULL:
@@ -884,7 +892,7 @@ cdef class Tape:
             with nogil:
                 status = fa_reverse(&c, f.v, f.a, f.active, &env)
         finally:
-            f.busy = False
+            self.done(f)
         if status != FA_OK:
             self.raise_status(status, &env)
         return 0
@@ -920,7 +928,7 @@ cdef class Tape:
             with nogil:
                 status = fa_tangent(&c, f.v, f.t, f.active, &env)
         finally:
-            f.busy = False
+            self.done(f)
         if status != FA_OK:
             self.raise_status(status, &env)
         return 0

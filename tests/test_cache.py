@@ -255,3 +255,30 @@ def test_closures_made_anew_in_many_threads():
     finally:
         sys.setswitchinterval(interval)
     assert not failures
+
+
+@pytest.mark.parametrize("order, slope", [
+    (1, lambda f: ad.grad(f)),
+    (1, lambda f: ad.jacobian(f, mode="forward")), (1, lambda f: ad.jacobian(f, mode="reverse")),
+    (1, lambda f: lambda x: ad.jvp(f, (x,), (1.0,))[1]), (1, lambda f: lambda x: ad.vjp(f, x)[1](1.0)[0]),
+    (2, lambda f: ad.hessian(f)), (2, lambda f: lambda x: ad.hvp(f)(x, 1.0))],
+    ids=["grad", "forward", "reverse", "jvp", "vjp", "hessian", "hvp"])
+def test_a_tape_that_is_swept_within_its_own_sweep(order, slope):
+    """A primitive in f asks for a derivative of f at another point; the sweeps outside must not notice."""
+    inner = {}
+
+    def half(x):
+        return float(x) if x < 0.1 else float(inner["slope"](float(x) / 2))
+    p = ad.primitive(half, vjp=lambda w, y, x: (w * 7.0 * x,), jvp=lambda t, y, x: t[0] * 7.0 * x)
+
+    def f(x):
+        return np.sin(p(x)) * x + x**3
+    inner["slope"] = slope(f)
+
+    def want(x):                         # p' = 7 x
+        y = x if x < 0.1 else want(x / 2)
+        if order == 2:
+            return 21 * x * np.cos(y) - 49 * x**3 * np.sin(y) + 6 * x
+        return np.cos(y) * 7 * x**2 + np.sin(y) + 3 * x**2
+    for x in (0.15, 1.0, 0.7, 1.0):
+        assert np.isclose(inner["slope"](x), want(x), rtol=1e-12)
