@@ -211,7 +211,7 @@ def _arctan2(a: Any, b: Any, y: Any) -> Any:
     """b / (a*a + b*b), -a / (a*a + b*b)"""
     # by hypot: a*a + b*b overflows and underflows
     r = np.hypot(a, b)
-    h = np.where(r == 0, 1.0, r)
+    h = np.where(r == 0, _INF, r)        # with 1 the second derivatives at (0, 0) would not be symmetric
     return b / h / h, -a / h / h
 
 

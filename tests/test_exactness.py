@@ -178,3 +178,11 @@ def test_constant_exponents_have_the_bits_of_numpy(p):
             want, tape = f(x), ad.record(f, x)
             for got in (tape(x), tape.compile()(x)):
                 assert np.array_equal(got, want, equal_nan=True) and np.array_equal(np.signbit(got), np.signbit(want))
+
+
+def test_the_angle_of_nothing_has_no_derivatives_of_any_order():
+    def f(x):
+        return np.arctan2(x[0], x[1])
+    x = np.zeros(2)
+    assert np.array_equal(ad.grad(f)(x), [0.0, 0.0]) and np.array_equal(ad.hessian(f)(x), np.zeros((2, 2)))
+    assert np.array_equal(ad.jacobian(ad.grad(f), mode="reverse")(x), np.zeros((2, 2)))
