@@ -264,13 +264,15 @@ cdef extern from "Python.h":
 
 # By the id of the code object, which is held: Python hashes a code object by its whole content, bytecode included.
 cdef dict user_code = {}                 # id -> (code object, is it the user's, not NumPy's, SciPy's or ours)
-_LIBRARIES = (os.path.dirname(numpy.__file__), os.path.dirname(os.path.abspath(__file__)))
+_LIBRARIES = (os.path.dirname(numpy.__file__) + os.sep, os.path.dirname(os.path.abspath(__file__)) + os.sep)
 
 
 cdef bint is_user_code(code) except -1:
     cdef object key = <size_t><PyObject *>code
     found = user_code.get(key)
     if found is None:
+        if len(user_code) > 20000:       # of code that is made anew all the time
+            user_code.clear()
         name = code.co_filename
         known = not (name.startswith(_LIBRARIES) or "/scipy/" in name or name.startswith("<__array_function__")
                      or name.startswith("<frozen"))
