@@ -375,6 +375,14 @@ class Lanes:
         return lane_sweeps(shapes, self.lanes, sweep)
 
 
+def need_memory(function, rows, columns, instead):
+    """MemoryError before the first sweep if a matrix, and the rows of which it is put together, do not fit."""
+    need = 16 * rows * columns
+    if need > 1 << 28 and need > T.memory_available():
+        raise MemoryError(f"{function.verb} of {function.name}: {rows} x {columns} numbers take {need / 1e9:.1f} GB "
+                          f"while they are put together, more than is available. Use {instead} for products with it.")
+
+
 class Jacobian(Function):
     """x -> all first derivatives."""
 
@@ -399,7 +407,9 @@ class Jacobian(Function):
 
     def shapes(self, tape):
         """Shapes of the differentiated inputs and of the results."""
-        return input_shapes(tape), need_floats(self, tape)
+        ins, outs = input_shapes(tape), need_floats(self, tape)
+        need_memory(self, sum(map(size_of, outs)), sum(map(size_of, ins)), "ad.jvp or ad.vjp")
+        return ins, outs
 
     def replay(self, entry, values, extra):
         tape = entry.tape
@@ -497,6 +507,8 @@ class Hessian(Function):
 
     def check(self, tape):
         need_number(self, tape)
+        n = sum(map(size_of, input_shapes(tape)))
+        need_memory(self, n, n, "ad.hvp")
 
     def replay(self, entry, values, extra):
         tape = entry.tape

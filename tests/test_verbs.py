@@ -417,3 +417,13 @@ def test_subclasses_of_float_are_numbers():
     g = ad.grad(lambda x, y: x**2 * y)
     assert g(Metres(3.0), Metres(2.0)) == 12.0 and g(Metres(2.0), 5.0) == 20.0
     assert type(g(Metres(3.0), 1.0)) is np.float64
+
+
+def test_matrices_that_do_not_fit_are_refused_before_the_first_sweep():
+    n = 400_000                          # squared: 2.5 TB
+    for make, instead in ((lambda: ad.jacobian(lambda x: 2 * x), "ad.jvp or ad.vjp"),
+                          (lambda: ad.hessian(lambda x: (x**2).sum()), "ad.hvp"),
+                          (lambda: ad.grad(lambda x: ad.jacobian(lambda z: z**2)(x).sum()), "ad.jvp or ad.vjp")):
+        with pytest.raises(MemoryError, match=f"400000 x 400000 numbers take .* GB.*{instead}"):
+            make()(np.ones(n))
+    assert ad.jacobian(lambda x: x.sum())(np.ones(n)).shape == (n,)
