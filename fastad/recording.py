@@ -377,7 +377,7 @@ class Signature:
     def seeds(self, w):
         """One seed an output, from a tree in the structure of the result (None: 0); a number seeds them all."""
         n = trees.count(self.out_tree)
-        if isinstance(w, (int, float, np.number)):
+        if isinstance(w, (int, float, np.integer, np.floating)):
             return [float(w)] * (n - len(self.kept))
         leaves = matched(self.out_tree, w, f"tape of {self.name}: the seed", "the result")
         return [0.0 if leaves[k] is None else leaves[k] for k in range(n) if k not in self.kept]
