@@ -226,7 +226,7 @@ cdef class Array:
         if method == "__call__" and not kwargs:
             code = UFUNC_OP.get(ufunc)
             if code is not None:
-                return apply1(code, inputs[0]) if len(inputs) == 1 else apply2(code, inputs[0], inputs[1])
+                return apply1(code, inputs[0]) if len(inputs) == 1 else called2(code, inputs[0], inputs[1])
             if ufunc is matmul_ufunc and type(inputs[0]) is not list and type(inputs[1]) is not list:
                 return api().matmul(inputs[0], inputs[1])
         return api().ufunc(ufunc, method, inputs, kwargs)
@@ -353,7 +353,7 @@ cdef class Array:
     def grad(self, value):
         if self.leaf is None:
             raise AdError("grad: only a variable (ad.variable) has a gradient")
-        self.leaf.grad = value
+        self.leaf.grad = None if value is None else real_value("grad", value, (<object>self.c).shape, True)
 
     def backward(self, seed=None, retain_graph=False):
         """Reverse sweep from this value: adds to `.grad` of every variable on which it depends."""

@@ -399,6 +399,21 @@ cdef object power(object l, object r):
     return apply2(OP_POWER, l, r)
 
 
+with np.errstate(invalid="ignore"):       # since 2.3 np.power takes them as well: the loop gives inf
+    POWER_SHORTCUTS = bool(np.isnan(np.power(np.full(1, -np.inf), 0.5))[0])
+cdef bint power_shortcuts = POWER_SHORTCUTS
+
+
+cdef object called2(int op, object l, object r):
+    """A ufunc of two operands, called by its name."""
+    return power(l, r) if op == OP_POWER and power_shortcuts else apply2(op, l, r)
+
+
+def called(op, *operands):
+    """A ufunc of the table, called by its name, on traced operands."""
+    return called2(op, operands[0], operands[1]) if len(operands) == 2 else apply(op, operands)
+
+
 def elementwise(op, *operands):
     """Record one row of the table on traced operands (`op`: name or opcode)."""
     return apply(OPCODES[op] if isinstance(op, str) else op, operands)

@@ -238,6 +238,10 @@ cdef class Frame:
         layout.place_active(self.tape)
         self.ensure_active()
         self.active_bytes = layout.active_nbytes
+        if self.active_bytes > (1 << 28) and self.active_bytes > <size_t>memory_available():
+            raise MemoryError(f"fastad: {what} of this tape of {self.tape.n} instructions take "
+                              f"{self.active_bytes / 1e9:.2f} GB, more than is available. Record fewer steps at once, "
+                              "or smaller arrays.")
         cells = <fa_cell *>fa_arena_new(self.cell_bytes)
         arena = <char *>fa_arena_new(self.active_bytes)
         if cells == NULL or arena == NULL:

@@ -77,12 +77,19 @@ def detach_leaf(x):
         (<Array>x).s.tape = NOWHERE
 
 
+def real_value(str verb, value, tuple shape, bint or_number=False):
+    """`value` as float64: real numbers of this shape (or one number)."""
+    given = np.asarray(value)
+    if given.dtype.kind not in "fiub":
+        raise ShapeError(f"{verb}: got {type(value).__name__} of dtype {given.dtype}; real numbers are wanted")
+    if given.shape != shape and (given.ndim or not or_number):
+        raise ShapeError(f"{verb}: got a value of shape {given.shape} for a variable of shape {shape}")
+    return given.astype(np.float64, copy=False)[()]
+
+
 def assign_leaf(x, value):
     """Give a variable another value; what was computed from the old one keeps the old one."""
-    value = np.asarray(value, dtype=np.float64)
-    shape = () if type(x) is Scalar else (<object>(<Array>x).c).shape
-    if value.shape != shape:
-        raise ShapeError(f"assign: got a value of shape {value.shape} for a variable of shape {shape}")
+    value = real_value("assign", value, () if type(x) is Scalar else (<object>(<Array>x).c).shape)
     if type(x) is Scalar:
         (<Scalar>x).v.f = value
         (<Scalar>x).tape = NOWHERE

@@ -66,7 +66,12 @@ def close_recording(Tape t):
 
 
 cdef int check_open(Tape t, object x) except -1:
+    """x, of tape t, may be used here; a variable between two passes joins the next one, and is of its tape then."""
     if t.owner != PyThreadState_Get():
+        leaf = (<Scalar>x).leaf if type(x) is Scalar else (<Array>x).s.leaf
+        if leaf is not None:
+            leaf.attach(x)
+            return 0
         why = "from another thread" if t.owner != NULL else "after its recording had ended"
         born = format_location(t.recorder if t.recorder is not None else None)
         raise EscapedTracerError(
@@ -100,13 +105,13 @@ cdef object to_foreign(object x, concrete):
     """What foreign code gets of a traced value: a read-only copy of an inactive one, guarded; else an error."""
     cdef Tape t
     cdef uint32_t i
+    check_open((<Scalar>x).tape if type(x) is Scalar else (<Array>x).s.tape, x)
     if type(x) is Scalar:
         t = (<Scalar>x).tape
         i = (<Scalar>x).id
     else:
         t = (<Array>x).s.tape
         i = read(t, <Array>x)
-    check_open(t, x)
     if t.is_active(i):
         raise TracerError(
             f"{here()}: a traced {'number' if type(x) is Scalar else 'array'} was converted to a plain ndarray "

@@ -318,7 +318,7 @@ cdef class Scalar:
         if method == "__call__" and not kwargs:
             code = UFUNC_OP.get(ufunc)
             if code is not None:
-                return apply1(code, inputs[0]) if len(inputs) == 1 else apply2(code, inputs[0], inputs[1])
+                return apply1(code, inputs[0]) if len(inputs) == 1 else called2(code, inputs[0], inputs[1])
         return api().ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func, types, args, kwargs):
@@ -336,11 +336,11 @@ cdef class Scalar:
     def __iter__(self):
         raise TypeError("'numpy.float64' object is not iterable")
 
-    def __copy__(self):
-        return self
+    def __copy__(self):                  # of a variable: its value, as with an array; the copy is no second variable
+        return self if self.leaf is None else apply1(OP_POSITIVE, self)
 
     def __deepcopy__(self, memo):
-        return self
+        return self.__copy__()
 
     def __reduce__(self):
         raise TracerError(f"{here()}: a traced number cannot be pickled; use ad.peek(x)")
@@ -402,7 +402,7 @@ cdef class Scalar:
     def grad(self, value):
         if self.leaf is None:
             raise AdError("grad: only a variable (ad.variable) has a gradient")
-        self.leaf.grad = value
+        self.leaf.grad = None if value is None else real_value("grad", value, (), True)
 
     def backward(self, seed=None, retain_graph=False):
         """Reverse sweep from this value: adds to `.grad` of every variable on which it depends."""

@@ -60,7 +60,7 @@ def positions_of_samples(int64_t n):
 
 cdef class Slot:
     """One name of a node: how to reach the object, what it was, what to call it."""
-    cdef int how
+    cdef readonly int how
     cdef Py_ssize_t index
     cdef readonly object key
     cdef readonly Node node

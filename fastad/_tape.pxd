@@ -251,6 +251,7 @@ cdef class Tape:
     cdef fa_code code(self) noexcept
     cdef Layout layout(self)
     cdef Frame frame(self)
+    cdef int done(self, Frame f) except -1
     cdef Frame passing_frame(self)
     cdef Frame swept(self, str verb)
     cdef int run_forward(self, Frame f, list values) except -1
@@ -293,6 +294,7 @@ cdef class Frame:
     cdef size_t cell_bytes, arena_bytes, active_bytes
     cdef uint8_t *active
     cdef readonly bint busy, valid
+    cdef bint covered                    # a sweep within this one has taken its place as the frame of the thread
     cdef list keep
     cdef int point_cells(self, fa_cell *cells, char *arena, const int64_t *offset) except -1
     cdef (fa_cell *, char *) active_memory(self, str what) except *

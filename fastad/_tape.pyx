@@ -264,13 +264,15 @@ cdef extern from "Python.h":
 
 # By the id of the code object, which is held: Python hashes a code object by its whole content, bytecode included.
 cdef dict user_code = {}                 # id -> (code object, is it the user's, not NumPy's, SciPy's or ours)
-_LIBRARIES = (os.path.dirname(numpy.__file__), os.path.dirname(os.path.abspath(__file__)))
+_LIBRARIES = (os.path.dirname(numpy.__file__) + os.sep, os.path.dirname(os.path.abspath(__file__)) + os.sep)
 
 
 cdef bint is_user_code(code) except -1:
     cdef object key = <size_t><PyObject *>code
     found = user_code.get(key)
     if found is None:
+        if len(user_code) > 20000:       # of code that is made anew all the time
+            user_code.clear()
         name = code.co_filename
         known = not (name.startswith(_LIBRARIES) or "/scipy/" in name or name.startswith("<__array_function__")
                      or name.startswith("<frozen"))
@@ -755,17 +757,25 @@ cdef class Tape:
         return <Layout>found
 
     cdef Frame frame(self):
-        """This thread's frame; a second one when the first is in use (a tape that calls itself)."""
+        """This thread's frame; while it is in use another one, which covers it (a tape that calls itself)."""
         if self.frames is None:
             self.frames = threading.local()
         cdef Frame f = getattr(self.frames, "frame", None)
         if f is None or f.busy:
             if self.owner != NULL:
                 raise TracerError("the tape is still being recorded; sweep it after the function has returned")
-            f = Frame(self)
-            if getattr(self.frames, "frame", None) is None:
-                self.frames.frame = f
+            if f is not None:
+                f.covered = True
+            f = self.frames.frame = Frame(self)
         return f
+
+    cdef int done(self, Frame f) except -1:
+        """A sweep with frame f has ended; it is this thread's again if sweeps within it took its place."""
+        f.busy = False
+        if f.covered:
+            f.covered = False
+            self.frames.frame = f
+        return 0
 
     cdef Frame passing_frame(self):
         """A frame for a replay that leaves this thread's forward point as it is."""
@@ -796,7 +806,7 @@ cdef class Tape:
             with nogil:
                 status = run_code(&c, self.boundary, f.v, &env)
         finally:
-            f.busy = False
+            self.done(f)
         if status != FA_OK:
             self.raise_status(status, &env)
         if env.has_foreign and PyErr_Occurred() != NULL:
@@ -885,7 +895,7 @@ cdef class Tape:
             with nogil:
                 status = fa_reverse(&c, f.v, f.a, f.active, &env)
         finally:
-            f.busy = False
+            self.done(f)
         if status != FA_OK:
             self.raise_status(status, &env)
         return 0
@@ -921,7 +931,7 @@ cdef class Tape:
             with nogil:
                 status = fa_tangent(&c, f.v, f.t, f.active, &env)
         finally:
-            f.busy = False
+            self.done(f)
         if status != FA_OK:
             self.raise_status(status, &env)
         return 0
@@ -1098,7 +1108,10 @@ cdef class Tape:
         return open_door("vjp_tape")(self)
 
     def batch(self, k):
-        """The tape for k points at once: every argument and result has a leading axis of length k."""
+        """The tape for k points at once: every float64 argument and every result has a leading axis of length k.
+
+        Integers and booleans among the arguments are the same for all points.  Guards must hold at every point.
+        """
         return open_door("batch")(self, k)
 
     def compile(self):
@@ -1124,6 +1137,12 @@ cdef class Tape:
 
     def __reduce__(self):
         return open_door("reduce")(self)
+
+    def __copy__(self):
+        return open_door("copy")(self)
+
+    def __deepcopy__(self, memo):
+        return open_door("copy")(self, memo)
 
     def __str__(self):
         return open_door("listing")(self)

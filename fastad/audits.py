@@ -29,7 +29,13 @@ def _numbers(tree: Any) -> list[Any]:
 
 
 def _copied(tree: Any) -> Any:
-    return trees.map_leaves(lambda x: x.copy(order="K") if isinstance(x, np.ndarray) else x, tree)
+    """Arguments for a plain run: copies of arrays, and NumPy's numbers for Python's, as the recording takes them.
+
+    1/x at 0.0 is inf in both then; with a float of Python's it would raise, at audits only.
+    """
+    def one(x: Any) -> Any:
+        return x.copy(order="K") if isinstance(x, np.ndarray) else np.float64(x) if type(x) is float else x
+    return trees.map_leaves(one, tree)
 
 
 def disagreement(expected: np.ndarray, got: np.ndarray) -> np.ndarray:

@@ -139,13 +139,16 @@ class Primitive:
 
     def __call__(self, *args, **kwargs):
         tape = T.tape_of(*args)
-        if any(map(T.is_traced, kwargs.values())):
+        if any(map(T.is_traced, trees.flatten(kwargs)[0])):
             raise UnsupportedError(f"{T.here()}: primitive {name_of(self.fn)}: a traced keyword argument; pass it by "
                                    "position")
+        if any(map(T.is_traced, trees.flatten([x for x in args if not T.is_wrapped(x)])[0])):
+            raise UnsupportedError(f"{T.here()}: primitive {name_of(self.fn)}: a list, tuple or dict of traced values, "
+                                   "which its rules would not see; pass each as an argument, or np.stack them")
         if tape is None:
             return self.fn(*[T.concrete(x) for x in args], **kwargs)
-        operands = [k for k, x in enumerate(args)
-                    if T.is_wrapped(x) or isinstance(x, (float, np.generic, np.ndarray))]
+        operands = [k for k, x in enumerate(args) if T.is_wrapped(x) or isinstance(x, float)
+                    or (isinstance(x, (np.generic, np.ndarray)) and x.dtype.kind in "fiub")]
         rule = Rule(name_of(self.fn), self, args, kwargs, operands)
         return rule.record([args[k] for k in operands], tape)
 
@@ -195,8 +198,8 @@ class Rule:
         if self.tree is None:
             self.tree, self.shapes = tree, [np.shape(x) for x in leaves]
         if tree != self.tree or [np.shape(x) for x in leaves] != self.shapes:
-            raise ShapeError(f"primitive {self.name}: {what} has shapes {[np.shape(x) for x in leaves]}, the result "
-                             f"{self.shapes}")
+            raise ShapeError(f"primitive {self.name}: {what} has shapes {[np.shape(x) for x in leaves]}; the result "
+                             f"that was recorded has {self.shapes}")
         for x in leaves:
             if not T.is_wrapped(x) and (not isinstance(x, (int, float, np.number, np.ndarray))
                                         or np.asarray(x).dtype.kind not in "fiub"):
@@ -229,6 +232,9 @@ class Rule:
         if self.owner.vjp is None:
             return self.adjoint_by_tangents(active, w, y, xs)
         bars = self.owner.vjp(self.unpacked(w), self.unpacked(y), *self.args(xs), **self.kwargs)
+        if bars is None:
+            raise ShapeError(f"primitive {self.name}: vjp returned None; return a tuple with an adjoint for each "
+                             "argument, None in it where there is none")
         if not isinstance(bars, (tuple, list)):
             bars = (bars,)
         if len(bars) != len(self.fixed):
@@ -236,6 +242,9 @@ class Rule:
                              "return a tuple, with None where there is none")
         bars = [bars[k] for k in self.operands]
         for k, (bar, x) in enumerate(zip(bars, xs, strict=True)):
+            if bar is not None and not T.is_wrapped(bar) and np.asarray(bar).dtype.kind not in "fiub":
+                raise UnsupportedError(f"primitive {self.name}: vjp gave an adjoint of dtype {np.asarray(bar).dtype} "
+                                       f"for argument {self.operands[k]}; real numbers are wanted")
             if bar is not None and np.shape(bar) != np.shape(x):
                 raise ShapeError(f"primitive {self.name}: vjp gave an adjoint of shape {np.shape(bar)} for argument "
                                  f"{self.operands[k]} of shape {np.shape(x)}")

@@ -96,7 +96,7 @@ def jvp(f, primals, tangents, audit=True):
     primals : tuple
         The positional arguments of f.
     tangents : tuple
-        A direction for each, in its structure and shape; None where it does not move.
+        A direction for each, in its structure and shape; None where it, or a part of it, does not move.
     audit : bool, optional
         As for `grad`.
 
@@ -133,17 +133,21 @@ def vjp(f, *primals, has_aux=False, audit=True, **kwargs):
         Plain NumPy code that returns a number, an array, or a tree of them.
     *primals, **kwargs
         The point: the arguments of f.
-    has_aux, audit
+    has_aux : bool, optional
+        f returns (y, aux); aux, computed at this point, comes last.
+    audit
         As for `grad`.
 
     Returns
     -------
     y
-        (y, aux) where has_aux.
+        The result of f.
     pullback : callable
-        `pullback(w)` with an adjoint in the structure of y gives a tuple, one adjoint a positional argument (None for
-        what has no derivative).  It keeps the forward sweep at this point for itself and may be called any number of
-        times, also after the arguments have been changed.
+        `pullback(w)` with an adjoint in the structure of y (None for a part of it: zero) gives a tuple, one adjoint a
+        positional argument (None for what has no derivative).  It keeps the forward sweep at this point for itself
+        and may be called any number of times, also after the arguments have been changed.
+    aux
+        Only with has_aux.
 
     Raises
     ------

@@ -119,10 +119,12 @@ def backward(y, seed=None, retain_graph=False):
     if seed is None and shape != ():
         raise DerivativeError(f"backward: the value has shape {shape}; give its adjoint, or call backward on a number "
                               "such as its sum")
-    seed = np.asarray(1.0 if seed is None else seed, dtype=np.float64)
-    if seed.shape not in ((), shape):
-        raise ShapeError(f"backward: the seed has shape {seed.shape}, the value {shape}")
-    for leaf, bar in zip(current.leaves, adjoints(current, i, seed[()], retain_graph), strict=True):
+    seed = np.asarray(1.0 if seed is None else seed)
+    if seed.dtype.kind not in "fiub" or seed.shape not in ((), shape):
+        raise ShapeError(f"backward: the seed has shape {seed.shape} and dtype {seed.dtype}; the value is float64 of "
+                         f"shape {shape}")
+    seed = seed.astype(np.float64)[()]
+    for leaf, bar in zip(current.leaves, adjoints(current, i, seed, retain_graph), strict=True):
         leaf.grad = bar if leaf.grad is None else leaf.grad + bar
 
 

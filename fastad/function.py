@@ -144,6 +144,7 @@ class Function(Dispatcher):
     patience = 8                         # calls before compiling is thought of
     gain = 0.25                          # share of a replay's time that a program is expected to save
     saves_memory = False                 # does the program of this verb need much less memory than sweeps of the tape?
+    still: tuple = ()                    # leaves of the arguments in argnums that are not differentiated all the same
 
     def __init__(self, f, argnums=0, has_aux=False, audit=True, *options):
         if not callable(f):
@@ -181,7 +182,7 @@ class Function(Dispatcher):
 
     def call(self, args, kwargs, extra, failed=None, error=None):
         """Answer a call; `extra` is what the verb takes beside the arguments of f (directions)."""
-        arguments = Arguments(args, kwargs, self.argnums, f"{self.verb} of {self.name}")
+        arguments = Arguments(args, kwargs, self.argnums, f"{self.verb} of {self.name}", self.still)
         if T.current_tape() is not None or any(map(T.is_wrapped, arguments.values)) \
                 or any(map(T.is_wrapped, trees.flatten(extra)[0])):
             return self.call_nested(arguments, extra)
@@ -231,12 +232,16 @@ class Function(Dispatcher):
 
     def outdated(self, entry):
         """Drop a tape whose function has changed; that of another closure over the same code may serve that one."""
-        mine = entry.function is self.f or entry.function == self.f
+        mine = self.recorded(entry)
         if mine:
             self.cache.remove(entry)
         if self.hot is entry:
             self.hot = None
         return mine
+
+    def recorded(self, entry):
+        """Is this a tape of this very function?  The cache has those of all closures over its code."""
+        return entry.function is self.f or entry.function == self.f
 
     def answered(self, entry, arguments, seconds):
         """Book-keeping of a replay; the audit is due at calls 2, 4, 8 ..."""
@@ -299,11 +304,15 @@ class Function(Dispatcher):
 
     @contextmanager
     def own_changes(self):
-        """While f runs: what it changes itself (a counter, a list of prints) makes no tape of it out of date."""
+        """While f runs: what it changes itself (a counter, a list of prints) makes no tape of it out of date.
+
+        Nor does it a tape of another closure over the same code, if it changes only what they have in common; what
+        another thread changes meanwhile in a closure of its own is not f's doing.
+        """
         alive = [e for e in self.cache.all() if e.why_changed(e.function) is None]
         yield
         for e in alive:
-            if e.why_changed(e.function) is not None:
+            if e.why_changed(e.function) is not None and (self.recorded(e) or e.watch.changed_through(self.f)):
                 e.watch.refresh()
 
     def compile(self, entry):

@@ -211,20 +211,23 @@ def _arctan2(a: Any, b: Any, y: Any) -> Any:
     """b / (a*a + b*b), -a / (a*a + b*b)"""
     # by hypot: a*a + b*b overflows and underflows
     r = np.hypot(a, b)
-    h = np.where(r == 0, 1.0, r)
+    h = np.where(r == 0, _INF, r)        # with 1 the second derivatives at (0, 0) would not be symmetric
     return b / h / h, -a / h / h
 
 
 def _logaddexp(a: Any, b: Any, y: Any) -> Any:
     """exp(a - y), exp(b - y)"""
-    top = np.where(y == -_INF, 0.0, y)
-    return np.exp(a - top), np.exp(b - top)
+    # by a - b, of which nothing is lost: y has been rounded, and of 1e8 that leaves the exponential eight digits
+    low = y == -_INF
+    return (np.exp(-np.logaddexp(0.0, np.where(low, _INF, b) - np.where(low, 0.0, a))),
+            np.exp(-np.logaddexp(0.0, np.where(low, _INF, a) - np.where(low, 0.0, b))))
 
 
 def _logaddexp2(a: Any, b: Any, y: Any) -> Any:
     """exp2(a - y), exp2(b - y)"""
-    top = np.where(y == -_INF, 0.0, y)
-    return np.exp2(a - top), np.exp2(b - top)
+    low = y == -_INF
+    return (np.exp2(-np.logaddexp2(0.0, np.where(low, _INF, b) - np.where(low, 0.0, a))),
+            np.exp2(-np.logaddexp2(0.0, np.where(low, _INF, a) - np.where(low, 0.0, b))))
 
 
 def strongzero(w: Any, p: Any) -> Any:
@@ -285,9 +288,9 @@ unary("log1p", np.log1p, GT_MINUS_ONE, lambda x, y: 1/(1 + x))
 unary("log2", np.log2, POSITIVE, lambda x, y: LOG2_E/x)
 unary("log10", np.log10, POSITIVE, lambda x, y: LOG10_E/x)
 binary("logaddexp", np.logaddexp, REAL_AB, _logaddexp, kinks="0 where both operands are -inf",
-       at={(-_INF, -_INF): (0.0, 0.0), (-_INF, 1.0): (0.0, 1.0), (1e4, -1e4): (1.0, 0.0)})
+       at={(-_INF, -_INF): (0.0, 0.0), (-_INF, 1.0): (0.0, 1.0), (1e4, -1e4): (1.0, 0.0), (1e20, 1e20): (0.5, 0.5)})
 binary("logaddexp2", np.logaddexp2, REAL_AB, _logaddexp2, kinks="0 where both operands are -inf",
-       at={(-_INF, -_INF): (0.0, 0.0), (1.0, -_INF): (1.0, 0.0), (1e4, -1e4): (1.0, 0.0)})
+       at={(-_INF, -_INF): (0.0, 0.0), (1.0, -_INF): (1.0, 0.0), (1e4, -1e4): (1.0, 0.0), (1e20, 1e20): (0.5, 0.5)})
 
 unary("sqrt", np.sqrt, NONNEGATIVE, lambda x, y: 0.5/y, kinks="inf at 0 (a zero adjoint stays zero)", at={0.0: _INF})
 unary("cbrt", np.cbrt, REAL, lambda x, y: 1/(3*y*y), kinks="inf at 0 (a zero adjoint stays zero)", at={0.0: _INF})

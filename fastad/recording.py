@@ -5,6 +5,7 @@ An input is a float, a np.floating or an ndarray of float, int or bool; None is 
 bools, strings, callables ...) is static.  float32 is computed in float64.
 Must not know: derivatives, caches.  Next: trees.py (containers), function.py (who keeps tapes), _tape.pyx.
 """
+import copy
 import functools
 import operator
 import re
@@ -125,8 +126,10 @@ def input_value(x, wanted, where):
         return x
     if isinstance(x, np.ndarray):
         return array_input(x, wanted, where)
-    if isinstance(x, (float, np.floating)):
+    if isinstance(x, np.floating):
         return x
+    if isinstance(x, float):
+        return float(x)                  # a subclass: the sweeps know numbers and arrays
     if isinstance(x, (complex, np.complexfloating)):
         raise UnsupportedError(f"{where()} is complex; complex numbers are not recorded yet")
     if wanted and isinstance(x, (int, np.integer)) and not isinstance(x, (bool, np.bool_)):
@@ -190,10 +193,12 @@ class Arguments:
 
     __slots__ = ("tree", "positions", "values", "statics", "wanted", "key", "nargs")
 
-    def __init__(self, args, kwargs, argnums, name):
+    def __init__(self, args, kwargs, argnums, name, still=()):
         leaves, self.tree = trees.flatten((args, kwargs))
         self.nargs = len(args)
         wanted = wanted_leaves(self.tree, len(args), argnums, name)
+        for k in still:                  # leaves within argnums that are not differentiated
+            wanted[k] = False
         self.positions, self.values, self.statics, self.wanted, key = [], [], {}, [], [self.tree]
         for k, x in enumerate(leaves):
             chosen = wanted is not None and wanted[k]
@@ -261,6 +266,15 @@ def leaf_name(tree, position):
     return "an argument"
 
 
+def matched(treedef, tree, what, whose):
+    """Leaves of a tree of directions or seeds (None: of a part that has none), which must have this structure."""
+    leaves = trees.flatten_as(treedef, tree)
+    if leaves is None:
+        raise ShapeError(f"{what} has structure {trees.describe(trees.flatten(tree)[1])}, {whose} "
+                         f"{trees.describe(treedef)}")
+    return leaves
+
+
 # ---- signatures ------------------------------------------------------------------------------------------------------
 
 RESERVED = re.compile(r"[vc]\d+")        # names of results and captured arrays in listings
@@ -317,10 +331,16 @@ class Signature:
         clash = len(set(names)) < len(names) or any(RESERVED.fullmatch(root) for root in roots)
         return [f"x{k}" for k in range(len(names))] if clash else names
 
+    def with_structures(self, tree, out_tree):
+        """The same for other classes of named tuples."""
+        found = copy.copy(self)
+        found.tree, found.out_tree = tree, out_tree
+        return found
+
     def values(self, args, kwargs):
         """The inputs' values; the rest must be as it was recorded."""
         leaves, tree = trees.flatten((args, kwargs))
-        if tree != self.tree:
+        if tree != self.tree and trees.plain(tree) != self.tree:     # a tape from a file knows no named tuples
             raise ShapeError(f"tape of {self.name}: got arguments of structure {trees.describe(tree)}, recorded with "
                              f"{trees.describe(self.tree)}")
         for k, value in self.statics.items():
@@ -355,18 +375,15 @@ class Signature:
         return args[0] if len(args) == 1 else args
 
     def seeds(self, w):
-        """One seed an output, from a tree in the structure of the result; a number seeds them all."""
+        """One seed an output, from a tree in the structure of the result (None: 0); a number seeds them all."""
         n = trees.count(self.out_tree)
-        if isinstance(w, (int, float)):
+        if isinstance(w, (int, float, np.integer, np.floating)):
             return [float(w)] * (n - len(self.kept))
-        leaves, tree = trees.flatten(w)
-        if tree != self.out_tree:
-            raise ShapeError(f"tape of {self.name}: seeds of structure {trees.describe(tree)}, but the result is "
-                             f"{trees.describe(self.out_tree)}")
-        return [leaves[k] for k in range(n) if k not in self.kept]
+        leaves = matched(self.out_tree, w, f"tape of {self.name}: the seed", "the result")
+        return [0.0 if leaves[k] is None else leaves[k] for k in range(n) if k not in self.kept]
 
     def tangents(self, v):
-        """One direction an input, from one an argument; None does not move."""
+        """One direction an input, from one an argument; None, for a part of an argument too, does not move."""
         args = trees.children(trees.children(self.tree)[0])
         if len(v) != len(args):
             raise ShapeError(f"tape of {self.name}: {len(v)} directions for {len(args)} arguments")
@@ -374,14 +391,7 @@ class Signature:
         for k, (direction, child) in enumerate(zip(v, args, strict=True)):
             if child == trees.LEAF and isinstance(direction, (list, tuple)):
                 direction = np.asarray(direction, dtype=np.float64)
-            if direction is None:
-                leaves += [None] * trees.count(child)
-                continue
-            found, tree = trees.flatten(direction)
-            if tree != child:
-                raise ShapeError(f"tape of {self.name}: direction {k} has structure {trees.describe(tree)}, its "
-                                 f"argument {trees.describe(child)}")
-            leaves += found
+            leaves += matched(child, direction, f"tape of {self.name}: direction {k}", "its argument")
         leaves += [None] * (trees.count(self.tree) - len(leaves))
         return [leaves[k] for k in self.positions]
 

@@ -12,12 +12,13 @@ import os
 import struct
 import tempfile
 import zlib
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
 from fastad import _tape as T
-from fastad import signature_json, verify
+from fastad import signature_json, trees, verify
 from fastad.errors import TapeFileError, UnsupportedError
 
 __all__ = ["VERSION", "dumps", "load", "loads", "save"]
@@ -75,9 +76,38 @@ def load(path: Any) -> Any:
         raise TapeFileError(f"{os.fspath(path)}: {error}") from None
 
 
-def reduce(tape: Any) -> tuple[Any, tuple[bytes]]:
-    """What pickle needs: the same bytes as a file."""
-    return loads, (dumps(tape),)
+def reduce(tape: Any) -> tuple[Any, tuple[Any, ...]]:
+    """What pickle needs: the same bytes as a file, and the classes of named tuples, which a file cannot hold."""
+    signature, data = tape.signature, dumps(tape)
+    structures = () if signature is None else (signature.tree, signature.out_tree)
+    if all(trees.plain(tree) == tree for tree in structures):
+        return loads, (data,)
+    return restored, (data, *structures)
+
+
+def restored(data: bytes, tree: Any, out_tree: Any) -> Any:
+    """A pickled tape whose arguments or results are named tuples."""
+    tape = loads(data)
+    tape.signature = tape.signature.with_structures(tree, out_tree)
+    return tape
+
+
+def copy(tape: Any, memo: dict[int, Any] | None = None) -> Any:
+    """A copy within this process: of everything, custom primitives too.
+
+    Parameters
+    ----------
+    memo : dict, optional
+        copy.deepcopy's: captured arrays are copied as well, together with whatever else refers to them.
+    """
+    if tape.recording:
+        raise UnsupportedError("a tape that is still being recorded cannot be copied")
+    image = verify.Image.of(tape)
+    if memo is not None:
+        image.captures = deepcopy(image.captures, memo)
+    found = image.tape()
+    found.signature = tape.signature
+    return found
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------------

@@ -348,6 +348,15 @@ def _search(f: Any, statics: tuple[Any, ...]) -> tuple[S.Node, S.Node, _Search]:
         names = frozenset(search.seen_names)
 
 
+def _shared(slot: S.Slot, f: Any, g: Any) -> bool:
+    """Do two functions of the same code find the same variable, not only equal values, in this slot?"""
+    if slot.how == S.GLOBAL:
+        return f.__globals__ is g.__globals__
+    if slot.how == S.CELL:
+        return f.__closure__[slot.key] is g.__closure__[slot.key]
+    return slot.value(f) is slot.value(g)
+
+
 # ---- the watch -------------------------------------------------------------------------------------------------------
 
 def _short(x: Any) -> str:
@@ -448,3 +457,14 @@ class Watch:
             return difference(self._root, current, label) or difference(self._arguments, self._statics, "argument")
         except Exception:                # an object that cannot even be shown
             return f"something that {label} reads has changed"
+
+    def changed_through(self, f: Any) -> bool:
+        """Is all that has changed in variables which another function over the same code has in common with ours?
+
+        Then it was f, while it ran, as ours would have done: a count of calls, a list to which both append.
+        """
+        if type(f) is not type(self._f):
+            return False
+        slots = [slot for slot in self._root.slots if not slot.node.same(slot.value(self._f))]
+        return bool(slots) and all(_shared(slot, self._f, f) for slot in slots) \
+            and self._arguments.same(self._statics)

@@ -4,6 +4,8 @@ Owns: which derivative tape serves which verb, how its inputs and outputs are pa
 recording.  Must not know: caches, arguments of verbs.
 Next: _transform.pyx (what the transformations do), derivatives.py (who calls this).
 """
+import operator
+
 import numpy as np
 
 from fastad import _tape as T
@@ -87,7 +89,7 @@ def named(derived, tape, kind):
 
 def batch_tape(tape, k):
     """The tape at k points at once, called as the tape itself with one more axis in front."""
-    found = transform().batch(tape, k)
+    found = transform().batch(tape, operator.index(k))
     found.signature = tape.signature
     return found
 
@@ -126,4 +128,5 @@ def compiled(tape):
 
 T.register(jvp_tape=jvp_tape, vjp_tape=vjp_tape, batch=batch_tape, compile=compiled,
            save="fastad.serialize:save", load="fastad.serialize:load", reduce="fastad.serialize:reduce",
+           copy="fastad.serialize:copy",
            listing="fastad.listing:listing", stats="fastad.listing:stats", trace="fastad.trace:trace")

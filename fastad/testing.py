@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastad import trees
-from fastad.derivatives import grad, jvp, vjp
+from fastad.derivatives import jvp, vjp
 from fastad.errors import AdError, DerivativeError
 from fastad.recording import name_of
 from fastad.taylor import Line, judge
@@ -214,9 +214,9 @@ class Problem:
         return tuple(out)
 
     def floats(self, *args: Any) -> list[Any]:
-        """The float64 results of f."""
+        """The float64 results of f; a plain number among them becomes an array, which is recorded as a constant."""
         leaves, _ = trees.flatten(self.f(*args, **self.kwargs))
-        return [y for y in leaves if is_real(y)]
+        return [np.asarray(y) if type(y) is float else y for y in leaves if is_real(y)]
 
     def weights(self, results: list[Any]) -> list[Any]:
         """Random weights in the shape of the results, 1 for a single number."""
@@ -279,10 +279,11 @@ class Problem:
         """H v of w.f by forward over reverse."""
         def weighted(*args: Any) -> Any:
             return self.weighted(self.floats(*args))
-        gradient = grad(weighted, argnums=self.argnums, audit=False)
-        _, dots = jvp(lambda *args: gradient(*args), self.args, self.tangents(v), audit=False)
-        found = dict(zip(self.argnums, dots, strict=True))
-        return self.gathered([found.get(k) for k in range(len(self.args))])
+
+        def gradient(*args: Any) -> Any:     # by vjp: grad refuses an argument with a text or a flag in it
+            return vjp(weighted, *args, audit=False)[1](1.0)
+        _, dots = jvp(gradient, self.args, self.tangents(v), audit=False)
+        return self.gathered(dots)
 
 
 def is_real(x: Any) -> bool:
@@ -315,6 +316,8 @@ def first_order(problem: Problem, k: int) -> list[Check]:
     """Taylor remainders of orders 0 and 1, and the dot test."""
     v = problem.direction()
     g = problem.pulled()
+    if not np.all(np.isfinite(g)):
+        return [Check("gradient", k, False, "not finite", "see ad.debug_nonfinite")]
     line = Line(problem.value, problem.x, v, [float(g @ v)])
     checks = [Check(f"Taylor, order {p}", k, *judge(line, p)) for p in (0, 1)]
     pushed = problem.pushed(v)
@@ -325,6 +328,8 @@ def second_order(problem: Problem, k: int) -> list[Check]:
     """Taylor remainder of order 2, of the gradient, and symmetry."""
     v, u = problem.direction(), problem.direction()
     g, hv, hu = problem.pulled(), problem.product(v), problem.product(u)
+    if not np.all(np.isfinite(hv)) or not np.all(np.isfinite(hu)):
+        return [Check("Hessian", k, False, "not finite", "order=1 leaves it out")]
     line = Line(problem.value, problem.x, v, [float(g @ v), float(v @ hv)])
     along = Line(lambda x: slope_at(problem, x, u), problem.x, v, [float(u @ hv)])
     return [Check("Taylor, order 2", k, *judge(line, 2)),

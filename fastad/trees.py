@@ -68,6 +68,47 @@ def _unflatten(treedef, leaves):
     return kind(*children)
 
 
+def flatten_as(treedef, tree):
+    """Leaves of a tree of tangents or adjoints at the leaves of a structure.
+
+    None in place of a subtree stands for None at each of its leaves; a dict may have its keys in another order.
+
+    Returns
+    -------
+    list, or None where the structures differ.
+    """
+    leaves: list = []
+    return leaves if _flatten_as(treedef, tree, leaves) else None
+
+
+def _flatten_as(treedef, tree, leaves):
+    if tree is None:
+        leaves.extend([None] * count(treedef))
+        return True
+    if treedef == LEAF:
+        leaves.append(tree)
+        return not (isinstance(tree, (tuple, list)) or type(tree) is dict)
+    kind = treedef[0]
+    if kind == "dict":
+        if type(tree) is not dict or tree.keys() != set(treedef[1]):
+            return False
+        parts = [tree[key] for key in treedef[1]]
+    else:
+        parts = tree
+        same = isinstance(tree, tuple) if kind == "tuple" else type(tree) is (list if kind == "list" else kind)
+        if not same or len(tree) != len(treedef[-1]):
+            return False
+    return all(_flatten_as(child, part, leaves) for child, part in zip(treedef[-1], parts, strict=True))
+
+
+def plain(treedef):
+    """The structure with tuples in place of named tuples."""
+    if treedef == LEAF or treedef == _NONE:
+        return treedef
+    kind = treedef[0] if isinstance(treedef[0], str) else "tuple"
+    return (kind, *treedef[1:-1], tuple([plain(child) for child in treedef[-1]]))
+
+
 def children(treedef):
     """Structures of the direct children of a container; () for a leaf and for None."""
     return () if treedef in (LEAF, _NONE) else treedef[-1]

@@ -96,7 +96,7 @@ def evaluate(func: Any, inputs: Any) -> Any:
     """A ufunc by its row, or composed of others, or refused."""
     code = T.row_code(func)
     if code is not None:
-        y = T.elementwise(code, *inputs)
+        y = T.called(code, *inputs)
         if y is NotImplemented:
             raise refusal(func.__name__, "an operand is neither a number nor an array of numbers: "
                           + ", ".join(type(x).__name__ for x in inputs))

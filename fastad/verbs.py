@@ -13,7 +13,7 @@ from fastad import tapes, trees
 from fastad._dispatch import GRADIENT, VALUE_AND_GRADIENT, Point
 from fastad.errors import DerivativeError, ShapeError
 from fastad.function import Function
-from fastad.recording import short
+from fastad.recording import matched, short
 
 DTYPES = ("float64", "int64", "bool")
 
@@ -139,10 +139,28 @@ def directions(function, tape, values, extra):
     """One direction an input (None: it does not move), checked against the inputs."""
     found = tape.signature.tangents(extra)
     for k, (x, v) in enumerate(zip(values, found, strict=False)):
-        if v is not None and np.shape(v) != np.shape(x):
+        if v is None:
+            continue
+        need_real(v, f"{function.verb} of {function.name}: tangent {k}")
+        if np.shape(v) != np.shape(x):
             raise ShapeError(f"{function.verb} of {function.name}: tangent {k} has shape {np.shape(v)}, its primal "
                              f"{np.shape(x)}")
     return found
+
+
+def need_real(x, what):
+    """A tangent or an adjoint is made of real numbers."""
+    if not T.is_wrapped(x) and np.asarray(x).dtype.kind not in "fiub":
+        raise ShapeError(f"{what} is {short(x)}; real numbers are wanted")
+
+
+def unmoved(primals, tangents):
+    """Leaves of the primals in whose place there is None."""
+    leaves = list[Any]()
+    for k, (x, v) in enumerate(zip(primals, tangents, strict=True)):
+        tree = trees.flatten(x)[1]
+        leaves += [v] if tree == trees.LEAF else matched(tree, v, f"jvp: tangent {k}", "its primal")
+    return tuple([k for k, v in enumerate(leaves) if v is None])
 
 
 class Tangent(Function):
@@ -156,8 +174,13 @@ class Tangent(Function):
             raise TypeError("jvp: primals and tangents are tuples, one entry an argument of f")
         if len(primals) != len(tangents):
             raise ShapeError(f"jvp: {len(primals)} primals and {len(tangents)} tangents")
+        primals, tangents = tuple(primals), tuple(tangents)
         moved = tuple([k for k, v in enumerate(tangents) if v is not None])
-        return cls(f, moved, False, audit).call(tuple(primals), {}, tuple(tangents))
+        return cls(f, moved, audit, unmoved(primals, tangents)).call(primals, {}, tangents)
+
+    def __init__(self, f, moved, audit, still):
+        super().__init__(f, moved, False, audit, still)
+        self.still = still
 
     def check(self, tape):
         """Any result will do: what is no float64 has the tangent None."""
@@ -219,20 +242,21 @@ class Pullback(Function):
             """Adjoints of the arguments for an adjoint w of the result."""
             return self.spread(tape, point.reverse(self.seeds(tape, w)))
 
-        return (*outputs, pullback) if self.has_aux else (outputs, pullback)
+        return self.answer(outputs, pullback)
+
+    def answer(self, outputs, pullback):
+        """(y, pullback), or (y, pullback, aux): the order of jax.vjp."""
+        return (outputs[0], pullback, outputs[1]) if self.has_aux else (outputs, pullback)
 
     def seeds(self, tape, w):
         """One seed an output, in the shape of the result; aux gets zeros."""
         tree, avals = result_tree(self, tape), tapes.output_avals(tape)
         if tree == trees.LEAF and isinstance(w, (list, tuple)):
             w = np.asarray(w, dtype=np.float64)
-        leaves, found = trees.flatten(w)
-        if found != tree:
-            raise ShapeError(f"pullback of {self.name}: got an adjoint of structure {trees.describe(found)}, but the "
-                             f"result is {trees.describe(tree)}")
+        leaves = matched(tree, w, f"pullback of {self.name}: the adjoint", "the result")
+        leaves = [np.zeros(shape) if x is None else x for x, (_, shape) in zip(leaves, avals, strict=False)]
         for k, (x, (_, shape)) in enumerate(zip(leaves, avals, strict=False)):
-            if not T.is_wrapped(x) and np.asarray(x).dtype.kind not in "fiub":
-                raise ShapeError(f"pullback of {self.name}: adjoint {k} is {short(x)}; real numbers are wanted")
+            need_real(x, f"pullback of {self.name}: adjoint {k}")
             if np.shape(x) != shape:
                 raise ShapeError(f"pullback of {self.name}: adjoint {k} has shape {np.shape(x)}, the result {shape}")
         leaves = [x if isinstance(x, np.ndarray) or T.is_wrapped(x) else float(x) for x in leaves]
@@ -248,13 +272,15 @@ class Pullback(Function):
             floats = [k for k, (dtype, _) in enumerate(tapes.output_avals(tape)) if dtype == 0]
             seeds = [self.seeds(tape, w)[k] for k in floats]
             current = T.current_tape() or parent
+            for x in traced:             # the recording may have ended; nothing is written into a finished tape
+                T.value_id(x)
             here = ids if current is parent else [T.id_in(current, x) for x in traced]
             out = tapes.inlined(current, tapes.vjp_tape(tape), here + [T.id_in(current, w) for w in seeds],
                                 values + [np.array(T.concrete(w)) for w in seeds])
             return self.spread(tape, wanted(tape, out[len(tape.outputs):]))
 
         traced = [T.wrap_value(parent, i, np.array(x)) for i, x in zip(ids, values, strict=True)]
-        return (*outputs, pullback) if self.has_aux else (outputs, pullback)
+        return self.answer(outputs, pullback)
 
 
 # ---- matrices --------------------------------------------------------------------------------------------------------
@@ -356,6 +382,14 @@ class Lanes:
         return lane_sweeps(shapes, self.lanes, sweep)
 
 
+def need_memory(function, rows, columns, instead):
+    """MemoryError before the first sweep if a matrix, and the rows of which it is put together, do not fit."""
+    need = 16 * rows * columns
+    if need > 1 << 28 and need > T.memory_available():
+        raise MemoryError(f"{function.verb} of {function.name}: {rows} x {columns} numbers take {need / 1e9:.1f} GB "
+                          f"while they are put together, more than is available. Use {instead} for products with it.")
+
+
 class Jacobian(Function):
     """x -> all first derivatives."""
 
@@ -380,7 +414,9 @@ class Jacobian(Function):
 
     def shapes(self, tape):
         """Shapes of the differentiated inputs and of the results."""
-        return input_shapes(tape), need_floats(self, tape)
+        ins, outs = input_shapes(tape), need_floats(self, tape)
+        need_memory(self, sum(map(size_of, outs)), sum(map(size_of, ins)), "ad.jvp or ad.vjp")
+        return ins, outs
 
     def replay(self, entry, values, extra):
         tape = entry.tape
@@ -478,6 +514,8 @@ class Hessian(Function):
 
     def check(self, tape):
         need_number(self, tape)
+        n = sum(map(size_of, input_shapes(tape)))
+        need_memory(self, n, n, "ad.hvp")
 
     def replay(self, entry, values, extra):
         tape = entry.tape

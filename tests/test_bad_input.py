@@ -3,6 +3,7 @@
 Next: test_stale_index.py and test_state.py (what changes behind a tape), test_compiled_callers.py, test_serialize.py.
 """
 import copy
+import os
 import pickle
 import threading
 import warnings
@@ -221,3 +222,14 @@ def test_explain_does_not_blame_arguments_for_another_function():
     g = ad.grad(made())
     g(X)
     assert "the first call" in ad.explain(g)
+
+
+@pytest.mark.parametrize("package", [np, ad])
+def test_a_package_whose_name_begins_like_ours_is_user_code(package):
+    """site-packages/numpy_models/f.py is no part of site-packages/numpy."""
+    file = os.path.join(os.path.dirname(package.__file__) + "_models", "f.py")
+    names = {"np": np}
+    exec(compile("def f(x):\n    y = np.zeros(2)\n    y[0] = x\n    return float(y[0])\n", file, "exec"), names)
+    with pytest.raises(ad.TracerError) as caught:
+        ad.grad(names["f"])(2.0)
+    assert str(caught.value).startswith(f"{file}:4")

@@ -5,6 +5,7 @@ Must not know: what the verbs compute.  Next: fastad/function.py, fastad/_dispat
 """
 import functools
 import gc
+import sys
 import threading
 import weakref
 
@@ -273,3 +274,67 @@ def test_without_a_program_large_arrays_are_swept_over_the_tape(monkeypatch, rng
     g = ad.grad(lambda x: long_sum(x))
     np.testing.assert_allclose(g(x), want, rtol=1e-12)
     assert g.hot.program is None
+
+
+# ---- closures of one function share a cache --------------------------------------------------------------------------
+
+def test_a_run_of_one_closure_does_not_bless_the_tapes_of_another():
+    """Their code is the same, so is their cache; what the one changes makes the other's tape out of date."""
+    def make(scale, meanwhile):
+        def f(x):
+            meanwhile()
+            return x**2 * scale[0]
+        return ad.grad(f, audit=False)
+    mine, other = [1.0], [3.0]
+    g, h = make(mine, lambda: None), make(other, lambda: mine.__setitem__(0, 5.0))
+    assert g(2.0) == g(2.0) == 4.0 and h(2.0) == 12.0
+    assert g(2.0) == 20.0
+
+
+def test_closures_made_anew_in_many_threads():
+    failures = []
+
+    def work(k):
+        for n in range(40):
+            c = float(100 * k + n)
+            found = ad.grad(lambda x: (x**2).sum() * c)(np.ones(2))     # noqa: B023  (called at once)
+            if not np.array_equal(found, [2 * c, 2 * c]):
+                failures.append((c, found))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=work, args=(k,)) for k in range(6)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not failures
+
+
+@pytest.mark.parametrize("order, slope", [
+    (1, lambda f: ad.grad(f)),
+    (1, lambda f: ad.jacobian(f, mode="forward")), (1, lambda f: ad.jacobian(f, mode="reverse")),
+    (1, lambda f: lambda x: ad.jvp(f, (x,), (1.0,))[1]), (1, lambda f: lambda x: ad.vjp(f, x)[1](1.0)[0]),
+    (2, lambda f: ad.hessian(f)), (2, lambda f: lambda x: ad.hvp(f)(x, 1.0))],
+    ids=["grad", "forward", "reverse", "jvp", "vjp", "hessian", "hvp"])
+def test_a_tape_that_is_swept_within_its_own_sweep(order, slope):
+    """A primitive in f asks for a derivative of f at another point; the sweeps outside must not notice."""
+    inner = {}
+
+    def half(x):
+        return float(x) if x < 0.1 else float(inner["slope"](float(x) / 2))
+    p = ad.primitive(half, vjp=lambda w, y, x: (w * 7.0 * x,), jvp=lambda t, y, x: t[0] * 7.0 * x)
+
+    def f(x):
+        return np.sin(p(x)) * x + x**3
+    inner["slope"] = slope(f)
+
+    def want(x):                         # p' = 7 x
+        y = x if x < 0.1 else want(x / 2)
+        if order == 2:
+            return 21 * x * np.cos(y) - 49 * x**3 * np.sin(y) + 6 * x
+        return np.cos(y) * 7 * x**2 + np.sin(y) + 3 * x**2
+    for x in (0.15, 1.0, 0.7, 1.0):
+        assert np.isclose(inner["slope"](x), want(x), rtol=1e-12)

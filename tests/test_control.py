@@ -184,3 +184,29 @@ def test_primitives_in_compiled_gradients_and_matrices(compiling_is_free):
         assert np.allclose(H(x), np.diag(12 * x**2), rtol=1e-12)
         assert np.allclose(J(x), np.diag(3 * x**2 * x[0]) + np.outer(x**3, [1.0, 0.0]), rtol=1e-13)
     assert f.hot.program is not None and J.hot.program is not None and H.hot.program is not None
+
+
+def test_rules_that_return_no_adjoint_say_so():
+    """A forgotten return, a complex number, a text: never a silent zero, never half of a number."""
+    for wrong, match in ((None, "returned None"), (2j, "complex128"), ("text", "dtype <U")):
+        for x in (2.0, np.ones(2)):
+            if np.ndim(x) and isinstance(wrong, complex):
+                wrong = np.full(2, wrong)
+            p = ad.primitive(lambda x: 2.0 * x, vjp=lambda w, y, x, wrong=wrong: wrong)
+            with pytest.raises(ad.AdError, match=match):
+                ad.grad(lambda x, p=p: np.sum(p(x)))(x)
+
+
+def test_traced_values_in_containers_do_not_bypass_the_rules():
+    p = ad.primitive(lambda pair: pair[0] * pair[1], vjp=lambda w, y, pair: (None,))
+    q = ad.primitive(lambda x, scale=None: x * scale[0], vjp=lambda w, y, x, scale=None: (w,))
+    for f in (lambda x: p([x, x]), lambda x: p((2.0, x)), lambda x: q(2.0, scale=[x])):
+        with pytest.raises(ad.UnsupportedError, match="primitive .*traced"):
+            ad.grad(f)(2.0)
+
+
+def test_arguments_that_are_no_real_numbers_are_handed_on():
+    p = ad.primitive(lambda x, names, z: x * len(names) * abs(z[0]),
+                     vjp=lambda w, y, x, names, z: (w * len(names), 0, 0))
+    names, z = np.array(["a", "b"]), np.array([1j])
+    assert ad.grad(lambda x: p(x, names, z))(3.0) == 2.0 and ad.grad(lambda x: p(x, np.str_("abc"), z))(3.0) == 3.0

@@ -2,7 +2,9 @@
 
 Owns: ad.variable.  Must not know: how a variable is bound to a tape.  Next: fastad/eager.py.
 """
+import copy
 import gc
+import math
 import threading
 import tracemalloc
 
@@ -180,3 +182,47 @@ def test_what_is_no_variable():
     x = ad.variable(1.0)
     x.backward()
     assert x.grad == 1.0
+
+
+@pytest.mark.parametrize("wrong", [np.ones(2) * 1j, ["a", "b"], np.array([None, None])],
+                         ids=["complex", "text", "object"])
+def test_what_is_no_real_number_is_refused(wrong):
+    x = ad.variable(np.ones(2))
+    with pytest.raises(ad.ShapeError, match="seed"):
+        (2 * x).backward(wrong)
+    for change in (lambda: x.assign(wrong), lambda: setattr(x, "grad", wrong)):
+        with pytest.raises(ad.ShapeError, match="real numbers"):
+            change()
+    with pytest.raises(ad.ShapeError, match=r"\(3,\)"):
+        x.grad = np.ones(3)
+    x.grad = 0
+    (2 * x).sum().backward()
+    x.grad *= 0.5
+    assert np.array_equal(x.grad, [1.0, 1.0])
+
+
+@pytest.mark.parametrize("use", [float, hash, math.sin, lambda x: np.array([x]),
+                                 lambda x: np.zeros(1).__setitem__(0, x)])
+def test_a_fresh_variable_says_what_a_result_says(use):
+    """Not that its recording has ended: it has not begun."""
+    x = ad.variable(2.0)
+    with pytest.raises(ad.TracerError) as fresh:
+        use(x)
+    with pytest.raises(ad.TracerError) as computed:
+        use(x * 2.0)
+    texts = [str(error.value).partition(": ")[2] for error in (fresh, computed)]     # without the line
+    assert texts[0] == texts[1] and type(fresh.value) is type(computed.value)
+
+
+def test_copies_of_variables_are_values():
+    for value in (2.0, np.full(2, 2.0)):
+        x = ad.variable(value)
+        for duplicate in (copy.copy, copy.deepcopy):
+            y = duplicate(x)
+            with pytest.raises(ad.AdError, match="only a variable"):
+                y.assign(7.0)
+            x.assign(np.multiply(value, 3.0))
+            (y * y).sum().backward()
+            assert np.array_equal(x.grad, np.multiply(value, 2.0))
+            x.assign(value)
+            x.grad = None

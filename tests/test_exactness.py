@@ -4,6 +4,7 @@ Owns: bits on arrays of awkward sizes and layouts, ints and bools beyond the tab
 what a tape keeps on its way through transformations, programs and files.
 Next: test_primitives.py (rows), test_strong_zeros.py, numpy_cases.py (first order).
 """
+import math
 import pickle
 import warnings
 
@@ -154,3 +155,34 @@ def test_fraction_of_an_infinity():
     x = np.array([np.inf, -np.inf, 1.5, -2.0])
     for got, want in zip(ad.record(np.modf, x).sweep([x]), np.modf(x), strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("name, base", [("logaddexp", math.e), ("logaddexp2", 2.0)])
+def test_sums_of_exponentials_far_from_zero(name, base):
+    """The result is rounded to the digits that a large operand leaves; the derivatives must not be."""
+    f = getattr(np, name)
+    for a, d in ((-1e8, 0.0), (1e8, 0.5), (3e15, -1.0), (-745.0, 2.0)):
+        share = 1 / (1 + base**-d)
+        assert np.allclose(ad.grad(f, (0, 1))(a + d, a), [share, 1 - share], rtol=1e-14)
+        curvature = math.log(base) * share * (1 - share)
+        H = ad.hessian(lambda x: f(x[0], x[1]))(np.array([a + d, a]))
+        assert np.allclose(H, [[curvature, -curvature], [-curvature, curvature]], rtol=1e-13)
+
+
+@pytest.mark.parametrize("p", [-1, 0, 0.5, 1, 2, 3, 2.0, np.float64(0.5), np.int64(2), True])
+def test_constant_exponents_have_the_bits_of_numpy(p):
+    """NumPy squares and takes roots where the exponent is a number, in ** and, since 2.3, in np.power."""
+    x = np.concatenate([np.random.default_rng(3).uniform(1e-3, 50.0, 4000), [1e-20, 0.0, -0.0, np.inf, -np.inf, -4.0]])
+    with np.errstate(all="ignore"):
+        for f in (lambda x: np.power(x, p), lambda x: x**p, lambda x: np.power(x, p, out=np.empty(x.shape))):
+            want, tape = f(x), ad.record(f, x)
+            for got in (tape(x), tape.compile()(x)):
+                assert np.array_equal(got, want, equal_nan=True) and np.array_equal(np.signbit(got), np.signbit(want))
+
+
+def test_the_angle_of_nothing_has_no_derivatives_of_any_order():
+    def f(x):
+        return np.arctan2(x[0], x[1])
+    x = np.zeros(2)
+    assert np.array_equal(ad.grad(f)(x), [0.0, 0.0]) and np.array_equal(ad.hessian(f)(x), np.zeros((2, 2)))
+    assert np.array_equal(ad.jacobian(ad.grad(f), mode="reverse")(x), np.zeros((2, 2)))

@@ -119,3 +119,11 @@ def test_aux_and_trees_inside():
         return g["b"].sum() + aux * g["a"]
     x = np.array([0.5, 2.0])                                    # 2 a + a**2 (a + b)
     assert np.allclose(ad.grad(h)(x), [2 + 3 * 0.25 + 2 * 0.5 * 2.0, 0.25])
+
+
+def test_a_pullback_that_outlives_its_recording_says_so():
+    def f(x):
+        return x**2, ad.vjp(lambda y: y**3, x)[1]
+    _, pullback = ad.grad(f, has_aux=True)(2.0)
+    with pytest.raises(ad.EscapedTracerError, match="recording had ended"):
+        pullback(1.0)

@@ -231,6 +231,21 @@ def test_too_much_memory_is_refused_before_the_sweep(monkeypatch):
     assert program.stats()["frames"] == 0
 
 
+def test_too_much_memory_for_adjoints_is_refused_before_the_sweep(monkeypatch):
+    n = 34_000_000
+    aval = T.aval(0, (n,))
+    t = T.Tape()
+    y = t.emit("move", (t.emit_input(0),), aval, T.Map.view(1, (n,), 0, (0,)))
+    t.set_outputs([t.emit("sum", (y,), 0, T.Axis(1, n, 1))])
+    t.finish()
+    t.sweep([1.0])
+    monkeypatch.setattr(T, "memory_available", lambda: 10**8)
+    with pytest.raises(MemoryError, match="adjoints .* take 0.27 GB"):
+        t.sweep_reverse([1.0])
+    with pytest.raises(MemoryError, match="tangents .* take 0.27 GB"):
+        t.sweep_tangent([1.0])
+
+
 # ---- several users --------------------------------------------------------------------------------------------------
 
 def test_threads_share_a_program():

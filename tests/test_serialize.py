@@ -3,6 +3,7 @@
 Owns: round trips, truncation, random flips, headers with bad intentions (signed with the right checksum, so that only
 verify.py stands between them and a sweep).  Next: test_verify.py (a rule for every primitive).
 """
+import collections
 import copy
 import json
 import pickle
@@ -412,3 +413,47 @@ def test_names_that_are_no_text_are_damage(parameters):
     data["parameters"] = parameters
     with pytest.raises(TapeFileError, match="names of parameters"):
         signature_json.from_json(data, 2, 1)
+
+
+# ---- copies ----------------------------------------------------------------------------------------------------------
+
+Pair = collections.namedtuple("Pair", "a b")
+
+
+def scaled(p):
+    return Pair(p.a * p.b, p.b.sum())
+
+
+def test_named_tuples_survive_pickles_and_copies_and_are_tuples_in_files(tmp_path):
+    point = Pair(2.0, np.array([1.0, 3.0]))
+    tape = record(scaled, point)
+    for again in (pickle.loads(pickle.dumps(tape)), copy.copy(tape), copy.deepcopy(tape)):
+        y = again(point)
+        assert type(y) is Pair and bits(y) == bits(tape(point)) and type(again.gradient(point)) is Pair
+    tape.save(tmp_path / "a.tape")
+    again = T.Tape.load(tmp_path / "a.tape")
+    assert type(again(point)) is tuple and bits(again(point)) == bits(again(tuple(point))) == bits(tape(point))
+    again.forward(point)
+    assert bits(again.tangent(point)) == bits(again.tangent(tuple(point)))
+    with pytest.raises(AdError, match="structure"):
+        again(list(point))
+
+
+def test_copies_within_the_process_keep_what_a_file_cannot_hold():
+    weights = np.array([1.0, 2.0], dtype=np.float32)
+    cube = ad.primitive(lambda x: x**3, vjp=lambda w, y, x: (3.0 * w * x**2,))
+
+    class Model:
+        def __init__(self):
+            self.weights = weights
+            self.tape = record(lambda x, g: np.sum(g(cube(x)) * self.weights), np.ones(2), np.sin)
+    model, x = Model(), np.array([0.5, 0.25])
+    shallow, deep = copy.copy(model.tape), copy.deepcopy(model)
+    before = model.tape.gradient(x, np.sin)
+    for tape in (shallow, deep.tape):
+        assert bits(tape.gradient(x, np.sin)) == bits(before) and tape is not model.tape
+    weights[:] = 0.0
+    assert shallow(x, np.sin) == model.tape(x, np.sin) == 0.0      # bound to the same array
+    assert bits(deep.tape.gradient(x, np.sin)) == bits(before)
+    deep.weights[:] = 0.0                                          # and this one to the array that was copied along
+    assert deep.tape(x, np.sin) == 0.0

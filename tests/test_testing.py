@@ -180,6 +180,22 @@ def test_results_that_are_no_floats_are_left_out():
         check_derivatives(lambda n: n, 3)
 
 
+def test_trees_with_flags_and_constant_results():
+    def f(p):
+        return p["a"] ** 2 * p["n"] * p["w"].sum(), 3.0, p["a"] if p["kind"] == "slow" else 1
+    assert check_derivatives(f, {"a": 2.0, "n": 3, "w": np.array([1, 2]), "kind": "slow", "none": None})
+    assert check_derivatives(lambda x: (x**2, 3.0), POINT)
+
+
+def test_a_derivative_that_is_not_finite_is_called_so():
+    report = check_derivatives(lambda x: np.sum(np.sqrt(x)), np.array([0.0, 1.0]))
+    assert not report and "not finite" in str(report) and "jumps" not in str(report)
+    report = check_derivatives(lambda x: np.sum(x**1.5), np.array([0.0, 1.0]))
+    assert failed(report) == {"Hessian"} and "order=1" in str(report)
+    report = check_derivatives(lambda x: np.sum(x**2.5), np.array([0.0, 1.0]))
+    assert report and "one side only" in str(report), str(report)
+
+
 def test_points_that_are_not_finite_are_refused():
     report = check_derivatives(np.log, 0.0)
     assert not report and "debug_nonfinite" in str(report)

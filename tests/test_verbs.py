@@ -228,8 +228,8 @@ def test_has_aux():
         assert value == 5 * scale**2 and np.array_equal(aux["squares"], (scale * x) ** 2)
     J, aux = ad.jacobian(lambda x: (x**3, x.sum()), has_aux=True)(x)
     assert np.allclose(J, np.diag(3 * x**2)) and aux == 3.0
-    y, aux, pullback = ad.vjp(f, x, has_aux=True)
-    assert y == 5.0 and np.array_equal(pullback(1.0)[0], 2 * x)
+    y, pullback, aux = ad.vjp(f, x, has_aux=True)
+    assert y == 5.0 and aux["label"] == "run" and np.array_equal(pullback(1.0)[0], 2 * x)
     with pytest.raises(ad.DerivativeError, match="pair"):
         ad.grad(lambda x: x.sum(), has_aux=True)(x)
 
@@ -379,3 +379,51 @@ def test_values_that_escape_are_told_apart():
     with pytest.raises(ad.EscapedTracerError, match="after its recording had ended") as error:
         kept[0] + 1
     assert "test_verbs.py" in str(error.value)
+
+
+# ---- trees of tangents and adjoints ----------------------------------------------------------------------------------
+
+def test_none_stands_for_the_parts_that_do_not_move():
+    def f(t):
+        return t["a"] ** 2 * t["n"] * t["b"].sum() if t["kind"] == "product" else t["a"]
+    t = {"a": 3.0, "b": np.array([1.0, 2.0]), "n": 2, "kind": "product"}
+    y, y_dot = ad.jvp(f, (t,), ({"a": 1.0, "b": None, "n": None, "kind": None},))
+    assert y == 54.0 and y_dot == 36.0
+    assert ad.jvp(f, (t,), ({"kind": None, "b": np.ones(2), "n": None, "a": None},))[1] == 36.0    # in another order
+    with pytest.raises(ad.ShapeError, match="structure"):
+        ad.jvp(f, (t,), ({"a": 1.0},))
+    x = {"a": 3.0, "b": np.ones(2)}
+    product = ad.hvp(lambda x: x["a"] ** 2 * x["b"].sum())(x, {"b": None, "a": 1.0})
+    assert list(product) == ["a", "b"] and product["a"] == 4.0 and np.array_equal(product["b"], [6.0, 6.0])
+    tape = ad.record(lambda x: (x[0] * x[1], x[1] ** 2), [2.0, 3.0])
+    tape.forward([2.0, 3.0])
+    assert tape.tangent([None, 1.0]) == (2.0, 6.0) and tape.reverse((None, 1.0)) == [0.0, 6.0]
+    _, pullback = ad.vjp(lambda x: {"u": 2 * x, "v": x.sum()}, np.ones(2))
+    assert np.array_equal(pullback({"v": 1.0, "u": None})[0], [1.0, 1.0])
+
+
+@pytest.mark.parametrize("wrong", ["text", 1j, np.ones(2) * 1j, object()])
+def test_tangents_and_adjoints_that_are_no_real_numbers_are_named(wrong):
+    x = np.ones(2) if np.ndim(wrong) else 1.0
+    with pytest.raises(ad.ShapeError, match="tangent 0.*real numbers"):
+        ad.jvp(lambda x: 2 * x, (x,), (wrong,))
+    with pytest.raises(ad.ShapeError, match="adjoint 0.*real numbers"):
+        ad.vjp(lambda x: 2 * x, x)[1](wrong)
+
+
+def test_subclasses_of_float_are_numbers():
+    class Metres(float):
+        pass
+    g = ad.grad(lambda x, y: x**2 * y)
+    assert g(Metres(3.0), Metres(2.0)) == 12.0 and g(Metres(2.0), 5.0) == 20.0
+    assert type(g(Metres(3.0), 1.0)) is np.float64
+
+
+def test_matrices_that_do_not_fit_are_refused_before_the_first_sweep():
+    n = 400_000                          # squared: 2.5 TB
+    for make, instead in ((lambda: ad.jacobian(lambda x: 2 * x), "ad.jvp or ad.vjp"),
+                          (lambda: ad.hessian(lambda x: (x**2).sum()), "ad.hvp"),
+                          (lambda: ad.grad(lambda x: ad.jacobian(lambda z: z**2)(x).sum()), "ad.jvp or ad.vjp")):
+        with pytest.raises(MemoryError, match=f"400000 x 400000 numbers take .* GB.*{instead}"):
+            make()(np.ones(n))
+    assert ad.jacobian(lambda x: x.sum())(np.ones(n)).shape == (n,)
