@@ -411,6 +411,8 @@ cdef object cast(object x, int dtype):
     cdef Tape t = joint_tape(None, x)
     if code_of(x) == dtype:
         return x
+    if t is None:                        # nothing in it is traced: NumPy does it
+        return wrap_plain(concrete(x).astype(DTYPES[dtype]))
     resolve(t, x, dtype, &o, keep)
     if AVALS[o.aval].nd == 0:
         return new_scalar(t, o.id, dtype, o.cell)
