@@ -399,6 +399,11 @@ cdef object power(object l, object r):
     return apply2(OP_POWER, l, r)
 
 
+cdef object both(object quotient, object a, object b):
+    """divmod."""
+    return NotImplemented if quotient is NotImplemented else (quotient, apply2(OP_REMAINDER, a, b))
+
+
 def elementwise(op, *operands):
     """Record one row of the table on traced operands (`op`: name or opcode)."""
     return apply(OPCODES[op] if isinstance(op, str) else op, operands)

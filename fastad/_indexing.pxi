@@ -217,7 +217,11 @@ cdef object flat_positions(Array a, tuple key):
         return api().wrap_index(key[0], shape[0])
     advanced = [k for k in key if isinstance(k, (ndarray_type, Scalar, int, np.integer))
                 and not isinstance(k, bool)]
-    common = np.broadcast_shapes(*[shape_of(k) for k in advanced])
+    try:
+        common = np.broadcast_shapes(*[shape_of(k) for k in advanced])
+    except ValueError:
+        raise IndexError("shape mismatch: indexing arrays could not be broadcast together with shapes "
+                         + " ".join([str(shape_of(k)) for k in advanced])) from None
     for k in key:
         if k is None:
             static.append(None)
@@ -485,7 +489,7 @@ def pinned(key):
     if t is None or t.eager or not isinstance(key, ndarray_type):
         return key
     frame = sys._getframe(1)             # of the implementation's caller: dispatchers of ours, then who called NumPy
-    while frame.f_code.co_name in ("function", "call", "derive") and not is_user_code(frame.f_code):
+    while frame.f_code.co_name in ("function", "call", "derive", "ufunc") and not is_user_code(frame.f_code):
         frame = frame.f_back
     if is_user_code(frame.f_code):
         if type(key) is not Array:

@@ -8,6 +8,7 @@ Must not know: SciPy, derivative rules (the rows of primitives.py have them), ho
 Next: _transform.pyx (tape -> tape), _program.pyx (a compiled tape), derivatives.py (the verbs).
 """
 cimport cython
+from libc.math cimport NAN
 from libc.stdlib cimport malloc, calloc, realloc, free
 from libc.string cimport memcpy, memset, memcmp
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, uint64_t

@@ -22,7 +22,7 @@ LAYERS = [
     ("errors",     ["errors"]),
     ("tape",       ["primitives", "_tape", "verify", "verify_rules"]),
     ("transforms", ["structural_rules", "_transform", "_passes", "_program"]),
-    ("recording",  ["operands", "movers", "rearranging", "reductions", "selection", "sorting", "products", "norms",
+    ("recording",  ["operands", "movers", "rearranging", "reductions", "selection", "sorting", "counting", "products", "norms",
                     "einsum", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
                     "interception", "math_names", "sparse_products", "state", "_state"]),
     ("verbs",      ["trees", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
