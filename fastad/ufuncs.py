@@ -146,7 +146,14 @@ def reduced(func: Any, a: Any, axis: Any, keepdims: bool, initial: Any) -> Any:
     if not rows:
         return T.wrap(plain) if isinstance(plain, np.ndarray) else plain
     y = functools.reduce(lambda x, y: evaluate(func, (x, y)), rows)
+    check_order(func, y, plain)
     return np.reshape(y, plain.shape) if keepdims else y
+
+
+def check_order(func: Any, y: Any, plain: Any) -> None:
+    """Refuse ufuncs that NumPy does not apply to one row after the other (its vectorised arctan2 does not)."""
+    if not np.allclose(T.concrete(y), np.reshape(plain, shape_of(y)), equal_nan=True):
+        raise refusal(func.__name__, "NumPy's own order in reductions by this ufunc is unknown; write a loop")
 
 
 def accumulate(func: Any, a: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
@@ -155,9 +162,11 @@ def accumulate(func: Any, a: Any, axis: Any = 0, dtype: Any = None, out: Any = N
     if func in ACCUMULATE:
         return ACCUMULATE[func](a, axis, dtype, out)
     if func not in PAIRWISE:
-        func.accumulate(T.concrete(a), axis)         # NumPy's own errors
+        plain = func.accumulate(T.concrete(a), axis)             # NumPy's own errors
         rows = list(itertools.accumulate(np.moveaxis(a, axis, 0), lambda x, y: evaluate(func, (x, y))))
-        return deliver(out, np.stack(rows, axis) if rows else a.copy(), func.__name__)
+        y = np.stack(rows, axis) if rows else a.copy()
+        check_order(func, y, plain)
+        return deliver(out, y, func.__name__)
     y = reductions.scan_halving(func, a, axis)
     return deliver(out, y if y is not a else a.copy(), func.__name__)
 
