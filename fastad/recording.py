@@ -8,7 +8,9 @@ Must not know: derivatives, caches.  Next: trees.py (containers), function.py (w
 import functools
 import operator
 import re
+from collections import deque
 from contextlib import contextmanager
+from types import ModuleType
 
 import numpy as np
 
@@ -449,6 +451,10 @@ def outputs_of(tape, result, name):
         if T.is_wrapped(x) or (isinstance(x, np.ndarray) and x.dtype.kind in "fiub"):
             traced = traced or T.is_traced(x)
             ids.append(T.id_in(tape, x))
+        elif holds_traced(x):
+            raise DerivativeError(f"{name} returned {short(x)}, a {type(x).__name__} that holds values computed from "
+                                  "the arguments, and which cannot be taken apart. Return these values in tuples, "
+                                  "lists, dicts or named tuples.")
         else:
             kept[k] = x
     if not traced:
@@ -457,6 +463,26 @@ def outputs_of(tape, result, name):
             raise DerivativeError(nothing_traced(name, result) + WHICH_VERB)
         ids, kept = [T.id_in(tape, np.asarray(x, dtype=float)) for x in leaves], {}
     return ids, kept, out_tree
+
+
+def holds_traced(x, depth=3):
+    """Are there traced values in the attributes or elements of an object?  They would be those of the recording."""
+    if T.is_wrapped(x):
+        return T.is_traced(x)
+    if depth == 0 or isinstance(x, (str, bytes, int, float, np.ndarray, type, ModuleType)):
+        return False
+    parts = list((getattr(x, "__dict__", None) or {}).values())
+    if isinstance(x, dict):
+        parts += list(x.values())
+    if isinstance(x, (list, tuple, set, frozenset, deque)):
+        parts += list(x)
+    parts += [getattr(x, name) for base in type(x).__mro__ for name in _slots(base) if hasattr(x, name)]
+    return any(holds_traced(part, depth - 1) for part in parts[:1000])
+
+
+def _slots(cls):
+    slots = vars(cls).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 WHICH_VERB = (" ad.grad takes functions that return one number, ad.jacobian and ad.vjp those that return arrays, "
