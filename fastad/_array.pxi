@@ -195,7 +195,7 @@ cdef class Array:
 
     def __imatmul__(self, x):
         r = api().matmul(self, x)
-        if cnp.PyArray_NDIM(self.c) < 2 or shape_of(r) != (<object>self.c).shape:
+        if len(shape_of(x)) < 2 or shape_of(r) != (<object>self.c).shape:
             c = (<object>self.c).copy()
             c @= concrete(x)             # NumPy's own error
             raise ValueError(f"{here()}: @= of shape {(<object>self.c).shape} gives shape {shape_of(r)}")

@@ -290,7 +290,7 @@ cdef class Scalar:
     def __round__(self, ndigits=None):
         if ndigits is None:
             return int(apply1(OP_RINT, self))
-        scale = 10.0 ** ndigits.__index__()
+        scale = 10.0 ** PyNumber_Index(ndigits)
         return apply1(OP_RINT, self * scale) / scale
 
     def __floor__(self):

@@ -22,7 +22,7 @@ def unique(ar: Any, return_index: bool = False, return_inverse: bool = False, re
     if axis is not None and (axis or np.ndim(ar) != 1):
         raise refusal("np.unique", "axis= is recorded for axis=None only")
     flat = asarray(ar).reshape(-1)
-    order = argsort(flat, kind="stable") if return_index or return_inverse else None
+    order: Any = argsort(flat, kind="stable") if return_index or return_inverse else None
     x = sort(flat) if order is None else flat[order]
     new = np.not_equal(x[1:], x[:-1])
     if equal_nan and code_of(x) == FLOAT:

@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable
 from importlib.machinery import ExtensionFileLoader
-from types import ModuleType, TracebackType
+from types import BuiltinFunctionType, ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -454,6 +454,7 @@ _replacements["numpy.linalg"] = {name: build(_originals["numpy.linalg"][name]) f
 _originals["numpy"] |= {"r_": np.r_, "c_": np.c_}
 _replacements["numpy"] |= {"r_": _Joiner(np.r_, False), "c_": _Joiner(np.c_, True)}
 _modules = {"numpy": np, "numpy.linalg": np.linalg, "math": math}
+_stand_ins = {original: _replacements["math"][name] for name, original in _originals["math"].items()}
 _lock = threading.Lock()
 _open = 0                                # recordings in the process, all threads
 
@@ -549,6 +550,11 @@ class recording:
             _open -= 1
             if _open == 0:
                 _restore()
+
+
+def stand_in(f: Any) -> Any:
+    """What a function of `math` that is itself differentiated is called as: ad.grad(math.sin)."""
+    return _stand_ins.get(f, f) if isinstance(f, BuiltinFunctionType) else f
 
 
 # ---- names that were imported before ---------------------------------------------------------------------------------

@@ -419,7 +419,7 @@ def record_call(f, arguments, enclosing=False):
             leaves[k] = laid_out(T.make_input(tape, T.concrete(value), active), axis_order(value))
         args, kwargs = trees.unflatten(arguments.tree, leaves)
         try:
-            result = f(*args, **kwargs)
+            result = interception.stand_in(f)(*args, **kwargs)
         except TypeError as error:
             if "fastad._tape." in str(error):
                 error.add_note(FOREIGN)
