@@ -6,7 +6,7 @@ Must not know: fastad.  Next: tests/fuzz_statements.py (the rest, and how to wri
 """
 
 from tests.fuzz_scope import BINARY, Nothing, expression, scalar_expression
-from tests.fuzz_statements import statement
+from tests.fuzz_statements import STATEMENTS, statement
 
 
 @statement("error.caught", 1, mutates=True)
@@ -123,3 +123,6 @@ def _(s):
 def _(s):
     f, u, w = s.pick("nanmax", "sort", "cumsum", "tril", "flipud", "nan_to_num", "ediff1d"), s.scalar(), s.scalar()
     return f"{s.fresh()} = np.{f}([{u}, {s.const()}, {s.pick(*BINARY).format(u, w)}])"
+
+
+FEATURES = tuple([feature for feature, _, _, function in STATEMENTS if function.__module__ == __name__])
