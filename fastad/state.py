@@ -382,7 +382,8 @@ def difference(node: S.Node, current: Any, label: str) -> str | None:
     return f"{label}: {_short(node.obj)} -> {_short(current)}"
 
 
-def _array_difference(node: S.Node, current: np.ndarray, label: str) -> str:
+def _array_difference(node: S.Node, current: Any, label: str) -> str:
+    current = np.asarray(T.concrete(current))
     if current.shape != node.shape:
         return f"{label}: shape {node.shape} -> {current.shape}"
     positions, old = node.sampled()

@@ -2,6 +2,7 @@
 
 Next: test_stale_index.py and test_state.py (what changes behind a tape), test_compiled_callers.py, test_serialize.py.
 """
+import collections
 import copy
 import pickle
 import threading
@@ -41,6 +42,27 @@ def test_what_f_returns(f, text, verb):
         verb(f)(X)
     assert "test_bad_input.py:" in str(caught.value)
     assert "no derivative" in text or "ad.jacobian" in str(caught.value)
+
+
+class Result:
+    def __init__(self, value):
+        self.value = value
+
+
+@pytest.mark.parametrize("holder", [lambda v: collections.deque([v]), Result, lambda v: collections.Counter(a=v),
+                                    lambda v: {"a": Result([v])}])
+def test_no_traced_value_leaves_in_an_object(holder):
+    """It would be that of the recording, at every replay."""
+    with pytest.raises(ad.DerivativeError, match="holds values computed from the arguments"):
+        ad.record(lambda x: (x[0], holder(x[1])), X)
+    assert ad.record(lambda x: (x[0], Result(3.0)), X)(X)[1].value == 3.0
+
+
+def test_dicts_of_collections():
+    tape = ad.record(lambda x: collections.OrderedDict(b=x, a=x[0]), X)
+    assert type(tape(X)) is collections.OrderedDict and list(tape(2 * X)) == ["b", "a"] and tape(2 * X)["a"] == 2.0
+    gradient = ad.grad(lambda d: d["a"]**2 + d["missing"])(collections.defaultdict(float, a=3.0))
+    assert gradient == {"a": 6.0} and gradient.default_factory is float
 
 
 # ---- arguments at replay ---------------------------------------------------------------------------------------------
