@@ -15,12 +15,12 @@ def _(s):
     a, b, v = s.target(), s.array(), s.fresh()
     if s.shape(a) == s.shape(b):
         raise Nothing
-    return f"try:\n    {v} = " + s.pick(
+    return f"try:\n    {v} = np.sum(" + s.pick(
         f"{a}[{s.mask(b)}].sum()", f"{a} + {b}", f"np.concatenate([{a}, {b}])", f"({a} @ {b}).sum()",
         f"{a}[:, {b} > 0].sum()", f"np.where({b} > 0, {a}, 0.5)", f"np.stack([{a}, {b}])",
         f"{a}[np.argsort({b}.ravel(), kind='stable')].sum()", f"np.take({a}, [{s.place(9)}])",
         f"{a}.reshape({b}.shape) * 2", f"np.compress({b} > 0, {a}).sum()", f"{a}[({b} > 0).sum()] * 1.0",
-    ) + f"\nexcept (IndexError, ValueError):\n    {v} = {s.scalar()}"  # fmt: skip
+    ) + f")\nexcept (IndexError, ValueError):\n    {v} = {s.scalar()}"  # fmt: skip
 
 
 @statement("error.caught_write", 0.7, mutates=True)
@@ -35,7 +35,7 @@ def _(s):
 
 @statement("error.math", 0.6)
 def _(s):
-    v, u = s.fresh(), s.scalar()
+    v, u = s.fresh(), f"{s.scalar()} * 0.93 + 0.137"         # seldom at the end of a domain: no slope there
     body = s.pick(f"math.sqrt({u})", f"math.log({u})", f"math.acos({u})", f"math.log1p({u} - 0.5)")
     return f"try:\n    {v} = {body}\nexcept ValueError:\n    {v} = {scalar_expression(s)}"
 
