@@ -148,15 +148,10 @@ class Audit:
     def recorded(self, args: Any, kwargs: Any) -> list[Any]:
         """Numbers that a new recording computes, with the tape's own kernels."""
         leaves, tree = trees.flatten((tuple(args), dict(kwargs)))
-        tape = T.open_recording()
-        try:
-            with interception.recording(tape), np.errstate(all="ignore"):
-                inputs = [laid_out(T.make_input(tape, x, False), axis_order(x)) if self.is_input(x) else x
-                          for x in leaves]
-                traced_args, traced_kwargs = trees.unflatten(tree, inputs)
-                return _numbers(self.f(*traced_args, **traced_kwargs))
-        finally:
-            T.close_recording(tape)
+        with T.Recording(interception.recording()) as tape, np.errstate(all="ignore"):
+            inputs = [laid_out(T.make_input(tape, x, False), axis_order(x)) if self.is_input(x) else x for x in leaves]
+            traced_args, traced_kwargs = trees.unflatten(tree, inputs)
+            return _numbers(self.f(*traced_args, **traced_kwargs))
 
     @staticmethod
     def is_input(x: Any) -> bool:

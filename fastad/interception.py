@@ -456,7 +456,7 @@ _replacements["numpy"] |= {"r_": _Joiner(np.r_, False), "c_": _Joiner(np.c_, Tru
 _modules = {"numpy": np, "numpy.linalg": np.linalg, "math": math}
 _stand_ins = {original: _replacements["math"][name] for name, original in _originals["math"].items()}
 _lock = threading.Lock()
-_open = 0                                # recordings in the process, all threads
+_open: set[int] = set()                  # ids of the contexts that are open in the process, all threads
 
 
 # ---- compiled code ---------------------------------------------------------------------------------------------------
@@ -522,33 +522,24 @@ def _restore() -> None:
 
 
 class recording:
-    """Context in which NumPy's and math's names know traced values; nests, and several threads may be in it.
+    """Context in which NumPy's and math's names know traced values; several threads may be in one each.
 
-    Parameters
-    ----------
-    tape : Tape
-        The open recording, for which the names are replaced.
+    Both methods may be called again, or one without the other, after Ctrl-C has ended one half way.
     """
 
-    __slots__ = ("tape",)
+    __slots__ = ()
 
-    def __init__(self, tape: Any) -> None:
-        self.tape = tape
-
-    def __enter__(self) -> Any:
-        global _open
+    def __enter__(self) -> None:
         with _lock:
-            _open += 1
-            if _open == 1:
+            _open.add(id(self))
+            if len(_open) == 1:
                 _install()
-        return self.tape
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        global _open
         with _lock:
-            _open -= 1
-            if _open == 0:
+            _open.discard(id(self))
+            if not _open:
                 _restore()
 
 

@@ -9,7 +9,6 @@ import functools
 import operator
 import re
 from collections import deque
-from contextlib import contextmanager
 from types import ModuleType
 
 import numpy as np
@@ -390,18 +389,6 @@ class Signature:
 
 # ---- recording -------------------------------------------------------------------------------------------------------
 
-@contextmanager
-def open_tape():
-    """A recording that is closed whatever happens."""
-    tape = T.open_recording()
-    try:
-        with interception.recording(tape):
-            yield tape
-            T.check_captures(tape)
-    finally:
-        T.close_recording(tape)
-
-
 def record_call(f, arguments, enclosing=False):
     """Run f on traced inputs; returns the finished tape, with its signature.
 
@@ -412,7 +399,7 @@ def record_call(f, arguments, enclosing=False):
     leaves = [None] * trees.count(arguments.tree)
     for k, value in arguments.statics.items():
         leaves[k] = value
-    with open_tape() as tape:
+    with T.Recording(interception.recording()) as tape:
         tape.set_origin(location_of(f))
         for k, value, wanted in zip(arguments.positions, arguments.values, arguments.wanted, strict=True):
             active = wanted or (enclosing and T.is_active(value))

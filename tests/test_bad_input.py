@@ -5,6 +5,7 @@ Next: test_stale_index.py and test_state.py (what changes behind a tape), test_c
 import collections
 import copy
 import pickle
+import signal
 import threading
 import warnings
 
@@ -42,6 +43,34 @@ def test_what_f_returns(f, text, verb):
         verb(f)(X)
     assert "test_bad_input.py:" in str(caught.value)
     assert "no derivative" in text or "ad.jacobian" in str(caught.value)
+
+
+class Interrupt(BaseException):
+    """What Ctrl-C raises, but not taken for one by pytest."""
+
+
+def test_ctrl_c_at_any_moment():
+    """Also while NumPy's names are being replaced or restored, and before f runs."""
+    def interrupt(*_):
+        raise Interrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    draw = np.random.default_rng(5)
+    g, hits = ad.grad(lambda x: np.sin(x[:1] * np.ones(1)).sum()), 0
+    try:
+        for _ in range(400):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-4, 1.5e-3))
+                while True:
+                    g.clear()
+                    g(X)
+            except Interrupt:
+                hits += 1
+            assert not ad._tape.recordings() and (np.zeros, np.array, np.errstate) == ORIGINALS
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert hits == 400
 
 
 class Result:
