@@ -83,7 +83,7 @@ cdef class Recording:
         try:
             self.tape = open_recording()
             self.names.__enter__()
-        except:
+        except BaseException:
             self.close()
             raise
         return self.tape
@@ -99,7 +99,7 @@ cdef class Recording:
         try:
             try:
                 self.names.__exit__(None, None, None)
-            except:
+            except BaseException:
                 self.names.__exit__(None, None, None)
                 raise
         finally:

@@ -79,7 +79,8 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
         weights = weights.reshape(-1)
     edges = even_edges(a, bins, range) if not shape_of(bins) and not isinstance(bins, (list, tuple)) else asarray(bins)
     if edges.ndim != 1 or bool(np.any(edges[1:] < edges[:-1])):
-        raise ValueError("`bins` must increase monotonically, when an array" if edges.ndim == 1 else "`bins` must be 1d")
+        raise ValueError("`bins` must increase monotonically, when an array" if edges.ndim == 1 else
+                         "`bins` must be 1d")
     n = edges.size - 1
     values, ends = cast_to(a, FLOAT), cast_to(edges, FLOAT)
     bin_of = np.minimum(searchsorted(ends, values, "right") - 1, n - 1)      # the last bin has both its ends

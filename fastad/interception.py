@@ -423,12 +423,12 @@ np_asarray_chkfinite, np_require = np.asarray_chkfinite, np.require
 _TAKES_SEQUENCE = (np.concatenate, np.stack, np.hstack, np.vstack, np.dstack, np.column_stack)
 
 _BUILDERS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
-    **dict.fromkeys(_CREATING, _creating), **dict.fromkeys(_CREATING_LIKE, _creating_like), **dict.fromkeys(_DERIVING, _deriving),
-    **dict.fromkeys(_CONVERTING, _converting),
+    **dict.fromkeys(_CREATING, _creating), **dict.fromkeys(_CREATING_LIKE, _creating_like),
+    **dict.fromkeys(_DERIVING, _deriving), **dict.fromkeys(_CONVERTING, _converting),
     "full": _full, "full_like": _full_like, "arange": _arange, "fromiter": _fromiter, "fromfunction": _fromfunction,
     "errstate": _errstate, "seterr": _seterr, "ndenumerate": _ndenumerate, "nditer": _nditer,
 }
-_LINALG = {"norm": _deriving, "vector_norm": _deriving, "matrix_norm": _deriving, "det": _deriving, "inv": _deriving, "solve": _deriving}
+_LINALG = dict.fromkeys(("norm", "vector_norm", "matrix_norm", "det", "inv", "solve"), _deriving)
 
 
 def _known_numpy(module: Any) -> None:

@@ -55,7 +55,8 @@ REFUSED: dict[Any, str] = {
     **dict.fromkeys((np.sort_complex,), "complex numbers are not recorded yet; use np.sort"),
     **dict.fromkeys((np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d,
                      np.intersect1d, np.setdiff1d, np.setxor1d, np.trim_zeros, *existing("in1d")),
-                    "the result's length depends on values; use np.unique, np.isin and masks, or ad.peek(x) for a constant"),
+                    "the result's length depends on values; use np.unique, np.isin and masks, or ad.peek(x) for a "
+                    "constant"),
     **dict.fromkeys((np.histogram2d, np.histogramdd, np.histogram_bin_edges),
                     "counts have no derivative; use ad.peek(x), or np.bincount(np.digitize(x, edges), weights)"),
     **dict.fromkeys((np.nanmedian, np.nanpercentile, np.nanquantile), "the number of NaN would decide the formula; "

@@ -32,7 +32,6 @@ from fastad.operands import (
 from fastad.reductions import along, count_of, fold, plan, refuse_order
 from fastad.selection import take_flat
 
-
 # ---- sort -----------------------------------------------------------------------------------------------------------
 
 @records(np.argsort, method="argsort")

@@ -1,4 +1,5 @@
-"""trees.py - containers of values: tuples, lists, dicts (also ordered and default ones) and named tuples, taken apart and put together again.
+"""trees.py - containers of values (tuples, lists, named tuples, dicts, also ordered and default ones), taken apart and
+put together again.
 
 Owns: `flatten`, `unflatten`, and what a tree is.  What is no container is a leaf; None is an empty container.
 Dicts keep the order of insertion: the recorded function must see them as the caller made them, so two dicts whose keys

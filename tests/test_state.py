@@ -510,7 +510,7 @@ def by_the_error_of_float(s):
 @pytest.mark.parametrize(("f", "point"), [(by_identity, 0.5), (by_type, np.ones(3)), (by_the_error_of_float, 2.0)])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_audit_notices_what_cannot_be_stood_in_for(f, point):
-    """Nothing has changed and a new tape would be the same: but plain f computes something else, and not by rounding."""
+    """Nothing has changed, a new tape would be the same: but plain f computes something else, not by rounding."""
     g = ad.value_and_grad(f)
     g(point)
     with pytest.raises(ad.StaleTapeError, match=r"while it is recorded.*isinstance"):

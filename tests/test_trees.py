@@ -10,7 +10,8 @@ from fastad import trees
 
 Point = namedtuple("Point", "x y")
 TREES = [1.0, (), [], {}, None, (1.0,), [1.0, 2.0], {"b": 1.0, "a": (2.0, None)}, Point(1.0, [2.0, 3.0]),
-         OrderedDict(b=1.0, a=(2.0, None)), defaultdict(float, {"k": [1.0]}), ((), [None, {}], {"k": []}), (Point(1.0, Point(2.0, 3.0)), "text", 3)]
+         OrderedDict(b=1.0, a=(2.0, None)), defaultdict(float, {"k": [1.0]}),
+         ((), [None, {}], {"k": []}), (Point(1.0, Point(2.0, 3.0)), "text", 3)]
 
 
 @pytest.mark.parametrize("tree", TREES, ids=repr)
