@@ -569,6 +569,8 @@ def imported_by_name() -> str:
             found.append(f"`{name}` was imported by name{_import_line(frame, name)}: write {public[id(value)]}")
     if "dot" in frame.f_code.co_names:
         found.append("the method dot of an ndarray cannot be seen: for `a.dot(x)` write `a @ x`")
+    if "copy" in frame.f_code.co_names:
+        found.append("the method copy of an array from outside cannot be seen: for `a.copy()` write `np.array(a)`")
     return f" Here {'; '.join(found)}." if found else ""
 
 
