@@ -98,8 +98,8 @@ def paths(treedef):
     if treedef == LEAF:
         return [""]
     kind, parts = treedef[0], children(treedef)
-    if kind == "dict":
-        keys = [f"[{key!r}]" for key in treedef[1]]
+    if kind == "dict" or kind == "mapping":
+        keys = [f"[{key!r}]" for key in treedef[-2]]
     elif kind in ("tuple", "list", "none"):
         keys = [f"[{k}]" for k in range(len(parts))]
     else:
