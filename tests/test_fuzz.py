@@ -77,7 +77,7 @@ def test_programs_can_be_differentiated():
                 judged += 1
                 assert (np.abs(g - d)[smooth] <= (1e-6 * (1 + np.abs(d).max()) + 10 * error)[smooth]).all(), seed
     assert good > 0.95 * total
-    assert judged > 0.9 * points  # the oracle carries nearly all of the load
+    assert judged > 0.85 * points  # the oracle carries nearly all of the load
 
 
 def test_excluded_statements_do_not_occur():

@@ -165,7 +165,8 @@ def into_a_copy(x):
 
 
 @pytest.mark.parametrize(("f", "text"), [
-    (into_a_copy, r"for `a.copy\(\)` write `np.array"), (lambda x: statistics.mean(x), "np.mean"), (lambda x: x[0].hex(), "ad.peek"),
+    (into_a_copy, r"for `a.copy\(\)` write `np.array"), (lambda x: statistics.mean(x), "np.mean"),
+    (lambda x: x[0].hex(), "ad.peek"),
     (lambda x: x.ctypes.data_as(None), "ad.primitive"), (lambda x: x.data[0], "ad.primitive"),
 ])
 def test_errors_name_the_line_and_the_remedy(f, text):
