@@ -79,16 +79,16 @@ cdef class Array:
         return apply2(OP_REMAINDER, a, b)
 
     def __divmod__(a, b):
-        return apply2(OP_FLOOR_DIVIDE, a, b), apply2(OP_REMAINDER, a, b)
+        return both(apply2(OP_FLOOR_DIVIDE, a, b), a, b)
 
     def __rdivmod__(b, a):
-        return apply2(OP_FLOOR_DIVIDE, a, b), apply2(OP_REMAINDER, a, b)
+        return both(apply2(OP_FLOOR_DIVIDE, a, b), a, b)
 
     def __pow__(a, b, m):
-        return power(a, b)
+        return power(a, b) if m is None else NotImplemented
 
     def __rpow__(b, a, m):
-        return power(a, b)
+        return power(a, b) if m is None else NotImplemented
 
     def __matmul__(a, b):
         if code_of(b) < 0 and not isinstance(b, (list, tuple)):
@@ -194,7 +194,12 @@ cdef class Array:
         return inplace(OP_XOR, self, x)
 
     def __imatmul__(self, x):
-        return store_and_return(self, api().matmul(self, x))
+        r = api().matmul(self, x)
+        if len(shape_of(x)) < 2 or shape_of(r) != (<object>self.c).shape:
+            c = (<object>self.c).copy()
+            c @= concrete(x)             # NumPy's own error
+            raise ValueError(f"{here()}: @= of shape {(<object>self.c).shape} gives shape {shape_of(r)}")
+        return store_and_return(self, r)
 
     # -- Python consumes the value
     def __bool__(self):

@@ -114,7 +114,7 @@ cdef fa_cell cell_of(value, int dtype):
     cdef fa_cell c
     c.i = 0
     if dtype == FA_F64:
-        c.f = value
+        c.f = NAN if value is None else value        # x[0] = None is NumPy's NaN
     else:
         c.i = int(value)
     return c

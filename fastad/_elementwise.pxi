@@ -414,6 +414,11 @@ def called(op, *operands):
     return called2(op, operands[0], operands[1]) if len(operands) == 2 else apply(op, operands)
 
 
+cdef object both(object quotient, object a, object b):
+    """divmod."""
+    return NotImplemented if quotient is NotImplemented else (quotient, apply2(OP_REMAINDER, a, b))
+
+
 def elementwise(op, *operands):
     """Record one row of the table on traced operands (`op`: name or opcode)."""
     return apply(OPCODES[op] if isinstance(op, str) else op, operands)
@@ -426,6 +431,8 @@ cdef object cast(object x, int dtype):
     cdef Tape t = joint_tape(None, x)
     if code_of(x) == dtype:
         return x
+    if t is None:                        # nothing in it is traced: NumPy does it
+        return wrap_plain(concrete(x).astype(DTYPES[dtype]))
     resolve(t, x, dtype, &o, keep)
     if AVALS[o.aval].nd == 0:
         return new_scalar(t, o.id, dtype, o.cell)

@@ -170,6 +170,7 @@ cdef tuple full_key(Array a, key):
         if k is None or k is Ellipsis:
             continue
         used += k.ndim if is_mask(k) else 1
+    check_fit(a, items, used)
     seen = False
     for k in items:
         if k is Ellipsis:
@@ -182,6 +183,24 @@ cdef tuple full_key(Array a, key):
     if not seen:
         entries += [slice(None)] * (cnp.PyArray_NDIM(a.c) - used)
     return tuple(entries)
+
+
+cdef int check_fit(Array a, items, int used) except -1:
+    """Raise NumPy's own error if there are more indices than axes, or a mask is not as long as the axes under it."""
+    cdef tuple shape = (<object>a.c).shape
+    cdef int axis = 0
+    cdef bint fits = used <= len(shape)
+    for k in items if fits else ():
+        if k is Ellipsis:
+            axis += len(shape) - used
+        elif k is not None:
+            n = k.ndim if is_mask(k) else 1
+            fits = fits and (not is_mask(k) or shape_of(k) == shape[axis:axis + n])
+            axis += n
+    if not fits:
+        (<object>a.c)[tuple([concrete(k) for k in items])]
+        raise IndexError(f"{here()}: an index does not fit an array of shape {shape}")
+    return 0
 
 
 cdef bint is_mask(k) except -1:
@@ -198,7 +217,11 @@ cdef object flat_positions(Array a, tuple key):
         return api().wrap_index(key[0], shape[0])
     advanced = [k for k in key if isinstance(k, (ndarray_type, Scalar, int, np.integer))
                 and not isinstance(k, bool)]
-    common = np.broadcast_shapes(*[shape_of(k) for k in advanced])
+    try:
+        common = np.broadcast_shapes(*[shape_of(k) for k in advanced])
+    except ValueError:
+        raise IndexError("shape mismatch: indexing arrays could not be broadcast together with shapes "
+                         + " ".join([str(shape_of(k)) for k in advanced])) from None
     for k in key:
         if k is None:
             static.append(None)
@@ -466,7 +489,7 @@ def pinned(key):
     if t is None or t.eager or not isinstance(key, ndarray_type):
         return key
     frame = sys._getframe(1)             # of the implementation's caller: dispatchers of ours, then who called NumPy
-    while frame.f_code.co_name in ("function", "call", "derive") and not is_user_code(frame.f_code):
+    while frame.f_code.co_name in ("function", "call", "derive", "ufunc") and not is_user_code(frame.f_code):
         frame = frame.f_back
     if is_user_code(frame.f_code):
         if type(key) is not Array:

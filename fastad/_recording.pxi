@@ -65,6 +65,49 @@ def close_recording(Tape t):
     return t.finish()
 
 
+cdef class Recording:
+    """Context: an open recording, and `names`, a context in which NumPy's names know traced values.
+
+    Ctrl-C is noticed between any two steps of Python code.  So this is no Python code, and what Ctrl-C interrupts in
+    the methods of `names` is done again: they may be called twice.
+    """
+    cdef object names
+    cdef Tape tape
+    cdef Py_ssize_t depth
+
+    def __init__(self, names):
+        self.names = names
+
+    def __enter__(self):
+        self.depth = len(recordings())
+        try:
+            self.tape = open_recording()
+            self.names.__enter__()
+        except BaseException:
+            self.close()
+            raise
+        return self.tape
+
+    def __exit__(self, kind, error, trace):
+        try:
+            if kind is None:
+                check_captures(self.tape)
+        finally:
+            self.close()
+
+    cdef int close(self) except -1:
+        try:
+            try:
+                self.names.__exit__(None, None, None)
+            except BaseException:
+                self.names.__exit__(None, None, None)
+                raise
+        finally:
+            while len(recordings()) > self.depth:
+                close_recording(recordings()[-1])
+        return 0
+
+
 cdef int check_open(Tape t, object x) except -1:
     """x, of tape t, may be used here; a variable between two passes joins the next one, and is of its tape then."""
     if t.owner != PyThreadState_Get():

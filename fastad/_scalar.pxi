@@ -155,10 +155,10 @@ cdef class Scalar:
         return apply1(OP_INVERT, self)
 
     def __pow__(a, b, m):
-        return power(a, b)
+        return power(a, b) if m is None else NotImplemented
 
     def __rpow__(b, a, m):
-        return power(a, b)
+        return power(a, b) if m is None else NotImplemented
 
     def __floordiv__(a, b):
         return apply2(OP_FLOOR_DIVIDE, a, b)
@@ -173,10 +173,10 @@ cdef class Scalar:
         return apply2(OP_REMAINDER, a, b)
 
     def __divmod__(a, b):
-        return apply2(OP_FLOOR_DIVIDE, a, b), apply2(OP_REMAINDER, a, b)
+        return both(apply2(OP_FLOOR_DIVIDE, a, b), a, b)
 
     def __rdivmod__(b, a):
-        return apply2(OP_FLOOR_DIVIDE, a, b), apply2(OP_REMAINDER, a, b)
+        return both(apply2(OP_FLOOR_DIVIDE, a, b), a, b)
 
     def __and__(a, b):
         return apply2(OP_AND, a, b)
@@ -290,7 +290,7 @@ cdef class Scalar:
     def __round__(self, ndigits=None):
         if ndigits is None:
             return int(apply1(OP_RINT, self))
-        scale = 10.0 ** ndigits
+        scale = 10.0 ** PyNumber_Index(ndigits)
         return apply1(OP_RINT, self * scale) / scale
 
     def __floor__(self):

@@ -5,7 +5,7 @@ Owns: Node, one watched object with what it looked like, and `same`, the compari
 `wrapped_within`, the look into lists that interception.py takes at every np.array.
 Must not know: which objects are watched, and why (state.py builds the nodes), what is done about a change.
 """
-from cpython.dict cimport PyDict_GetItem, PyDict_Size
+from cpython.dict cimport PyDict_GetItem
 from cpython.list cimport PyList_Check, PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
@@ -35,7 +35,7 @@ cdef extern from "Python.h":
     PyObject *PyFunction_GetDefaults(object f)
     PyObject *PyFunction_GetKwDefaults(object f)
 
-cdef enum: SAMPLES = 64
+cdef enum: SAMPLES = 64, WHOLE = 1024    # elements: of longer arrays SAMPLES are compared
 
 # What a node compares, besides its slots.
 IDENTITY, SCALAR, ARRAY, LIST, TUPLE, DICT, SET, FUNCTION, OBJECT = range(9)
@@ -154,6 +154,7 @@ cdef class Node:
     cdef char *samples
     cdef readonly tuple shape
     cdef int64_t nsamples, itemsize
+    cdef bint whole                      # a short array without gaps: compared in one go
 
     def __init__(self, int kind, obj, bint remade=False):
         self.kind = kind
@@ -161,7 +162,7 @@ cdef class Node:
         self.obj = obj
         self.slots = []
         if kind == ARRAY:
-            self.sample((<Array>obj).c if type(obj) is Array else obj)
+            self.sample(memory_of(obj))
         elif kind == LIST or kind == TUPLE:
             self.items = list(obj)
         elif kind == DICT:
@@ -178,7 +179,8 @@ cdef class Node:
     cdef int sample(self, cnp.ndarray a) except -1:
         cdef int64_t k, rest, offset
         cdef int d
-        positions = positions_of_samples(cnp.PyArray_SIZE(a))
+        self.whole = SAMPLES < cnp.PyArray_SIZE(a) <= WHOLE and cnp.PyArray_IS_C_CONTIGUOUS(a)
+        positions = np.arange(cnp.PyArray_SIZE(a)) if self.whole else positions_of_samples(cnp.PyArray_SIZE(a))
         self.shape = (<object>a).shape
         self.nsamples = len(positions)
         self.itemsize = cnp.PyArray_ITEMSIZE(a)
@@ -206,6 +208,8 @@ cdef class Node:
         for d in range(cnp.PyArray_NDIM(a)):
             if cnp.PyArray_DIM(a, d) != <int64_t>self.shape[d]:
                 return False
+        if self.whole:
+            return memcmp(self.memory, self.samples, self.nsamples * self.itemsize) == 0
         if self.itemsize == 8:
             for k in range(self.nsamples):
                 if (<int64_t *>(self.memory + self.offsets[k]))[0] != (<int64_t *>self.samples)[k]:
@@ -219,12 +223,20 @@ cdef class Node:
     def sampled(self):
         """(positions, old values) of an array's samples, for messages."""
         cdef Py_ssize_t n = self.nsamples * self.itemsize
-        old = np.frombuffer(self.samples[:n], dtype=self.obj.dtype)
-        return positions_of_samples(self.obj.size), old
+        size = memory_of(self.obj).size
+        old = np.frombuffer(self.samples[:n], dtype=memory_of(self.obj).dtype)
+        return np.arange(size) if self.whole else positions_of_samples(size), old
 
     def same(self, current):
         """Does `current`, the object that is now where this one was, look as this one did?"""
         return looks_same(self, current)
+
+
+cdef cnp.ndarray memory_of(object x):
+    """The elements of an array, ours or NumPy's, or of another object that has them in memory (array.array)."""
+    if type(x) is Array:
+        return (<Array>x).c
+    return x if isinstance(x, np.ndarray) else np.asarray(x)
 
 
 cdef bint equal_scalars(object a, object b) except -1:
@@ -242,6 +254,8 @@ cdef bint same_items(Node node, object current) except -1:
     cdef PyObject *x
     if len(current) != n:
         return False
+    if not isinstance(current, (list, tuple)):       # a deque
+        current = list(current)
     for k in range(n):
         x = PyList_GET_ITEM(current, k) if PyList_Check(current) else PyTuple_GET_ITEM(current, k)
         if x != PyList_GET_ITEM(old, k) and not interchangeable(<object>PyList_GET_ITEM(old, k), <object>x):
@@ -251,7 +265,7 @@ cdef bint same_items(Node node, object current) except -1:
 
 cdef bint same_entries(Node node, object current) except -1:
     cdef dict old = <dict>node.items
-    if PyDict_Size(current) != PyDict_Size(old):
+    if len(current) != len(old):
         return False
     for key, value in old.items():
         x = current.get(key, missing)
@@ -291,7 +305,7 @@ cdef bint looks_same(Node node, object current) except -1:
     if kind == C_IDENTITY:
         return True
     if kind == C_ARRAY:
-        if not node.same_array((<Array>current).c if type(current) is Array else current):
+        if not node.same_array(memory_of(current)):
             return False
     elif kind == C_LIST or kind == C_TUPLE:
         if not same_items(node, current):

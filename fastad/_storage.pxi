@@ -369,7 +369,8 @@ cdef int put_element(Array a, int64_t k, object value) except -1:
     cdef list keep = []
     cdef Scalar x
     if type(value) is Scalar and (<Scalar>value).dt == s.dtype and s.state == TRACED and \
-            (<Scalar>value).tape is t and t.owner == PyThreadState_Get() and not a.frozen:
+            (<Scalar>value).tape is t and t.owner == PyThreadState_Get() and not a.frozen \
+            and cnp.PyArray_ISWRITEABLE(a.c):
         o.id = (<Scalar>value).id
         o.cell = (<Scalar>value).v
     else:

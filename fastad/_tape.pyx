@@ -8,6 +8,8 @@ Must not know: SciPy, derivative rules (the rows of primitives.py have them), ho
 Next: _transform.pyx (tape -> tape), _program.pyx (a compiled tape), derivatives.py (the verbs).
 """
 cimport cython
+from cpython.number cimport PyNumber_Index
+from libc.math cimport NAN
 from libc.stdlib cimport malloc, calloc, realloc, free
 from libc.string cimport memcpy, memset, memcmp
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, uint64_t
@@ -263,7 +265,8 @@ cdef extern from "Python.h":
     PyFrameObject *PyFrame_GetBack(PyFrameObject *frame)
 
 # By the id of the code object, which is held: Python hashes a code object by its whole content, bytecode included.
-cdef dict user_code = {}                 # id -> (code object, is it the user's, not NumPy's, SciPy's or ours)
+cdef dict user_code = {}                 # id -> (code object, is it the user's, not NumPy's, SciPy's, Python's or ours)
+_STDLIB = os.path.dirname(os.__file__) + os.sep
 _LIBRARIES = (os.path.dirname(numpy.__file__) + os.sep, os.path.dirname(os.path.abspath(__file__)) + os.sep)
 
 
@@ -275,7 +278,7 @@ cdef bint is_user_code(code) except -1:
             user_code.clear()
         name = code.co_filename
         known = not (name.startswith(_LIBRARIES) or "/scipy/" in name or name.startswith("<__array_function__")
-                     or name.startswith("<frozen"))
+                     or name.startswith("<frozen") or (name.startswith(_STDLIB) and "-packages" not in name))
         found = user_code[key] = (code, known)
     return (<tuple>found)[1]
 

@@ -21,6 +21,7 @@ from fastad.operands import (
     NOVALUE,
     Array,
     asarray,
+    axis_number,
     cast_to,
     code_of,
     deliver,
@@ -53,6 +54,7 @@ def imag(val: Any) -> Any:
 @records(np.round, np.around)
 def around(a: Any, decimals: Any = 0, out: Any = None) -> Any:
     """Round to decimals, half to even."""
+    decimals = operator.index(decimals)
     if code_of(a) != FLOAT:
         if decimals < 0 or code_of(a) == BOOL:
             raise refusal("round", "integers and booleans are rounded to whole numbers only")
@@ -144,7 +146,9 @@ def diff(a: Any, n: int = 1, axis: Any = -1, prepend: Any = NOVALUE, append: Any
     if n < 0:
         raise ValueError(f"order must be non-negative but got {n!r}")
     x = live(asarray(a))
-    axis = range(x.ndim)[axis]
+    if x.ndim == 0:
+        raise ValueError("diff requires input that is at least one dimensional")
+    axis = axis_number(axis, x.ndim)
     ends = []
     for end in (prepend, append):
         if end is not NOVALUE:
@@ -327,6 +331,24 @@ def logspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: 
     """Powers of the base with evenly spaced exponents."""
     y = np.power(base, linspace(start, stop, num, endpoint, axis=axis))
     return y if dtype is None else cast_to(y, requested(dtype, "logspace"))
+
+
+@records(np.geomspace)
+def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
+    """Evenly spaced logarithms, between ends of the same sign."""
+    start, stop = np.multiply(start, 1.0), np.multiply(stop, 1.0)
+    if bool(np.any(start == 0)) or bool(np.any(stop == 0)):
+        raise ValueError("Geometric sequence cannot include zero")
+    if not bool(np.all(np.sign(start) == np.sign(stop))):
+        raise refusal("np.geomspace", "ends of different signs would give complex numbers")
+    exponents = linspace(np.log10(np.abs(start)), np.log10(np.abs(stop)), num, endpoint, axis=axis)
+    y = np.moveaxis(np.sign(start) * np.moveaxis(np.power(10.0, exponents), axis, 0), 0, axis)
+    rows = np.moveaxis(y, axis, 0)       # a view
+    if num > 0:
+        rows[0] = start
+    if num > 1 and endpoint:
+        rows[-1] = stop
+    return y if dtype is None else cast_to(y, requested(dtype, "geomspace"))
 
 
 METHODS["conj"] = METHODS["conjugate"] = real

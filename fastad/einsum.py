@@ -76,6 +76,9 @@ def parsed_lists(terms: Any, result: Any, ranks: Any) -> Any:
         flat = [i for t in terms for i in t]
         result = dots + sorted({i for i in flat if flat.count(i) == 1 and i not in dots}, key=str)
     else:
+        if widest and Ellipsis not in result:
+            raise ValueError("output has more dimensions than subscripts given in einstein sum, but no '...' ellipsis "
+                             "provided to broadcast the extra dimensions.")
         result = [j for i in result for j in (dots if i is Ellipsis else [i])]
         if len(set(result)) < len(result) or not set(result) <= {i for t in terms for i in t}.union(dots):
             raise ValueError("einsum: each index of the result must occur once, and in an operand")

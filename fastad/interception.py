@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable
 from importlib.machinery import ExtensionFileLoader
-from types import ModuleType, TracebackType
+from types import BuiltinFunctionType, ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,8 @@ _getframe = sys._getframe
 _ndarray = np.ndarray
 
 # Results are new memory: recordable arrays in which nothing is traced yet.
-_CREATING = ("zeros", "empty", "ones", "eye", "identity", "linspace", "logspace", "geomspace", "indices", "tri",
-             "zeros_like", "empty_like", "ones_like")
+_CREATING = ("zeros", "empty", "ones", "eye", "identity", "linspace", "logspace", "indices", "tri")
+_CREATING_LIKE = ("zeros_like", "empty_like", "ones_like")
 # The same, or a view of an argument, which stays the user's own memory.
 _DERIVING = ("copy", "diag", "diagflat", "meshgrid", "tile", "repeat", "concatenate", "stack", "hstack",
              "vstack", "dstack", "column_stack", "append", "pad", "atleast_1d", "atleast_2d", "atleast_3d",
@@ -44,17 +44,27 @@ _DERIVING = ("copy", "diag", "diagflat", "meshgrid", "tile", "repeat", "concaten
              "cross", "vdot", "cumprod", "where", "shape", "ndim", "size", "any", "all", "clip", "ptp", "einsum",
              "convolve", "kron", "tensordot", "gradient", "insert", "delete", "flip", "take", "round", "nansum",
              "nanmean", "searchsorted", "percentile", "quantile", "cov", "unwrap", "broadcast_to",
-             "count_nonzero", "isclose", "allclose", "array_equal")
+             "count_nonzero", "isclose", "allclose", "array_equal", "argwhere", "around", "array_equiv", "array_split",
+             "bincount", "compress", "concat", "copyto", "corrcoef", "correlate", "diagonal", "digitize", "dsplit",
+             "ediff1d", "expand_dims", "extract", "fill_diagonal", "fix", "flatnonzero", "fliplr", "flipud",
+             "geomspace", "histogram", "hsplit", "i0", "imag", "isin", "isneginf", "isposinf", "lexsort",
+             "matrix_transpose", "moveaxis", "nan_to_num", "nanargmax", "nanargmin", "nancumprod", "nancumsum",
+             "nanmax", "nanmin", "nanprod", "nanstd", "nanvar", "nonzero", "permute_dims", "place", "polyadd",
+             "polyder", "polyint", "polysub", "put", "put_along_axis", "putmask", "real", "real_if_close", "resize",
+             "rollaxis", "rot90", "sinc", "split", "swapaxes", "take_along_axis", "trace", "tril", "triu", "unique",
+             "vsplit")
 _CONVERTING = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "asarray_chkfinite", "require")
 _FILLING = ("full", "full_like", "arange", "fromiter", "fromfunction")
 _STATE = ("errstate", "seterr")
+# Python code in NumPy that makes its arrays by NumPy's public names: it is recorded as if it were the user's.
+_LIKE_USERS = "numpy.polynomial."
 _KINDS = ("divide", "over", "under", "invalid")
 
 _libraries: dict[str, bool] = {}         # module name -> is it NumPy's, SciPy's or ours
 
 
 def _is_library(name: str) -> bool:
-    known = name.partition(".")[0] in ("numpy", "scipy", "fastad")
+    known = name.partition(".")[0] in ("numpy", "scipy", "fastad") and not name.startswith(_LIKE_USERS)
     _libraries[name] = known
     return known
 
@@ -110,6 +120,15 @@ def _creating(original: Callable[..., Any]) -> Callable[..., Any]:
         kwargs.pop("like", None)
         return _recordable(original(*args, **kwargs))
     return create
+
+
+def _creating_like(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def create_like(a: Any, *args: Any, **kwargs: Any) -> Any:
+        if _outside(_getframe(1)):
+            return original(a, *args, **kwargs)
+        return _recordable(original(_as_array(a), *args, **kwargs))
+    return create_like
 
 
 def _full(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -185,6 +204,8 @@ def _fromiter(original: Callable[..., Any]) -> Callable[..., Any]:
             return _recordable(original(values, dtype, count))
         if len(values) < count:
             raise ValueError("iterator too short")
+        if any(map(np.ndim, values)):
+            raise ValueError("setting an array element with a sequence.")
         return _converted(np_array, values, dtype=dtype)
     return fromiter
 
@@ -321,6 +342,8 @@ def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwarg
 
 def _laid_out(original: Callable[..., Any], a: Any, order: Any, copy: bool) -> Any:
     """A traced array in the memory order that was asked for, which decides what a later reshape means."""
+    if order not in (None, "C", "F", "A", "K"):
+        raise ValueError(f"order must be one of 'C', 'F', 'A', or 'K' (got {order!r})")
     order = "C" if original is np_ascontiguousarray else "F" if original is np_asfortranarray else order
     flags = T.concrete(a).flags
     if (order == "C" and not flags.c_contiguous) or (order == "F" and not flags.f_contiguous):
@@ -400,12 +423,12 @@ np_asarray_chkfinite, np_require = np.asarray_chkfinite, np.require
 _TAKES_SEQUENCE = (np.concatenate, np.stack, np.hstack, np.vstack, np.dstack, np.column_stack)
 
 _BUILDERS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
-    **dict.fromkeys(_CREATING, _creating), **dict.fromkeys(_DERIVING, _deriving),
-    **dict.fromkeys(_CONVERTING, _converting),
+    **dict.fromkeys(_CREATING, _creating), **dict.fromkeys(_CREATING_LIKE, _creating_like),
+    **dict.fromkeys(_DERIVING, _deriving), **dict.fromkeys(_CONVERTING, _converting),
     "full": _full, "full_like": _full_like, "arange": _arange, "fromiter": _fromiter, "fromfunction": _fromfunction,
     "errstate": _errstate, "seterr": _seterr, "ndenumerate": _ndenumerate, "nditer": _nditer,
 }
-_LINALG = {"norm": _deriving, "det": _deriving, "inv": _deriving, "solve": _deriving}
+_LINALG = dict.fromkeys(("norm", "vector_norm", "matrix_norm", "det", "inv", "solve"), _deriving)
 
 
 def _known_numpy(module: Any) -> None:
@@ -431,8 +454,9 @@ _replacements["numpy.linalg"] = {name: build(_originals["numpy.linalg"][name]) f
 _originals["numpy"] |= {"r_": np.r_, "c_": np.c_}
 _replacements["numpy"] |= {"r_": _Joiner(np.r_, False), "c_": _Joiner(np.c_, True)}
 _modules = {"numpy": np, "numpy.linalg": np.linalg, "math": math}
+_stand_ins = {original: _replacements["math"][name] for name, original in _originals["math"].items()}
 _lock = threading.Lock()
-_open = 0                                # recordings in the process, all threads
+_open: set[int] = set()                  # ids of the contexts that are open in the process, all threads
 
 
 # ---- compiled code ---------------------------------------------------------------------------------------------------
@@ -498,34 +522,30 @@ def _restore() -> None:
 
 
 class recording:
-    """Context in which NumPy's and math's names know traced values; nests, and several threads may be in it.
+    """Context in which NumPy's and math's names know traced values; several threads may be in one each.
 
-    Parameters
-    ----------
-    tape : Tape
-        The open recording, for which the names are replaced.
+    Both methods may be called again, or one without the other, after Ctrl-C has ended one half way.
     """
 
-    __slots__ = ("tape",)
+    __slots__ = ()
 
-    def __init__(self, tape: Any) -> None:
-        self.tape = tape
-
-    def __enter__(self) -> Any:
-        global _open
+    def __enter__(self) -> None:
         with _lock:
-            _open += 1
-            if _open == 1:
+            _open.add(id(self))
+            if len(_open) == 1:
                 _install()
-        return self.tape
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        global _open
         with _lock:
-            _open -= 1
-            if _open == 0:
+            _open.discard(id(self))
+            if not _open:
                 _restore()
+
+
+def stand_in(f: Any) -> Any:
+    """What a function of `math` that is itself differentiated is called as: ad.grad(math.sin)."""
+    return _stand_ins.get(f, f) if isinstance(f, BuiltinFunctionType) else f
 
 
 # ---- names that were imported before ---------------------------------------------------------------------------------
@@ -549,6 +569,8 @@ def imported_by_name() -> str:
             found.append(f"`{name}` was imported by name{_import_line(frame, name)}: write {public[id(value)]}")
     if "dot" in frame.f_code.co_names:
         found.append("the method dot of an ndarray cannot be seen: for `a.dot(x)` write `a @ x`")
+    if "copy" in frame.f_code.co_names:
+        found.append("the method copy of an array from outside cannot be seen: for `a.copy()` write `np.array(a)`")
     return f" Here {'; '.join(found)}." if found else ""
 
 

@@ -8,6 +8,7 @@ Next: primitives.py (the rows and their `math` twins).
 """
 import functools
 import math
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -35,6 +36,13 @@ _REFUSED = {
 }
 
 
+# Functions of `math` that raise for some finite numbers.
+_PARTIAL = frozenset({"sqrt", "log", "log2", "log10", "log1p", "acos", "asin", "acosh", "atanh", "exp", "expm1", "exp2",
+                      "cosh", "sinh", "pow", "fmod"})
+_QUIET = ("fastad.", "numpy.")           # their code catches no errors of math
+_RUNS_F = ("fastad.recording", "fastad.audit")       # beyond these frames (which hold a `with`) is who called a verb
+
+
 def _wrapped(x: Any) -> bool:
     return type(x) is Scalar or type(x) is Array
 
@@ -53,6 +61,21 @@ def _number(x: Any) -> Any:
     return float(x)
 
 
+def _may_be_caught() -> bool:
+    """Is there a `try` or `with` in a function of the user's that is running?"""
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        code = frame.f_code
+        if code.co_exceptiontable:
+            home = frame.f_globals.get("__name__") or ""
+            if not home.startswith(_QUIET):
+                return True
+            if home in _RUNS_F:
+                return False
+        frame = frame.f_back
+    return False
+
+
 def _select(c: Any, a: Any, b: Any) -> Any:
     return T.elementwise("where", c, a, b)
 
@@ -64,9 +87,13 @@ def _plain(x: Any) -> Any:
 def _checked(original: Callable[..., Any], args: tuple[Any, ...], result: Any) -> Any:
     """`result`, unless Python's function raises where NumPy's gives NaN or infinity.
 
-    Whoever catches that error has decided on values: it is raised again only as long as there is no finite result.
+    Whoever catches that error has decided on values: it is raised again only as long as there is no finite result, and
+    where it might have been caught there must be none later.
     """
-    if not math_isfinite(T.concrete(result)):
+    if math_isfinite(T.concrete(result)):
+        if original.__name__ in _PARTIAL and _may_be_caught():
+            bool(np.isfinite(result))
+    else:
         try:
             original(*map(_plain, args))
         except (ValueError, OverflowError):
@@ -97,6 +124,7 @@ def _unary(original: Callable[..., Any], row: str) -> Callable[..., Any]:
     """The same for one argument and a row that takes only floats, with a short way for a traced number."""
     code, general = T.OPCODES[row], _twin(original, row)
     elementwise, concrete = T.elementwise, T.concrete
+    total = original.__name__ not in _PARTIAL
 
     @functools.wraps(original)
     def either(*args: Any) -> Any:
@@ -104,7 +132,7 @@ def _unary(original: Callable[..., Any], row: str) -> Callable[..., Any]:
             x, = args
             if type(x) is Scalar:
                 y = elementwise(code, x)
-                return y if math_isfinite(concrete(y)) else _checked(original, args, y)
+                return y if total and math_isfinite(concrete(y)) else _checked(original, args, y)
             if type(x) is not Array:
                 return original(x)
         return general(*args)

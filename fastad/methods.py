@@ -22,9 +22,15 @@ from fastad.operands import (
 )
 
 # Attributes whose absence NumPy and others take as "not an ndarray"; everything else that we lack is refused loudly.
-ABSENT = {"ctypes", "data", "__array_interface__", "__array_struct__", "__buffer__", "__dlpack__",
+ABSENT = {"__array_interface__", "__array_struct__", "__buffer__", "__dlpack__",
           "__dlpack_device__", "__array_finalize__", "__array_wrap__", "__array_namespace__", "device", "to_device",
           "itemset", "ptp"}              # removed from NumPy 2, which keeps the names for a while to say so
+FOREIGN = dict.fromkeys(("ctypes", "data"), "compiled code cannot read the memory of traced arrays; wrap it with "
+                        "ad.primitive and its derivative, or hand it ad.peek(x) if a constant is meant")
+OF_NUMBERS = {
+    "as_integer_ratio": "fractions are not traced; for the functions of `statistics` write np.mean, np.var, np.std",
+    "hex": "text is not traced; use ad.peek(x)",
+}
 REFUSED = {
     "tobytes": "bytes are not traced; use ad.peek(x) for the present value",
     "tostring": "bytes are not traced; use ad.peek(x) for the present value",       # of NumPy before 2.3
@@ -47,6 +53,10 @@ def method(x: Any, name: str) -> Any:
     implementation = METHODS.get(name)
     if implementation is not None:
         return partial(call, x, name, implementation)
+    if name in FOREIGN:
+        raise AttributeError(f"{T.here()}: ndarray.{name}: {FOREIGN[name]}")
+    if type(x) is not Array and name in OF_NUMBERS and T.is_traced(x):
+        raise refusal(f"float.{name}", OF_NUMBERS[name])
     if name[:2] == "__" or name in ABSENT or not hasattr(np.ndarray, name):
         kind = "numpy.ndarray" if type(x) is Array else f"numpy.{x.dtype}"
         raise AttributeError(f"'{kind}' object has no attribute '{name}'")
@@ -92,6 +102,14 @@ def item(a: Any, *args: Any) -> Any:
     if len(args) == 1 and not isinstance(args[0], tuple):
         return a[np.unravel_index(range(a.size)[args[0]], a.shape)] if type(a) is Array else a
     return a[args[0] if len(args) == 1 else args]
+
+
+@as_method
+def is_integer(a: Any) -> Any:
+    """Has a number no fraction?"""
+    if type(a) is Array:
+        raise AttributeError("'numpy.ndarray' object has no attribute 'is_integer'")
+    return np.equal(a, np.floor(a)) & np.isfinite(a)
 
 
 @as_method

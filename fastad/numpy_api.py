@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import composites, einsum, norms, pythonic, sorting
+from fastad import composites, counting, einsum, norms, pythonic, sorting
 from fastad.methods import method
 from fastad.operands import (
     RECORDED,
@@ -32,7 +32,7 @@ from fastad.rearranging import array, full, reshape
 from fastad.selection import nonzero, put_flat, take_flat, where, wrap_index
 from fastad.ufuncs import ufunc
 
-ROOMS = (composites, einsum, norms, pythonic, sorting)       # imported for what they register
+ROOMS = (composites, counting, einsum, norms, pythonic, sorting)       # imported for what they register
 __all__ = ["Flat", "array", "asarray", "cast_to", "full", "function", "matmul", "method", "nonzero", "put_flat",
            "reshape", "scalar_value", "take_flat", "ufunc", "where", "wrap_index", "zeros_of"]
 
@@ -52,21 +52,20 @@ REFUSED: dict[Any, str] = {
     "numpy.linalg": LINALG,
     **dict.fromkeys((np.polyfit, np.roots, np.poly, np.polydiv), LINALG),
     **dict.fromkeys((np.partition, np.argpartition), "the order inside the parts is NumPy's own; use np.sort"),
-    **dict.fromkeys((np.lexsort, np.sort_complex), "use np.argsort, which is stable, for each key, first key last"),
-    **dict.fromkeys((np.unique, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d,
-                     np.intersect1d, np.setdiff1d, np.setxor1d, np.isin, np.trim_zeros, *existing("in1d")),
-                    "the result's length depends on values; use np.sort and np.diff, or ad.peek(x) for a constant"),
-    **dict.fromkeys((np.histogram, np.histogram2d, np.histogramdd, np.histogram_bin_edges),
-                    "counts have no derivative; use ad.peek(x), or np.bincount(np.digitize(x, edges))"),
+    **dict.fromkeys((np.sort_complex,), "complex numbers are not recorded yet; use np.sort"),
+    **dict.fromkeys((np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d,
+                     np.intersect1d, np.setdiff1d, np.setxor1d, np.trim_zeros, *existing("in1d")),
+                    "the result's length depends on values; use np.unique, np.isin and masks, or ad.peek(x) for a "
+                    "constant"),
+    **dict.fromkeys((np.histogram2d, np.histogramdd, np.histogram_bin_edges),
+                    "counts have no derivative; use ad.peek(x), or np.bincount(np.digitize(x, edges), weights)"),
     **dict.fromkeys((np.nanmedian, np.nanpercentile, np.nanquantile), "the number of NaN would decide the formula; "
                     "take np.median of x[~np.isnan(x)]"),
     **dict.fromkeys((np.save, np.savetxt, np.savez, np.savez_compressed), "files hold numbers; save ad.peek(x)"),
     **dict.fromkeys((np.angle,), "complex numbers are not recorded yet; use np.arctan2"),
     **dict.fromkeys((np.packbits, np.unpackbits), "bits are not traced"),
     np.emath.sqrt.__module__: "its functions may give complex numbers, which are not recorded yet; use np.sqrt ...",
-    "numpy.polynomial.polynomial": "write the sum of powers, or use np.polynomial.polynomial.polyval",
     **dict.fromkeys((np.polymul,), "use np.convolve of the coefficients"),
-    **dict.fromkeys((np.geomspace,), "write np.exp(np.linspace(np.log(a), np.log(b), n))"),
 }
 
 # What never comes here: functions that NumPy dispatches for their `like=` alone, and those of files, dates and text.
@@ -88,6 +87,8 @@ def function(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
     implementation = RECORDED.get(func)
     if implementation is not None:
         return implementation(*args, **kwargs)
+    if (getattr(func, "__module__", "") or "").startswith("numpy.polynomial."):
+        return func._implementation(*args, **kwargs)             # Python code, recorded like the user's
     why = REFUSED.get(func) or REFUSED.get((getattr(func, "__module__", "") or "").rpartition("._")[0]) \
         or REFUSED.get(getattr(func, "__module__", ""))
     raise refusal(name_of(func), why or "this NumPy function is not recorded. Write it out with recorded functions, "

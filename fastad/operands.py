@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,11 @@ def shape_of(x: Any) -> tuple[int, ...]:
     return x.shape if type(x) is Array or type(x) is Scalar else np.shape(x)
 
 
+def axis_number(axis: Any, nd: int) -> int:
+    """An axis counted from the front."""
+    return int(np.lib.array_utils.normalize_axis_index(operator.index(axis), nd))
+
+
 def contiguous(x: Any) -> bool:
     """Does x lie in memory in C order?"""
     c = T.concrete(x)
@@ -172,6 +178,8 @@ def asarray(x: Any, dtype: Any = None, order: Any = None, *, copy: Any = None) -
     if dtype is not None and CODES.get(np.dtype(dtype)) != CODES.get(x.dtype):
         x = RECORDED["astype"](x, dtype)
         copy = None
+    if order not in (None, "K", "A", "C", "F"):
+        raise ValueError(f"order must be one of 'C', 'F', 'A', or 'K' (got {order!r})")
     if copy or (order not in (None, "K", "A") and not T.concrete(x).flags[f"{order}_CONTIGUOUS"]):
         x = RECORDED["copy"](x, order or "K")
     return x
@@ -352,6 +360,8 @@ class Flat:
         else:
             where = self._key(key)
             count = np.size(where[0])
+            if np.size(value) == 0:
+                return                   # as NumPy
             if np.ndim(where[0]) and np.size(value) != count:
                 value = np.resize(value, count)
             a[where] = value

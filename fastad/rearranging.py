@@ -235,6 +235,8 @@ def block(arrays: Any) -> Any:
 @records(np.meshgrid)
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
     """Coordinates of a grid."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError("Valid values for `indexing` are 'xy' and 'ij'.")
     xi = tuple([live(asarray(x), "f").reshape(-1) for x in xi])
     nd = len(xi)
     out = [x.reshape((1,) * k + (-1,) + (1,) * (nd - k - 1)) for k, x in enumerate(xi)]
@@ -282,6 +284,9 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
         raise refusal("pad", f"mode={mode!r} {kwargs or ''} is not recorded; constant, edge, reflect, symmetric and "
                       "wrap are. Write the border with np.concatenate.")
     a = asarray(array)
+    if kwargs:
+        np.pad(np.zeros((1,) * a.ndim), 0, mode, **dict.fromkeys(kwargs, 0) | {
+            k: v for k, v in kwargs.items() if k == "reflect_type"})             # NumPy's own error for a keyword
     values = kwargs.get("constant_values", 0)
     if mode != "constant" or (not T.is_wrapped(values) and np.ndim(values) == 0 and values == 0):
         key = (np.pad, _hashable(pad_width), mode)

@@ -9,7 +9,8 @@ import copy
 import functools
 import operator
 import re
-from contextlib import contextmanager
+from collections import deque
+from types import ModuleType
 
 import numpy as np
 
@@ -398,18 +399,6 @@ class Signature:
 
 # ---- recording -------------------------------------------------------------------------------------------------------
 
-@contextmanager
-def open_tape():
-    """A recording that is closed whatever happens."""
-    tape = T.open_recording()
-    try:
-        with interception.recording(tape):
-            yield tape
-            T.check_captures(tape)
-    finally:
-        T.close_recording(tape)
-
-
 def record_call(f, arguments, enclosing=False):
     """Run f on traced inputs; returns the finished tape, with its signature.
 
@@ -420,14 +409,14 @@ def record_call(f, arguments, enclosing=False):
     leaves = [None] * trees.count(arguments.tree)
     for k, value in arguments.statics.items():
         leaves[k] = value
-    with open_tape() as tape:
+    with T.Recording(interception.recording()) as tape:
         tape.set_origin(location_of(f))
         for k, value, wanted in zip(arguments.positions, arguments.values, arguments.wanted, strict=True):
             active = wanted or (enclosing and T.is_active(value))
             leaves[k] = laid_out(T.make_input(tape, T.concrete(value), active), axis_order(value))
         args, kwargs = trees.unflatten(arguments.tree, leaves)
         try:
-            result = f(*args, **kwargs)
+            result = interception.stand_in(f)(*args, **kwargs)
         except TypeError as error:
             if "fastad._tape." in str(error):
                 error.add_note(FOREIGN)
@@ -459,6 +448,10 @@ def outputs_of(tape, result, name):
         if T.is_wrapped(x) or (isinstance(x, np.ndarray) and x.dtype.kind in "fiub"):
             traced = traced or T.is_traced(x)
             ids.append(T.id_in(tape, x))
+        elif holds_traced(x):
+            raise DerivativeError(f"{name} returned {short(x)}, a {type(x).__name__} that holds values computed from "
+                                  "the arguments, and which cannot be taken apart. Return these values in tuples, "
+                                  "lists, dicts or named tuples.")
         else:
             kept[k] = x
     if not traced:
@@ -467,6 +460,26 @@ def outputs_of(tape, result, name):
             raise DerivativeError(nothing_traced(name, result) + WHICH_VERB)
         ids, kept = [T.id_in(tape, np.asarray(x, dtype=float)) for x in leaves], {}
     return ids, kept, out_tree
+
+
+def holds_traced(x, depth=3):
+    """Are there traced values in the attributes or elements of an object?  They would be those of the recording."""
+    if T.is_wrapped(x):
+        return T.is_traced(x)
+    if depth == 0 or isinstance(x, (str, bytes, int, float, np.ndarray, type, ModuleType)):
+        return False
+    parts = list((getattr(x, "__dict__", None) or {}).values())
+    if isinstance(x, dict):
+        parts += list(x.values())
+    if isinstance(x, (list, tuple, set, frozenset, deque)):
+        parts += list(x)
+    parts += [getattr(x, name) for base in type(x).__mro__ for name in _slots(base) if hasattr(x, name)]
+    return any(holds_traced(part, depth - 1) for part in parts[:1000])
+
+
+def _slots(cls):
+    slots = vars(cls).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 WHICH_VERB = (" ad.grad takes functions that return one number, ad.jacobian and ad.vjp those that return arrays, "

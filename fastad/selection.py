@@ -19,6 +19,7 @@ from fastad.operands import (
     METHODS,
     Array,
     asarray,
+    axis_number,
     cast_to,
     code_of,
     deliver,
@@ -138,7 +139,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: Any = "r
     if axis is None:
         a, axis = a.reshape(-1), 0
     shape = a.shape
-    axis = range(len(shape))[axis]
+    axis = axis_number(axis, len(shape))
     k = in_range(asarray(indices) if isinstance(indices, (list, tuple)) else indices, shape[axis], mode)
     inner, idx = math.prod(shape[axis + 1:]), shape_of(k)
     if len(shape) > 1:
@@ -180,7 +181,7 @@ def along_arguments(a: Any, indices: Any, axis: Any) -> Any:
         return a.reshape(-1), k, 0
     if k.ndim != a.ndim:
         raise ValueError("`indices` and `arr` must have the same number of dimensions")
-    return a, k, range(a.ndim)[axis]
+    return a, k, axis_number(axis, a.ndim)
 
 
 @records(np.take_along_axis)
@@ -234,6 +235,8 @@ def write_flat(a: Any, positions: Any, values: Any) -> None:
 def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
     """Slices where the condition holds; their number is guarded."""
     condition = asarray(condition)
+    if condition.ndim != 1:
+        raise ValueError("condition must be a 1-d array")
     k = nonzero(condition)[0]
     return take(a, k, axis, out)
 
@@ -260,6 +263,8 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
 def place(arr: Any, mask: Any, vals: Any) -> None:
     """The first values go where the mask holds; the number of places is guarded."""
     target = owned(arr, "place")
+    if np.size(mask) != target.size:
+        raise ValueError("place: mask and data must be the same size")
     k = nonzero(asarray(mask).reshape(-1))[0]
     if np.size(k):
         write_flat(target, k, np.resize(asarray(vals), np.shape(k)))
@@ -276,18 +281,29 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
                         f"rule {casting!r}")
     if where is True:
         target[...] = src
+    elif code_of(where) != BOOL:
+        raise TypeError(f"Cannot cast array data from {T.DTYPES[code_of(where)]!r} to dtype('bool') according to the "
+                        "rule 'safe'")
     else:
         target[...] = T.elementwise("where", where, cast_to(src, code_of(target)), target)
 
 
 @records(np.choose)
 def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
-    """Elements of several arrays by constant numbers."""
-    if T.is_traced(a):
-        raise refusal("choose", "the numbers are traced; use np.where, or np.take_along_axis of np.stack(choices)")
-    k = T.concrete(a)
+    """Elements of several arrays by numbers."""
     choices = list(choices)
+    if traced((a,)):
+        return deliver(out, chosen(asarray(a), choices, mode), "choose")
+    k = T.concrete(T.pinned(a))
     return deliver(out, assemble(lambda v: np.choose(k, v, mode=mode), choices), "choose")
+
+
+def chosen(k: Any, choices: list[Any], mode: str) -> Any:
+    """Elements of several arrays by traced numbers; one that is out of range is an error, as the first time."""
+    if mode == "raise" and not bool(np.all((k >= 0) & (k < len(choices)))):
+        raise ValueError("invalid entry in choice array")
+    k, *choices = np.broadcast_arrays(in_range(cast_to(k, INT), len(choices), mode), *choices)
+    return take_along_axis(np.stack(choices), k[None], 0)[0]
 
 
 @records(np.select)

@@ -1,6 +1,7 @@
 """Signatures of tapes as JSON: how arguments and results are packed, without a class or function of anybody's.
 
-Owns: the JSON form of a Signature and of tree structures (a named tuple becomes a tuple), and its checks.
+Owns: the JSON form of a Signature and of tree structures (a named tuple becomes a tuple, an ordered or default
+dict a dict), and its checks.
 Must not know: bytes (serialize.py), instructions.  Next: recording.py (Signature), trees.py.
 """
 from __future__ import annotations
@@ -61,13 +62,13 @@ def tree_to_json(tree: Any) -> Any:
     kind, children = tree[0], [tree_to_json(child) for child in trees.children(tree)]
     if kind == "none":
         return ["none"]
-    if kind != "dict":
+    if kind not in ("dict", "mapping"):
         return [kind if isinstance(kind, str) else "tuple", children]
-    for key in tree[1]:
+    for key in tree[-2]:
         if type(key) not in (str, int):
             raise UnsupportedError(f"a tape whose arguments or results have the dict key {key!r} cannot be saved; "
                                    "keys that are str or int can")
-    return ["dict", list(tree[1]), children]
+    return ["dict", list(tree[-2]), children]
 
 
 def tree_from_json(data: Any, depth: int = 0) -> Any:

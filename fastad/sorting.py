@@ -21,6 +21,7 @@ from fastad.operands import (
     NOVALUE,
     as_traced,
     asarray,
+    axis_number,
     cast_to,
     code_of,
     deliver,
@@ -31,18 +32,14 @@ from fastad.operands import (
 from fastad.reductions import along, count_of, fold, plan, refuse_order
 from fastad.selection import take_flat
 
-
-def axis_number(axis: Any, nd: int) -> int:
-    """An axis counted from the front."""
-    return int(np.lib.array_utils.normalize_axis_index(operator.index(axis), nd))
-
-
 # ---- sort -----------------------------------------------------------------------------------------------------------
 
 @records(np.argsort, method="argsort")
 def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
     """The permutation that sorts along an axis; always stable, NaN last."""
     refuse_order("argsort", order)
+    if kind is not None:
+        np.argsort([0.0], kind=kind)     # NumPy's own error for a kind that it does not know
     x, attr = along(asarray(a), axis)
     y = T.structural("argsort", (x,), attr, x.shape, INT)
     return y if T.concrete(x).flags.c_contiguous else relayout(y, np.argsort(T.concrete(x), axis=axis))
@@ -79,6 +76,7 @@ METHODS["sort"] = sort_method
 def extreme_position(op: str, a: Any, axis: Any, out: Any, keepdims: Any) -> Any:
     """argmax or argmin: the first one; a NaN counts as the extremum."""
     x = asarray(a)
+    axis = axis if axis is None else operator.index(axis)
     if count_of(x, axis) == 0:
         return getattr(np, op)(T.concrete(x), axis=axis)         # NumPy's own error
     return deliver(out, fold(op, x, axis, keepdims, INT), op)
@@ -183,6 +181,9 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     """The bin of each element."""
     bins = asarray(bins)
     side = "left" if right else "right"
+    steps = np.diff(T.concrete(bins))
+    if (steps < 0).any() and (steps > 0).any():
+        raise ValueError("bins must be monotonically increasing or decreasing")
     if bins.size > 1 and bool(bins[0] > bins[-1]):
         return bins.size - searchsorted(bins[::-1], x, side)
     return searchsorted(bins, x, side)

@@ -11,7 +11,7 @@ import os
 import sys
 import sysconfig
 import types
-from collections import deque
+from collections import ChainMap, deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +27,8 @@ NODES = 4000                             # beyond that only the identity of obje
 
 _SCALARS = (float, int, bool, str, bytes, complex, type(None))
 _BARE = ("types.SimpleNamespace", "argparse.Namespace")           # by name: argparse takes 6 ms to import
+_KINDS = ((list, S.LIST), (deque, S.LIST), (tuple, S.TUPLE), (dict, S.DICT), ((set, frozenset), S.SET),
+          ((types.MappingProxyType, ChainMap), S.DICT))
 _RANDOM = (np.random.Generator, np.random.RandomState, np.random.BitGenerator)
 _FUNCTIONS = (np.ufunc, type(np.sum), types.BuiltinFunctionType)
 _SITE = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
@@ -176,9 +178,11 @@ class _Search:
             return S.SCALAR
         if isinstance(obj, np.ndarray):
             return S.ARRAY
-        for base, kind in ((list, S.LIST), (tuple, S.TUPLE), (dict, S.DICT), ((set, frozenset), S.SET)):
+        for base, kind in _KINDS:
             if isinstance(obj, base):
                 return kind
+        if isinstance(obj, (memoryview, bytearray)) or type(obj).__name__ == "array":    # (array.array: not imported)
+            return S.ARRAY if np.asarray(obj).dtype.kind in "fiub" else S.IDENTITY
         if isinstance(obj, types.FunctionType):
             if self.home.owns_function(obj):
                 return S.FUNCTION
@@ -378,7 +382,7 @@ def difference(node: S.Node, current: Any, label: str) -> str | None:
             return found
     if current is node.obj and node.kind == S.ARRAY:
         return _array_difference(node, current, label)
-    if node.kind in (S.LIST, S.TUPLE, S.DICT) and isinstance(current, (list, tuple, dict)):
+    if node.kind in (S.LIST, S.TUPLE, S.DICT) and type(current) is type(node.obj):
         return _container_difference(node, current, label)
     if type(current) is type(node.obj) and isinstance(current, np.ndarray):
         return f"{label}: another array (shape {node.shape} -> {current.shape})"
@@ -387,7 +391,8 @@ def difference(node: S.Node, current: Any, label: str) -> str | None:
     return f"{label}: {_short(node.obj)} -> {_short(current)}"
 
 
-def _array_difference(node: S.Node, current: np.ndarray, label: str) -> str:
+def _array_difference(node: S.Node, current: Any, label: str) -> str:
+    current = np.asarray(T.concrete(current))
     if current.shape != node.shape:
         return f"{label}: shape {node.shape} -> {current.shape}"
     positions, old = node.sampled()

@@ -1,10 +1,13 @@
-"""trees.py - containers of values: tuples, lists, dicts and named tuples, taken apart and put together again.
+"""trees.py - containers of values (tuples, lists, named tuples, dicts, also ordered and default ones), taken apart and
+put together again.
 
 Owns: `flatten`, `unflatten`, and what a tree is.  What is no container is a leaf; None is an empty container.
 Dicts keep the order of insertion: the recorded function must see them as the caller made them, so two dicts whose keys
 were inserted in different order are different structures.
 Must not know: tapes, arrays.  Next: recording.py, which flattens arguments and results.
 """
+
+from collections import OrderedDict, defaultdict
 
 LEAF = "*"                               # the structure of a leaf
 _NONE = ("none",)
@@ -43,6 +46,9 @@ def _flatten(tree, leaves):
         return "dict", tuple(tree), tuple([_flatten(x, leaves) for x in tree.values()])
     if is_namedtuple(tree):
         return kind, tuple([_flatten(x, leaves) for x in tree])
+    if kind is OrderedDict or kind is defaultdict:
+        made = (kind, tree.default_factory if kind is defaultdict else None)
+        return "mapping", made, tuple(tree), tuple([_flatten(x, leaves) for x in tree.values()])
     leaves.append(tree)
     return LEAF
 
@@ -65,6 +71,9 @@ def _unflatten(treedef, leaves):
         return children
     if kind == "dict":
         return dict(zip(treedef[1], children, strict=True))
+    if kind == "mapping":
+        (cls, factory), items = treedef[1], zip(treedef[2], children, strict=True)
+        return cls(items) if cls is OrderedDict else cls(factory, items)
     return kind(*children)
 
 
@@ -130,8 +139,8 @@ def paths(treedef):
     if treedef == LEAF:
         return [""]
     kind, parts = treedef[0], children(treedef)
-    if kind == "dict":
-        keys = [f"[{key!r}]" for key in treedef[1]]
+    if kind == "dict" or kind == "mapping":
+        keys = [f"[{key!r}]" for key in treedef[-2]]
     elif kind in ("tuple", "list", "none"):
         keys = [f"[{k}]" for k in range(len(parts))]
     else:
@@ -151,6 +160,6 @@ def describe(treedef):
         return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
     if kind == "list":
         return f"[{', '.join(parts)}]"
-    if kind == "dict":
-        return "{" + ", ".join([f"{key!r}: {part}" for key, part in zip(treedef[1], parts, strict=True)]) + "}"
+    if kind == "dict" or kind == "mapping":
+        return "{" + ", ".join([f"{key!r}: {part}" for key, part in zip(treedef[-2], parts, strict=True)]) + "}"
     return f"{kind.__name__}({', '.join(parts)})"

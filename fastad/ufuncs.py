@@ -5,6 +5,8 @@ Must not know: rows (primitives.py), reductions (reductions.py).
 """
 from __future__ import annotations
 
+import functools
+import itertools
 from typing import Any
 
 import numpy as np
@@ -121,8 +123,9 @@ def reduce(func: Any, a: Any, axis: Any = 0, dtype: Any = None, out: Any = None,
     """ufunc.reduce: by default along axis 0."""
     implementation = REDUCE.get(func)
     if implementation is None:
-        raise refusal(f"{func.__name__}.reduce", "reduce is recorded for "
-                      + ", ".join(sorted(f.__name__ for f in REDUCE)) + "; write a loop over the rows")
+        if where is not True or dtype is not None:
+            raise refusal(f"{func.__name__}.reduce", "where= and dtype= are not recorded; write a loop over the rows")
+        return deliver(out, reduced(func, asarray(a), axis, keepdims, initial), func.__name__)
     kwargs: dict[str, Any] = {} if initial is NOVALUE else {"initial": initial}
     if where is not True:
         kwargs["where"] = where
@@ -131,13 +134,39 @@ def reduce(func: Any, a: Any, axis: Any = 0, dtype: Any = None, out: Any = None,
     return implementation(a, axis=axis, out=out, keepdims=keepdims, **kwargs)
 
 
+def reduced(func: Any, a: Any, axis: Any, keepdims: bool, initial: Any) -> Any:
+    """A ufunc between all rows, one after the other."""
+    extra = {} if initial is NOVALUE else {"initial": T.concrete(initial)}
+    plain = func.reduce(T.concrete(a), axis=axis, keepdims=keepdims, **extra)    # the shape, and NumPy's own errors
+    axes = range(a.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
+    rest = [k for k in range(a.ndim) if k not in axes]
+    rows = list(a.transpose([*axes, *rest]).reshape((-1, *[a.shape[k] for k in rest])))
+    start = func.identity if initial is NOVALUE else initial
+    rows = rows if start is None else [start, *rows]
+    if not rows:
+        return T.wrap(plain) if isinstance(plain, np.ndarray) else plain
+    y = functools.reduce(lambda x, y: evaluate(func, (x, y)), rows)
+    check_order(func, y, plain)
+    return np.reshape(y, plain.shape) if keepdims else y
+
+
+def check_order(func: Any, y: Any, plain: Any) -> None:
+    """Refuse ufuncs that NumPy does not apply to one row after the other (its vectorised arctan2 does not)."""
+    if not np.allclose(T.concrete(y), np.reshape(plain, shape_of(y)), equal_nan=True):
+        raise refusal(func.__name__, "NumPy's own order in reductions by this ufunc is unknown; write a loop")
+
+
 def accumulate(func: Any, a: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
     """ufunc.accumulate: by default along axis 0."""
     a = asarray(a)
     if func in ACCUMULATE:
         return ACCUMULATE[func](a, axis, dtype, out)
     if func not in PAIRWISE:
-        raise refusal(f"{func.__name__}.accumulate", "only sums, products, extrema and logical functions are recorded")
+        plain = func.accumulate(T.concrete(a), axis)             # NumPy's own errors
+        rows = list(itertools.accumulate(np.moveaxis(a, axis, 0), lambda x, y: evaluate(func, (x, y))))
+        y = np.stack(rows, axis) if rows else a.copy()
+        check_order(func, y, plain)
+        return deliver(out, y, func.__name__)
     y = reductions.scan_halving(func, a, axis)
     return deliver(out, y if y is not a else a.copy(), func.__name__)
 
@@ -145,7 +174,9 @@ def accumulate(func: Any, a: Any, axis: Any = 0, dtype: Any = None, out: Any = N
 def reduceat(func: Any, a: Any, indices: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
     """ufunc.reduceat with constant indices: a reduction of each slice."""
     a = asarray(a)
-    ends = np.asarray(indices)
+    ends = np.asarray(T.concrete(T.pinned(indices)))
+    if ends.dtype.kind not in "iu" or (ends < 0).any() or (ends >= a.shape[axis]).any():
+        func.reduceat(T.concrete(a), ends, axis)     # NumPy's own error
     parts = []
     for k, start in enumerate(ends):
         stop = ends[k + 1] if k + 1 < len(ends) else a.shape[axis]
@@ -162,18 +193,42 @@ def outer(func: Any, a: Any, b: Any, **kwargs: Any) -> Any:
 
 
 def at(func: Any, a: Any, indices: Any, b: Any = None) -> Any:
-    """ufunc.at for sums: duplicates of an index add up."""
-    if func not in (np.add, np.subtract):
-        raise refusal(f"{func.__name__}.at", "only add.at and subtract.at are recorded; where no index occurs twice, "
-                      "write a[indices] = f(a[indices], b)")
+    """ufunc.at: duplicates of an index act one after the other."""
     if type(a) is not Array:
         raise refusal(f"{func.__name__}.at", "the array must be made inside the recorded function")
     positions = np.arange(a.size).reshape(a.shape)
-    positions = T.wrap(positions)[indices] if traced((indices,)) else positions[bare_key(indices)]
+    if traced((indices,)):
+        positions = T.wrap(positions)[indices]
+        if func not in (np.add, np.subtract):
+            raise refusal(f"{func.__name__}.at", "with traced indices only add.at and subtract.at are recorded; where "
+                          "no index occurs twice, write a[indices] = f(a[indices], b)")
+    else:
+        indices = tuple(map(T.pinned, indices)) if isinstance(indices, tuple) else T.pinned(indices)
+        positions = positions[bare_key(indices)]
+        if func not in (np.add, np.subtract):
+            return act_at(func, a, np.asarray(positions), b)
     b = asarray(b)
     b = np.broadcast_to(b if func is np.add else -b, shape_of(positions))
     a += added_at(positions, b, a)
     return None
+
+
+def act_at(func: Any, a: Any, positions: Any, b: Any) -> None:
+    """a = func(a, b) at constant flat positions, in rounds in which no position occurs twice."""
+    b = None if b is None else np.broadcast_to(asarray(b), positions.shape).reshape(-1)
+    flat = positions.reshape(-1)
+    order = np.argsort(flat, kind="stable")
+    first = np.searchsorted(flat[order], flat[order])
+    turn = np.empty(flat.size, int)
+    turn[order] = np.arange(flat.size) - first       # how often the position has occurred before
+    for k in range(turn.max(initial=-1) + 1):
+        (now,) = np.nonzero(turn == k)
+        where = np.unravel_index(flat[now], a.shape)
+        y = evaluate(func, (a[where],) if b is None else (a[where], b[now]))
+        if code_of(y) < code_of(a):
+            raise TypeError(f"Cannot cast ufunc '{func.__name__}' output from {y.dtype!r} to {a.dtype!r} with casting "
+                            "rule 'same_kind'")
+        a[where] = y
 
 
 def bare_key(key: Any) -> Any:

@@ -2,9 +2,11 @@
 
 Next: test_stale_index.py and test_state.py (what changes behind a tape), test_compiled_callers.py, test_serialize.py.
 """
+import collections
 import copy
 import os
 import pickle
+import signal
 import threading
 import warnings
 
@@ -42,6 +44,55 @@ def test_what_f_returns(f, text, verb):
         verb(f)(X)
     assert "test_bad_input.py:" in str(caught.value)
     assert "no derivative" in text or "ad.jacobian" in str(caught.value)
+
+
+class Interrupt(BaseException):
+    """What Ctrl-C raises, but not taken for one by pytest."""
+
+
+def test_ctrl_c_at_any_moment():
+    """Also while NumPy's names are being replaced or restored, and before f runs."""
+    def interrupt(*_):
+        raise Interrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    draw = np.random.default_rng(5)
+    g, hits = ad.grad(lambda x: np.sin(x[:1] * np.ones(1)).sum()), 0
+    try:
+        for _ in range(400):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-4, 1.5e-3))
+                while True:
+                    g.clear()
+                    g(X)
+            except Interrupt:
+                hits += 1
+            assert not ad._tape.recordings() and (np.zeros, np.array, np.errstate) == ORIGINALS
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert hits == 400
+
+
+class Result:
+    def __init__(self, value):
+        self.value = value
+
+
+@pytest.mark.parametrize("holder", [lambda v: collections.deque([v]), Result, lambda v: collections.Counter(a=v),
+                                    lambda v: {"a": Result([v])}])
+def test_no_traced_value_leaves_in_an_object(holder):
+    """It would be that of the recording, at every replay."""
+    with pytest.raises(ad.DerivativeError, match="holds values computed from the arguments"):
+        ad.record(lambda x: (x[0], holder(x[1])), X)
+    assert ad.record(lambda x: (x[0], Result(3.0)), X)(X)[1].value == 3.0
+
+
+def test_dicts_of_collections():
+    tape = ad.record(lambda x: collections.OrderedDict(b=x, a=x[0]), X)
+    assert type(tape(X)) is collections.OrderedDict and list(tape(2 * X)) == ["b", "a"] and tape(2 * X)["a"] == 2.0
+    gradient = ad.grad(lambda d: d["a"]**2 + d["missing"])(collections.defaultdict(float, a=3.0))
+    assert gradient == {"a": 6.0} and gradient.default_factory is float
 
 
 # ---- arguments at replay ---------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import zlib
 import numpy as np
 import pytest
 
-from tests import fuzz, reference
+from tests import fuzz, fuzz_forms, reference
 from tests.fuzz_programs import Program
 from tests.fuzz_statements import STATEMENTS
 
@@ -77,7 +77,7 @@ def test_programs_can_be_differentiated():
                 judged += 1
                 assert (np.abs(g - d)[smooth] <= (1e-6 * (1 + np.abs(d).max()) + 10 * error)[smooth]).all(), seed
     assert good > 0.95 * total
-    assert judged > 0.9 * points  # the oracle carries nearly all of the load
+    assert judged > 0.85 * points  # the oracle carries nearly all of the load
 
 
 def test_excluded_statements_do_not_occur():
@@ -203,7 +203,7 @@ def kinds_found(fault, seeds=SEEDS):
     ad = stand_in(fault)
     summary = fuzz.Summary(show=0)
     for seed in seeds:
-        summary.add(fuzz.check(seed, ad))
+        summary.add(fuzz.check(seed, ad, exclude=fuzz_forms.FEATURES))       # of which the oracle models few
     return summary
 
 

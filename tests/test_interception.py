@@ -52,7 +52,7 @@ class recorded:
 
     def __enter__(self):
         self.tape = T.open_recording()
-        self.names = interception.recording(self.tape)
+        self.names = interception.recording()
         self.names.__enter__()
         return T.make_input(self.tape, self.value, self.active)
 

