@@ -118,6 +118,7 @@ cdef extern from "_kernels/layout.h" nogil:
     ctypedef struct fa_prim:
         uint8_t arity
         uint8_t differentiable
+        uint8_t foreign
         fa_loop[3] loop
         fa_template[3] partial
     ctypedef struct fa_code:

@@ -41,6 +41,7 @@ cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object x)
     void *PyThreadState_Get() nogil
     PyObject *PyErr_Occurred()
+    void PyErr_Clear()
 
 cdef extern from "_kernels/layout.h":
     """
@@ -59,6 +60,16 @@ cdef extern from "numpy/ufuncobject.h":
         void **data
         int ntypes
         char *types
+
+cdef extern from "_kernels/adapted.h" nogil:
+    ctypedef struct fa_adapted:
+        fa_loop inner
+        int nin
+        int nout
+        int which
+        char[8] kind
+        double[8] constant
+    void fa_adapted_loop(char **args, const intptr_t *n, const intptr_t *steps, void *data)
 
 cdef extern from "_kernels/scalar.h" nogil:
     double fa_scalar_f64(uint16_t op, double a, double b)
@@ -180,7 +191,9 @@ cdef uint8_t[512] ROW_FLOAT                                         # takes floa
 cdef uint8_t[512] ROW_BOOL                                          # the result is bool
 cdef uint8_t[512] ROW_INT                                           # takes int64
 cdef uint8_t[512] ROW_BOOLIN                                        # takes bool
+cdef uint8_t[512] REFUSED                                           # bit k: no derivative by operand k
 memset(FORM, 0, sizeof(FORM))
+memset(REFUSED, 0, sizeof(REFUSED))
 for _name, (_code, _form) in STRUCTURAL.items():
     FORM[_code] = _form
 
@@ -207,8 +220,13 @@ cdef int number_rows() except -1:
 
 cdef int describe_row(int code, row) except -1:
     cdef fa_prim *p = &fa_prims[code]
+    cdef int k
     p.arity = row.arity
     p.differentiable = row.differentiable
+    for k in range(3):
+        p.foreign |= ("fib"[k] in row.foreign) << k
+    for at, _ in row.refused:
+        REFUSED[code] |= 1 << <int>at
     FORM[code] = FA_FORM_UNARY if row.arity == 1 else FA_FORM_BINARY if row.arity == 2 else FA_FORM_NARY
     ROW_FLOAT[code] = row.dtypes == "f"
     ROW_INT[code] = "i" in row.dtypes
@@ -246,8 +264,38 @@ def ensure_row(name):
     code = OPCODES[name]
     row = ROWS[code]
     if isinstance(row.ufunc, str) and fa_prims[<int>code].loop[0].fn == NULL:
-        fetch_loops(code, row, primitives.resolve(row))
+        if row.signature:
+            adapt_loop(code, row)
+        else:
+            fetch_loops(code, row, primitives.resolve(row))
+        record_partials(code, row)       # may need other rows of SciPy, and they this one: its loop is there
     return code
+
+
+cdef int adapt_loop(int code, row) except -1:
+    """The loop of a row whose ufunc has integer, complex or several results (row.signature says how)."""
+    cdef PyUFuncObject *u
+    cdef fa_adapted *a
+    cdef int k
+    ufunc = primitives.resolve(row).ufunc
+    u = <PyUFuncObject *><void *>ufunc
+    operands, results = row.signature.split("->")
+    wanted = row.signature.translate({ord("D"): "d", ord("L"): "l", ord("z"): "D", ord("w"): "D", ord("y"): "D"})
+    a = <fa_adapted *>calloc(1, sizeof(fa_adapted))
+    a.nin, a.nout, a.which = len(operands), len(results), row.output
+    for k, c in enumerate(operands + results):
+        a.kind[k] = ord(c)
+    for at, value in row.constants:
+        a.constant[<int>at] = value
+    for k in range(u.ntypes):
+        if ufunc.types[k] == wanted:
+            a.inner.fn = u.functions[k]
+            a.inner.data = u.data[k] if u.data != NULL else NULL
+            fa_prims[code].loop[0].data = a
+            fa_prims[code].loop[0].fn = fa_adapted_loop
+            return 0
+    free(a)
+    raise InternalError(f"{ufunc.__name__} has no loop for {row.signature}; it has {ufunc.types}")
 
 
 # ---- source locations ----------------------------------------------------------------------------------------------
@@ -798,8 +846,6 @@ cdef class Tape:
             f.busy = False
         if status != FA_OK:
             self.raise_status(status, &env)
-        if env.has_foreign and PyErr_Occurred() != NULL:
-            raise_current()              # a loop of NumPy's (integers to negative powers) or SciPy's
         if env.flags:
             report_flags(flags_to_report(self, env.flags))
         f.valid = True
@@ -811,6 +857,7 @@ cdef class Tape:
             if PyErr_Occurred() != NULL:
                 return -1
             raise InternalError(f"foreign call in instruction {i} failed without an error")
+        PyErr_Clear()                    # of a loop before the guard that failed: a new recording will meet it
         if status == FA_EGUARD:
             kind, location = self.guard_info[self.arg[2 * <size_t>i + 1]]
             raise TapeDivergence(
@@ -887,6 +934,7 @@ cdef class Tape:
             f.busy = False
         if status != FA_OK:
             self.raise_status(status, &env)
+        forget_foreign()
         return 0
 
     cdef int set_tangents(self, Frame f, list tangents) except -1:
@@ -923,6 +971,7 @@ cdef class Tape:
             f.busy = False
         if status != FA_OK:
             self.raise_status(status, &env)
+        forget_foreign()
         return 0
 
     # -- what the Python layer calls: flat lists in, flat lists out

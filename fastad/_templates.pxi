@@ -50,8 +50,8 @@ cdef list template_memory = []           # what the templates' pointers refer to
 def build_templates():
     """Record the partial derivatives of every row; called once, when numpy_api is there."""
     for code, row in ROWS.items():
-        if row.partials is not None and row.rule == "":
-            record_partials(code, row)
+        if row.partials is not None and row.rule == "" and not isinstance(row.ufunc, str):
+            record_partials(code, row)   # SciPy's when somebody uses them: ensure_row
 
 
 cdef int record_partials(int code, row) except -1:
@@ -65,7 +65,8 @@ cdef int record_partials(int code, row) except -1:
             intervals = row.domain.intervals[min(k, len(row.domain.intervals) - 1)]
             lo, hi = intervals[len(intervals) // 2]
             v.f = 0.5 * (max(lo, -1e3) + min(hi, 1e3)) + 0.01 * k
-            operands.append(new_scalar(t, t.emit_input(FA_AVAL_F64), FA_F64, v))
+            differentiable = k == row.arity or not REFUSED[code] >> k & 1
+            operands.append(new_scalar(t, t.emit_input(FA_AVAL_F64, differentiable), FA_F64, v))
         with np.errstate(all="ignore"):
             partials = row.partials(*operands)
     finally:

@@ -1,0 +1,626 @@
+"""primitives_special.py - the rows of scipy.special in THE table: one row per function, as in primitives.py.
+
+Owns: what the system knows of SciPy's special functions: domain, partial derivatives with their source (DLMF: NIST
+Digital Library of Mathematical Functions, dlmf.nist.gov), the error of each partial, what has no derivative.
+Must not know: the tape; SciPy itself before one of its functions is used (`S` imports it then).
+A formula is chosen so that nothing cancels on the whole domain; where terms cancel nevertheless, `scale` is their size.
+Next: rows.py (what a row can say), primitives.py (NumPy's functions, look-ups), tests/test_special_rows.py.
+"""
+from __future__ import annotations
+
+import importlib
+import math
+from typing import Any
+
+import numpy as np
+
+from fastad.rows import REAL, REAL_AB, UNIT, UNIT_OPEN, Domain, binary, ternary, unary
+
+__all__ = ["S"]
+
+
+class _Special:
+    """scipy.special, imported when one of its functions is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        module = importlib.import_module("scipy.special._ufuncs" if name[0] == "_" else "scipy.special")
+        function = getattr(module, name)
+        if name.startswith("_spherical"):        # its order has an integer type
+            return lambda n, x: function(n.astype(np.int64) if type(n) in (np.float64, np.ndarray) else n, x)
+        return function
+
+
+S = _Special()
+_INF, _NAN = math.inf, math.nan
+ROOT_PI, ROOT_2PI, ROOT_HALF = math.sqrt(math.pi), math.sqrt(2*math.pi), math.sqrt(0.5)
+TWO_BY_ROOT_PI, ONE_BY_ROOT_2PI = 2/math.sqrt(math.pi), 1/math.sqrt(2*math.pi)
+LN10, PI, HALF_PI = math.log(10), math.pi, math.pi/2
+BRANCH_POINT = -math.exp(-1)
+
+# ---- domains --------------------------------------------------------------------------------------------------------
+_P = ((0.05, 1.0), (1.0, 5.0), (5.0, 30.0))
+_X = ((-5.0, -1.0), (-1.0, 1.0), (1.0, 5.0))
+_U = ((0.01, 0.5), (0.5, 0.99))
+_N = ((1.0, 7.0),)      # its middle, at which the partials are recorded, is whole
+
+POSITIVE_X = Domain("POSITIVE_X", "x > 0", lambda x: x > 0, (_P,))
+NOT_A_POLE = Domain("NOT_A_POLE", "x other than 0, -1, -2 ...", lambda x: (x > 0) | (x != np.floor(x)), (_P,))
+UNIT_INTERVAL = Domain("UNIT_INTERVAL", "0 < x < 1", lambda x: (x > 0) & (x < 1), (_U,))
+BELOW_ONE = Domain("BELOW_ONE", "x < 1", lambda x: x < 1, (((-5.0, -0.1), (-0.1, 0.1), (0.1, 0.95)),))
+BELOW_ZERO = Domain("BELOW_ZERO", "x < 0", lambda x: x < 0, (((-20.0, -1.0), (-1.0, -0.05)),))
+ABOVE_BRANCH = Domain("ABOVE_BRANCH", "x > -1/e", lambda x: x > BRANCH_POINT, (((-0.3, 0.0), (0.0, 5.0)),))
+LOWER_BRANCH = Domain("LOWER_BRANCH", "-1/e < x < 0", lambda x: (x > BRANCH_POINT) & (x < 0), (((-0.36, -0.01),),))
+ABOVE_MINUS_ONE = Domain("ABOVE_MINUS_ONE", "x > -1", lambda x: x > -1, (((-0.9, 1.0), (1.0, 9.0)),))
+ORDER_X = Domain("ORDER_X", "whole n >= 0, x > 0", lambda n, x: (n >= 0) & (n == np.floor(n)) & (x > 0), (_N, _P))
+ORDER_REAL_X = Domain("ORDER_REAL_X", "any v, x > 0; with a whole v, any x (J, I) or x != 0", lambda v, x: x > 0,
+                      (_P, _P))
+POSITIVE_AB = Domain("POSITIVE_AB", "a > 0, b > 0", lambda a, b: (a > 0) & (b > 0), (_P, _P))
+SHAPE_X = Domain("SHAPE_X", "a > 0, x >= 0", lambda a, x: (a > 0) & (x >= 0), (_P, _P))
+SHAPE_P = Domain("SHAPE_P", "a > 0, 0 < p < 1", lambda a, p: (a > 0) & (p > 0) & (p < 1), (_P, _U))
+SHAPES_U = Domain("SHAPES_U", "a > 0, b > 0, 0 < x < 1", lambda a, b, x: (a > 0) & (b > 0) & (x > 0) & (x < 1),
+                  (_P, _P, _U))
+WEIGHT_X = Domain("WEIGHT_X", "any a, b > 0", lambda a, b: b > 0, (_X, _P))
+WEIGHT_1P = Domain("WEIGHT_1P", "any a, b > -1", lambda a, b: b > -1, (_X, ((-0.9, 1.0), (1.0, 9.0))))
+POWER_X = Domain("POWER_X", "a > 0, any b", lambda a, b: a > 0, (_P, _X))
+POWER_1P = Domain("POWER_1P", "a > -1, any b", lambda a, b: a > -1, (((-0.9, 1.0), (1.0, 9.0)), _X))
+INVERSE_POWER = Domain("INVERSE_POWER", "a*b > -1", lambda a, b: a*b > -1, (((0.1, 3.0),), ((-0.2, 2.0),)))
+AMPLITUDE = Domain("AMPLITUDE", "any a, b*sin(a)**2 < 1", lambda a, b: b*np.sin(a)**2 < 1, (_X, ((-3.0, 0.9),)))
+PARAMETERS_X = Domain("PARAMETERS_X", "any x; a, b where the function exists", lambda a, b, x: np.isfinite(x),
+                      (_P, _P, ((-3.0, 3.0),)))
+PARAMETER_X = Domain("PARAMETER_X", "b other than 0, -1, -2 ..., any x", lambda b, x: np.isfinite(x), (_P, _X))
+POSITIVE_3 = Domain("POSITIVE_3", "a > 0, b > 0, x > 0", lambda a, b, x: (a > 0) & (b > 0) & (x > 0), (_P, _P, _P))
+
+
+def _row(add: Any, name: str, domain: Domain, partials: Any, **columns: Any) -> None:
+    ufunc = columns.pop("ufunc", f"scipy.special:{name}")
+    add(name, ufunc, domain, partials, foreign="f", **columns)
+
+
+def one(name: str, domain: Domain, partials: Any, **columns: Any) -> None:
+    """Add a row y = f(x)."""
+    _row(unary, name, domain, partials, **columns)
+
+
+def two(name: str, domain: Domain, partials: Any, **columns: Any) -> None:
+    """Add a row y = f(a, b)."""
+    _row(binary, name, domain, partials, **columns)
+
+
+def three(name: str, domain: Domain, partials: Any, **columns: Any) -> None:
+    """Add a row y = f(a, b, x)."""
+    _row(ternary, name, domain, partials, **columns)
+
+
+# ---- series, where a formula would cancel ---------------------------------------------------------------------------
+def _horner(c: Any, x: Any) -> Any:
+    y = c[-1]*x + c[-2]
+    for ck in c[-3::-1]:
+        y = y*x + ck
+    return y
+
+
+def _odd_factorials(n: int) -> list[float]:
+    """(2k + 1)!! / 2**k: DLMF 7.12.1 term by term."""
+    c = [1.0]
+    for k in range(1, n):
+        c.append(c[-1]*(2*k + 1)/2)
+    return c
+
+
+_FAR = _odd_factorials(17)                                       # of dawsn' from x = 9 on
+_FAR_SIGNED = [(-1)**k*c for k, c in enumerate(_FAR)]            # of erfcx'
+_RATIOS = [math.prod((2*j - 1)/(2*j) for j in range(1, k + 1))**2 for k in range(18)]
+_ELLIPK = [HALF_PI*(k + 1)*_RATIOS[k + 1] for k in range(17)]    # of dK/dm, DLMF 19.5.1
+_ELLIPE = [-HALF_PI*(k + 1)*_RATIOS[k + 1]/(2*k + 1) for k in range(17)]         # of dE/dm, DLMF 19.5.2
+_LOG1P = [(-1)**(k + 1)/(k + 1) for k in range(17)]              # of -log1p(e)/e
+_INV_BOXCOX = [(-1)**(k + 1)*(k + 1)/(k + 2) for k in range(17)]  # of (u/(1 + u) - log1p(u))/u**2
+
+
+def _bessel_large(nu: int, n: int) -> list[float]:
+    """Coefficients of x**-k in sqrt(2*pi*x)*exp(-x)*I_nu(x): DLMF 10.40.1."""
+    c = [1.0]
+    for k in range(1, n):
+        c.append(-c[-1]*(4*nu**2 - (2*k - 1)**2)/(8*k))
+    return c
+
+
+# of sqrt(2*pi*x)*(I1 - I0)*exp(-x)*x, and the same for K with alternating signs
+_I_FAR = [b - a for a, b in zip(_bessel_large(0, 15)[1:], _bessel_large(1, 15)[1:], strict=True)]
+_K_FAR = [(-1)**k*c for k, c in enumerate(_I_FAR)]
+
+
+def _erfcx(x: Any, y: Any) -> Any:
+    """2*x*y - 2/sqrt(pi); from x = 9 on its asymptotic series"""
+    far = x > 9
+    t = 1/np.square(np.where(far, x, 9.0))
+    return np.where(far, -t/ROOT_PI*_horner(_FAR_SIGNED, t), 2*np.where(far, 0.0, x)*y - TWO_BY_ROOT_PI)
+
+
+def _dawsn(x: Any, y: Any) -> Any:
+    """1 - 2*x*y; from |x| = 9 on its asymptotic series"""
+    far = np.abs(x) > 9
+    t = 1/np.square(np.where(far, x, 9.0))
+    return np.where(far, -0.5*t*_horner(_FAR, t), 1 - 2*x*y)
+
+
+def _rgamma(x: Any, y: Any) -> Any:
+    """-y*psi(x); for x < 1/2 by reflection: gamma(1 - x)*(cos(pi*x) - psi(1 - x)*sin(pi*x)/pi)"""
+    low = x < 0.5
+    n = np.rint(x)
+    r = PI*(x - n)
+    z = np.where(low, 1 - x, 1.0)
+    sign = 1 - 2*np.abs(np.fmod(n, 2))
+    return np.where(low, S.gamma(z)*sign*(np.cos(r) - S.psi(z)*np.sin(r)/PI), -y*S.psi(np.where(low, 1.0, x)))
+
+
+def _poch(a: Any, b: Any, y: Any) -> Any:
+    """y*(psi(a + b) - psi(a)), y*psi(a + b)"""
+    p = S.psi(a + b)
+    return y*(p - S.psi(a)), y*p
+
+
+def _binom(a: Any, b: Any, y: Any) -> Any:
+    """y*(psi(a + 1) - psi(a - b + 1)), y*(psi(a - b + 1) - psi(b + 1))"""
+    p = S.psi(a - b + 1)
+    return y*(S.psi(a + 1) - p), y*(p - S.psi(b + 1))
+
+
+def _beta(a: Any, b: Any, y: Any) -> Any:
+    """y*(psi(a) - psi(a + b)), y*(psi(b) - psi(a + b))"""
+    p = S.psi(a + b)
+    return y*(S.psi(a) - p), y*(S.psi(b) - p)
+
+
+def _betaln(a: Any, b: Any, y: Any) -> Any:
+    """psi(a) - psi(a + b), psi(b) - psi(a + b)"""
+    p = S.psi(a + b)
+    return S.psi(a) - p, S.psi(b) - p
+
+
+def _of_psi(factors: Any) -> Any:
+    """The size of the terms in differences of psi."""
+    def scale(a: Any, b: Any, y: Any) -> Any:
+        z, factor = factors(a, b, y)
+        return (np.abs(factor*S.psi(z)),)*2
+    return scale
+
+
+def _gamma_density(a: Any, x: Any) -> Any:
+    return np.exp(S.xlogy(a - 1, x) - x - S.gammaln(a))
+
+
+def _beta_density(a: Any, b: Any, x: Any) -> Any:
+    return np.exp(S.xlogy(a - 1, x) + S.xlog1py(b - 1, -x) - S.betaln(a, b))
+
+
+def _expn(n: Any, x: Any, y: Any) -> Any:
+    """-expn(n - 1, x); for n = 0: -y*(1 + 1/x)"""
+    none = n < 1
+    return _NAN, np.where(none, -y*(1 + 1/np.where(none, x, 1.0)), -S.expn(np.where(none, 0.0, n - 1), x))
+
+
+def _i0e(x: Any, y: Any) -> Any:
+    """i1e(x) - sign(x)*y; from |x| = 50 on its asymptotic series"""
+    size = np.abs(x)
+    far = size > 50
+    return np.where(far, np.sign(x)*_i_far(np.where(far, size, 50.0)), S.i1e(x) - np.sign(x)*y)
+
+
+def _i1e(x: Any, y: Any) -> Any:
+    """i0e(x) - y/x - sign(x)*y; from |x| = 50 on its asymptotic series, for |x| < 1: (i0e(x) + ive(2, x))/2 - sign(x)*y"""
+    size = np.abs(x)
+    far, near = size > 50, size < 1
+    return np.where(far, -_i_far(np.where(far, size, 50.0)) - y/np.where(near, 1.0, x),
+                    np.where(near, 0.5*(S.i0e(x) + S.ive(2.0, x)), S.i0e(x) - y/np.where(near, 1.0, x)) - np.sign(x)*y)
+
+
+def _i_far(x: Any) -> Any:
+    return _horner(_I_FAR, 1/x)/(x*np.sqrt(2*PI*x))
+
+
+def _k_far(x: Any) -> Any:
+    return _horner(_K_FAR, 1/x)*np.sqrt(HALF_PI/x)/x
+
+
+def _k0e(x: Any, y: Any) -> Any:
+    """y - k1e(x); from x = 50 on its asymptotic series"""
+    far = x > 50
+    return np.where(far, _k_far(np.where(far, x, 50.0)), y - S.k1e(x))
+
+
+def _k1e(x: Any, y: Any) -> Any:
+    """y - k0e(x) - y/x; from x = 50 on its asymptotic series"""
+    far = x > 50
+    return np.where(far, -_k_far(np.where(far, x, 50.0)), y - S.k0e(x)) - y/x
+
+
+def _log_ratio(a: Any, b: Any) -> Any:
+    close = np.abs(a - b) < 0.5*b
+    return np.where(close, np.log1p((a - b)/np.where(close, b, 1.0)), np.log(a/np.where(close, a, b)))
+
+
+def _rel_entr(a: Any, b: Any, y: Any) -> Any:
+    """log(a/b) + 1, -a/b"""
+    none = (a == 0) & (b == 0)
+    c, d = np.where(none, 1.0, a), np.where(none, 1.0, b)
+    return np.where(none, 0.0, _log_ratio(c, d) + 1), np.where(a == 0, 0.0, -c/d)
+
+
+def _kl_div(a: Any, b: Any, y: Any) -> Any:
+    """log(a/b), (b - a)/b"""
+    none = (a == 0) & (b == 0)
+    c, d = np.where(none, 1.0, a), np.where(none, 1.0, b)
+    close = np.abs(c - d) < 0.5*d
+    return np.where(none, 0.0, _log_ratio(c, d)), np.where(a == 0, 1.0, np.where(close, (d - c)/d, 1 - c/d))
+
+
+def _huber(a: Any, b: Any, y: Any) -> Any:
+    """max(abs(b) - a, 0), b clipped to -a ... a"""
+    size = np.abs(b)
+    inside = size <= a
+    return np.where(inside, 0.0, size - a), np.where(inside, b, a*np.sign(b))
+
+
+def _pseudo_huber(a: Any, b: Any, y: Any) -> Any:
+    """abs(b)*h*t**3 with h = abs(b)/hypot(a, b), t = abs(b)/(hypot(a, b) + a); b*a/hypot(a, b)"""
+    # 2*a*(s - 1) - (b/a)**2*a/s with s = hypot(a, b)/a, multiplied out: neither cancels nor divides by a
+    h = np.hypot(a, b)
+    none = h == 0
+    h = np.where(none, 1.0, h)
+    t = b/(h + a)
+    steep = np.abs(b) > np.abs(a)        # there a/h - b*(a*b)/h**3, the second derivative, would cancel
+    slope = np.where(steep, a*np.sign(b)/np.hypot(1.0, a/np.where(steep, b, 1.0)), b*(a/h))
+    return b*(b/h)*t*t, np.where(none, 0.0, slope)
+
+
+def _owens_t(a: Any, b: Any, y: Any) -> Any:
+    """-exp(-a**2/2)*erf(a*b/sqrt(2))/sqrt(8*pi), exp(-a**2*(1 + b**2)/2)/(2*pi*(1 + b**2))"""
+    q = 1 + b*b
+    return (-0.5*ONE_BY_ROOT_2PI*np.exp(-0.5*a*a)*S.erf(a*b*ROOT_HALF),
+            np.exp(-0.5*a*a*q)/(2*PI*q))
+
+
+def _ellipk(x: Any, y: Any) -> Any:
+    """(ellipe(x)/(1 - x) - y)/(2*x); for |x| < 0.1 its power series"""
+    near = np.abs(x) < 0.1
+    m = np.where(near, 0.5, x)
+    return np.where(near, _horner(_ELLIPK, np.where(near, x, 0.0)), (S.ellipe(m)/(1 - m) - S.ellipk(m))/(2*m))
+
+
+def _ellipe(x: Any, y: Any) -> Any:
+    """(y - ellipk(x))/(2*x); for |x| < 0.1 its power series"""
+    near = np.abs(x) < 0.1
+    m = np.where(near, 0.5, x)
+    return np.where(near, _horner(_ELLIPE, np.where(near, x, 0.0)), (S.ellipe(m) - S.ellipk(m))/(2*m))
+
+
+def _ellipkm1(x: Any, y: Any) -> Any:
+    """-(ellipe(1 - x)/x - y)/(2*(1 - x)); for |1 - x| < 0.1 its power series"""
+    near = np.abs(1 - x) < 0.1
+    p = np.where(near, 0.5, x)
+    return np.where(near, -_horner(_ELLIPK, np.where(near, 1 - x, 0.0)),
+                    -(S.ellipe(1 - p)/p - S.ellipkm1(p))/(2*(1 - p)))
+
+
+def _turns(a: Any) -> Any:
+    """The number of half turns in an amplitude, and the sine and cosine of what is left."""
+    n = np.rint(a/PI)
+    sign = 1 - 2*np.abs(np.fmod(n, 2))
+    return n, sign*np.sin(a), np.cos(a)
+
+
+def _ellipkinc(a: Any, b: Any, y: Any) -> Any:
+    """1/sqrt(1 - b*sin(a)**2), sin(a)**3/6*elliprd(cos(a)**2, 1, 1 - b*sin(a)**2) and 2*K'(b) a half turn"""
+    n, s, c = _turns(a)
+    d = 1 - b*s*s
+    turn = np.where(n == 0, 0.0, b)
+    return 1/np.sqrt(d), s*s*s/6*S.elliprd(c*c, 1.0, d) + 2*n*_ellipk(turn, S.ellipk(turn))
+
+
+def _ellipeinc(a: Any, b: Any, y: Any) -> Any:
+    """sqrt(1 - b*sin(a)**2), -sin(a)**3/6*elliprd(cos(a)**2, 1 - b*sin(a)**2, 1) and 2*E'(b) a half turn"""
+    n, s, c = _turns(a)
+    d = 1 - b*s*s
+    turn = np.where(n == 0, 0.0, b)
+    return np.sqrt(d), -s*s*s/6*S.elliprd(c*c, d, 1.0) + 2*n*_ellipe(turn, S.ellipe(turn))
+
+
+def _elliprf(a: Any, b: Any, x: Any, y: Any) -> Any:
+    """-elliprd(b, x, a)/6, -elliprd(a, x, b)/6, -elliprd(a, b, x)/6"""
+    return -S.elliprd(b, x, a)/6, -S.elliprd(a, x, b)/6, -S.elliprd(a, b, x)/6
+
+
+def _elliprd(a: Any, b: Any, x: Any, y: Any) -> Any:
+    """(y - elliprd(b, x, a))/(2*(x - a)), (y - elliprd(a, x, b))/(2*(x - b)), the rest of -3*y/2 by homogeneity"""
+    p = (y - S.elliprd(b, x, a))/(2*(x - a))
+    q = (y - S.elliprd(a, x, b))/(2*(x - b))
+    return p, q, -(1.5*y + a*p + b*q)/x
+
+
+def _spence(x: Any, y: Any) -> Any:
+    """log(x)/(1 - x); for |1 - x| < 0.1 its power series"""
+    e = x - 1
+    near = np.abs(e) < 0.1
+    return np.where(near, _horner(_LOG1P, np.where(near, e, 0.0)), -np.log(x)/np.where(near, 1.0, e))
+
+
+def _boxcox(a: Any, b: Any, y: Any) -> Any:
+    """a**(b - 1), log(a)**2*hyp1f1(2, 3, b*log(a))/2"""
+    none = a == 0
+    log = np.log(np.where(none, 1.0, a))
+    return np.power(a, b - 1), np.where(none, np.where(b > 0, 1/(b*b), -_INF),
+                                        0.5*log*log*S.hyp1f1(2.0, 3.0, b*log))
+
+
+def _boxcox1p(a: Any, b: Any, y: Any) -> Any:
+    """(1 + a)**(b - 1), log1p(a)**2*hyp1f1(2, 3, b*log1p(a))/2"""
+    none = a == -1
+    log = np.log1p(np.where(none, 0.0, a))
+    return np.exp(S.xlog1py(b - 1, a)), np.where(none, np.where(b > 0, 1/(b*b), -_INF),
+                                            0.5*log*log*S.hyp1f1(2.0, 3.0, b*log))
+
+
+def _by_exponent(a: Any, b: Any) -> Any:
+    """(u/(1 + u) - log1p(u))/u**2 for u = a*b."""
+    u = a*b
+    near = np.abs(u) < 0.1
+    v = np.where(near, 1.0, u)
+    return np.where(near, _horner(_INV_BOXCOX, np.where(near, u, 0.0)), (v/(1 + v) - np.log1p(v))/(v*v))
+
+
+def _inv_boxcox(a: Any, b: Any, y: Any) -> Any:
+    """y/(1 + a*b), y*(a/(b*(1 + a*b)) - log1p(a*b)/b**2)"""
+    return y/(1 + a*b), y*a*a*_by_exponent(a, b)
+
+
+def _inv_boxcox1p(a: Any, b: Any, y: Any) -> Any:
+    """(1 + y)/(1 + a*b), (1 + y)*(a/(b*(1 + a*b)) - log1p(a*b)/b**2)"""
+    return (1 + y)/(1 + a*b), (1 + y)*a*a*_by_exponent(a, b)
+
+
+def _powm1(a: Any, b: Any, y: Any) -> Any:
+    """b*a**(b - 1), a**b*log(a)"""
+    none = a == 0
+    return (b*np.power(np.where(none & (b == 0), 1.0, a), b - 1),
+            np.where(none, 0.0, np.power(np.where(none, 1.0, a), b))*np.log(np.where(none, 1.0, a)))
+
+
+def _struve_term(v: Any, x: Any) -> Any:
+    return np.exp(S.xlogy(v, 0.5*x))/ROOT_PI*S.rgamma(v + 1.5)
+
+
+def _spherical(n: Any) -> Any:
+    return np.where(n < 1, 0.0, n - 1)
+
+
+def _reflected(f: Any, n: Any, x: Any) -> Any:
+    """f(n, x) = (-1)**n*f(n, -x), for loops that know x >= 0 only.  (abs would have no derivative at 0.)"""
+    low = x < 0
+    return np.where(low, 1 - 2*np.fmod(n, 2), 1.0)*f(n, np.where(low, -x, x))
+
+
+def _spherical_jn(n: Any, x: Any, y: Any) -> Any:
+    """(n*j(n - 1) - (n + 1)*j(n + 1))/(2*n + 1)"""
+    j = S._spherical_jn
+    return _NAN, (n*_reflected(j, _spherical(n), x) - (n + 1)*_reflected(j, n + 1, x))/(2*n + 1)
+
+
+def _spherical_yn(n: Any, x: Any, y: Any) -> Any:
+    """(n*y(n - 1) - (n + 1)*y(n + 1))/(2*n + 1)"""
+    return _NAN, (n*S._spherical_yn(_spherical(n), x) - (n + 1)*S._spherical_yn(n + 1, x))/(2*n + 1)
+
+
+def _spherical_in(n: Any, x: Any, y: Any) -> Any:
+    """(n*i(n - 1) + (n + 1)*i(n + 1))/(2*n + 1)"""
+    i = S._spherical_in
+    return _NAN, (n*_reflected(i, _spherical(n), x) + (n + 1)*_reflected(i, n + 1, x))/(2*n + 1)
+
+
+def _spherical_kn(n: Any, x: Any, y: Any) -> Any:
+    """-(n*k(n - 1) + (n + 1)*k(n + 1))/(2*n + 1)"""
+    return _NAN, -(n*S._spherical_kn(_spherical(n), x) + (n + 1)*S._spherical_kn(n + 1, x))/(2*n + 1)
+
+
+def _stdtr(a: Any, b: Any, y: Any) -> Any:
+    """nan, the density of Student's t"""
+    return _NAN, np.exp(-0.5*(a + 1)*np.log1p(b*b/a) - S.betaln(0.5*a, 0.5))/np.sqrt(a)
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+_ORDER = {0: "the derivative by the order is not recorded (it has no closed form)"}
+_WHOLE = {0: "its order is a whole number"}
+_SHAPE = {0: "the derivative by this parameter is not recorded (it has no closed form)"}
+_SHAPES = {k: "the derivative by this parameter is not recorded (it has no closed form)" for k in (0, 1)}
+_INT = {"signature": "ld->d", "refused": _WHOLE}
+
+# error functions and the normal distribution
+one("erf", REAL, lambda x, y: TWO_BY_ROOT_PI*np.exp(-x*x), source="DLMF 7.2.1")
+one("erfc", REAL, lambda x, y: -TWO_BY_ROOT_PI*np.exp(-x*x), source="DLMF 7.2.2")
+one("erfcx", REAL, _erfcx, source="DLMF 7.10.1, 7.12.1")
+one("erfi", REAL, lambda x, y: TWO_BY_ROOT_PI*np.exp(x*x), source="DLMF 7.2.1")
+one("dawsn", REAL, _dawsn, source="DLMF 7.2.5, 7.12.1", scale=lambda x, y: np.where(np.abs(x) < 2, 1.0, 0.0))
+one("erfinv", UNIT_OPEN, lambda x, y: 0.5*ROOT_PI*np.exp(y*y), source="DLMF 7.17.1",
+    kinks="inf at -1 and 1", at={1.0: _INF, -1.0: _INF})
+one("erfcinv", UNIT, lambda x, y: -0.5*ROOT_PI*np.exp(y*y), source="DLMF 7.17.1",
+    kinks="-inf at 0 and 2", at={0.0: -_INF, 2.0: -_INF})
+one("ndtr", REAL, lambda x, y: ONE_BY_ROOT_2PI*np.exp(-0.5*x*x), source="DLMF 7.18(iv)")
+one("ndtri", UNIT_INTERVAL, lambda x, y: ROOT_2PI*np.exp(0.5*y*y), source="inverse of ndtr",
+    kinks="inf at 0 and 1", at={0.0: _INF, 1.0: _INF})
+one("ndtri_exp", BELOW_ZERO, lambda x, y: ROOT_PI*ROOT_HALF*S.erfcx(-ROOT_HALF*y), source="inverse of log_ndtr")
+one("log_ndtr", REAL, lambda x, y: 2*ROOT_HALF/ROOT_PI/S.erfcx(-ROOT_HALF*x), source="DLMF 7.2.3")
+two("owens_t", REAL_AB, _owens_t, source="Owen (1956), Ann. Math. Stat. 27, 1075")
+
+# the gamma function and its kin
+one("gamma", NOT_A_POLE, lambda x, y: y*S.psi(x), source="DLMF 5.2.2")
+one("gammaln", NOT_A_POLE, lambda x, y: S.psi(x), source="DLMF 5.2.2")
+one("loggamma", POSITIVE_X, lambda x, y: np.where(x < 0, _NAN, S.psi(x)), source="DLMF 5.2.2")
+one("rgamma", REAL, _rgamma, source="DLMF 5.2.2, 5.5.3, 5.5.4", kinks="(-1)**n*n! at x = -n",
+    at={0.0: 1.0, -1.0: -1.0, -2.0: 2.0, -3.0: -6.0})
+one("psi", NOT_A_POLE, lambda x, y: S._zeta(2.0, x), source="DLMF 5.15.1")
+two("_zeta", POWER_X, lambda a, b, y: (_NAN, -a*S._zeta(a + 1, b)), source="DLMF 25.11.17",
+    ufunc="scipy.special._ufuncs:_zeta", refused=_SHAPE)
+one("_riemann_zeta", POSITIVE_X, lambda x, y: x*_NAN, source="no closed form", ufunc="scipy.special._ufuncs:_riemann_zeta",
+    refused={0: "the derivative of Riemann's zeta is not recorded (it has no closed form)"})
+two("poch", POSITIVE_AB, _poch, source="DLMF 5.2.5, 5.2.2", scale=_of_psi(lambda a, b, y: (a, y)))
+two("binom", POSITIVE_AB, _binom, source="DLMF 1.2.6, 5.2.2", scale=_of_psi(lambda a, b, y: (a + 1, y)))
+two("beta", POSITIVE_AB, _beta, source="DLMF 5.12.1, 5.2.2", scale=_of_psi(lambda a, b, y: (a, y)))
+two("betaln", POSITIVE_AB, _betaln, source="DLMF 5.12.1, 5.2.2", scale=_of_psi(lambda a, b, y: (a, 1.0)))
+two("gammainc", SHAPE_X, lambda a, b, y: (_NAN, _gamma_density(a, b)), source="DLMF 8.8.13", refused=_SHAPE)
+two("gammaincc", SHAPE_X, lambda a, b, y: (_NAN, -_gamma_density(a, b)), source="DLMF 8.8.14", refused=_SHAPE)
+two("gammaincinv", SHAPE_P, lambda a, b, y: (_NAN, 1/_gamma_density(a, y)), source="DLMF 8.8.13", refused=_SHAPE)
+two("gammainccinv", SHAPE_P, lambda a, b, y: (_NAN, -1/_gamma_density(a, y)), source="DLMF 8.8.14", refused=_SHAPE)
+three("betainc", SHAPES_U, lambda a, b, x, y: (_NAN, _NAN, _beta_density(a, b, x)), source="DLMF 8.17.1",
+      refused=_SHAPES)
+three("betaincc", SHAPES_U, lambda a, b, x, y: (_NAN, _NAN, -_beta_density(a, b, x)), source="DLMF 8.17.1, 8.17.4",
+      refused=_SHAPES)
+three("betaincinv", SHAPES_U, lambda a, b, x, y: (_NAN, _NAN, 1/_beta_density(a, b, y)), source="DLMF 8.17.1",
+      refused=_SHAPES)
+three("betainccinv", SHAPES_U, lambda a, b, x, y: (_NAN, _NAN, -1/_beta_density(a, b, y)), source="DLMF 8.17.1",
+      refused=_SHAPES)
+
+# distributions, by their argument
+two("chdtr", SHAPE_X, lambda a, b, y: (_NAN, 0.5*_gamma_density(0.5*a, 0.5*b)), source="DLMF 8.8.13", refused=_SHAPE)
+two("chdtrc", SHAPE_X, lambda a, b, y: (_NAN, -0.5*_gamma_density(0.5*a, 0.5*b)), source="DLMF 8.8.14", refused=_SHAPE)
+two("pdtr", SHAPE_X, lambda a, b, y: (_NAN, -_gamma_density(np.floor(a) + 1, b)), source="DLMF 8.8.14", refused=_SHAPE)
+two("pdtrc", SHAPE_X, lambda a, b, y: (_NAN, _gamma_density(np.floor(a) + 1, b)), source="DLMF 8.8.13", refused=_SHAPE)
+three("gdtr", POSITIVE_3, lambda a, b, x, y: (x*_gamma_density(b, a*x), _NAN, a*_gamma_density(b, a*x)),
+      source="DLMF 8.8.13", refused={1: _SHAPE[0]})
+three("gdtrc", POSITIVE_3, lambda a, b, x, y: (-x*_gamma_density(b, a*x), _NAN, -a*_gamma_density(b, a*x)),
+      source="DLMF 8.8.14", refused={1: _SHAPE[0]})
+two("stdtr", REAL_AB, _stdtr, source="DLMF 8.17.1", refused=_SHAPE)
+
+# logistic, entropies, losses
+one("expit", REAL, lambda x, y: y*S.expit(-x), source="y' = y*(1 - y)")
+one("logit", UNIT_INTERVAL, lambda x, y: 1/(x*(1 - x)), source="inverse of expit",
+    kinks="inf at 0 and 1", at={0.0: _INF, 1.0: _INF})
+one("log_expit", REAL, lambda x, y: S.expit(-x), source="y = -log1p(exp(-x))")
+two("xlogy", WEIGHT_X, lambda a, b, y: (np.log(b), np.where(a == 0, 0.0, a/np.where(a == 0, 1.0, b))),
+    source="y = a*log(b)", kinks="in b: 0 where a == 0", at={(0.0, 0.0): (-_INF, 0.0), (0.0, 2.0): (math.log(2.0), 0.0)})
+two("xlog1py", WEIGHT_1P, lambda a, b, y: (np.log1p(b), np.where(a == 0, 0.0, a/np.where(a == 0, 1.0, 1 + b))),
+    source="y = a*log1p(b)", kinks="in b: 0 where a == 0", at={(0.0, -1.0): (-_INF, 0.0), (0.0, 0.0): (0.0, 0.0)})
+one("entr", POSITIVE_X, lambda x, y: -np.log(x) - 1, source="y = -x*log(x)", scale=lambda x, y: 1.0,
+    kinks="inf at 0", at={0.0: _INF})
+two("rel_entr", POSITIVE_AB, _rel_entr, source="y = a*log(a/b)", scale=lambda a, b, y: (1.0, 0.0),
+    kinks="0 at (0, 0); in a: -inf at a = 0",
+    at={(0.0, 0.0): (0.0, 0.0), (0.0, 1.0): (-_INF, 0.0)})
+two("kl_div", POSITIVE_AB, _kl_div, source="y = a*log(a/b) - a + b", kinks="0 and 1 at (0, 0); in a: -inf at a = 0",
+    at={(0.0, 0.0): (0.0, 1.0), (0.0, 1.0): (-_INF, 1.0)})
+two("huber", POSITIVE_AB, _huber, source="Huber (1964), Ann. Math. Stat. 35, 73")
+two("pseudo_huber", POSITIVE_AB, _pseudo_huber, source="y = a**2*(sqrt(1 + (b/a)**2) - 1)", kinks="0 at (0, 0)",
+    at={(0.0, 0.0): (0.0, 0.0), (0.0, -2.0): (2.0, 0.0)})
+
+# exponential integrals
+one("exp1", POSITIVE_X, lambda x, y: -np.exp(-x)/x, source="DLMF 6.2.1")
+one("expi", REAL, lambda x, y: np.exp(x)/x, source="DLMF 6.2.5")
+two("expn", ORDER_X, _expn, source="DLMF 8.19.13", refused=_WHOLE)
+one("exprel", REAL, lambda x, y: 0.5*S.hyp1f1(2.0, 3.0, x), source="DLMF 13.6.2, 13.3.15")
+one("sici_si", REAL, lambda x, y: S._spherical_jn(0, x), source="DLMF 6.2.9", ufunc="scipy.special:sici",
+    signature="d->dd")
+one("sici_ci", POSITIVE_X, lambda x, y: np.cos(x)/x, source="DLMF 6.2.11", ufunc="scipy.special:sici",
+    signature="d->dd", output=1)
+one("shichi_shi", REAL, lambda x, y: _reflected(S._spherical_in, 0.0, x), source="DLMF 6.2.15", ufunc="scipy.special:shichi",
+    signature="d->dd")
+one("shichi_chi", POSITIVE_X, lambda x, y: np.cosh(x)/x, source="DLMF 6.2.16", ufunc="scipy.special:shichi",
+    signature="d->dd", output=1)
+one("fresnel_s", REAL, lambda x, y: np.sin(HALF_PI*np.fmod(x*x, 4.0)), source="DLMF 7.2.8", ufunc="scipy.special:fresnel",
+    signature="d->dd")
+one("fresnel_c", REAL, lambda x, y: np.cos(HALF_PI*np.fmod(x*x, 4.0)), source="DLMF 7.2.7", ufunc="scipy.special:fresnel",
+    signature="d->dd", output=1)
+one("spence", POSITIVE_X, _spence, source="DLMF 25.12.1")
+
+# Bessel functions
+one("j0", REAL, lambda x, y: -S.j1(x), source="DLMF 10.6.3")
+one("j1", REAL, lambda x, y: 0.5*(S.j0(x) - S.jv(2.0, x)), source="DLMF 10.6.1")
+one("y0", POSITIVE_X, lambda x, y: -S.y1(x), source="DLMF 10.6.3")
+one("y1", POSITIVE_X, lambda x, y: 0.5*(S.y0(x) - S.yn(2, x)), source="DLMF 10.6.1")
+two("jv", ORDER_REAL_X, lambda a, b, y: (_NAN, 0.5*(S.jv(a - 1, b) - S.jv(a + 1, b))), source="DLMF 10.6.1",
+    refused=_ORDER)
+two("jve", ORDER_REAL_X, lambda a, b, y: (_NAN, 0.5*(S.jve(a - 1, b) - S.jve(a + 1, b))), source="DLMF 10.6.1",
+    refused=_ORDER)
+two("yv", ORDER_REAL_X, lambda a, b, y: (_NAN, 0.5*(S.yv(a - 1, b) - S.yv(a + 1, b))), source="DLMF 10.6.1",
+    refused=_ORDER)
+two("yve", ORDER_REAL_X, lambda a, b, y: (_NAN, 0.5*(S.yve(a - 1, b) - S.yve(a + 1, b))), source="DLMF 10.6.1",
+    refused=_ORDER)
+two("yn", ORDER_X, lambda a, b, y: (_NAN, 0.5*(S.yn(a - 1, b) - S.yn(a + 1, b))), source="DLMF 10.6.1", refused=_WHOLE)
+one("i0", REAL, lambda x, y: S.i1(x), source="DLMF 10.29.3")
+one("i1", REAL, lambda x, y: 0.5*(S.i0(x) + S.iv(2.0, x)), source="DLMF 10.29.1")
+one("k0", POSITIVE_X, lambda x, y: -S.k1(x), source="DLMF 10.29.3")
+one("k1", POSITIVE_X, lambda x, y: -0.5*(S.k0(x) + S.kn(2, x)), source="DLMF 10.29.1")
+two("iv", ORDER_REAL_X, lambda a, b, y: (_NAN, 0.5*(S.iv(a - 1, b) + S.iv(a + 1, b))), source="DLMF 10.29.1",
+    refused=_ORDER)
+two("kv", ORDER_REAL_X, lambda a, b, y: (_NAN, -0.5*(S.kv(a - 1, b) + S.kv(a + 1, b))), source="DLMF 10.29.1",
+    refused=_ORDER)
+two("kn", ORDER_X, lambda a, b, y: (_NAN, -0.5*(S.kn(np.abs(a - 1), b) + S.kn(a + 1, b))), source="DLMF 10.29.1",
+    refused=_WHOLE)
+one("i0e", REAL, _i0e, source="DLMF 10.29.3, 10.40.1")
+one("i1e", REAL, _i1e, source="DLMF 10.29.1, 10.29.2, 10.40.1")
+one("k0e", POSITIVE_X, _k0e, source="DLMF 10.29.3, 10.40.2")
+one("k1e", POSITIVE_X, _k1e, source="DLMF 10.29.2, 10.40.2")
+two("ive", ORDER_REAL_X, lambda a, b, y: (_NAN, 0.5*(S.ive(a - 1, b) + S.ive(a + 1, b)) - np.sign(b)*y),
+    source="DLMF 10.29.1", refused=_ORDER, scale=lambda a, b, y: (0.0, np.abs(y) + np.abs(S.ive(a - 1, b))))
+two("kve", ORDER_REAL_X, lambda a, b, y: (_NAN, y - 0.5*(S.kve(a - 1, b) + S.kve(a + 1, b))),
+    source="DLMF 10.29.1", refused=_ORDER, scale=lambda a, b, y: (0.0, y + S.kve(a + 1, b)))
+two("_spherical_jn", ORDER_X, _spherical_jn, source="DLMF 10.51.1", ufunc="scipy.special._ufuncs:_spherical_jn", **_INT)
+two("_spherical_yn", ORDER_X, _spherical_yn, source="DLMF 10.51.1", ufunc="scipy.special._ufuncs:_spherical_yn", **_INT)
+two("_spherical_in", ORDER_X, _spherical_in, source="DLMF 10.51.4", ufunc="scipy.special._ufuncs:_spherical_in", **_INT)
+two("_spherical_kn", ORDER_X, _spherical_kn, source="DLMF 10.51.4", ufunc="scipy.special._ufuncs:_spherical_kn", **_INT)
+two("struve", ORDER_REAL_X, lambda a, b, y: (_NAN, 0.5*(S.struve(a - 1, b) - S.struve(a + 1, b) + _struve_term(a, b))),
+    source="DLMF 11.4.23, 11.4.24", refused=_ORDER)
+two("modstruve", ORDER_REAL_X,
+    lambda a, b, y: (_NAN, 0.5*(S.modstruve(a - 1, b) + S.modstruve(a + 1, b) + _struve_term(a, b))),
+    source="DLMF 11.4.25, 11.4.26", refused=_ORDER)
+one("airy_ai", REAL, lambda x, y: S.airy(x)[1], source="DLMF 9.2.1", ufunc="scipy.special:airy", signature="d->dddd")
+one("airy_aip", REAL, lambda x, y: x*S.airy(x)[0], source="DLMF 9.2.1", ufunc="scipy.special:airy",
+    signature="d->dddd", output=1)
+one("airy_bi", REAL, lambda x, y: S.airy(x)[3], source="DLMF 9.2.1", ufunc="scipy.special:airy",
+    signature="d->dddd", output=2)
+one("airy_bip", REAL, lambda x, y: x*S.airy(x)[2], source="DLMF 9.2.1", ufunc="scipy.special:airy",
+    signature="d->dddd", output=3)
+
+# hypergeometric functions, by their argument
+two("hyp0f1", PARAMETER_X, lambda a, b, y: (_NAN, S.hyp0f1(a + 1, b)/a), source="DLMF 16.3.1", refused=_SHAPE)
+three("hyp1f1", PARAMETERS_X, lambda a, b, x, y: (_NAN, _NAN, a/b*S.hyp1f1(a + 1, b + 1, x)), source="DLMF 13.3.15",
+      refused=_SHAPES)
+three("hyperu", POSITIVE_3, lambda a, b, x, y: (_NAN, _NAN, -a*S.hyperu(a + 1, b + 1, x)), source="DLMF 13.3.22",
+      refused=_SHAPES)
+
+# elliptic integrals and functions
+one("ellipk", BELOW_ONE, _ellipk, source="DLMF 19.4.1, 19.5.1")
+one("ellipe", BELOW_ONE, _ellipe, source="DLMF 19.4.2, 19.5.2")
+one("ellipkm1", POSITIVE_X, _ellipkm1, source="DLMF 19.4.1, 19.5.1")
+two("ellipkinc", AMPLITUDE, _ellipkinc, source="DLMF 19.2.4, 19.18.1, 19.25.5")
+two("ellipeinc", AMPLITUDE, _ellipeinc, source="DLMF 19.2.5, 19.18.1, 19.25.9")
+three("elliprf", POSITIVE_3, _elliprf, source="DLMF 19.18.1")
+three("elliprd", POSITIVE_3, _elliprd, source="DLMF 19.18.1, 19.18.8",
+      kinks="nan where x equals another operand", at={(1.0, 2.0, 1.0): (_NAN, _NAN, _NAN)})
+two("ellipj_sn", AMPLITUDE, lambda a, b, y: (S.ellipj(a, b)[1]*S.ellipj(a, b)[2], _NAN), source="DLMF 22.13.1",
+    ufunc="scipy.special:ellipj", signature="dd->dddd", refused={1: _SHAPE[0]})
+two("ellipj_cn", AMPLITUDE, lambda a, b, y: (-S.ellipj(a, b)[0]*S.ellipj(a, b)[2], _NAN), source="DLMF 22.13.2",
+    ufunc="scipy.special:ellipj", signature="dd->dddd", output=1, refused={1: _SHAPE[0]})
+two("ellipj_dn", AMPLITUDE, lambda a, b, y: (-b*S.ellipj(a, b)[0]*S.ellipj(a, b)[1], _NAN), source="DLMF 22.13.3",
+    ufunc="scipy.special:ellipj", signature="dd->dddd", output=2, refused={1: _SHAPE[0]})
+two("ellipj_ph", AMPLITUDE, lambda a, b, y: (S.ellipj(a, b)[2], _NAN), source="DLMF 22.16.3",
+    ufunc="scipy.special:ellipj", signature="dd->dddd", output=3, refused={1: _SHAPE[0]})
+
+# elementary functions that SciPy has beside NumPy's, transformations of data, Lambert's W
+one("cosm1", REAL, lambda x, y: -np.sin(x), source="y = cos(x) - 1")
+one("exp10", REAL, lambda x, y: LN10*y, source="y = 10**x")
+one("special_exp2", REAL, lambda x, y: math.log(2)*y, source="y = 2**x", ufunc="scipy.special:exp2")
+one("special_expm1", REAL, lambda x, y: np.exp(x), source="y = exp(x) - 1", ufunc="scipy.special:expm1")
+one("special_log1p", ABOVE_MINUS_ONE, lambda x, y: 1/(1 + x), source="y = log(1 + x)", ufunc="scipy.special:log1p")
+one("special_cbrt", REAL, lambda x, y: 1/(3*y*y), source="y = x**(1/3)", ufunc="scipy.special:cbrt",
+    kinks="inf at 0", at={0.0: _INF})
+one("sindg", REAL, lambda x, y: PI/180*S.cosdg(x), source="y = sin(pi*x/180)")
+one("cosdg", REAL, lambda x, y: -PI/180*S.sindg(x), source="y = cos(pi*x/180)")
+one("tandg", REAL, lambda x, y: PI/180*(1 + y*y), source="y = tan(pi*x/180)")
+two("powm1", POWER_X, _powm1, source="y = a**b - 1")
+two("boxcox", POWER_X, _boxcox, source="Box & Cox (1964), J. R. Stat. Soc. B 26, 211; DLMF 13.6.2")
+two("boxcox1p", POWER_1P, _boxcox1p, source="Box & Cox (1964), J. R. Stat. Soc. B 26, 211; DLMF 13.6.2")
+two("inv_boxcox", INVERSE_POWER, _inv_boxcox, source="inverse of boxcox")
+two("inv_boxcox1p", INVERSE_POWER, _inv_boxcox1p, source="inverse of boxcox1p")
+one("wrightomega", REAL, lambda x, y: y/(1 + y), source="y + log(y) = x")
+one("lambertw", ABOVE_BRANCH, lambda x, y: np.exp(-y)/(1 + y), source="DLMF 4.13.4",
+    ufunc="scipy.special._ufuncs:_lambertw", signature="zLD->z", constants={1: 0.0, 2: 1e-8},
+    kinks="inf at -1/e")
+one("lambertw_lower", LOWER_BRANCH, lambda x, y: np.exp(-y)/(1 + y), source="DLMF 4.13.4",
+    ufunc="scipy.special._ufuncs:_lambertw", signature="zLD->z", constants={1: -1.0, 2: 1e-8})
