@@ -34,7 +34,7 @@ S = _Special()
 _INF, _NAN = math.inf, math.nan
 ROOT_PI, ROOT_2PI, ROOT_HALF = math.sqrt(math.pi), math.sqrt(2*math.pi), math.sqrt(0.5)
 TWO_BY_ROOT_PI, ONE_BY_ROOT_2PI = 2/math.sqrt(math.pi), 1/math.sqrt(2*math.pi)
-LN10, PI, HALF_PI = math.log(10), math.pi, math.pi/2
+LN2, LN10, PI, HALF_PI = math.log(2), math.log(10), math.pi, math.pi/2
 BRANCH_POINT = -math.exp(-1)
 
 # ---- domains --------------------------------------------------------------------------------------------------------
@@ -65,6 +65,8 @@ POWER_X = Domain("POWER_X", "a > 0, any b", lambda a, b: a > 0, (_P, _X))
 POWER_1P = Domain("POWER_1P", "a > -1, any b", lambda a, b: a > -1, (((-0.9, 1.0), (1.0, 9.0)), _X))
 INVERSE_POWER = Domain("INVERSE_POWER", "a*b > -1", lambda a, b: a*b > -1, (((0.1, 3.0),), ((-0.2, 2.0),)))
 AMPLITUDE = Domain("AMPLITUDE", "any a, b*sin(a)**2 < 1", lambda a, b: b*np.sin(a)**2 < 1, (_X, ((-3.0, 0.9),)))
+ARGUMENT = Domain("ARGUMENT", "any a, 0 <= b < 1", lambda a, b: (b >= 0) & (b < 1), (_X, ((0.05, 0.9),)))
+HURWITZ = Domain("HURWITZ", "a > 1, b > 0", lambda a, b: (a > 1) & (b > 0), (((1.5, 5.0),), _P))
 PARAMETERS_X = Domain("PARAMETERS_X", "any x; a, b where the function exists", lambda a, b, x: np.isfinite(x),
                       (_P, _P, ((-3.0, 3.0),)))
 PARAMETER_X = Domain("PARAMETER_X", "b other than 0, -1, -2 ..., any x", lambda b, x: np.isfinite(x), (_P, _X))
@@ -185,6 +187,24 @@ def _of_psi(factors: Any) -> Any:
     return scale
 
 
+def _unit(x: Any, y: Any) -> Any:
+    """The size of what is a difference of terms of order 1."""
+    return 1.0
+
+
+def _wave(x: Any, y: Any) -> Any:
+    """The amplitude of Bessel functions, between the zeros of which the relative error has no meaning."""
+    return 1/np.sqrt(1 + np.abs(x))
+
+
+def _neighbours(name: str) -> Any:
+    """The size of the terms in the recurrence of a Bessel function."""
+    def scale(a: Any, b: Any, y: Any) -> Any:
+        f = getattr(S, name)
+        return 0.0, np.abs(f(a - 1, b)) + np.abs(f(a + 1, b))
+    return scale
+
+
 def _gamma_density(a: Any, x: Any) -> Any:
     return np.exp(S.xlogy(a - 1, x) - x - S.gammaln(a))
 
@@ -243,7 +263,7 @@ def _rel_entr(a: Any, b: Any, y: Any) -> Any:
     """log(a/b) + 1, -a/b"""
     none = (a == 0) & (b == 0)
     c, d = np.where(none, 1.0, a), np.where(none, 1.0, b)
-    return np.where(none, 0.0, _log_ratio(c, d) + 1), np.where(a == 0, 0.0, -c/d)
+    return np.where(none, 0.0, _log_ratio(c, d) + 1), np.where(none, 0.0, -c/d)
 
 
 def _kl_div(a: Any, b: Any, y: Any) -> Any:
@@ -251,7 +271,7 @@ def _kl_div(a: Any, b: Any, y: Any) -> Any:
     none = (a == 0) & (b == 0)
     c, d = np.where(none, 1.0, a), np.where(none, 1.0, b)
     close = np.abs(c - d) < 0.5*d
-    return np.where(none, 0.0, _log_ratio(c, d)), np.where(a == 0, 1.0, np.where(close, (d - c)/d, 1 - c/d))
+    return np.where(none, 0.0, _log_ratio(c, d)), np.where(none, 1.0, np.where(close, (d - c)/d, 1 - c/d))
 
 
 def _huber(a: Any, b: Any, y: Any) -> Any:
@@ -452,12 +472,12 @@ two("owens_t", REAL_AB, _owens_t, source="Owen (1956), Ann. Math. Stat. 27, 1075
 
 # the gamma function and its kin
 one("gamma", NOT_A_POLE, lambda x, y: y*S.psi(x), source="DLMF 5.2.2")
-one("gammaln", NOT_A_POLE, lambda x, y: S.psi(x), source="DLMF 5.2.2")
+one("gammaln", NOT_A_POLE, lambda x, y: S.psi(x), source="DLMF 5.2.2", math="lgamma")
 one("loggamma", POSITIVE_X, lambda x, y: np.where(x < 0, _NAN, S.psi(x)), source="DLMF 5.2.2")
 one("rgamma", REAL, _rgamma, source="DLMF 5.2.2, 5.5.3, 5.5.4", kinks="(-1)**n*n! at x = -n",
     at={0.0: 1.0, -1.0: -1.0, -2.0: 2.0, -3.0: -6.0})
 one("psi", NOT_A_POLE, lambda x, y: S._zeta(2.0, x), source="DLMF 5.15.1")
-two("_zeta", POWER_X, lambda a, b, y: (_NAN, -a*S._zeta(a + 1, b)), source="DLMF 25.11.17",
+two("_zeta", HURWITZ, lambda a, b, y: (_NAN, -a*S._zeta(a + 1, b)), source="DLMF 25.11.17",
     ufunc="scipy.special._ufuncs:_zeta", refused=_SHAPE)
 one("_riemann_zeta", POSITIVE_X, lambda x, y: x*_NAN, source="no closed form", ufunc="scipy.special._ufuncs:_riemann_zeta",
     refused={0: "the derivative of Riemann's zeta is not recorded (it has no closed form)"})
@@ -487,18 +507,18 @@ three("gdtr", POSITIVE_3, lambda a, b, x, y: (x*_gamma_density(b, a*x), _NAN, a*
       source="DLMF 8.8.13", refused={1: _SHAPE[0]})
 three("gdtrc", POSITIVE_3, lambda a, b, x, y: (-x*_gamma_density(b, a*x), _NAN, -a*_gamma_density(b, a*x)),
       source="DLMF 8.8.14", refused={1: _SHAPE[0]})
-two("stdtr", REAL_AB, _stdtr, source="DLMF 8.17.1", refused=_SHAPE)
+two("stdtr", POWER_X, _stdtr, source="DLMF 8.17.1", refused=_SHAPE)
 
 # logistic, entropies, losses
 one("expit", REAL, lambda x, y: y*S.expit(-x), source="y' = y*(1 - y)")
 one("logit", UNIT_INTERVAL, lambda x, y: 1/(x*(1 - x)), source="inverse of expit",
     kinks="inf at 0 and 1", at={0.0: _INF, 1.0: _INF})
 one("log_expit", REAL, lambda x, y: S.expit(-x), source="y = -log1p(exp(-x))")
-two("xlogy", WEIGHT_X, lambda a, b, y: (np.log(b), np.where(a == 0, 0.0, a/np.where(a == 0, 1.0, b))),
-    source="y = a*log(b)", kinks="in b: 0 where a == 0", at={(0.0, 0.0): (-_INF, 0.0), (0.0, 2.0): (math.log(2.0), 0.0)})
-two("xlog1py", WEIGHT_1P, lambda a, b, y: (np.log1p(b), np.where(a == 0, 0.0, a/np.where(a == 0, 1.0, 1 + b))),
-    source="y = a*log1p(b)", kinks="in b: 0 where a == 0", at={(0.0, -1.0): (-_INF, 0.0), (0.0, 0.0): (0.0, 0.0)})
-one("entr", POSITIVE_X, lambda x, y: -np.log(x) - 1, source="y = -x*log(x)", scale=lambda x, y: 1.0,
+two("xlogy", WEIGHT_X, lambda a, b, y: (np.log(b), a/np.where((a == 0) & (b == 0), 1.0, b)),
+    source="y = a*log(b)", kinks="in b: 0 at (0, 0)", at={(0.0, 0.0): (-_INF, 0.0), (0.0, 2.0): (math.log(2.0), 0.0)})
+two("xlog1py", WEIGHT_1P, lambda a, b, y: (np.log1p(b), a/np.where((a == 0) & (b == -1), 1.0, 1 + b)),
+    source="y = a*log1p(b)", kinks="in b: 0 at (0, -1)", at={(0.0, -1.0): (-_INF, 0.0), (0.0, 0.0): (0.0, 0.0)})
+one("entr", POSITIVE_X, lambda x, y: -np.log(x) - 1, source="y = -x*log(x)", scale=_unit,
     kinks="inf at 0", at={0.0: _INF})
 two("rel_entr", POSITIVE_AB, _rel_entr, source="y = a*log(a/b)", scale=lambda a, b, y: (1.0, 0.0),
     kinks="0 at (0, 0); in a: -inf at a = 0",
@@ -523,25 +543,26 @@ one("shichi_shi", REAL, lambda x, y: _reflected(S._spherical_in, 0.0, x), source
 one("shichi_chi", POSITIVE_X, lambda x, y: np.cosh(x)/x, source="DLMF 6.2.16", ufunc="scipy.special:shichi",
     signature="d->dd", output=1)
 one("fresnel_s", REAL, lambda x, y: np.sin(HALF_PI*np.fmod(x*x, 4.0)), source="DLMF 7.2.8", ufunc="scipy.special:fresnel",
-    signature="d->dd")
+    signature="d->dd", scale=_unit)
 one("fresnel_c", REAL, lambda x, y: np.cos(HALF_PI*np.fmod(x*x, 4.0)), source="DLMF 7.2.7", ufunc="scipy.special:fresnel",
-    signature="d->dd", output=1)
+    signature="d->dd", output=1, scale=_unit)
 one("spence", POSITIVE_X, _spence, source="DLMF 25.12.1")
 
 # Bessel functions
-one("j0", REAL, lambda x, y: -S.j1(x), source="DLMF 10.6.3")
-one("j1", REAL, lambda x, y: 0.5*(S.j0(x) - S.jv(2.0, x)), source="DLMF 10.6.1")
-one("y0", POSITIVE_X, lambda x, y: -S.y1(x), source="DLMF 10.6.3")
-one("y1", POSITIVE_X, lambda x, y: 0.5*(S.y0(x) - S.yn(2, x)), source="DLMF 10.6.1")
+one("j0", REAL, lambda x, y: -S.j1(x), source="DLMF 10.6.3", scale=_wave)
+one("j1", REAL, lambda x, y: 0.5*(S.j0(x) - S.jv(2.0, x)), source="DLMF 10.6.1", scale=_wave)
+one("y0", POSITIVE_X, lambda x, y: -S.y1(x), source="DLMF 10.6.3", scale=_wave)
+one("y1", POSITIVE_X, lambda x, y: 0.5*(S.y0(x) - S.yn(2, x)), source="DLMF 10.6.1", scale=_wave)
 two("jv", ORDER_REAL_X, lambda a, b, y: (_NAN, 0.5*(S.jv(a - 1, b) - S.jv(a + 1, b))), source="DLMF 10.6.1",
-    refused=_ORDER)
+    refused=_ORDER, scale=_neighbours("jv"))
 two("jve", ORDER_REAL_X, lambda a, b, y: (_NAN, 0.5*(S.jve(a - 1, b) - S.jve(a + 1, b))), source="DLMF 10.6.1",
-    refused=_ORDER)
+    refused=_ORDER, scale=_neighbours("jve"))
 two("yv", ORDER_REAL_X, lambda a, b, y: (_NAN, 0.5*(S.yv(a - 1, b) - S.yv(a + 1, b))), source="DLMF 10.6.1",
-    refused=_ORDER)
+    refused=_ORDER, scale=_neighbours("yv"))
 two("yve", ORDER_REAL_X, lambda a, b, y: (_NAN, 0.5*(S.yve(a - 1, b) - S.yve(a + 1, b))), source="DLMF 10.6.1",
-    refused=_ORDER)
-two("yn", ORDER_X, lambda a, b, y: (_NAN, 0.5*(S.yn(a - 1, b) - S.yn(a + 1, b))), source="DLMF 10.6.1", refused=_WHOLE)
+    refused=_ORDER, scale=_neighbours("yve"))
+two("yn", ORDER_X, lambda a, b, y: (_NAN, 0.5*(S.yn(a - 1, b) - S.yn(a + 1, b))), source="DLMF 10.6.1",
+    refused=_WHOLE, scale=_neighbours("yn"), relerr=1e-12)
 one("i0", REAL, lambda x, y: S.i1(x), source="DLMF 10.29.3")
 one("i1", REAL, lambda x, y: 0.5*(S.i0(x) + S.iv(2.0, x)), source="DLMF 10.29.1")
 one("k0", POSITIVE_X, lambda x, y: -S.k1(x), source="DLMF 10.29.3")
@@ -568,7 +589,7 @@ two("struve", ORDER_REAL_X, lambda a, b, y: (_NAN, 0.5*(S.struve(a - 1, b) - S.s
     source="DLMF 11.4.23, 11.4.24", refused=_ORDER)
 two("modstruve", ORDER_REAL_X,
     lambda a, b, y: (_NAN, 0.5*(S.modstruve(a - 1, b) + S.modstruve(a + 1, b) + _struve_term(a, b))),
-    source="DLMF 11.4.25, 11.4.26", refused=_ORDER)
+    source="DLMF 11.4.25, 11.4.26", refused=_ORDER, relerr=1e-12)
 one("airy_ai", REAL, lambda x, y: S.airy(x)[1], source="DLMF 9.2.1", ufunc="scipy.special:airy", signature="d->dddd")
 one("airy_aip", REAL, lambda x, y: x*S.airy(x)[0], source="DLMF 9.2.1", ufunc="scipy.special:airy",
     signature="d->dddd", output=1)
@@ -582,7 +603,7 @@ two("hyp0f1", PARAMETER_X, lambda a, b, y: (_NAN, S.hyp0f1(a + 1, b)/a), source=
 three("hyp1f1", PARAMETERS_X, lambda a, b, x, y: (_NAN, _NAN, a/b*S.hyp1f1(a + 1, b + 1, x)), source="DLMF 13.3.15",
       refused=_SHAPES)
 three("hyperu", POSITIVE_3, lambda a, b, x, y: (_NAN, _NAN, -a*S.hyperu(a + 1, b + 1, x)), source="DLMF 13.3.22",
-      refused=_SHAPES)
+      refused=_SHAPES, relerr=1e-9)      # SciPy's own error
 
 # elliptic integrals and functions
 one("ellipk", BELOW_ONE, _ellipk, source="DLMF 19.4.1, 19.5.1")
@@ -592,20 +613,20 @@ two("ellipkinc", AMPLITUDE, _ellipkinc, source="DLMF 19.2.4, 19.18.1, 19.25.5")
 two("ellipeinc", AMPLITUDE, _ellipeinc, source="DLMF 19.2.5, 19.18.1, 19.25.9")
 three("elliprf", POSITIVE_3, _elliprf, source="DLMF 19.18.1")
 three("elliprd", POSITIVE_3, _elliprd, source="DLMF 19.18.1, 19.18.8",
-      kinks="nan where x equals another operand", at={(1.0, 2.0, 1.0): (_NAN, _NAN, _NAN)})
-two("ellipj_sn", AMPLITUDE, lambda a, b, y: (S.ellipj(a, b)[1]*S.ellipj(a, b)[2], _NAN), source="DLMF 22.13.1",
+      kinks="nan in a and x where a == x, in b and x where b == x", at={(1.0, 1.0, 1.0): (_NAN, _NAN, _NAN)})
+two("ellipj_sn", ARGUMENT, lambda a, b, y: (S.ellipj(a, b)[1]*S.ellipj(a, b)[2], _NAN), source="DLMF 22.13.1",
     ufunc="scipy.special:ellipj", signature="dd->dddd", refused={1: _SHAPE[0]})
-two("ellipj_cn", AMPLITUDE, lambda a, b, y: (-S.ellipj(a, b)[0]*S.ellipj(a, b)[2], _NAN), source="DLMF 22.13.2",
+two("ellipj_cn", ARGUMENT, lambda a, b, y: (-S.ellipj(a, b)[0]*S.ellipj(a, b)[2], _NAN), source="DLMF 22.13.2",
     ufunc="scipy.special:ellipj", signature="dd->dddd", output=1, refused={1: _SHAPE[0]})
-two("ellipj_dn", AMPLITUDE, lambda a, b, y: (-b*S.ellipj(a, b)[0]*S.ellipj(a, b)[1], _NAN), source="DLMF 22.13.3",
+two("ellipj_dn", ARGUMENT, lambda a, b, y: (-b*S.ellipj(a, b)[0]*S.ellipj(a, b)[1], _NAN), source="DLMF 22.13.3",
     ufunc="scipy.special:ellipj", signature="dd->dddd", output=2, refused={1: _SHAPE[0]})
-two("ellipj_ph", AMPLITUDE, lambda a, b, y: (S.ellipj(a, b)[2], _NAN), source="DLMF 22.16.3",
+two("ellipj_ph", ARGUMENT, lambda a, b, y: (S.ellipj(a, b)[2], _NAN), source="DLMF 22.16.3",
     ufunc="scipy.special:ellipj", signature="dd->dddd", output=3, refused={1: _SHAPE[0]})
 
 # elementary functions that SciPy has beside NumPy's, transformations of data, Lambert's W
 one("cosm1", REAL, lambda x, y: -np.sin(x), source="y = cos(x) - 1")
 one("exp10", REAL, lambda x, y: LN10*y, source="y = 10**x")
-one("special_exp2", REAL, lambda x, y: math.log(2)*y, source="y = 2**x", ufunc="scipy.special:exp2")
+one("special_exp2", REAL, lambda x, y: LN2*y, source="y = 2**x", ufunc="scipy.special:exp2")
 one("special_expm1", REAL, lambda x, y: np.exp(x), source="y = exp(x) - 1", ufunc="scipy.special:expm1")
 one("special_log1p", ABOVE_MINUS_ONE, lambda x, y: 1/(1 + x), source="y = log(1 + x)", ufunc="scipy.special:log1p")
 one("special_cbrt", REAL, lambda x, y: 1/(3*y*y), source="y = x**(1/3)", ufunc="scipy.special:cbrt",
@@ -620,7 +641,6 @@ two("inv_boxcox", INVERSE_POWER, _inv_boxcox, source="inverse of boxcox")
 two("inv_boxcox1p", INVERSE_POWER, _inv_boxcox1p, source="inverse of boxcox1p")
 one("wrightomega", REAL, lambda x, y: y/(1 + y), source="y + log(y) = x")
 one("lambertw", ABOVE_BRANCH, lambda x, y: np.exp(-y)/(1 + y), source="DLMF 4.13.4",
-    ufunc="scipy.special._ufuncs:_lambertw", signature="zLD->z", constants={1: 0.0, 2: 1e-8},
-    kinks="inf at -1/e")
+    ufunc="scipy.special._ufuncs:_lambertw", signature="zLD->z", constants={1: 0.0, 2: 1e-8})
 one("lambertw_lower", LOWER_BRANCH, lambda x, y: np.exp(-y)/(1 + y), source="DLMF 4.13.4",
     ufunc="scipy.special._ufuncs:_lambertw", signature="zLD->z", constants={1: -1.0, 2: 1e-8})
