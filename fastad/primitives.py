@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib
 import math as _math
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -309,7 +310,7 @@ def derivative_text(row: Row) -> str:
         return "0"
     if row.partials.__doc__:
         return row.partials.__doc__.strip()
-    return _lambda_body(row.partials).replace("np.", "")
+    return re.sub(r"\b(np|S)\.|\b_(?=[a-z])", "", _lambda_body(row.partials)).replace("_NAN", "-")
 
 
 def _lambda_body(function: Callable[..., Any]) -> str:
@@ -327,8 +328,10 @@ def _lambda_bodies(filename: str) -> dict[int, str]:
     import linecache
 
     tree = ast.parse("".join(linecache.getlines(filename)))
+    lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
+    lambdas.sort(key=lambda node: -node.col_offset)         # of several in a line the first one counts
     return {node.lineno: ", ".join(map(ast.unparse, node.body.elts)) if isinstance(node.body, ast.Tuple)
-            else ast.unparse(node.body) for node in ast.walk(tree) if isinstance(node, ast.Lambda)}
+            else ast.unparse(node.body) for node in lambdas}
 
 
 def manual() -> str:

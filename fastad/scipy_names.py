@@ -3,7 +3,9 @@
 Owns: what records them (logsumexp, softmax, polygamma ...), and how a call finds its way here.  SciPy's ufuncs come
 through `__array_ufunc__` and need nothing; these few would ask a traced array for its numbers.  While something is
 recorded their code is exchanged for a door (`install`), so that a function that was imported by name records as well.
-Must not know: rows (primitives_special.py), when something is recorded (interception.py calls `install`, `restore`).
+`python -m fastad.scipy_names` prints docs/special_functions.md: these functions, and the rows.
+Must not know: derivatives (primitives_special.py), when something is recorded (interception.py calls `install`,
+`restore`).
 """
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from fastad import _tape as T
 from fastad import operands
 from fastad._state import wrapped_within
 from fastad.operands import asarray
+from fastad.primitives import derivative_text
 from fastad.primitives_special import S
+from fastad.rows import SPECIAL_ROWS
 
 RECORDED: dict[str, Any] = {}            # name in scipy.special -> what records it
 
@@ -37,12 +41,6 @@ def constant(x: Any) -> Any:
 
 
 # ---- sums of exponentials --------------------------------------------------------------------------------------------
-def largest(a: Any, axis: Any) -> Any:
-    """The finite maximum, by which exponents are shifted: a constant, on which the result does not depend."""
-    top = constant(np.max(a, axis=axis, keepdims=True))
-    return np.where(np.isfinite(top), top, 0.0)
-
-
 def total(x: Any, axis: Any) -> Any:
     """A sum that leaves axes of length 1."""
     return np.sum(x, axis=axis, keepdims=True)
@@ -61,17 +59,19 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
         out = total(a, axis) - np.inf
         return _reduced(out, np.sign(out), axis, keepdims, return_sign)
     top = constant(np.max(a, axis=axis, keepdims=True))
+    shift = np.where(np.isfinite(top), top, 0.0)
     first = constant(a) == top
-    terms = np.exp(a - np.where(np.isfinite(top), top, 0.0))
+    terms = np.exp(a - shift)
     terms = terms if b is None else b * terms
-    m = total(np.where(first, terms, 0.0), axis)
-    rest = total(np.where(first, 0.0, terms), axis)
-    ratio = np.where(rest == 0, 0.0, rest / np.where((rest == 0) | (m == 0), 1.0, m))
-    sign = np.sign(ratio + 1) * np.sign(m)
+    m, rest = total(np.where(first, terms, 0.0), axis), total(np.where(first, 0.0, terms), axis)
+    alone = m == 0                       # the weights of the largest terms cancel, or a term is nan
+    ratio = np.where(alone | (rest == 0), 0.0, rest / np.where(alone, 1.0, m))
+    lead = np.where(alone, rest, m)
+    sign = np.sign(ratio + 1) * np.sign(lead)
     ratio = np.where(ratio < -1, -ratio - 2, ratio)
-    none = (m == 0) | (ratio == -1)
-    out = np.log1p(np.where(none, 0.0, ratio)) + np.log(np.where(none, 1.0, np.abs(m)))
-    out = np.where(none, -np.inf, out + np.where(np.isfinite(top), top, 0.0))
+    none = (lead == 0) | (ratio == -1)
+    out = np.log1p(np.where(none, 0.0, ratio)) + np.log(np.where(none, 1.0, np.abs(lead))) + shift
+    out = np.where(none, -np.inf, out)
     if not return_sign:
         out = np.where(sign < 0, np.nan, out)
     return _reduced(out, sign, axis, keepdims, return_sign)
@@ -96,7 +96,8 @@ def softmax(x: Any, axis: Any = None) -> Any:
 def log_softmax(x: Any, axis: Any = None) -> Any:
     """x - logsumexp(x)."""
     x = asarray(x)
-    shifted = x - largest(x, axis)
+    top = constant(np.max(x, axis=axis, keepdims=True))
+    shifted = x - np.where(np.isfinite(top), top, 0.0)
     return shifted - np.log(total(np.exp(shifted), axis))
 
 
@@ -127,8 +128,10 @@ def multigammaln(a: Any, d: Any) -> Any:
 def _spherical(kind: str, sign_of_even: int, fold: int) -> Any:
     """`fold`: the sign between the neighbours in the derivative, DLMF 10.51.1 and 10.51.4."""
     def function(n: Any, z: Any, derivative: bool = False) -> Any:
-        if T.is_wrapped(n):
-            n = T.concrete(n)
+        if T.is_traced(n):
+            raise operands.refusal(f"scipy.special.spherical_{kind}", "its order is a whole number and has no derivative;"
+                                   " pass a constant, or ad.peek(n)")
+        n = T.concrete(n) if T.is_wrapped(n) else n
         n, z = np.asarray(n, np.dtype("long")), asarray(z)
         row = getattr(S, f"_spherical_{kind}")
         positive = z >= 0
@@ -142,6 +145,7 @@ def _spherical(kind: str, sign_of_even: int, fold: int) -> Any:
         y = -y if kind == "kn" else y
         return np.where(positive, y, -parity * y)
     function.__name__ = f"spherical_{kind}"
+    function.__doc__ = "Spherical Bessel function of whole order n, and with `derivative=True` its derivative."
     return function
 
 
@@ -212,3 +216,50 @@ def restore() -> None:
     for function, own, ours in _doors.values():
         if function.__code__ is ours:
             function.__code__ = own
+
+
+# ---- the manual ------------------------------------------------------------------------------------------------------
+_HEAD = """# Special functions
+
+What is recorded of `scipy.special`, with the derivative that is used and where it comes from (DLMF: the
+[NIST Digital Library of Mathematical Functions](https://dlmf.nist.gov)). This page is printed by
+`python -m fastad.scipy_names`, from the rows that compute.
+
+Operands are a, b, x in their order, y is the result, a dash means that there is no derivative by that operand: it must not
+depend on what is differentiated, which is an error that says so. Values are SciPy's, bit for bit on contiguous arrays.
+The error is that of the first derivative relative to it, or, where marked with a star, relative to the terms of which it is a
+difference; it holds over the whole domain (of betainc and its kin as long as a + b < 1000: it grows in proportion).
+`gamma_density(a, x)` is `exp(xlogy(a - 1, x) - x - gammaln(a))`, `beta_density(a, b, x)` is
+`exp(xlogy(a - 1, x) + xlog1py(b - 1, -x) - betaln(a, b))`, `struve_term(v, x)` is `(x/2)**v*rgamma(v + 1.5)/sqrt(pi)`.
+
+| function | domain | derivative | source | error | convention |
+|---|---|---|---|---|---|
+"""
+
+
+def spelling(row: Any) -> str:
+    """How the user writes a row: `sici(x)[1]`, `zeta`."""
+    name = row.ufunc.partition(":")[2].lstrip("_")
+    name = {"lambertw": "lambertw(x{}).real", "riemann_zeta": "zeta(x)", "zeta": "zeta(a, b)",
+            "psi": "psi`, `digamma", "jv": "jv`, `jn"}.get(name, name)
+    name = name.format(", -1" if row.constants and row.constants[0][1] == -1 else "")
+    many = len(row.signature.partition("->")[2])
+    return f"{name}[{row.output}]" if many > 1 else name
+
+
+def manual() -> str:
+    """The rows of scipy.special and the functions that are Python code, as Markdown."""
+    lines = [_HEAD]
+    for row in sorted(SPECIAL_ROWS, key=lambda row: row.ufunc.partition(":")[2].lstrip("_")):
+        known = len(row.refused) < row.arity
+        cells = (f"`{spelling(row)}`", row.domain.text, f"`{derivative_text(row)}`" if known else "-", row.source,
+                 f"{row.relerr:.0e}".replace("e-0", "e-") + ("*" if row.scale else "") if known else "", row.kinks)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
+    lines.append("\nMade of these, for any way of importing them:\n\n")
+    lines += [f"* `{name}`: {(function.__doc__ or '').strip().splitlines()[0]}\n"
+              for name, function in sorted(RECORDED.items())]
+    return "".join(lines)
+
+
+if __name__ == "__main__":
+    print(manual(), end="")

@@ -13,7 +13,8 @@ mpf = mp.mpf
 REAL = [-1e3, -30.0, -7.5, -3.0, -1.0, -0.3, -1e-3, 1e-8, 0.02, 0.5, 1.5, 4.0, 6.9, 7.1, 12.0, 25.0, 300.0]
 MODEST = [x for x in REAL if abs(x) < 28]
 POSITIVE = [1e-8, 1e-3, 0.05, 0.3, 1.0, 1.4616, 2.5, 7.0, 20.0, 49.0, 51.0, 150.0]
-SHAPES = [0.3, 1.0, 2.5, 30.0]
+SHAPES = [0.3, 1.0, 2.5, 30.0, 1000.0]
+ARGUMENTS = [1e-8, 0.05, 1.0, 7.0, 49.0, 150.0, 970.0, 1300.0]
 UNIT = [1e-12, 1e-3, 0.2, 0.5, 0.77, 0.999]
 ORDERS = [0.0, 1.0, 2.0, 5.0]
 REAL_ORDERS = [-1.5, 0.0, 0.3, 1.0, 2.5, 7.0]
@@ -93,8 +94,8 @@ CASES = {
     "binom": (mp.binomial, [[0.3, 2.5, 5.5, 40.5], [-0.2, 0.5, 2.0, 3.7]]),
     "beta": (mp.beta, [[1e-3, 0.3, 1.0, 4.5, 20.0], [1e-3, 0.5, 2.0, 5.5]]),
     "betaln": (lambda a, b: mp.log(mp.beta(a, b)), [[1e-3, 0.3, 1.0, 4.5, 1e3], [1e-3, 0.5, 2.0, 5.5]]),
-    "gammainc": (lambda a, x: mp.gammainc(a, 0, x)/mp.gamma(a), [SHAPES, POSITIVE]),
-    "gammaincc": (gammaincc, [SHAPES, POSITIVE[::2]]),
+    "gammainc": (lambda a, x: mp.gammainc(a, 0, x)/mp.gamma(a), [SHAPES, ARGUMENTS]),
+    "gammaincc": (gammaincc, [SHAPES, ARGUMENTS]),
     "betainc": (betainc, [[0.5, 2.0, 20.0], [0.7, 3.0, 9.0], UNIT]),
     "betaincc": (lambda a, b, x: 1 - betainc(a, b, x), [[0.5, 2.0, 20.0], [0.7, 3.0, 9.0], UNIT]),
     "chdtr": (lambda v, x: mp.gammainc(v/2, 0, x/2)/mp.gamma(v/2), [SHAPES, POSITIVE]),

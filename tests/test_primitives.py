@@ -372,7 +372,7 @@ def test_domains_say_no_outside():
                 "ORDER_X": (0.5, 1.0), "ORDER_REAL_X": (0.5, -1.0), "POSITIVE_AB": (0.0, 1.0), "SHAPE_X": (0.0, 1.0),
                 "SHAPE_P": (1.0, 1.0), "SHAPES_U": (1.0, 1.0, 1.5), "WEIGHT_X": (1.0, 0.0), "WEIGHT_1P": (1.0, -1.0),
                 "POWER_X": (0.0, 1.0), "POWER_1P": (-1.0, 1.0), "INVERSE_POWER": (-2.0, 0.5), "AMPLITUDE": (1.0, 9.0),
-                "ARGUMENT": (1.0, 1.0), "HURWITZ": (1.0, 1.0), "PARAMETERS_X": (1.0, 1.0, np.inf), "PARAMETER_X": (1.0, np.nan), "POSITIVE_3": (1.0, 0.0, 1.0)}
+                "ZERO_TWO": (2.0,), "ARGUMENT": (1.0, 1.0), "HURWITZ": (1.0, 1.0), "PARAMETERS_X": (1.0, 1.0, np.inf), "PARAMETER_X": (1.0, np.nan), "POSITIVE_3": (1.0, 0.0, 1.0)}
     domains = {d.name: d for module in (P, special) for d in vars(module).values() if isinstance(d, P.Domain)}
     assert set(outside) == set(domains)
     for name, point in outside.items():

@@ -14,7 +14,6 @@ import mpmath as mp
 import numpy as np
 import pytest
 import scipy.special
-from numpy_cases import judge
 from scipy.special import lambertw, logsumexp, multigammaln, polygamma, softmax, spherical_jn
 from special_witness import CASES, INVERSES
 from test_special_rows import DIFFERENTIABLE, INVERSE_POINTS, active, operands
@@ -22,6 +21,7 @@ from test_special_rows import DIFFERENTIABLE, INVERSE_POINTS, active, operands
 import fastad as ad
 from fastad import _tape as T
 from fastad import primitives as P
+from fastad import scipy_names
 
 IDS = {"ids": lambda row: row.name}
 
@@ -52,8 +52,8 @@ def test_value_is_scipys_in_bits_in_every_tier(row):
     tape = ad.record(g, *[x[::-1].copy() for x in args])
     np.testing.assert_array_equal(tape(*args), want)
     np.testing.assert_array_equal(tape.compile()(*args), want)
-    scalar = ad.record(lambda *p: g(*p) if False else f(*[p[active(row).index(k)] if k in active(row) else float(xs[k][3])
-                                                          for k in range(row.arity)]), *[float(a[5]) for a in args])
+    scalar = ad.record(lambda *p: f(*[p[active(row).index(k)] if k in active(row) else float(xs[k][3])
+                                      for k in range(row.arity)]), *[float(a[5]) for a in args])
     np.testing.assert_array_equal(scalar(*[float(a[3]) for a in args]), want[3])
     np.testing.assert_array_equal(scalar.compile()(*[float(a[3]) for a in args]), want[3])
 
@@ -89,7 +89,7 @@ S = scipy.special
 def filled(x):
     y = np.zeros(x.shape)
     S.erf(x, out=y)
-    S.gammaln(x, out=y, where=x > 0.5)
+    S.expit(x[::2], out=y[::2])
     return y
 
 
@@ -115,7 +115,6 @@ CALLS = {
     "softmax": lambda x: softmax(x) + softmax(np.outer(x, x), axis=0)[1] + S.softmax(x[0]),
     "log_softmax": lambda x: S.log_softmax(x) * x + S.log_softmax(np.outer(x, x), axis=1)[2],
     "lambertw": lambda x: lambertw(x).real + S.lambertw(-x / 10, -1).real + np.real(lambertw(x[1])),
-    "lambertw has no imaginary part": lambda x: lambertw(x).imag + x,
     "derivatives of Bessel functions": lambda x: S.jvp(1, x) + S.kvp(0, x, 2) + S.ivp(2, x),
     "sinc": lambda x: np.sinc(x) + np.sinc(x - x[2]) + S.sinc(x[0]),
     "softplus": lambda x: S.logsumexp(np.stack([x, 0 * x]), axis=0),
@@ -127,17 +126,33 @@ CALLS = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_calls(name):
-    judge(CALLS[name], X, X2)
+    """Value, dtype and shape of a replay are SciPy's, at the point of the recording and at another one."""
+    tape = ad.record(CALLS[name], X[0])
+    for x in (X[0], X2[0]):
+        got, want = tape(x), np.asarray(CALLS[name](x))
+        assert got.dtype == want.dtype and np.shape(got) == np.shape(want)
+        np.testing.assert_allclose(got, want, rtol=4e-15, atol=1e-15)
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if name not in ("branches", "lambertw has no imaginary part")])
+def test_where_keeps_what_is_in_out():
+    """(SciPy's own masked loops corrupt memory before xsf's pull request 146, so they are no witness here.)"""
+    def f(x):
+        y = x * 10
+        S.gammaln(x, out=y, where=x > 0.5)
+        return y
+    tape, x = ad.record(f, X[0]), X2[0]
+    np.testing.assert_array_equal(tape(x), np.where(x > 0.5, S.gammaln(x), x * 10))
+    np.testing.assert_allclose(np.diag(ad.jacobian(f)(x)), np.where(x > 0.5, S.psi(x), 10.0), rtol=1e-15)
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if name != "branches"])
 def test_derivatives_of_calls(name):
     report = ad.check_derivatives(lambda x: np.sum(CALLS[name](x)), X[0])
     report.raise_if_failed()
 
 
-@pytest.mark.parametrize("value", [2, 2.0, np.int64(2), np.float64(2.0), np.array(2), np.array([2, 3]), True,
-                                   np.array([True]), np.array([[2.0, 3.0]])], ids=repr)
+@pytest.mark.parametrize("value", [2, 2.0, np.int64(2), np.float64(2.0), np.array(2), np.array([2, 3]),
+                                   np.array([[2.0, 3.0]])], ids=repr)
 def test_kinds_of_operands(value):
     """dtype, shape and type of the result are those of SciPy, for a traced operand of each kind."""
     for f in (S.gammaln, S.expit, lambda x: S.jv(x, 1.5), lambda x: S.sici(x)[0], lambda x: S.betainc(2, 3, x / 4)):
@@ -145,11 +160,12 @@ def test_kinds_of_operands(value):
         seen = []
 
         def g(t, f=f, seen=seen):
-            x = np.asarray(value) * np.int64(1) if np.asarray(value).dtype.kind != "f" else np.asarray(value)
-            x = x + t.astype(x.dtype) if x.ndim else (x + t.astype(x.dtype))[()]
+            zero = ad.stop_gradient(t * 0).astype(np.asarray(value).dtype)
+            x = value + zero
             y = f(x)
             seen.append(y)
             assert y.dtype == np.float64 and np.shape(y) == np.shape(want)
+            np.testing.assert_array_equal(ad.peek(y), want)
             return np.sum(y) + 0 * t
         ad.record(g, 0.0)
         assert len(seen) == 1
@@ -273,10 +289,12 @@ def test_extremes_of_logsumexp(a, b):
     tape = ad.record(lambda x: logsumexp(x, b=b), np.array([0.3, 0.4]))
     np.testing.assert_allclose(tape(a), logsumexp(a, b=b), rtol=1e-15)
     if np.isfinite(tape(a)):
+        g = tape.gradient(a)
         weights = np.ones(2) if b is None else b
+        a = np.where(weights == 0, 0.0, a)
         want = [float(w * mp.exp(x) / sum(v * mp.exp(u) for u, v in zip(a, weights, strict=True)))
                 for x, w in zip(a, weights, strict=True)]
-        np.testing.assert_allclose(tape.gradient(a), want, rtol=1e-14)
+        np.testing.assert_allclose(g, want, rtol=1e-14)
 
 
 def test_derivatives_of_sinc_at_and_near_zero():
@@ -305,3 +323,9 @@ def test_a_tape_with_special_functions_is_saved_and_loaded_in_a_fresh_process(tm
 
 def test_inverses_are_judged():
     assert set(INVERSES) == set(INVERSE_POINTS)
+
+
+def test_the_manual_is_what_the_table_prints():
+    page = Path(__file__).parent.parent / "docs" / "special_functions.md"
+    assert page.read_text() == scipy_names.manual(), "run: python -m fastad.scipy_names > docs/special_functions.md"
+    assert len(page.read_text().splitlines()) > len(DIFFERENTIABLE)
