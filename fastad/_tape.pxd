@@ -118,9 +118,9 @@ cdef extern from "_kernels/layout.h" nogil:
     ctypedef struct fa_prim:
         uint8_t arity
         uint8_t differentiable
-        uint8_t foreign
         fa_loop[3] loop
         fa_template[3] partial
+        uint8_t foreign
     ctypedef struct fa_code:
         uint32_t n
         const uint16_t *op

@@ -20,8 +20,31 @@ import numpy as np
 
 from fastad import primitives_special  # noqa: F401 - adds its rows behind those below: see TABLE
 from fastad.rows import (
-    BRANCH, GE_ONE, GT_MINUS_ONE, INTEGER, INTEGER_AB, NONE, NONNEGATIVE, NONZERO, NONZERO_B, NUMPY_ROWS, POSITIVE,
-    POWER, REAL, REAL_AB, SHIFT, SPECIAL_ROWS, UNIT, UNIT_OPEN, ZERO, ZERO_PARTIALS, Domain, Row, binary, ternary, unary,
+    BRANCH,
+    GE_ONE,
+    GT_MINUS_ONE,
+    INTEGER,
+    INTEGER_AB,
+    NONE,
+    NONNEGATIVE,
+    NONZERO,
+    NONZERO_B,
+    NUMPY_ROWS,
+    POSITIVE,
+    POWER,
+    REAL,
+    REAL_AB,
+    SHIFT,
+    SPECIAL_ROWS,
+    UNIT,
+    UNIT_OPEN,
+    ZERO,
+    ZERO_PARTIALS,
+    Domain,
+    Row,
+    binary,
+    ternary,
+    unary,
 )
 
 __all__ = ["BY_NAME", "Domain", "Row", "TABLE", "derivative_text", "manual", "math_twins", "resolve",

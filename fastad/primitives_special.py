@@ -237,7 +237,7 @@ def _i0e(x: Any, y: Any) -> Any:
 
 
 def _i1e(x: Any, y: Any) -> Any:
-    """i0e(x) - y/x - sign(x)*y; from |x| = 50 on its asymptotic series, for |x| < 1: (i0e(x) + ive(2, x))/2 - sign(x)*y"""
+    """i0e(x) - y/x - sign(x)*y; from |x| = 50 on its series, for |x| < 1: (i0e(x) + ive(2, x))/2 - sign(x)*y"""
     size = np.abs(x)
     far, near = size > 50, size < 1
     return np.where(far, -_i_far(np.where(far, size, 50.0)) - y/np.where(near, 1.0, x),
@@ -460,7 +460,7 @@ def _stdtr(a: Any, b: Any, y: Any) -> Any:
 _ORDER = {0: "the derivative by the order is not recorded (it has no closed form)"}
 _WHOLE = {0: "its order is a whole number"}
 _SHAPE = {0: "the derivative by this parameter is not recorded (it has no closed form)"}
-_SHAPES = {k: "the derivative by this parameter is not recorded (it has no closed form)" for k in (0, 1)}
+_SHAPES = dict.fromkeys((0, 1), _SHAPE[0])
 _INT = {"signature": "ld->d", "refused": _WHOLE}
 
 # error functions and the normal distribution
@@ -489,7 +489,8 @@ one("rgamma", REAL, _rgamma, source="DLMF 5.2.2, 5.5.3, 5.5.4", kinks="(-1)**n*n
 one("psi", NOT_A_POLE, lambda x, y: S._zeta(2.0, x), source="DLMF 5.15.1")
 two("_zeta", HURWITZ, lambda a, b, y: (_NAN, -a*S._zeta(a + 1, b)), source="DLMF 25.11.17",
     ufunc="scipy.special._ufuncs:_zeta", refused=_SHAPE)
-one("_riemann_zeta", POSITIVE_X, lambda x, y: x*_NAN, source="no closed form", ufunc="scipy.special._ufuncs:_riemann_zeta",
+one("_riemann_zeta", POSITIVE_X, lambda x, y: x*_NAN, source="no closed form",
+    ufunc="scipy.special._ufuncs:_riemann_zeta",
     refused={0: "the derivative of Riemann's zeta is not recorded (it has no closed form)"})
 two("poch", POSITIVE_AB, _poch, source="DLMF 5.2.5, 5.2.2", scale=_of_psi(lambda a, b, y: (a, y)))
 two("binom", POSITIVE_AB, _binom, source="DLMF 1.2.6, 5.2.2", scale=_of_psi(lambda a, b, y: (a + 1, y)))
@@ -548,14 +549,14 @@ one("sici_si", REAL, lambda x, y: S._spherical_jn(0, x), source="DLMF 6.2.9", uf
     signature="d->dd")
 one("sici_ci", POSITIVE_X, lambda x, y: np.cos(x)/x, source="DLMF 6.2.11", ufunc="scipy.special:sici",
     signature="d->dd", output=1)
-one("shichi_shi", REAL, lambda x, y: _reflected(S._spherical_in, 0.0, x), source="DLMF 6.2.15", ufunc="scipy.special:shichi",
-    signature="d->dd")
+one("shichi_shi", REAL, lambda x, y: _reflected(S._spherical_in, 0.0, x), source="DLMF 6.2.15",
+    ufunc="scipy.special:shichi", signature="d->dd")
 one("shichi_chi", POSITIVE_X, lambda x, y: np.cosh(x)/x, source="DLMF 6.2.16", ufunc="scipy.special:shichi",
     signature="d->dd", output=1)
-one("fresnel_s", REAL, lambda x, y: np.sin(HALF_PI*np.fmod(x*x, 4.0)), source="DLMF 7.2.8", ufunc="scipy.special:fresnel",
-    signature="d->dd", scale=_unit)
-one("fresnel_c", REAL, lambda x, y: np.cos(HALF_PI*np.fmod(x*x, 4.0)), source="DLMF 7.2.7", ufunc="scipy.special:fresnel",
-    signature="d->dd", output=1, scale=_unit)
+one("fresnel_s", REAL, lambda x, y: np.sin(HALF_PI*np.fmod(x*x, 4.0)), source="DLMF 7.2.8",
+    ufunc="scipy.special:fresnel", signature="d->dd", scale=_unit)
+one("fresnel_c", REAL, lambda x, y: np.cos(HALF_PI*np.fmod(x*x, 4.0)), source="DLMF 7.2.7",
+    ufunc="scipy.special:fresnel", signature="d->dd", output=1, scale=_unit)
 one("spence", POSITIVE_X, _spence, source="DLMF 25.12.1")
 
 # Bessel functions

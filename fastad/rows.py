@@ -181,8 +181,8 @@ def _row(arity: int, name: str, ufunc: Any, domain: Domain, partials: Any, *, dt
         dtypes=dtypes, result=result, math=(name if hasattr(_math, name) else "") if math is None else math,
         own=own, rule=rule, foreign=foreign, also=also, kinks=kinks,
         kink_points=tuple((tupled(x), tupled(d)) for x, d in (at or {}).items()), source=source,
-        abserr=abserr, relerr=relerr, scale=scale, refused=tuple((refused or {}).items()), signature=signature, output=output,
-        constants=tuple((constants or {}).items())))
+        abserr=abserr, relerr=relerr, scale=scale, refused=tuple((refused or {}).items()), signature=signature,
+        output=output, constants=tuple((constants or {}).items())))
 
 
 def unary(name: str, ufunc: Any, domain: Domain, partials: Any, **columns: Any) -> None:

@@ -115,13 +115,14 @@ def polygamma(n: Any, x: Any) -> Any:
 @records
 def multigammaln(a: Any, d: Any) -> Any:
     """Logarithm of the multivariate gamma function."""
-    a, d = asarray(a), np.asarray(d)[()]
-    if not np.isscalar(d) or np.floor(d) != d:
+    a = asarray(a)
+    p: Any = np.asarray(d)[()]
+    if np.ndim(p) or np.floor(p) != p:
         raise ValueError("d should be a positive integer (dimension)")
-    if np.any(a <= 0.5 * (d - 1)):
-        raise ValueError(f"condition a > 0.5 * (d-1) (d = {d}) not met")
-    terms = [S.gammaln(a - (j - 1.0) / 2) for j in range(1, int(d) + 1)]
-    return d * (d - 1) * 0.25 * np.log(np.pi) + np.sum(np.stack(terms), axis=0)
+    if np.any(a <= 0.5 * (p - 1)):
+        raise ValueError(f"condition a > 0.5 * (d-1) (d = {p}) not met")
+    terms = [S.gammaln(a - (j - 1.0) / 2) for j in range(1, int(p) + 1)]
+    return p * (p - 1) * 0.25 * np.log(np.pi) + np.sum(np.stack(terms), axis=0)
 
 
 # ---- spherical Bessel functions --------------------------------------------------------------------------------------
@@ -129,8 +130,8 @@ def _spherical(kind: str, sign_of_even: int, fold: int) -> Any:
     """`fold`: the sign between the neighbours in the derivative, DLMF 10.51.1 and 10.51.4."""
     def function(n: Any, z: Any, derivative: bool = False) -> Any:
         if T.is_traced(n):
-            raise operands.refusal(f"scipy.special.spherical_{kind}", "its order is a whole number and has no derivative;"
-                                   " pass a constant, or ad.peek(n)")
+            raise operands.refusal(f"scipy.special.spherical_{kind}", "its order is a whole number and has no "
+                                   "derivative; pass a constant, or ad.peek(n)")
         n = T.concrete(n) if T.is_wrapped(n) else n
         n, z = np.asarray(n, np.dtype("long")), asarray(z)
         row = getattr(S, f"_spherical_{kind}")
@@ -189,7 +190,7 @@ def _door(name: str, function: types.FunctionType) -> types.CodeType:
             f"def {function.__name__}(*args, **kwargs):\n    from fastad.scipy_names import called\n"
             f"    return called({name!r}, args, kwargs)\n")
     names: dict[str, Any] = {}
-    exec(compile(text, __file__, "exec"), names)  # noqa: S102 - the text is ours
+    exec(compile(text, __file__, "exec"), names)
     return (names["outer"](*free) if free else names[function.__name__]).__code__
 
 
@@ -225,10 +226,10 @@ What is recorded of `scipy.special`, with the derivative that is used and where 
 [NIST Digital Library of Mathematical Functions](https://dlmf.nist.gov)). This page is printed by
 `python -m fastad.scipy_names`, from the rows that compute.
 
-Operands are a, b, x in their order, y is the result, a dash means that there is no derivative by that operand: it must not
-depend on what is differentiated, which is an error that says so. Values are SciPy's, bit for bit on contiguous arrays.
-The error is that of the first derivative relative to it, or, where marked with a star, relative to the terms of which it is a
-difference; it holds over the whole domain (of betainc and its kin as long as a + b < 1000: it grows in proportion).
+Operands are a, b, x in their order, y is the result, a dash means that there is no derivative by that operand: it must
+not depend on what is differentiated, which is an error that says so. Values are SciPy's, bit for bit on contiguous
+arrays. The error is that of the first derivative relative to it, or, where marked with a star, relative to the terms of
+which it is a difference; it holds over the whole domain (of betainc and its kin as long as a + b < 1000: it grows).
 `gamma_density(a, x)` is `exp(xlogy(a - 1, x) - x - gammaln(a))`, `beta_density(a, b, x)` is
 `exp(xlogy(a - 1, x) + xlog1py(b - 1, -x) - betaln(a, b))`, `struve_term(v, x)` is `(x/2)**v*rgamma(v + 1.5)/sqrt(pi)`.
 

@@ -130,8 +130,8 @@ class RealBranch:
         self.real = real
 
     def __getattr__(self, name: str) -> Any:
-        raise refusal("scipy.special.lambertw", "the result is complex, and complex numbers are not recorded yet; write "
-                      "lambertw(x).real, which is the real branch for x >= -1/e")
+        raise refusal("scipy.special.lambertw", "the result is complex, and complex numbers are not recorded yet; "
+                      "write lambertw(x).real, which is the real branch for x >= -1/e")
 
     __array_ufunc__ = None               # operators of NumPy's arrays come here
     __array_priority__ = 1e6

@@ -1,6 +1,6 @@
 """The special functions a second time, in mpmath, and the points at which their rows are judged.
 
-Owns: `CASES`: name of a row -> (the function in mpmath, a list of numbers for each operand; all combinations are taken).
+Owns: `CASES`: name of a row -> (the function in mpmath, a list of numbers for each operand: all combinations).
 Must not know: the rows, the tape.
 Next: test_special_rows.py.
 """

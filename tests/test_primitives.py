@@ -372,7 +372,9 @@ def test_domains_say_no_outside():
                 "ORDER_X": (0.5, 1.0), "ORDER_REAL_X": (0.5, -1.0), "POSITIVE_AB": (0.0, 1.0), "SHAPE_X": (0.0, 1.0),
                 "SHAPE_P": (1.0, 1.0), "SHAPES_U": (1.0, 1.0, 1.5), "WEIGHT_X": (1.0, 0.0), "WEIGHT_1P": (1.0, -1.0),
                 "POWER_X": (0.0, 1.0), "POWER_1P": (-1.0, 1.0), "INVERSE_POWER": (-2.0, 0.5), "AMPLITUDE": (1.0, 9.0),
-                "ZERO_TWO": (2.0,), "ARGUMENT": (1.0, 1.0), "HURWITZ": (1.0, 1.0), "PARAMETERS_X": (1.0, 1.0, np.inf), "PARAMETER_X": (1.0, np.nan), "POSITIVE_3": (1.0, 0.0, 1.0)}
+                "ZERO_TWO": (2.0,),
+                "ARGUMENT": (1.0, 1.0), "HURWITZ": (1.0, 1.0),
+                "PARAMETERS_X": (1.0, 1.0, np.inf), "PARAMETER_X": (1.0, np.nan), "POSITIVE_3": (1.0, 0.0, 1.0)}
     domains = {d.name: d for module in (P, special) for d in vars(module).values() if isinstance(d, P.Domain)}
     assert set(outside) == set(domains)
     for name, point in outside.items():
@@ -419,7 +421,9 @@ assert resolve(row) is scipy.special.exp1
 """
     # the file alone: what the package imports beside it is tested elsewhere
     load = ("import importlib.util, sys, types; sys.modules['fastad'] = m = types.ModuleType('fastad'); "
-            f"m.__path__ = [{str(Path(P.__file__).parent)!r}]; s = importlib.util.spec_from_file_location('fastad.primitives', {P.__file__!r}); "
+            f"m.__path__ = [{str(Path(P.__file__).parent)!r}]; "
+            "s = importlib.util.spec_from_file_location("
+            f"'fastad.primitives', {P.__file__!r}); "
             "m = importlib.util.module_from_spec(s); sys.modules[s.name] = m; s.loader.exec_module(m)")
     subprocess.run([sys.executable, "-c", load + program], check=True, timeout=60)
 
@@ -438,7 +442,8 @@ def test_no_elementwise_function_of_math_is_forgotten():
     ours = {f.__name__ for f in P.math_twins()}
     others = {       # not elementwise, integers, several results, or not in NumPy
         "ceil", "floor", "trunc", "remainder", "comb", "perm", "factorial", "gcd", "lcm", "isqrt", "dist", "fsum",
-        "prod", "sumprod", "isclose", "frexp", "modf", "ldexp", "nextafter", "ulp", "fma", "fmax", "fmin", "isnormal", "issubnormal", "signbit"}
+        "prod", "sumprod", "isclose", "frexp", "modf", "ldexp", "nextafter", "ulp", "fma", "fmax", "fmin",
+        "isnormal", "issubnormal", "signbit"}
     assert {n for n in vars(math) if callable(vars(math)[n]) and n[0] != "_"} - ours <= others
 
 

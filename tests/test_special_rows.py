@@ -149,10 +149,10 @@ def test_kinks_as_stated(row):
     assert row.kinks
     for point, want in row.kink_points:
         for k in active(row):
-            f = lambda *args: T.elementwise(T.ensure_row(row.name), *args)  # noqa: E731, B023
-            np.testing.assert_allclose(ad.grad(f, argnums=k)(*point), want[k], rtol=1e-14, err_msg=f"{row.name} {point}")
-            np.testing.assert_allclose(ad.jvp(lambda t, k=k, point=point: f(*point[:k], t, *point[k + 1:]),
-                                              (point[k],), (1.0,))[1], want[k], rtol=1e-14)
+            def f(t, k=k, point=point):
+                return T.elementwise(T.ensure_row(row.name), *point[:k], t, *point[k + 1:])
+            np.testing.assert_allclose(ad.grad(f)(point[k]), want[k], rtol=1e-14, err_msg=f"{row.name} {point}")
+            np.testing.assert_allclose(ad.jvp(f, (point[k],), (1.0,))[1], want[k], rtol=1e-14)
 
 
 def test_every_row_is_judged():

@@ -158,9 +158,9 @@ typedef struct {
 
 typedef struct {
     uint8_t arity, differentiable;
-    uint8_t foreign;                         /* bit d: the loop for dtype d may take the GIL and set a Python error */
     fa_loop loop[FA_NDTYPE];                 /* by the dtype of the operands; fn NULL: none */
     fa_template partial[3];                  /* by operand (WHERE, STRONGZERO, ZEROPRODUCT: own rules) */
+    uint8_t foreign;                         /* bit d: the loop for dtype d may take the GIL and set a Python error */
 } fa_prim;
 
 extern fa_prim fa_prims[FA_MAX_OPCODES];     /* filled at import from primitives.py */
