@@ -1,14 +1,16 @@
-"""scipy_names.py - functions of scipy.special that are Python code and convert their arguments to plain arrays.
+"""scipy_names.py - functions of scipy.special that need more than their row.
 
-Owns: what records them (logsumexp, softmax, polygamma ...), and how a call finds its way here.  SciPy's ufuncs come
-through `__array_ufunc__` and need nothing; these few would ask a traced array for its numbers.  While something is
-recorded their code is exchanged for a door (`install`), so that a function that was imported by name records as well.
+Owns: what records those that are Python code and convert their arguments to plain arrays (logsumexp, polygamma ...),
+and how a call finds its way here: while something is recorded their code is exchanged for a door (`install`), so that a
+function that was imported by name records as well.  SciPy's ufuncs come through `__array_ufunc__` and need nothing but
+a row, or several where they have several results (`of_rows`), or which are complex (lambertw).
 `python -m fastad.scipy_names` prints docs/special_functions.md: these functions, and the rows.
 Must not know: derivatives (primitives_special.py), when something is recorded (interception.py calls `install`,
 `restore`).
 """
 from __future__ import annotations
 
+import math
 import sys
 import types
 from typing import Any
@@ -38,6 +40,54 @@ def constant(x: Any) -> Any:
         return x
     shape = np.shape(T.concrete(x))
     return T.structural("stop", (x,), None, shape, 0)
+
+
+# ---- ufuncs of several rows ------------------------------------------------------------------------------------------
+def of_rows(ufunc: Any, rows: Any, inputs: Any) -> Any:
+    """A ufunc whose results are rows of their own, or whose order is a whole number, or which is complex."""
+    name = ufunc.__name__
+    if name == "_lambertw":
+        return _lambertw(*inputs)
+    for x, kind in zip(inputs, rows[0].signature, strict=False):
+        if kind == "l" and np.any(T.concrete(x) != np.floor(T.concrete(x))):
+            raise TypeError(f"{T.here()}: scipy.special.{name.lstrip('_')} takes a whole number here, not {x}")
+    y = tuple([T.elementwise(T.ensure_row(row.name), *inputs) for row in rows])
+    return y if ufunc.nout > 1 else y[0]
+
+
+class RealBranch:
+    """Lambert's W as SciPy gives it, a complex array of which only the real part is recorded."""
+
+    def __init__(self, real: Any) -> None:
+        self.real = real
+
+    def refused(self, *args: Any, **kwargs: Any) -> Any:
+        """What everything else does."""
+        raise operands.refusal("scipy.special.lambertw", "the result is complex, and complex numbers are not recorded "
+                               "yet; write lambertw(x).real, which is the real branch for x >= -1/e")
+
+    __getattr__ = refused
+
+
+for _name in ("array", "array_ufunc", "len", "getitem", "iter", "float", "complex", "bool", "neg",
+              "abs", "eq", "ne", "lt", "le", "gt", "ge", *[r + op for op in ("add", "sub", "mul", "truediv", "pow")
+                                                           for r in ("", "r")]):
+    setattr(RealBranch, f"__{_name}__", RealBranch.refused)
+
+
+def _lambertw(z: Any, k: Any = 0, tol: Any = 1e-8) -> Any:
+    """The real branches of Lambert's W, by SciPy's own loop."""
+    row = {0.0: "lambertw", -1.0: "lambertw_lower"}.get(_number(k))
+    if row is None or _number(tol) != 1e-8:
+        raise operands.refusal("scipy.special.lambertw", "the branches k = 0 and k = -1 are recorded, with the usual "
+                               "tol")
+    return RealBranch(T.elementwise(T.ensure_row(row), z))
+
+
+def _number(x: Any) -> float:
+    """The value of a constant; NaN if it is traced or more than one."""
+    x = T.concrete(x) if T.is_wrapped(x) and not T.is_traced(x) else x
+    return math.nan if T.is_traced(x) or np.size(x) != 1 else float(np.ravel(x)[0])
 
 
 # ---- sums of exponentials --------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import primitives, products, reductions
+from fastad import primitives, products, reductions, scipy_names
 from fastad.operands import (
     FLOAT,
     INT,
@@ -106,49 +106,9 @@ def evaluate(func: Any, inputs: Any) -> Any:
         return composed(*inputs)
     rows = primitives.rows_of_results(func)
     if rows:
-        return of_rows(func, rows, inputs)
+        return scipy_names.of_rows(func, rows, inputs)
     raise refusal(getattr(func, "__name__", str(func)), "this ufunc has no derivative rule here (fastad.primitives "
                   "lists those that have); wrap it with ad.primitive, or use ad.peek(x) if a constant is meant")
-
-
-def of_rows(func: Any, rows: Any, inputs: Any) -> Any:
-    """A ufunc whose results are rows of their own, or whose operands are whole numbers, or which is complex."""
-    name = func.__name__
-    if name == "_lambertw":
-        return lambertw(*inputs)
-    for x, kind in zip(inputs, rows[0].signature, strict=False):
-        if kind == "l" and code_of(x) == FLOAT and np.any(T.concrete(x) != np.floor(T.concrete(x))):
-            raise TypeError(f"{T.here()}: scipy.special.{name.lstrip('_')} takes an integer here, not a float")
-    y = tuple([T.elementwise(T.ensure_row(row.name), *inputs) for row in rows])
-    return y if func.nout > 1 else y[0]
-
-
-class RealBranch:
-    """Lambert's W as SciPy gives it, a complex result: only its real part is recorded."""
-
-    def __init__(self, real: Any) -> None:
-        self.real = real
-
-    def __getattr__(self, name: str) -> Any:
-        raise refusal("scipy.special.lambertw", "the result is complex, and complex numbers are not recorded yet; "
-                      "write lambertw(x).real, which is the real branch for x >= -1/e")
-
-    __array_ufunc__ = None               # operators of NumPy's arrays come here
-    __array_priority__ = 1e6
-    __len__ = __getitem__ = __iter__ = __array__ = __float__ = __bool__ = lambda self, *args: self.__getattr__("")
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __neg__ = __len__
-    __pow__ = __rpow__ = __abs__ = __eq__ = __ne__ = __lt__ = __gt__ = __le__ = __ge__ = __complex__ = __len__
-    __hash__ = None  # type: ignore[assignment]
-
-
-def lambertw(z: Any, k: Any = 0, tol: Any = 1e-8) -> Any:
-    """The real branches of Lambert's W, by SciPy's own loop."""
-    branch = T.concrete(k) if T.is_wrapped(k) else k
-    if T.is_traced(k) or T.is_traced(tol) or np.size(branch) != 1 or int(np.ravel(branch)[0]) not in (0, -1) \
-            or float(np.ravel(T.concrete(tol) if T.is_wrapped(tol) else tol)[0]) != 1e-8:
-        raise refusal("scipy.special.lambertw", "the branches k = 0 and k = -1 are recorded, with the usual tol")
-    name = "lambertw" if int(np.ravel(branch)[0]) == 0 else "lambertw_lower"
-    return RealBranch(T.elementwise(T.ensure_row(name), z))
 
 
 # ---- reduce, accumulate ---------------------------------------------------------------------------------------------
