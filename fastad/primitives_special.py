@@ -312,9 +312,10 @@ def _owens_t(a: Any, b: Any, y: Any) -> Any:
 
 def _ellipk(x: Any, y: Any) -> Any:
     """(ellipe(x)/(1 - x) - y)/(2*x); for |x| < 0.1 its power series"""
-    near = np.abs(x) < 0.1
-    m = np.where(near, 0.5, x)
-    return np.where(near, _horner(_ELLIPK, np.where(near, x, 0.0)), (S.ellipe(m)/(1 - m) - S.ellipk(m))/(2*m))
+    near, end = np.abs(x) < 0.1, x == 1
+    m = np.where(near | end, 0.5, x)
+    y = np.where(near, _horner(_ELLIPK, np.where(near, x, 0.0)), (S.ellipe(m)/(1 - m) - S.ellipk(m))/(2*m))
+    return np.where(end, _INF, y)
 
 
 def _ellipe(x: Any, y: Any) -> Any:
@@ -326,10 +327,11 @@ def _ellipe(x: Any, y: Any) -> Any:
 
 def _ellipkm1(x: Any, y: Any) -> Any:
     """-(ellipe(1 - x)/x - y)/(2*(1 - x)); for |1 - x| < 0.1 its power series"""
-    near = np.abs(1 - x) < 0.1
-    p = np.where(near, 0.5, x)
-    return np.where(near, -_horner(_ELLIPK, np.where(near, 1 - x, 0.0)),
-                    -(S.ellipe(1 - p)/p - S.ellipkm1(p))/(2*(1 - p)))
+    near, end = np.abs(1 - x) < 0.1, x == 0
+    p = np.where(near | end, 0.5, x)
+    y = np.where(near, _horner(_ELLIPK, np.where(near, 1 - x, 0.0)),
+                 (S.ellipe(1 - p)/p - S.ellipkm1(p))/(2*(1 - p)))
+    return np.where(end, -_INF, -y)
 
 
 def _turns(a: Any) -> Any:
@@ -449,6 +451,11 @@ def _spherical_in(n: Any, x: Any, y: Any) -> Any:
 def _spherical_kn(n: Any, x: Any, y: Any) -> Any:
     """-, -(n*k(n - 1) + (n + 1)*k(n + 1))/(2*n + 1)"""
     return _NAN, -(n*S._spherical_kn(_spherical(n), x) + (n + 1)*S._spherical_kn(n + 1, x))/(2*n + 1)
+
+
+def _lower_branch(x: Any, y: Any) -> Any:
+    """exp(-y)/(1 + y)"""
+    return np.where((x < BRANCH_POINT) | (x > 0), _NAN, np.exp(-y)/(1 + y))
 
 
 def _stdtr(a: Any, b: Any, y: Any) -> Any:
@@ -617,9 +624,9 @@ three("hyperu", POSITIVE_3, lambda a, b, x, y: (_NAN, _NAN, -a*S.hyperu(a + 1, b
       refused=_SHAPES, relerr=1e-9)      # SciPy's own error
 
 # elliptic integrals and functions
-one("ellipk", BELOW_ONE, _ellipk, source="DLMF 19.4.1, 19.5.1")
-one("ellipe", BELOW_ONE, _ellipe, source="DLMF 19.4.2, 19.5.2")
-one("ellipkm1", POSITIVE_X, _ellipkm1, source="DLMF 19.4.1, 19.5.1")
+one("ellipk", BELOW_ONE, _ellipk, source="DLMF 19.4.1, 19.5.1", kinks="inf at 1", at={1.0: _INF})
+one("ellipe", BELOW_ONE, _ellipe, source="DLMF 19.4.2, 19.5.2", kinks="-inf at 1", at={1.0: -_INF})
+one("ellipkm1", POSITIVE_X, _ellipkm1, source="DLMF 19.4.1, 19.5.1", kinks="-inf at 0", at={0.0: -_INF})
 two("ellipkinc", AMPLITUDE, _ellipkinc, source="DLMF 19.2.4, 19.18.1, 19.25.5")
 two("ellipeinc", AMPLITUDE, _ellipeinc, source="DLMF 19.2.5, 19.18.1, 19.25.9")
 three("elliprf", POSITIVE_3, _elliprf, source="DLMF 19.18.1")
@@ -651,7 +658,9 @@ two("boxcox1p", POWER_1P, _boxcox1p, source="Box & Cox (1964), J. R. Stat. Soc. 
 two("inv_boxcox", INVERSE_POWER, _inv_boxcox, source="inverse of boxcox")
 two("inv_boxcox1p", INVERSE_POWER, _inv_boxcox1p, source="inverse of boxcox1p")
 one("wrightomega", REAL, lambda x, y: y/(1 + y), source="y + log(y) = x")
-one("lambertw", ABOVE_BRANCH, lambda x, y: np.exp(-y)/(1 + y), source="DLMF 4.13.4",
-    ufunc="scipy.special._ufuncs:_lambertw", signature="zLD->z", constants={1: 0.0, 2: 1e-8})
-one("lambertw_lower", LOWER_BRANCH, lambda x, y: np.exp(-y)/(1 + y), source="DLMF 4.13.4",
-    ufunc="scipy.special._ufuncs:_lambertw", signature="zLD->z", constants={1: -1.0, 2: 1e-8})
+one("lambertw", ABOVE_BRANCH, lambda x, y: np.where(x < BRANCH_POINT, _NAN, np.exp(-y)/(1 + y)), source="DLMF 4.13.4",
+    ufunc="scipy.special._ufuncs:_lambertw", signature="zLD->z", constants={1: 0.0, 2: 1e-8},
+    kinks="nan where W is complex", at={-0.5: _NAN})
+one("lambertw_lower", LOWER_BRANCH, _lower_branch, source="DLMF 4.13.4",
+    ufunc="scipy.special._ufuncs:_lambertw", signature="zLD->z", constants={1: -1.0, 2: 1e-8},
+    kinks="nan where W is complex", at={-0.5: _NAN, 0.5: _NAN})

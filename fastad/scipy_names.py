@@ -176,40 +176,40 @@ def multigammaln(a: Any, d: Any) -> Any:
 
 
 # ---- spherical Bessel functions --------------------------------------------------------------------------------------
-def _spherical(kind: str, sign_of_even: int, fold: int) -> Any:
-    """`fold`: the sign between the neighbours in the derivative, DLMF 10.51.1 and 10.51.4."""
+def _reflected(kind: str, sign_of_even: int) -> Any:
+    """The function of order n at any z, from its loop for z >= 0: DLMF 10.47(v)."""
+    row = getattr(S, f"_spherical_{kind}")
+
+    def function(n: Any, z: Any) -> Any:
+        positive = z >= 0
+        size = np.where(positive, z, -z)
+        y = row(n, size)
+        parity = np.where(n % 2 == 0, sign_of_even, -sign_of_even)
+        # 10.47.11: what SciPy takes for k at negative z is the real part of a complex function
+        return np.where(positive, y, parity * y - (np.pi * S._spherical_in(n, size) if kind == "kn" else 0.0))
+    return function
+
+
+def _spherical(kind: str, sign_of_even: int, below: int, above: int) -> Any:
+    """`below`, `above`: the signs of the neighbours in the derivative, DLMF 10.51.1 and 10.51.4."""
     def function(n: Any, z: Any, derivative: bool = False) -> Any:
         if T.is_traced(n):
             raise operands.refusal(f"scipy.special.spherical_{kind}", "its order is a whole number and has no "
                                    "derivative; pass a constant, or ad.peek(n)")
-        n = T.concrete(n) if T.is_wrapped(n) else n
-        n, z = np.asarray(n, np.dtype("long")), asarray(z)
-        row = getattr(S, f"_spherical_{kind}")
-        positive = z >= 0
-        size = np.where(positive, z, -z)
-        parity = np.where(n % 2 == 0, sign_of_even, -sign_of_even)
+        n = np.asarray(T.concrete(n) if T.is_wrapped(n) else n, np.dtype("long"))
+        z, f = asarray(z), _reflected(kind, sign_of_even)
         if not derivative:
-            y = row(n, size)
-            return np.where(positive, y, parity * y)
-        below = n * row(np.maximum(n - 1, 0), size)
-        y = (below + fold * (n + 1) * row(n + 1, size)) / (2 * n + 1)
-        y = -y if kind == "kn" else y
-        return np.where(positive, y, -parity * y)
+            return f(n, z)
+        return (below * n * f(np.maximum(n - 1, 0), z) + above * (n + 1) * f(n + 1, z)) / (2 * n + 1)
     function.__name__ = f"spherical_{kind}"
     function.__doc__ = "Spherical Bessel function of whole order n, and with `derivative=True` its derivative."
     return function
 
 
-records(_spherical("jn", 1, -1))
-records(_spherical("yn", -1, -1))
-records(_spherical("in", 1, 1))
-
-
-@records
-def spherical_kn(n: Any, z: Any, derivative: bool = False) -> Any:
-    """For z > 0; SciPy takes the real part of a complex function elsewhere, which is not recorded."""
-    y = _spherical("kn", 1, 1)(n, z, derivative)
-    return np.where(asarray(z) >= 0, y, np.nan)
+records(_spherical("jn", 1, 1, -1))
+records(_spherical("yn", -1, 1, -1))
+records(_spherical("in", 1, 1, 1))
+records(_spherical("kn", -1, -1, -1))
 
 
 @operands.records(np.sinc)

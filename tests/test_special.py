@@ -103,6 +103,8 @@ CALLS = {
     "several results": lambda x: S.sici(x)[1] * S.fresnel(x)[0] + S.airy(x[::-1])[3] + S.ellipj(x, 0.3)[2],
     "spherical": lambda x: spherical_jn(2, x - 1) + S.spherical_yn(1, x - 1) + S.spherical_in(1, x - 1)
     + S.spherical_kn([0, 1, 2, 3, 4], x) + spherical_jn(0, x, derivative=True),
+    "spherical, derivatives": lambda x: S.spherical_yn(2, x, True) + S.spherical_in([0, 1, 2, 3, 4], x - 1, True)
+    + S.spherical_kn(2, x - 1, derivative=True) + S.spherical_kn([0, 1, 2, 3, 4], x - 1),
     "zeta": lambda x: S.zeta(2.5, x) + S.zeta(3),
     "polygamma": lambda x: polygamma(1, x) + polygamma([0, 1, 2, 3, 0], x),
     "multigammaln": lambda x: multigammaln(x + 1, 3),
