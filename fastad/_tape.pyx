@@ -61,16 +61,6 @@ cdef extern from "numpy/ufuncobject.h":
         int ntypes
         char *types
 
-cdef extern from "_kernels/adapted.h" nogil:
-    ctypedef struct fa_adapted:
-        fa_loop inner
-        int nin
-        int nout
-        int which
-        char[8] kind
-        double[8] constant
-    void fa_adapted_loop(char **args, const intptr_t *n, const intptr_t *steps, void *data)
-
 cdef extern from "_kernels/scalar.h" nogil:
     double fa_scalar_f64(uint16_t op, double a, double b)
     fa_cell fa_scalar(uint16_t op, int din, const fa_cell *in_)
@@ -270,32 +260,6 @@ def ensure_row(name):
             fetch_loops(code, row, primitives.resolve(row))
         record_partials(code, row)       # may need other rows of SciPy, and they this one: its loop is there
     return code
-
-
-cdef int adapt_loop(int code, row) except -1:
-    """The loop of a row whose ufunc has integer, complex or several results (row.signature says how)."""
-    cdef PyUFuncObject *u
-    cdef fa_adapted *a
-    cdef int k
-    ufunc = primitives.resolve(row).ufunc
-    u = <PyUFuncObject *><void *>ufunc
-    operands, results = row.signature.split("->")
-    wanted = row.signature.translate({ord("D"): "d", ord("L"): "l", ord("z"): "D", ord("w"): "D", ord("y"): "D"})
-    a = <fa_adapted *>calloc(1, sizeof(fa_adapted))
-    a.nin, a.nout, a.which = len(operands), len(results), row.output
-    for k, c in enumerate(operands + results):
-        a.kind[k] = ord(c)
-    for at, value in row.constants:
-        a.constant[<int>at] = value
-    for k in range(u.ntypes):
-        if ufunc.types[k] == wanted:
-            a.inner.fn = u.functions[k]
-            a.inner.data = u.data[k] if u.data != NULL else NULL
-            fa_prims[code].loop[0].data = a
-            fa_prims[code].loop[0].fn = fa_adapted_loop
-            return 0
-    free(a)
-    raise InternalError(f"{ufunc.__name__} has no loop for {row.signature}; it has {ufunc.types}")
 
 
 # ---- source locations ----------------------------------------------------------------------------------------------

@@ -295,12 +295,10 @@ class Adapted:
         inner: list[Any] = []
         for k, kind in enumerate(kinds):
             x = constants[k] if k in constants else np.asarray(given.pop(0), float)
-            if kind == "w":
-                x = x + 1j * np.asarray(given.pop(0), float)
-            inner.append(np.asarray(x).astype({"l": "l", "L": "l", "z": "D", "w": "D"}.get(kind, "d")))
+            inner.append(np.asarray(x).astype({"l": "l", "L": "l", "z": "D"}.get(kind, "d")))
         y = self.ufunc(*inner)
         y = y[self.row.output] if isinstance(y, tuple) else y
-        return {"z": np.real, "y": np.imag}.get(results[self.row.output], np.asarray)(y)[()]
+        return (np.real(y) if results[self.row.output] == "z" else np.asarray(y))[()]
 
 
 def refusal(row: Row, operand: int) -> str:

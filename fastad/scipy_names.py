@@ -22,8 +22,8 @@ from fastad import operands
 from fastad._state import wrapped_within
 from fastad.operands import asarray
 from fastad.primitives import derivative_text
-from fastad.primitives_special import S
 from fastad.rows import SPECIAL_ROWS
+from fastad.special_partials import S
 
 RECORDED: dict[str, Any] = {}            # name in scipy.special -> what records it
 

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "fastad"
 # Names are modules relative to fastad, as shell patterns; a .pxi or .pxd counts as the module that includes it.
 LAYERS = [
     ("errors",     ["errors"]),
-    ("tape",       ["rows", "primitives", "primitives_special", "_tape", "verify", "verify_rules"]),
+    ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules"]),
     ("transforms", ["structural_rules", "_transform", "_passes", "_program"]),
     ("recording",  ["operands", "movers", "rearranging", "reductions", "selection", "sorting", "products", "norms",
                     "einsum", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
