@@ -1,7 +1,8 @@
 """_templates.pxi - partial derivatives of the table's rows, recorded once by the tape itself (included in _tape.pyx).
 
 Owns: the numbers of the rows that the operators name, the loops of rows that need an adapter, the recording of each
-row's partials, and their packing into fa_template: a few instructions over slots that tier 0 evaluates and the transformations stamp out.
+row's partials, and their packing into fa_template: a few instructions over slots that tier 0 evaluates and the
+transformations stamp out.
 Next: primitives.py (the rows), _kernels/template.h (how a template runs), _transform.pyx.
 """
 cdef extern from "_kernels/template.h" nogil:
