@@ -231,7 +231,8 @@ cdef class Array:
         if method == "__call__" and not kwargs:
             code = UFUNC_OP.get(ufunc)
             if code is not None:
-                return apply1(code, inputs[0]) if len(inputs) == 1 else called2(code, inputs[0], inputs[1])
+                return apply1(code, inputs[0]) if len(inputs) == 1 else called2(code, inputs[0], inputs[1]) \
+                    if len(inputs) == 2 else apply(code, inputs)
             if ufunc is matmul_ufunc and type(inputs[0]) is not list and type(inputs[1]) is not list:
                 return api().matmul(inputs[0], inputs[1])
         return api().ufunc(ufunc, method, inputs, kwargs)

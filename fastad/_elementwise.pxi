@@ -169,6 +169,8 @@ cdef object apply1(int op, object x):
         if s.dt == FA_F64 and not ROW_BOOL[op] and s.tape.owner == PyThreadState_Get() \
                 and fa_prims[op].loop[FA_F64].fn != NULL:        # ~x has none: NumPy's error, below
             v.f = fa_scalar_f64(op, s.v.f, 0.0)
+            if fa_prims[op].foreign and PyErr_Occurred() != NULL:
+                raise_current()
             return new_scalar(s.tape, s.tape.push(op, FA_AVAL_F64, s.id, 0), FA_F64, v)
     return apply(op, (x,))
 
@@ -235,19 +237,23 @@ cdef object scalar_result(Tape t, int op, int m, int n, operand *o):
         v = cells[1] if cells[0].i else cells[2]
     else:
         v = fa_scalar(op, m, cells)
-        if m == FA_I64 and PyErr_Occurred() != NULL:
+        if fa_prims[op].foreign and PyErr_Occurred() != NULL:
             raise_current()
     return new_scalar(t, emit_elementwise(t, op, out, n, o), out, v)
 
 
 cdef int raise_current() except -1:
-    """Raise the error that a loop of NumPy's has set."""
+    """Raise the error that a loop of NumPy's or SciPy's has set."""
     return -1
 
 
 cdef uint32_t emit_elementwise(Tape t, int op, uint32_t aval, int n, operand *o) except 0:
     cdef uint32_t[3] ids
     cdef int k
+    if REFUSED[op]:
+        for k in range(n):
+            if REFUSED[op] >> k & 1 and t.is_active(o[k].id):
+                raise UnsupportedError(f"{here()}: {primitives.refusal(ROWS[op], k)}")
     if n <= 2:
         return t.push(op, aval, o[0].id, o[1].id if n == 2 else 0)
     for k in range(n):
@@ -278,7 +284,7 @@ cdef object array_result(Tape t, int op, int m, int n, operand *o, tuple xs, lis
         data[k] = o[k].data if avs[k].nd else <char *>&o[k].cell
     env.flags = env.has_foreign = 0
     fa_elementwise(op, n, avs, data, &AVALS[out], <char *>cnp.PyArray_DATA(c), &env)
-    if m == FA_I64 and PyErr_Occurred() != NULL:
+    if fa_prims[op].foreign and PyErr_Occurred() != NULL:
         raise_current()
     cdef uint32_t i = emit_elementwise(t, op, out, n, o)
     t.locate(i)
@@ -379,7 +385,7 @@ def broadcast_map(tuple own, tuple shape):
 
 cdef object plain_apply(int op, tuple xs):
     """An elementwise primitive on arrays in which nothing is traced: NumPy does it."""
-    ufunc = ROWS[op].ufunc
+    ufunc = primitives.resolve(ROWS[op])
     xs = tuple([(<Array>x).c if type(x) is Array else x for x in xs])
     return wrap_plain(np.where(*xs) if op == FA_WHERE else ufunc(*xs))
 

@@ -15,21 +15,38 @@ cdef fa_cell scalar_kernel(uint16_t op, int din, const fa_cell *x) noexcept nogi
 
 
 cdef int run_code(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexcept nogil:
-    """Forward sweep in two parts.  Only instructions before `boundary` report floating-point exceptions: the partials
-    behind it are masked, so what they raise is of no one's concern (0: there is no boundary)."""
+    """Forward sweep in two parts.  Only instructions before `boundary` report floating-point exceptions and the errors
+    of SciPy's loops: the partials behind it are masked, so what they raise is of no one's concern (0: there is no
+    boundary)."""
     cdef int status, flags
     cdef uint32_t n = c.n
-    if boundary == 0 or boundary >= n:
-        return fa_forward(c, v, env)
-    c.n = boundary
+    if 0 < boundary < n:
+        c.n = boundary
     status = fa_forward(c, v, env)
-    flags = env.flags
-    if status == FA_OK:
+    if status == FA_OK and env.has_foreign and foreign_error():
+        return FA_EFOREIGN
+    if status == FA_OK and c.n < n:
+        flags = env.flags
+        env.has_foreign = 0
         c.begin = boundary
         c.n = n
         status = fa_forward(c, v, env)
-    env.flags = flags
+        env.flags = flags
+        if status == FA_OK and env.has_foreign:
+            forget_foreign()
     return status
+
+
+cdef int foreign_error() noexcept with gil:
+    """Has a loop of NumPy's (integers to negative powers) or SciPy's set a Python error?"""
+    return PyErr_Occurred() != NULL
+
+
+cdef int forget_foreign() noexcept with gil:
+    """Drop the error of a loop in derivative code."""
+    if PyErr_Occurred() != NULL:
+        PyErr_Clear()
+    return 0
 
 
 cdef int run_flat(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexcept nogil:

@@ -19,6 +19,10 @@ from fastad._tape cimport (
 )
 from fastad._transform cimport Copier
 
+cdef extern from "Python.h":
+    void *PyErr_Occurred()
+    void PyErr_Clear()
+
 __all__ = ["cse", "dead", "fold", "optimise", "simplify"]
 
 
@@ -101,6 +105,9 @@ cdef class Fold(Pass):
         if (din != FA_F64 and op >= FA_OWN_END) or (op >= FA_OWN_END and PRIMS[op].loop[din].fn == NULL):
             return False
         y = scalar_kernel(op, din, v)
+        if PRIMS[op].foreign and PyErr_Occurred() != NULL:
+            PyErr_Clear()                # the sweep will meet it, and report it if it is the user's
+            return False
         if dout == FA_F64 and not isfinite(y.f):
             return False
         self.map[i] = self.push_number(dout, y)

@@ -318,7 +318,8 @@ cdef class Scalar:
         if method == "__call__" and not kwargs:
             code = UFUNC_OP.get(ufunc)
             if code is not None:
-                return apply1(code, inputs[0]) if len(inputs) == 1 else called2(code, inputs[0], inputs[1])
+                return apply1(code, inputs[0]) if len(inputs) == 1 else called2(code, inputs[0], inputs[1]) \
+                    if len(inputs) == 2 else apply(code, inputs)
         return api().ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func, types, args, kwargs):

@@ -120,6 +120,7 @@ cdef extern from "_kernels/layout.h" nogil:
         uint8_t differentiable
         fa_loop[3] loop
         fa_template[3] partial
+        uint8_t foreign
     ctypedef struct fa_fused:
         int64_t size
         uint32_t n

@@ -43,6 +43,7 @@ cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object x)
     void *PyThreadState_Get() nogil
     PyObject *PyErr_Occurred()
+    void PyErr_Clear()
 
 cdef extern from "_kernels/layout.h":
     """
@@ -182,7 +183,9 @@ cdef uint8_t[512] ROW_FLOAT                                         # takes floa
 cdef uint8_t[512] ROW_BOOL                                          # the result is bool
 cdef uint8_t[512] ROW_INT                                           # takes int64
 cdef uint8_t[512] ROW_BOOLIN                                        # takes bool
+cdef uint8_t[512] REFUSED                                           # bit k: no derivative by operand k
 memset(FORM, 0, sizeof(FORM))
+memset(REFUSED, 0, sizeof(REFUSED))
 for _name, (_code, _form) in STRUCTURAL.items():
     FORM[_code] = _form
 
@@ -209,8 +212,13 @@ cdef int number_rows() except -1:
 
 cdef int describe_row(int code, row) except -1:
     cdef fa_prim *p = &fa_prims[code]
+    cdef int k
     p.arity = row.arity
     p.differentiable = row.differentiable
+    for k in range(3):
+        p.foreign |= ("fib"[k] in row.foreign) << k
+    for at, _ in row.refused:
+        REFUSED[code] |= 1 << <int>at
     FORM[code] = FA_FORM_UNARY if row.arity == 1 else FA_FORM_BINARY if row.arity == 2 else FA_FORM_NARY
     ROW_FLOAT[code] = row.dtypes == "f"
     ROW_INT[code] = "i" in row.dtypes
@@ -248,7 +256,11 @@ def ensure_row(name):
     code = OPCODES[name]
     row = ROWS[code]
     if isinstance(row.ufunc, str) and fa_prims[<int>code].loop[0].fn == NULL:
-        fetch_loops(code, row, primitives.resolve(row))
+        if row.signature:
+            adapt_loop(code, row)
+        else:
+            fetch_loops(code, row, primitives.resolve(row))
+        record_partials(code, row)       # may need other rows of SciPy, and they this one: its loop is there
     return code
 
 
@@ -812,8 +824,6 @@ cdef class Tape:
             self.done(f)
         if status != FA_OK:
             self.raise_status(status, &env)
-        if env.has_foreign and PyErr_Occurred() != NULL:
-            raise_current()              # a loop of NumPy's (integers to negative powers) or SciPy's
         if env.flags:
             report_flags(flags_to_report(self, env.flags))
         f.valid = True
@@ -825,6 +835,7 @@ cdef class Tape:
             if PyErr_Occurred() != NULL:
                 return -1
             raise InternalError(f"foreign call in instruction {i} failed without an error")
+        PyErr_Clear()                    # of a loop before the guard that failed: a new recording will meet it
         if status == FA_EGUARD:
             kind, location = self.guard_info[self.arg[2 * <size_t>i + 1]]
             raise TapeDivergence(
@@ -901,6 +912,7 @@ cdef class Tape:
             self.done(f)
         if status != FA_OK:
             self.raise_status(status, &env)
+        forget_foreign()
         return 0
 
     cdef int set_tangents(self, Frame f, list tangents) except -1:
@@ -937,6 +949,7 @@ cdef class Tape:
             self.done(f)
         if status != FA_OK:
             self.raise_status(status, &env)
+        forget_foreign()
         return 0
 
     # -- what the Python layer calls: flat lists in, flat lists out

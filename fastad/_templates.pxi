@@ -1,11 +1,22 @@
 """_templates.pxi - partial derivatives of the table's rows, recorded once by the tape itself (included in _tape.pyx).
 
-Owns: the numbers of the rows that the operators name, the recording of each row's partials, and their packing into
-fa_template: a few instructions over slots that tier 0 evaluates and the transformations stamp out.
+Owns: the numbers of the rows that the operators name, the loops of rows that need an adapter, the recording of each
+row's partials, and their packing into fa_template: a few instructions over slots that tier 0 evaluates and the
+transformations stamp out.
 Next: primitives.py (the rows), _kernels/template.h (how a template runs), _transform.pyx.
 """
 cdef extern from "_kernels/template.h" nogil:
     int fa_check_template(const fa_template *t)
+
+cdef extern from "_kernels/adapted.h" nogil:
+    ctypedef struct fa_adapted:
+        fa_loop inner
+        int nin
+        int nout
+        int which
+        char[8] kind
+        double[8] constant
+    void fa_adapted_loop(char **args, const intptr_t *n, const intptr_t *steps, void *data)
 
 number_rows()
 
@@ -44,14 +55,40 @@ def row_code(ufunc):
     return code
 
 
+cdef int adapt_loop(int code, row) except -1:
+    """The loop of a row whose ufunc has integer, complex or several results (row.signature says how)."""
+    cdef PyUFuncObject *u
+    cdef fa_adapted *a
+    cdef int k
+    ufunc = primitives.resolve(row).ufunc
+    u = <PyUFuncObject *><void *>ufunc
+    operands, results = row.signature.split("->")
+    wanted = row.signature.translate({ord("D"): "d", ord("L"): "l", ord("z"): "D"})
+    a = <fa_adapted *>calloc(1, sizeof(fa_adapted))
+    a.nin, a.nout, a.which = len(operands), len(results), row.output
+    for k, c in enumerate(operands + results):
+        a.kind[k] = ord(c)
+    for at, value in row.constants:
+        a.constant[<int>at] = value
+    for k in range(u.ntypes):
+        if ufunc.types[k] == wanted:
+            a.inner.fn = u.functions[k]
+            a.inner.data = u.data[k] if u.data != NULL else NULL
+            fa_prims[code].loop[0].data = a
+            fa_prims[code].loop[0].fn = fa_adapted_loop
+            return 0
+    free(a)
+    raise InternalError(f"{ufunc.__name__} has no loop for {row.signature}; it has {ufunc.types}")
+
+
 cdef list template_memory = []           # what the templates' pointers refer to
 
 
 def build_templates():
     """Record the partial derivatives of every row; called once, when numpy_api is there."""
     for code, row in ROWS.items():
-        if row.partials is not None and row.rule == "":
-            record_partials(code, row)
+        if row.partials is not None and row.rule == "" and not isinstance(row.ufunc, str):
+            record_partials(code, row)   # SciPy's when somebody uses them: ensure_row
 
 
 cdef int record_partials(int code, row) except -1:
@@ -65,7 +102,8 @@ cdef int record_partials(int code, row) except -1:
             intervals = row.domain.intervals[min(k, len(row.domain.intervals) - 1)]
             lo, hi = intervals[len(intervals) // 2]
             v.f = 0.5 * (max(lo, -1e3) + min(hi, 1e3)) + 0.01 * k
-            operands.append(new_scalar(t, t.emit_input(FA_AVAL_F64), FA_F64, v))
+            differentiable = k == row.arity or not REFUSED[code] >> k & 1
+            operands.append(new_scalar(t, t.emit_input(FA_AVAL_F64, differentiable), FA_F64, v))
         with np.errstate(all="ignore"):
             partials = row.partials(*operands)
     finally:

@@ -214,7 +214,7 @@ cdef class Builder(Copier):
 
     cdef uint32_t stamp(self, const fa_template *p, const uint32_t *x) except 0:
         """Write a partial derivative out; x: ids of three operands and the result."""
-        cdef uint32_t[64] slot
+        cdef uint32_t[128] slot
         cdef uint32_t[3] ids
         cdef int first = FA_TSLOT_CONST + p.nconst, i, j, m, op, at
         if p.out < FA_TSLOT_CONST:

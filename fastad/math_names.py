@@ -29,10 +29,6 @@ _REFUSED = {
     "nextafter": "it has no derivative; apply it to ad.peek(x)",
     "ulp": "it has no derivative; apply it to ad.peek(x)",
     "fma": "write a*b + c (two roundings)",
-    "gamma": "wrap scipy.special.gamma with ad.primitive and its derivative",
-    "lgamma": "wrap scipy.special.gammaln with ad.primitive and its derivative",
-    "erf": "wrap scipy.special.erf with ad.primitive and its derivative",
-    "erfc": "wrap scipy.special.erfc with ad.primitive and its derivative",
 }
 
 
@@ -107,7 +103,6 @@ math_isinf = math.isinf
 
 
 def _twin(original: Callable[..., Any], row: str) -> Callable[..., Any]:
-    code = T.OPCODES[row]
     arity = primitives.BY_NAME[row].arity
 
     def recorded(*args: Any) -> Any:
@@ -116,7 +111,7 @@ def _twin(original: Callable[..., Any], row: str) -> Callable[..., Any]:
         numbers = tuple(map(_number, args))
         if not any(map(T.is_traced, numbers)):
             return original(*numbers)
-        return _checked(original, numbers, T.elementwise(code, *numbers))
+        return _checked(original, numbers, T.elementwise(T.ensure_row(row), *numbers))
     return recorded
 
 
@@ -321,4 +316,5 @@ def replacements() -> dict[str, Callable[..., Any]]:
     names = {name: _dispatching(getattr(math, name), function, name in deep)
              for name, function in (recorded | deep).items()}
     return names | {f.__name__: _unary(f, row.name) for f, row in primitives.math_twins().items()
-                    if row.arity == 1 and row.dtypes == "f" and row.result == "same" and f.__name__ != "log"}
+                    if row.arity == 1 and row.dtypes == "f" and row.result == "same" and f.__name__ != "log"
+                    and not isinstance(row.ufunc, str)}          # SciPy's are imported at the first call

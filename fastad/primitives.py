@@ -3,183 +3,52 @@
 Owns: what the system knows of an elementwise operation: NumPy name, domain, partial derivatives, dtypes, conventions.
 Must not know: the tape.  The heart imports this file, records each partial once and numbers the opcodes.
 Adding a primitive is one row.  `python -m fastad.primitives` prints the table for the manual.
-Next: _kernels/layout.h (rows with a kernel of our own), tests/test_primitives.py (each row against mpmath).
+Next: rows.py (what a row can say), primitives_special.py (the rows of scipy.special), _kernels/layout.h (rows with a
+kernel of our own), tests/test_primitives.py (each row against mpmath).
 """
 from __future__ import annotations
 
 import functools
 import importlib
 import math as _math
+import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fastad import primitives_special  # noqa: F401 - adds its rows behind those below: see TABLE
+from fastad.rows import (
+    BRANCH,
+    GE_ONE,
+    GT_MINUS_ONE,
+    INTEGER,
+    INTEGER_AB,
+    NONE,
+    NONNEGATIVE,
+    NONZERO,
+    NONZERO_B,
+    NUMPY_ROWS,
+    POSITIVE,
+    POWER,
+    REAL,
+    REAL_AB,
+    SHIFT,
+    SPECIAL_ROWS,
+    UNIT,
+    UNIT_OPEN,
+    ZERO,
+    ZERO_PARTIALS,
+    Domain,
+    Row,
+    binary,
+    ternary,
+    unary,
+)
+
 __all__ = ["BY_NAME", "Domain", "Row", "TABLE", "derivative_text", "manual", "math_twins", "resolve",
-           "row_of_ufunc", "strongzero", "zeroproduct"]
-
-
-# ---- domains: a closed list -----------------------------------------------------------------------------------------
-
-@dataclass(frozen=True, slots=True)
-class Domain:
-    """Where a primitive has a value.
-
-    Attributes
-    ----------
-    name : str
-    text : str
-        The condition on the operands (`x`, or `a` and `b`), for error messages and the manual.
-    contains : callable
-        The condition itself: operands -> bool or array of bool.
-    intervals : tuple
-        For each operand the intervals `(lo, hi)` from which tests draw; inside the domain, off its border.
-    """
-
-    name: str
-    text: str
-    contains: Callable[..., Any]
-    intervals: tuple[tuple[tuple[float, float], ...], ...]
-
-
-_R = ((-20.0, -2.0), (-2.0, 2.0), (2.0, 20.0))
-_NONZERO = ((-20.0, -1.0), (-1.0, -0.05), (0.05, 1.0), (1.0, 20.0))
-_POSITIVE = ((0.001, 0.1), (0.1, 2.0), (2.0, 50.0))
-_UNIT = ((-0.999, -0.9), (-0.9, 0.9), (0.9, 0.999))
-_MODERATE = ((-4.0, 4.0),)
-_finite = np.isfinite
-
-
-def _whole(x: Any) -> Any:
-    return x == np.floor(x)
-
-
-REAL = Domain("REAL", "any finite x", _finite, (_R,))
-NONZERO = Domain("NONZERO", "x != 0", lambda x: x != 0, (_NONZERO,))
-POSITIVE = Domain("POSITIVE", "x > 0", lambda x: x > 0, (_POSITIVE,))
-NONNEGATIVE = Domain("NONNEGATIVE", "x >= 0", lambda x: x >= 0, (_POSITIVE,))
-UNIT = Domain("UNIT", "-1 <= x <= 1", lambda x: (x >= -1) & (x <= 1), (_UNIT,))
-UNIT_OPEN = Domain("UNIT_OPEN", "-1 < x < 1", lambda x: (x > -1) & (x < 1), (_UNIT,))
-GE_ONE = Domain("GE_ONE", "x >= 1", lambda x: x >= 1, (((1.0005, 1.1), (1.1, 3.0), (3.0, 50.0)),))
-GT_MINUS_ONE = Domain("GT_MINUS_ONE", "x > -1", lambda x: x > -1, (((-0.999, -0.9), (-0.9, 1.0), (1.0, 50.0)),))
-INTEGER = Domain("INTEGER", "x integer or boolean", _whole, (((-100.0, 100.0),),))
-REAL_AB = Domain("REAL_AB", "any finite a and b", lambda a, b: _finite(a) & _finite(b), (_R, _R))
-NONZERO_B = Domain("NONZERO_B", "b != 0", lambda a, b: b != 0, (_R, _NONZERO))
-POWER = Domain("POWER", "a > 0, or a == 0 with b >= 0, or a < 0 with a whole b",
-               lambda a, b: (a > 0) | ((a == 0) & (b >= 0)) | ((a < 0) & _whole(b)), (_POSITIVE, _MODERATE))
-INTEGER_AB = Domain("INTEGER_AB", "a and b integer or boolean", lambda a, b: _whole(a) & _whole(b),
-                    (((-100.0, 100.0),), ((-100.0, 100.0),)))
-SHIFT = Domain("SHIFT", "a and b integer, 0 <= b <= 63", lambda a, b: (b >= 0) & (b <= 63),
-               (((-100.0, 100.0),), ((0.0, 63.0),)))
-BRANCH = Domain("BRANCH", "c boolean, any a and b", lambda c, a, b: (c == 0) | (c == 1), (((0.0, 1.0),), _R, _R))
-
-
-# ---- rows -----------------------------------------------------------------------------------------------------------
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One elementwise primitive.
-
-    Attributes
-    ----------
-    name : str
-        NumPy's name; tape files hold it.
-    ufunc : numpy.ufunc, callable or str
-        The ufunc; a plain function where NumPy has none (`where`, `strongzero`, `zeroproduct`); "module:attribute"
-        where the module is imported only when it is needed.  `resolve(row)` gives the object.
-    arity : int
-        Number of operands, 1 to 3.
-    domain : Domain
-    partials : callable or None
-        `partials(*operands, y)` is the partial derivative (arity 1), or the tuple of them, in NumPy code over rows
-        of this table and Python numbers.  A literal zero means that it is identically zero.  None: the result is
-        boolean or integer, or `rule` says what happens.
-    differentiable : bool
-        Some partial is not identically zero.
-    dtypes : str
-        Kinds of operands that have a loop: "f" float64, "i" int64, "b" bool.  All operands have the same kind
-        (`where`: the last two).  Other kinds are cast as NumPy casts them.
-    result : str
-        "same" as the operands, or "bool".
-    math : str
-        The twin in `math`; "" if there is none.
-    own : bool
-        The kernel is ours and there is no NumPy loop that it has to equal.
-    rule : str
-        "" (partials), "select" (`where`: tangents and adjoints are selected) or "bilinear" (`strongzero` and
-        `zeroproduct`: linear in both operands; a product with a tangent or adjoint of the second is a `zeroproduct`).
-    foreign : str
-        Kinds for which the loop may take the GIL and set a Python error.
-    also : tuple of numpy.ufunc
-        Other ufuncs with the same meaning.
-    kinks : str
-        The convention where the derivative does not exist.
-    kink_points : tuple
-        Pairs (operands, partials) at which tests hold the convention to its word.
-    source : str
-        Where the derivative is to be found if it is not textbook.
-    abserr : float
-        Absolute error of the partial where its formula, chosen for speed, loses relative accuracy.
-    """
-
-    name: str
-    ufunc: Any
-    arity: int
-    domain: Domain
-    partials: Callable[..., Any] | None
-    differentiable: bool
-    dtypes: str
-    result: str
-    math: str
-    own: bool
-    rule: str
-    foreign: str
-    also: tuple[np.ufunc, ...]
-    kinks: str
-    kink_points: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
-    source: str
-    abserr: float
-
-
-_rows: list[Row] = []
-_ZERO_PARTIALS: dict[int, Callable[..., Any]] = {1: lambda x, y: 0.0, 2: lambda a, b, y: (0.0, 0.0)}
-ZERO = "zero"          # piecewise constant: every partial is 0, at the jumps too
-NONE = None            # boolean or integer result: nothing to differentiate
-
-
-def _row(arity: int, name: str, ufunc: Any, domain: Domain, partials: Any, *, dtypes: str = "f",
-         result: str = "same", math: str | None = None, own: bool = False, rule: str = "", foreign: str = "",
-         also: tuple[np.ufunc, ...] = (), kinks: str = "", at: dict[Any, Any] | None = None, source: str = "",
-         abserr: float = 0.0) -> None:
-    def tupled(v: Any) -> tuple[float, ...]:
-        return v if isinstance(v, tuple) else (v,)
-
-    if partials is ZERO:
-        kinks = kinks or "0 at the jumps too"
-    _rows.append(Row(
-        name=name, ufunc=ufunc, arity=arity, domain=domain,
-        partials=_ZERO_PARTIALS[arity] if partials is ZERO else partials,
-        differentiable=bool(rule) or (partials is not ZERO and partials is not NONE),
-        dtypes=dtypes, result=result, math=(name if hasattr(_math, name) else "") if math is None else math,
-        own=own, rule=rule, foreign=foreign, also=also, kinks=kinks,
-        kink_points=tuple((tupled(x), tupled(d)) for x, d in (at or {}).items()), source=source, abserr=abserr))
-
-
-def unary(name: str, ufunc: Any, domain: Domain, partials: Any, **columns: Any) -> None:
-    """Add a row y = f(x)."""
-    _row(1, name, ufunc, domain, partials, **columns)
-
-
-def binary(name: str, ufunc: Any, domain: Domain, partials: Any, **columns: Any) -> None:
-    """Add a row y = f(a, b)."""
-    _row(2, name, ufunc, domain, partials, **columns)
-
-
-def ternary(name: str, ufunc: Any, domain: Domain, partials: Any, **columns: Any) -> None:
-    """Add a row y = f(c, a, b)."""
-    _row(3, name, ufunc, domain, partials, **columns)
+           "refusal", "row_of_ufunc", "rows_of_results", "strongzero", "zeroproduct"]
 
 
 # ---- derivatives that need more than a line -------------------------------------------------------------------------
@@ -188,7 +57,9 @@ def ternary(name: str, ufunc: Any, domain: Domain, partials: Any, **columns: Any
 
 def _power(a: Any, b: Any, y: Any) -> Any:
     """b * a**(b - 1), y * log(a)"""
-    flat, zero = b == 0, a == 0
+    # only where a**-1 is not finite: elsewhere the zero b still has a derivative, that of the second order
+    zero = a == 0
+    flat = (b == 0) & np.logical_not(np.abs(a) > 1e-300)
     return (b * np.power(np.where(flat, 1.0, a), b - 1),
             np.where(zero, 0.0, y) * np.log(np.where(zero, 1.0, a)))
 
@@ -360,9 +231,7 @@ binary("strongzero", strongzero, REAL_AB, lambda a, b, y: (b, a), own=True, rule
 binary("zeroproduct", zeroproduct, REAL_AB, lambda a, b, y: (b, a), own=True, rule="bilinear",
        kinks="0 where a == 0 or b == 0, whatever the other one is")
 
-unary("exp1", "scipy.special:exp1", POSITIVE, lambda x, y: -np.exp(-x)/x, foreign="f", source="DLMF 6.2.1")
-
-TABLE: tuple[Row, ...] = tuple(_rows)
+TABLE: tuple[Row, ...] = (*NUMPY_ROWS, *SPECIAL_ROWS)
 BY_NAME: dict[str, Row] = {row.name: row for row in TABLE}
 
 
@@ -370,7 +239,12 @@ BY_NAME: dict[str, Row] = {row.name: row for row in TABLE}
 
 _by_ufunc: dict[Any, Row] = {u: row for row in TABLE if not isinstance(row.ufunc, str)
                              for u in (row.ufunc, *row.also)}
-_by_late_name: dict[str, Row] = {row.ufunc.partition(":")[2]: row for row in TABLE if isinstance(row.ufunc, str)}
+_late = [row for row in TABLE if isinstance(row.ufunc, str)]
+_by_late_name: dict[str, Row] = {row.ufunc.partition(":")[2]: row for row in _late if not row.signature}
+_results: dict[str, list[Row]] = {}      # ufuncs whose results are rows of their own
+for _r in _late:
+    if _r.signature:
+        _results.setdefault(_r.ufunc.partition(":")[2], []).append(_r)
 
 
 def row_of_ufunc(ufunc: Any) -> Row | None:
@@ -382,20 +256,61 @@ def row_of_ufunc(ufunc: Any) -> Row | None:
     if row is None:
         late = _by_late_name.get(getattr(ufunc, "__name__", ""))
         if late is not None:
-            module, _, attribute = late.ufunc.partition(":")
-            if getattr(sys.modules.get(module), attribute, None) is ufunc:
+            if _is_late(late, ufunc):
                 row = _by_ufunc[ufunc] = late
     return row
 
 
+def _is_late(row: Row, ufunc: Any) -> bool:
+    module, _, attribute = row.ufunc.partition(":")
+    return getattr(sys.modules.get(module), attribute, None) is ufunc
+
+
+def rows_of_results(ufunc: Any) -> list[Row]:
+    """The rows of a ufunc with several results, or with integer or complex operands; [] if it has none."""
+    rows = _results.get(getattr(ufunc, "__name__", ""), [])
+    return rows if rows and _is_late(rows[0], ufunc) else []
+
+
 def resolve(row: Row) -> Any:
-    """Return the ufunc object of a row; imports its package if it has to."""
+    """Return the ufunc object of a row, or what plays its part; imports its package if it has to."""
     if not isinstance(row.ufunc, str):
         return row.ufunc
     module, _, attribute = row.ufunc.partition(":")
     ufunc = getattr(importlib.import_module(module), attribute)
+    if row.signature:
+        return Adapted(row, ufunc)
     _by_ufunc[ufunc] = row
     return ufunc
+
+
+class Adapted:
+    """A ufunc of another signature as one of float64 operands and one float64 result: what adapted.h does, in NumPy."""
+
+    def __init__(self, row: Row, ufunc: Any) -> None:
+        self.row, self.ufunc = row, ufunc
+        self.nin, self.nout, self.__name__ = row.arity, 1, row.name
+        self.types = ["d" * row.arity + "->d"]
+
+    def __call__(self, *operands: Any) -> Any:
+        kinds, _, results = self.row.signature.partition("->")
+        constants, given = dict(self.row.constants), list(operands)
+        inner: list[Any] = []
+        for k, kind in enumerate(kinds):
+            x = constants[k] if k in constants else np.asarray(given.pop(0), float)
+            inner.append(np.asarray(x).astype({"l": "l", "L": "l", "z": "D"}.get(kind, "d")))
+        y = self.ufunc(*inner)
+        y = y[self.row.output] if isinstance(y, tuple) else y
+        return (np.real(y) if results[self.row.output] == "z" else np.asarray(y))[()]
+
+
+def refusal(row: Row, operand: int) -> str:
+    """Why there is no derivative of a row by one of its operands, and what to do."""
+    why = dict(row.refused)[operand]
+    name = row.name if not isinstance(row.ufunc, str) else row.ufunc.replace("._ufuncs:_", ".").replace(":", ".")
+    return (f"{name}: operand {operand} depends on what is differentiated, but {why}. Where it is a constant, pass "
+            "ad.stop_gradient(value), or leave it out of argnums; else wrap the function and its derivative with "
+            "ad.primitive")
 
 
 def math_twins() -> dict[Callable[..., Any], Row]:
@@ -415,11 +330,11 @@ def derivative_text(row: Row) -> str:
         return "selects"
     if row.partials is None:
         return "none"
-    if row.partials in _ZERO_PARTIALS.values():
+    if row.partials in ZERO_PARTIALS.values():
         return "0"
     if row.partials.__doc__:
         return row.partials.__doc__.strip()
-    return _lambda_body(row.partials).replace("np.", "")
+    return re.sub(r"\b(np|S)\.|\b_(?=[a-z])", "", _lambda_body(row.partials)).replace("_NAN", "-")
 
 
 def _lambda_body(function: Callable[..., Any]) -> str:
@@ -437,8 +352,10 @@ def _lambda_bodies(filename: str) -> dict[int, str]:
     import linecache
 
     tree = ast.parse("".join(linecache.getlines(filename)))
+    lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
+    lambdas.sort(key=lambda node: -node.col_offset)         # of several in a line the first one counts
     return {node.lineno: ", ".join(map(ast.unparse, node.body.elts)) if isinstance(node.body, ast.Tuple)
-            else ast.unparse(node.body) for node in ast.walk(tree) if isinstance(node, ast.Lambda)}
+            else ast.unparse(node.body) for node in lambdas}
 
 
 def manual() -> str:

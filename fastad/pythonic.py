@@ -20,7 +20,7 @@ from fastad.rearranging import array, full
 
 PYTHON_LEVEL = (
     np.average, np.gradient, np.polyval, np.trapezoid, np.cov, np.corrcoef, np.unwrap, np.ediff1d, np.vander,
-    np.kron, np.sinc, np.i0, np.apply_along_axis, np.apply_over_axes, np.fill_diagonal,
+    np.kron, np.i0, np.apply_along_axis, np.apply_over_axes, np.fill_diagonal,
     np.piecewise, np.polyadd, np.polysub, np.polyder, np.polyint, np.linalg.multi_dot,
     np.linalg.matrix_power, np.ix_, *existing("cumulative_sum", "cumulative_prod"),
 )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import products, reductions
+from fastad import primitives, products, reductions, scipy_names
 from fastad.operands import (
     FLOAT,
     INT,
@@ -106,6 +106,9 @@ def evaluate(func: Any, inputs: Any) -> Any:
     composed = COMPOSED.get(func)
     if composed is not None:
         return composed(*inputs)
+    rows = primitives.rows_of_results(func)
+    if rows:
+        return scipy_names.of_rows(func, rows, inputs)
     raise refusal(getattr(func, "__name__", str(func)), "this ufunc has no derivative rule here (fastad.primitives "
                   "lists those that have); wrap it with ad.primitive, or use ad.peek(x) if a constant is meant")
 

@@ -20,11 +20,11 @@ PACKAGE = ROOT / "fastad"
 # Names are modules relative to fastad, as shell patterns; a .pxi or .pxd counts as the module that includes it.
 LAYERS = [
     ("errors",     ["errors"]),
-    ("tape",       ["primitives", "_tape", "verify", "verify_rules"]),
+    ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules"]),
     ("transforms", ["structural_rules", "_transform", "_passes", "_program"]),
     ("recording",  ["operands", "movers", "rearranging", "reductions", "selection", "sorting", "counting", "products",
                     "norms", "einsum", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
-                    "interception", "math_names", "sparse_products", "state", "_state"]),
+                    "interception", "math_names", "scipy_names", "sparse_products", "state", "_state"]),
     ("verbs",      ["trees", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
                     "derivatives", "control", "eager", "linalg", "sparsity", "serialize", "signature_json", "listing",
                     "listing_text", "trace", "testing", "taylor", "nonfinite", "operators", "gradients"]),

@@ -73,8 +73,8 @@ def test_a_primitive_is_added_as_the_manual_says(tmp_path):
     without = run(tmp_path / "program.py", tmp_path, tmp_path)
     assert without.returncode != 0 and "has no derivative rule" in without.stderr, without.stderr
 
-    table = (copy / "primitives.py").read_text()
-    (copy / "primitives.py").write_text(table.replace("\nTABLE:", f"\n{row}\nTABLE:"))
+    with (copy / "primitives_special.py").open("a") as table:
+        table.write(f"\n{row}")
     with_row = run(tmp_path / "program.py", tmp_path, tmp_path)
     assert with_row.returncode == 0, with_row.stderr
     assert "pass" in with_row.stdout.lower(), with_row.stdout

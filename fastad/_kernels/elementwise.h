@@ -136,12 +136,12 @@ FA_FN void fa_elementwise_block(uint16_t op, int din, int dout, int64_t n, const
 
 /* The whole result.  A rank-0 result gets its full cell.  The dtype that chooses the loop is the first operand's,
    for WHERE the second's.  Collects in env the exceptions raised so far (the loop may clear them), and that a loop may
-   have set a Python error: NumPy's integer loops do (a negative power), without holding the GIL. */
+   have set a Python error: SciPy's do, and NumPy's integer powers. */
 FA_FN void fa_elementwise(uint16_t op, int nin, const fa_aval *const *in_av, char *const *in, const fa_aval *out_av,
                           char *out, fa_env *env) {
     int din = in_av[op == FA_WHERE]->dtype;
     env->flags |= fa_fpflags();
-    env->has_foreign |= op >= FA_OWN_END && din == FA_I64;
+    env->has_foreign |= fa_prims[op].foreign >> din & 1;
     if (out_av->nd == 0) {
         fa_cell x[3] = {{.i = 0}, {.i = 0}, {.i = 0}}, y;
         for (int k = 0; k < nin; k++) memcpy(&x[k], in[k], (size_t)fa_itemsize[in_av[k]->dtype]);

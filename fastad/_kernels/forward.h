@@ -99,6 +99,7 @@ FA_INLINE int fa_step_scalar_loop(const fa_code *c, fa_cell *v, uint32_t i, fa_c
     uint32_t a = c->arg[2 * (size_t)i], b = c->arg[2 * (size_t)i + 1];
     if (op < FA_OWN_END || fa_prims[op].arity > 2 || !fa_is_f64(c->cell_aval[a])) return 0;
     env->flags |= fa_fpflags();
+    env->has_foreign |= fa_prims[op].foreign & 1;
     *dst = fa_loop_once(op, FA_F64, v[a], v[fa_prims[op].arity == 2 ? b : a], v[a]);
     return 1;
 }

@@ -152,7 +152,7 @@ typedef struct { fa_loopfn fn; void *data; } fa_loop;
 
 /* A template: a partial derivative as a short program over slots.
    slots 0, 1, 2: the operands; 3: the result y; 4 ...: constants; then one slot an instruction. */
-enum { FA_TSLOT_Y = 3, FA_TSLOT_CONST = 4, FA_MAX_TSLOTS = 64, FA_ZERO = 0xffff };
+enum { FA_TSLOT_Y = 3, FA_TSLOT_CONST = 4, FA_MAX_TSLOTS = 128, FA_ZERO = 0xffff };
 typedef struct { uint16_t op; uint8_t din, dout; uint16_t in[3]; } fa_tinstr;  /* dtypes of operands and result */
 typedef struct {
     uint16_t n, nconst, out;                 /* out: the slot that holds the partial; FA_ZERO: it is zero */
@@ -164,6 +164,7 @@ typedef struct {
     uint8_t arity, differentiable;
     fa_loop loop[FA_NDTYPE];                 /* by the dtype of the operands; fn NULL: none */
     fa_template partial[3];                  /* by operand (WHERE, STRONGZERO, ZEROPRODUCT: own rules) */
+    uint8_t foreign;                         /* bit d: the loop for dtype d may take the GIL and set a Python error */
 } fa_prim;
 
 extern fa_prim fa_prims[FA_MAX_OPCODES];     /* filled at import from primitives.py */

@@ -96,7 +96,7 @@ static const fa_template tone = {0, 1, 4, 0, ones}, tminus = {0, 1, 4, 0, minus_
 static fa_template direct(int slot) { return (fa_template){0, 0, (uint16_t)slot, 0, 0}; }
 
 static void prim(int op, int arity, fa_loopfn f, fa_template a, fa_template b) {
-    fa_prims[op] = (fa_prim){(uint8_t)arity, 1, {{f, 0}, {0, 0}, {0, 0}}, {a, b, tzero}};
+    fa_prims[op] = (fa_prim){(uint8_t)arity, 1, {{f, 0}, {0, 0}, {0, 0}}, {a, b, tzero}, 0};
 }
 static void make_prims(void) {
     static const fa_loopfn compare[6] = {l_eq, l_ne, l_lt, l_le, l_gt, l_ge};

@@ -81,9 +81,9 @@ def nditer_loop(x):
     return sum(float(v) for v in np.nditer(x))
 
 
-@refused(X4, says="ad.primitive")
-def math_erf(x):
-    return math.erf(x[0])
+@refused(X4, says="np.log2")
+def math_frexp(x):
+    return math.frexp(x[0])[0]
 
 
 @refused(X4, says="linear algebra")
