@@ -9,7 +9,7 @@ from cpython.dict cimport PyDict_GetItem
 from cpython.list cimport PyList_Check, PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, intptr_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 cimport numpy as cnp
@@ -35,7 +35,13 @@ cdef extern from "Python.h":
     PyObject *PyFunction_GetDefaults(object f)
     PyObject *PyFunction_GetKwDefaults(object f)
 
-cdef enum: SAMPLES = 64, WHOLE = 1024    # elements: of longer arrays SAMPLES are compared
+cdef extern from "_kernels/checksum.h" nogil:
+    uint64_t fa_checksum(const char *p, int nd, const intptr_t *shape, const intptr_t *strides, size_t itemsize)
+
+# Elements.  Arrays up to WHOLE are compared with a copy, longer ones by their checksum.  Of what a tape reads itself at
+# each replay (a large matrix) beyond BOUND bytes, and of anything beyond MOST, SAMPLES are looked at: going through all
+# of it would cost as much as the sweep.
+cdef enum: SAMPLES = 64, WHOLE = 1024, BOUND = 1048576, MOST = 268435456
 
 # What a node compares, besides its slots.
 IDENTITY, SCALAR, ARRAY, LIST, TUPLE, DICT, SET, FUNCTION, OBJECT = range(9)
@@ -155,14 +161,16 @@ cdef class Node:
     cdef readonly tuple shape
     cdef int64_t nsamples, itemsize
     cdef bint whole                      # a short array without gaps: compared in one go
+    cdef readonly bint checked           # compared by its checksum
+    cdef uint64_t checksum
 
-    def __init__(self, int kind, obj, bint remade=False):
+    def __init__(self, int kind, obj, bint remade=False, bint bound=False):
         self.kind = kind
         self.remade = remade
         self.obj = obj
         self.slots = []
         if kind == ARRAY:
-            self.sample(memory_of(obj))
+            self.sample(memory_of(obj), bound)
         elif kind == LIST or kind == TUPLE:
             self.items = list(obj)
         elif kind == DICT:
@@ -176,7 +184,7 @@ cdef class Node:
         free(self.offsets)
         free(self.samples)
 
-    cdef int sample(self, cnp.ndarray a) except -1:
+    cdef int sample(self, cnp.ndarray a, bint bound) except -1:
         cdef int64_t k, rest, offset
         cdef int d
         self.whole = SAMPLES < cnp.PyArray_SIZE(a) <= WHOLE and cnp.PyArray_IS_C_CONTIGUOUS(a)
@@ -197,6 +205,9 @@ cdef class Node:
                 rest //= cnp.PyArray_DIM(a, d)
             self.offsets[k] = offset
             memcpy(self.samples + k * self.itemsize, self.memory + offset, self.itemsize)
+        self.checked = self.nsamples < cnp.PyArray_SIZE(a) and cnp.PyArray_NBYTES(a) <= (BOUND if bound else MOST)
+        if self.checked:
+            self.checksum = checksum_of(a)
         return 0
 
     cdef bint same_array(self, cnp.ndarray a) except -1:
@@ -210,6 +221,8 @@ cdef class Node:
                 return False
         if self.whole:
             return memcmp(self.memory, self.samples, self.nsamples * self.itemsize) == 0
+        if self.checked:
+            return checksum_of(a) == self.checksum
         if self.itemsize == 8:
             for k in range(self.nsamples):
                 if (<int64_t *>(self.memory + self.offsets[k]))[0] != (<int64_t *>self.samples)[k]:
@@ -230,6 +243,11 @@ cdef class Node:
     def same(self, current):
         """Does `current`, the object that is now where this one was, look as this one did?"""
         return looks_same(self, current)
+
+
+cdef uint64_t checksum_of(cnp.ndarray a) noexcept:
+    return fa_checksum(<char *>cnp.PyArray_DATA(a), cnp.PyArray_NDIM(a), <const intptr_t *>cnp.PyArray_DIMS(a),
+                       <const intptr_t *>cnp.PyArray_STRIDES(a), cnp.PyArray_ITEMSIZE(a))
 
 
 cdef cnp.ndarray memory_of(object x):

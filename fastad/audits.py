@@ -30,13 +30,10 @@ def _numbers(tree: Any) -> list[Any]:
     return [np.asarray(T.concrete(x)) for x in trees.flatten(tree)[0] if _number(x)]
 
 
-def _copied(tree: Any) -> Any:
-    """Arguments for a plain run: copies of arrays, and NumPy's numbers for Python's, as the recording takes them.
-
-    1/x at 0.0 is inf in both then; with a float of Python's it would raise, at audits only.
-    """
+def _copied(tree: Any, number: Any = float) -> Any:
+    """Arguments for a plain run: copies of arrays; Python's floats become `number`."""
     def one(x: Any) -> Any:
-        return x.copy(order="K") if isinstance(x, np.ndarray) else np.float64(x) if type(x) is float else x
+        return x.copy(order="K") if isinstance(x, np.ndarray) else number(x) if type(x) is float else x
     return trees.map_leaves(one, tree)
 
 
@@ -126,9 +123,16 @@ class Audit:
             + "Pass what changes as an argument (random numbers too), or use audit=False if this is meant.")
 
     def plain(self, args: Any, kwargs: Any) -> list[Any]:
-        """Numbers that the function returns by itself; it warned already when it was recorded or replayed."""
+        """Numbers that the function returns by itself; it warned already when it was recorded or replayed.
+
+        Where Python's floats raise (1/0.0), NumPy's numbers tell what a tape gives: otherwise such a function would
+        raise at audits only.
+        """
         with np.errstate(all="ignore"):
-            return _numbers(self.f(*_copied(tuple(args)), **_copied(dict(kwargs))))
+            try:
+                return _numbers(self.f(*_copied(tuple(args)), **_copied(dict(kwargs))))
+            except (ZeroDivisionError, OverflowError):
+                return _numbers(self.f(*_copied(tuple(args), np.float64), **_copied(dict(kwargs), np.float64)))
 
     def by_rounding(self, args: Any, kwargs: Any, expected: list[Any], got: list[Any]) -> bool:
         """Do changes of the arguments in their last digits move the result as far as it differs from the tape's?"""

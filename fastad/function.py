@@ -329,7 +329,7 @@ class Function(Dispatcher):
         with self.own_changes():
             tape = record_call(self.f, arguments)
         self.check(tape)
-        watch = Watch(self.f, list(arguments.statics.values()))
+        watch = Watch(self.f, list(arguments.statics.values()), tape.captures)
         entry = Entry(tape, self.f, arguments.key, watch, self.lone(tape))
         entry.compile_at = self.patience
         if self.saves_memory and self.first_sweep_costs_more(tape):

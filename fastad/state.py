@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import types
 from collections import ChainMap, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -147,8 +147,9 @@ def _file(f: types.FunctionType) -> str:
 class _Search:
     """One breadth-first search from a function; `names` are the attribute names that the code found so far uses."""
 
-    def __init__(self, home: _Home, names: frozenset[str]) -> None:
+    def __init__(self, home: _Home, names: frozenset[str], bound: Sequence[Any]) -> None:
         self.home = home
+        self.bound = bound               # arrays that the tape reads itself
         self.names = names
         self.seen_names = set(names)
         self.nodes: dict[int, S.Node] = {}
@@ -166,10 +167,13 @@ class _Search:
         if id(obj) in self.nodes or kind == S.IDENTITY or depth > DEPTH or len(self.nodes) > NODES:
             return S.Node(S.FUNCTION if kind == S.FUNCTION else S.IDENTITY, obj)
         remade = remade or isinstance(obj, (types.MethodType, functools.partial))
-        node = self.nodes[id(obj)] = S.Node(kind, obj, remade)
+        node = self.nodes[id(obj)] = S.Node(kind, obj, remade, kind == S.ARRAY and self.is_bound(obj))
         if kind not in (S.ARRAY, S.SET) or (kind == S.ARRAY and _has_attributes(obj)):
             self.queue.append((node, label, depth))
         return node
+
+    def is_bound(self, obj: Any) -> bool:
+        return any(np.may_share_memory(T.concrete(obj), x) for x in self.bound)
 
     def kind(self, obj: Any, label: str) -> int:
         if T.is_wrapped(obj):            # a plain array that f made while it was recorded, and kept, is one still
@@ -338,12 +342,12 @@ class _Search:
                     yield S.ATTRIBUTE, name, S.MISSING, _deeper(label, f".{name}"), 1
 
 
-def _search(f: Any, statics: tuple[Any, ...]) -> tuple[S.Node, S.Node, _Search]:
+def _search(f: Any, statics: tuple[Any, ...], bound: Sequence[Any]) -> tuple[S.Node, S.Node, _Search]:
     """Nodes of a callable and of its static arguments; repeated until no more attribute names turn up."""
     names: frozenset[str] = frozenset()
     home = _Home(f)
     while True:
-        search = _Search(home, names)
+        search = _Search(home, names, bound)
         root = search.node(f, getattr(f, "__qualname__", type(f).__qualname__), 0)
         arguments = search.node(statics, "argument", 0)
         search.fill()
@@ -401,7 +405,7 @@ def _array_difference(node: S.Node, current: Any, label: str) -> str:
         if now != was and not (now != now and was != was):
             index = ", ".join(map(str, np.unravel_index(k, current.shape)))
             return f"{label}: element [{index}]: {was} -> {now}"
-    return f"{label}: its memory was replaced"
+    return f"{label}: {'some of its elements' if node.checked else 'its memory was replaced'}"
 
 
 def _container_difference(node: S.Node, current: Any, label: str) -> str:
@@ -426,6 +430,9 @@ class Watch:
     f : callable
     statics : sequence, optional
         Arguments that are no inputs of the tape: objects whose attributes f may read.
+    bound : sequence of ndarray, optional
+        What the tape reads again at each replay.  Of large ones only samples are compared: that plain NumPy inside f
+        has taken something from them as well is seen where a sample changes, or by the audit.
 
     Attributes
     ----------
@@ -433,16 +440,17 @@ class Watch:
         What makes such functions give other results at equal arguments: random numbers, caches, clocks.
     """
 
-    __slots__ = ("_f", "_statics", "_root", "_arguments", "_same", "suspects")
+    __slots__ = ("_f", "_statics", "_bound", "_root", "_arguments", "_same", "suspects")
 
-    def __init__(self, f: Any, statics: Any = ()) -> None:
+    def __init__(self, f: Any, statics: Any = (), bound: Sequence[Any] = ()) -> None:
         self._f = f
+        self._bound = bound
         self._statics = tuple(x for x in statics if not isinstance(x, (np.ndarray, np.generic, *_SCALARS)))
         self.refresh()
 
     def refresh(self) -> None:
         """Look anew, after f has run again (an audit)."""
-        self._root, self._arguments, search = _search(self._f, self._statics)
+        self._root, self._arguments, search = _search(self._f, self._statics, self._bound)
         self._same = self._root.same
         self.suspects = list(search.suspects)
 

@@ -1,5 +1,6 @@
-"""SciPy's optimisers with exact derivatives: `minimize`, `least_squares`, `root`, `curve_fit`, `Objective`; `Progress` is
-their callback.
+"""SciPy's optimisers with exact derivatives: `minimize`, `least_squares`, `root`, `curve_fit`, `Objective`.
+
+`Progress` is a callback for all of them.
 
 Owns: the public names.  Next: drivers.py (SciPy's signatures), objective.py and residuals.py (what SciPy is given),
 progress.py (the callback).
