@@ -332,6 +332,11 @@ def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwarg
         if copy is False:
             raise ValueError("Unable to avoid copy while creating an array as requested.")
         a, fresh = T.astype(a, np.dtype(dtype)), True
+    if original is np_require:           # its letters and words for an order, and for memory of its own
+        wanted = known.get("requirements") or ()
+        wanted = {w[0].upper() if len(w) == 1 else w.upper() for w in ([wanted] if isinstance(wanted, str) else wanted)}
+        order = "C" if wanted & {"C", "C_CONTIGUOUS", "CONTIGUOUS"} else "F" if wanted & {
+            "F", "F_CONTIGUOUS", "FORTRAN"} else None
     if type(a) is Array:
         a = _laid_out(original, a, order, bool(copy) and not fresh)
     if original is np_asarray_chkfinite and not bool(np.isfinite(a).all()):

@@ -197,7 +197,9 @@ def table_bytes(m: Any) -> int:
 
 def relayout(x: Any, like: Any) -> Any:
     """x in the memory layout of an ndarray of the same shape: NumPy's layout decides which later reshapes are views."""
-    if type(x) is not T.Array or like.ndim < 2 or like.flags.c_contiguous or not x.size:
+    if type(x) is not T.Array or like.ndim < 2 or not x.size:
+        return x
+    if T.concrete(x).flags.c_contiguous if like.flags.c_contiguous else T.concrete(x).strides == like.strides:
         return x
     out = np.empty_like(like, dtype=x.dtype)
     out[...] = T.concrete(x)

@@ -158,7 +158,8 @@ def product(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdi
             initial: Any = NOVALUE, where: Any = NOVALUE) -> Any:
     """Product."""
     x = chosen(prepared(a, dtype, "prod"), where, 1)
-    y = plain_or(fold_product, x, axis, keepdims)
+    y = relayout(plain_or(fold_product, x, axis, keepdims),
+                 np.multiply.reduce(T.concrete(x), axis=axis, keepdims=keepdims is not NOVALUE and bool(keepdims)))
     if initial is not NOVALUE:
         y = y * initial
     return deliver(out, y, "prod")
@@ -302,13 +303,13 @@ def running_sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) ->
 def scan_halving(combine: Any, x: Any, axis: Any) -> Any:
     """Running combination along an axis in log2(n) steps, each with the array shifted by twice as much."""
     axis = np.lib.array_utils.normalize_axis_index(operator.index(axis), x.ndim)
-    n, shift = x.shape[axis], 1
+    first, n, shift = x, x.shape[axis], 1
     lead = (slice(None),) * axis
     while shift < n:
         head = x[(*lead, slice(0, shift))]
         x = np.concatenate([head, combine(x[(*lead, slice(shift, None))], x[(*lead, slice(0, n - shift))])], axis=axis)
         shift *= 2
-    return x
+    return x if x is first else relayout(x, combine.accumulate(T.concrete(first), axis))
 
 
 @records(np.cumprod, method="cumprod")

@@ -336,7 +336,7 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
         weights = np.ones(k.shape, np.int64)
     else:
         weights = cast_to(asarray(weights), FLOAT)
-    if T.is_traced(k) and bool(np.min(k) < 0):
+    if k.size and T.is_traced(k) and bool(np.min(k) < 0):
         raise ValueError("'list' argument must have no negative elements")
     return T.structural("addat", (k, weights), None, (n,), code_of(weights), (INT, code_of(weights)))
 

@@ -205,6 +205,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     if xp.shape != fp.shape or xp.size == 0:
         return np.interp(np.zeros(()), np.empty(xp.shape), np.empty(fp.shape))       # NumPy's own error
     x, xp, fp = (cast_to(as_traced(v, like), FLOAT) for v in (x, xp, fp))
+    if x.ndim > 1 and not T.concrete(x).flags.c_contiguous:
+        x = x.copy()                     # NumPy's result is in C order whatever x is
     n = xp.size
     first, last = xp[0], xp[n - 1]
     left, right = fp[0] if left is None else left, fp[n - 1] if right is None else right

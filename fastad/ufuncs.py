@@ -13,7 +13,9 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import primitives, products, reductions, scipy_names
+from fastad.movers import relayout
 from fastad.operands import (
+    BOOL,
     FLOAT,
     INT,
     NOVALUE,
@@ -149,8 +151,10 @@ def reduced(func: Any, a: Any, axis: Any, keepdims: bool, initial: Any) -> Any:
     if not rows:
         return T.wrap(plain) if isinstance(plain, np.ndarray) else plain
     y = functools.reduce(lambda x, y: evaluate(func, (x, y)), rows)
+    if len(rows) == 1 and isinstance(y, np.ndarray):
+        y = y.copy()                     # the only row: a result of its own, not a view
     check_order(func, y, plain)
-    return np.reshape(y, plain.shape) if keepdims else y
+    return relayout(np.reshape(y, plain.shape) if keepdims else y, plain)
 
 
 def check_order(func: Any, y: Any, plain: Any) -> None:
@@ -167,9 +171,12 @@ def accumulate(func: Any, a: Any, axis: Any = 0, dtype: Any = None, out: Any = N
     if func not in PAIRWISE:
         plain = func.accumulate(T.concrete(a), axis)             # NumPy's own errors
         rows = list(itertools.accumulate(np.moveaxis(a, axis, 0), lambda x, y: evaluate(func, (x, y))))
-        y = np.stack(rows, axis) if rows else a.copy()
+        y = relayout(np.stack(rows, axis), plain) if rows else a.copy()
         check_order(func, y, plain)
         return deliver(out, y, func.__name__)
+    if func in (np.logical_and, np.logical_or):      # the first element, too, is a truth value
+        y = reductions.scan_halving(func, cast_to(a, BOOL), axis)
+        return deliver(out, relayout(y, func.accumulate(T.concrete(a), axis)), func.__name__)
     y = reductions.scan_halving(func, a, axis)
     return deliver(out, y if y is not a else a.copy(), func.__name__)
 
