@@ -158,8 +158,9 @@ def product(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdi
             initial: Any = NOVALUE, where: Any = NOVALUE) -> Any:
     """Product."""
     x = chosen(prepared(a, dtype, "prod"), where, 1)
+    plain: Any = np.multiply.reduce
     y = relayout(plain_or(fold_product, x, axis, keepdims),
-                 np.multiply.reduce(T.concrete(x), axis=axis, keepdims=keepdims is not NOVALUE and bool(keepdims)))
+                 plain(T.concrete(x), axis=axis, keepdims=keepdims is not NOVALUE and bool(keepdims)))
     if initial is not NOVALUE:
         y = y * initial
     return deliver(out, y, "prod")

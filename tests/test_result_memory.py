@@ -20,7 +20,7 @@ FUNCTIONS = {
        for u in UFUNCS for axis in (0, -1)},
     **{f"{u.__name__}.accumulate({axis})": (lambda x, u=u, axis=axis: u.accumulate(x, axis=axis))
        for u in UFUNCS for axis in (0, -1)},
-    **{f"{name}({axis})": (lambda x, f=getattr(np, name), axis=axis: f(x, axis=axis))
+    **{f"{name}({axis})": (lambda x, name=name, axis=axis: getattr(np, name)(x, axis=axis))
        for name in ("sum", "prod", "max", "mean", "cumsum", "cumprod", "median", "sort", "flip") for axis in (0, -1)},
     "interp": lambda x: np.interp(x, [0.0, 1.0], [0.0, 1.0]),
     "interp, one knot": lambda x: np.interp(x, [0.0], [1.0]),
