@@ -23,6 +23,7 @@ from fastad import _tape as T
 __all__ = ["Watch"]
 
 DEPTH = 6                                # attributes of attributes, items of items
+_LARGE = 2**20                           # bytes; where it makes no difference who reads an array, nobody is asked
 NODES = 4000                             # beyond that only the identity of objects; the audit remains
 
 _SCALARS = (float, int, bool, str, bytes, complex, type(None))
@@ -173,7 +174,9 @@ class _Search:
         return node
 
     def is_bound(self, obj: Any) -> bool:
-        return any(np.may_share_memory(T.concrete(obj), x) for x in self.bound)
+        """Is it a large array that the tape reads itself?"""
+        array = T.concrete(obj)
+        return getattr(array, "nbytes", 0) > _LARGE and any(np.may_share_memory(array, x) for x in self.bound)
 
     def kind(self, obj: Any, label: str) -> int:
         if T.is_wrapped(obj):            # a plain array that f made while it was recorded, and kept, is one still

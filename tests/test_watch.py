@@ -12,6 +12,7 @@ import types
 import numpy as np
 import pytest
 
+import fastad as ad
 from fastad import _state
 from fastad.explain import explain
 from fastad.state import Watch
@@ -256,3 +257,48 @@ def test_mapping_proxy():
     watch = Watch(lambda x: x * proxy["a"])
     table["a"] = 2.0
     assert watch.changed() == "closure variable `proxy['a']` (test_watch.py): 1.0 -> 2.0"
+
+
+# ---- long arrays: everything that a function has computed with, not a sample of it -----------------------------------
+
+@pytest.mark.parametrize("n", [50, 1024, 1025, 40_000])
+@pytest.mark.parametrize("layout", ["dense", "every other", "column", "float32", "integers"])
+def test_one_element_of_a_long_array_counts(n, layout):
+    """Plain NumPy has taken something from it, so that nothing on the tape reads it again."""
+    rng = np.random.default_rng(n)
+    whole = rng.uniform(1.0, 2.0, size=2 * n)
+    data = {"dense": whole[:n], "every other": whole[::2], "column": whole.reshape(n, 2)[:, 1],
+            "float32": whole[:n].astype(np.float32), "integers": np.arange(1, n + 1)}[layout]
+
+    def f(x):
+        return x * float(np.sum(np.log(data)))
+    g = ad.grad(f, audit=False)
+    for k in rng.integers(0, n, size=5):
+        assert np.isclose(g(2.0), np.sum(np.log(data)), rtol=1e-6)
+        data[k] += 3
+    assert g.stats().recordings == 5
+
+
+def test_every_byte_of_a_checksum_counts():
+    for shape in ((3000,), (40, 50), (2, 30, 41), (1500, 1)):
+        for a in (np.arange(np.prod(shape), dtype=float).reshape(shape), np.asfortranarray(np.ones(shape)),
+                  np.ones((*shape, 2), np.float32)[..., 0], np.ones(shape, np.int8)):
+            node, draw = _state.Node(_state.ARRAY, a), np.random.default_rng(0)
+            assert node.checked and node.same(a)
+            for at in draw.integers(0, a.size, size=40):
+                index = np.unravel_index(at, a.shape)
+                was = a[index]
+                a[index] = was + 1
+                assert not node.same(a)
+                a[index] = was
+            assert node.same(a)
+
+
+def test_a_large_matrix_that_the_tape_reads_is_sampled():
+    A = np.ones((400, 400))                  # 1.28 MB
+    assert not _state.Node(_state.ARRAY, A, False, True).checked and _state.Node(_state.ARRAY, A).checked
+    g = ad.grad(lambda x: np.sum(A @ x))
+    x = np.ones(400)
+    g(x)
+    A[3, 7] = 5.0                            # read again, whether or not anyone has noticed
+    assert g(x)[7] == 404.0
