@@ -33,6 +33,7 @@ from fastad.operands import (
 )
 from fastad.products import matmul
 from fastad.reductions import largest, mean, product, root, running_product, running_sum, smallest, total, variance
+from fastad.sorting import argmax, argmin
 
 select = functools.partial(T.elementwise, "where")
 
@@ -261,13 +262,13 @@ def _nan_extremum(reduce: Any, neutral: float, a: Any, axis: Any, out: Any, keep
 @records(np.nanargmax)
 def nanargmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
     """Position of the maximum of what is a number."""
-    return np.argmax(select(np.isnan(a), -np.inf, a), axis, out, keepdims=keepdims is not NOVALUE and bool(keepdims))
+    return argmax(select(np.isnan(a), -np.inf, a), axis, out, keepdims=keepdims)
 
 
 @records(np.nanargmin)
 def nanargmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
     """Position of the minimum of what is a number."""
-    return np.argmin(select(np.isnan(a), np.inf, a), axis, out, keepdims=keepdims is not NOVALUE and bool(keepdims))
+    return argmin(select(np.isnan(a), np.inf, a), axis, out, keepdims=keepdims)
 
 
 @records(np.nanmean)
