@@ -32,7 +32,18 @@ from fastad.operands import (
     shape_of,
 )
 from fastad.products import matmul
-from fastad.reductions import largest, mean, product, root, running_product, running_sum, smallest, total, variance
+from fastad.reductions import (
+    every,
+    largest,
+    mean,
+    product,
+    root,
+    running_product,
+    running_sum,
+    smallest,
+    total,
+    variance,
+)
 from fastad.sorting import argmax, argmin
 
 select = functools.partial(T.elementwise, "where")
@@ -255,7 +266,7 @@ def _nan_extremum(reduce: Any, neutral: float, a: Any, axis: Any, out: Any, keep
         return reduce(a, axis, out, keepdims, **kwargs)
     void = np.isnan(a)
     y = reduce(select(void, neutral, a), axis, None, keepdims, **kwargs)
-    nothing = np.all(void, axis=axis, keepdims=keepdims is not NOVALUE and bool(keepdims))
+    nothing = every(void, axis, keepdims=keepdims)
     return deliver(out, select(nothing, np.nan, y), "nan extremum")
 
 

@@ -88,7 +88,7 @@ def _runs(line: Any) -> Any:
     ends = np.append(np.flatnonzero(diff[1:] != diff[:-1]) + 1, n - 1)   # diff is constant up to each of these
     if len(ends) > 4 * MAX_PIECES:
         return None
-    lengths = np.diff(ends, prepend=0)
+    lengths: Any = np.diff(ends, prepend=0)
     common = diff[ends[int(lengths.argmax())] - 1]
     runs, start = [], 0
     for end in ends:

@@ -14,13 +14,13 @@ from fastad.operands import FLOAT, asarray, cast_to, records, refusal
 from fastad.reductions import root
 
 
-def root_of_squares(x: Any, axis: Any, keepdims: bool) -> Any:
+def root_of_squares(x: Any, axis: Any, keepdims: Any) -> Any:
     """2-norm along axes: the derivative is 0 where it is 0, not NaN."""
     return root(np.sum(np.square(x), axis=axis, keepdims=keepdims))
 
 
 @records(np.linalg.norm)
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     """Norm of vectors, and those of matrices that need no decomposition."""
     x = cast_to(asarray(x), FLOAT)
     if axis is None:
@@ -35,7 +35,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     raise ValueError("Improper number of dimensions to norm.")
 
 
-def vector_norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
+def vector_norm(x: Any, ord: Any, axis: Any, keepdims: Any) -> Any:
     """Norm of vectors along one axis."""
     if ord is None or ord == 2:
         return root_of_squares(x, axis, keepdims)
@@ -54,7 +54,7 @@ def vector_norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
     return T.elementwise("where", zero, 0.0, T.elementwise("where", zero, 1.0, s) ** (1 / ord))
 
 
-def matrix_norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
+def matrix_norm(x: Any, ord: Any, axis: Any, keepdims: Any) -> Any:
     """Norm of matrices in two axes."""
     rows, columns = (k % x.ndim for k in axis)
     if ord is None or ord in ("fro", "f"):
@@ -69,7 +69,7 @@ def matrix_norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
 
 
 @records(np.linalg.vector_norm)
-def array_api_vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+def array_api_vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Any:
     """np.linalg.vector_norm: over several axes as over one."""
     x = cast_to(asarray(x), FLOAT)
     axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
@@ -85,6 +85,6 @@ def array_api_vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False
 
 
 @records(np.linalg.matrix_norm)
-def array_api_matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+def array_api_matrix_norm(x: Any, /, *, keepdims: Any = False, ord: Any = "fro") -> Any:
     """np.linalg.matrix_norm."""
     return matrix_norm(cast_to(asarray(x), FLOAT), ord, (-2, -1), keepdims)

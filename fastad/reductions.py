@@ -36,6 +36,11 @@ FULL = T.Axis(1, 1, 1)
 
 # ---- axes -----------------------------------------------------------------------------------------------------------
 
+def keeps(keepdims: Any) -> Any:
+    """Does a reduction keep its axes, with length 1?"""
+    return keepdims is not NOVALUE and bool(keepdims)
+
+
 @functools.lru_cache(4096)
 def plan(shape: Any, axis: Any, keepdims: bool) -> Any:
     """(attribute, shape of the result, transposition or None, number of elements reduced to one)."""
@@ -65,7 +70,7 @@ def fold(op: str, x: Any, axis: Any, keepdims: Any, code: int) -> Any:
         x = asarray(x)
         axis = None if axis in (0, -1) else axis
     c = T.concrete(x)
-    keepdims = keepdims is not NOVALUE and bool(keepdims)
+    keepdims = keeps(keepdims)
     attr, shape, order, count = plan(c.shape, as_axis(axis), keepdims)
     if order is not None:
         x = T.view(x, c.transpose(order))
@@ -125,7 +130,7 @@ def plain_or(fold_with: Any, x: Any, axis: Any, keepdims: Any) -> Any:
     if T.is_traced(x):
         return fold_with(x, axis, keepdims)
     func: Any = np.sum if fold_with is fold_sum else np.prod
-    return func(T.concrete(x), axis=axis, keepdims=keepdims is not NOVALUE and bool(keepdims))
+    return func(T.concrete(x), axis=axis, keepdims=keeps(keepdims))
 
 
 def fold_product(x: Any, axis: Any, keepdims: Any) -> Any:
@@ -134,7 +139,7 @@ def fold_product(x: Any, axis: Any, keepdims: Any) -> Any:
         return x if x.dtype != T.DTYPES[BOOL] else cast_to(x, INT)
     if x.dtype == T.DTYPES[BOOL]:
         x = cast_to(x, INT)
-    attr, shape, order, n = plan(x.shape, as_axis(axis), keepdims is not NOVALUE and bool(keepdims))
+    attr, shape, order, n = plan(x.shape, as_axis(axis), keeps(keepdims))
     _, outer, _, inner, _ = attr.key
     rest = x.transpose(order) if order is not None else x
     rest = rest.reshape((outer, n, inner))
@@ -158,9 +163,8 @@ def product(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdi
             initial: Any = NOVALUE, where: Any = NOVALUE) -> Any:
     """Product."""
     x = chosen(prepared(a, dtype, "prod"), where, 1)
-    plain: Any = np.multiply.reduce
     y = relayout(plain_or(fold_product, x, axis, keepdims),
-                 plain(T.concrete(x), axis=axis, keepdims=keepdims is not NOVALUE and bool(keepdims)))
+                 np.multiply.reduce(T.concrete(x), axis=axis, keepdims=keeps(keepdims)))
     if initial is not NOVALUE:
         y = y * initial
     return deliver(out, y, "prod")
@@ -182,7 +186,7 @@ def how_many(x: Any, axis: Any, keepdims: Any, where: Any) -> Any:
     if where is NOVALUE or where is True:
         return count_of(x, axis)
     mask = np.broadcast_to(where, shape_of(x))
-    return np.sum(mask, axis=axis, keepdims=keepdims is not NOVALUE and bool(keepdims))
+    return np.sum(mask, axis=axis, keepdims=keeps(keepdims))
 
 
 @records(np.var, method="var")
@@ -225,7 +229,7 @@ def extremum(name: str, op: str, ufunc: Any, x: Any, axis: Any, out: Any, keepdi
         x = T.elementwise("where", where, x, initial)
     if not T.is_traced(x) or count_of(x, axis) == 0:
         c = T.concrete(x)                # NumPy's own error where the axis is empty
-        y = ufunc.reduce(c, axis=axis, keepdims=keepdims is not NOVALUE and bool(keepdims),
+        y = ufunc.reduce(c, axis=axis, keepdims=keeps(keepdims),
                          **({} if initial is NOVALUE else {"initial": T.concrete(initial)}))
         y = y if initial is NOVALUE or not T.is_traced(initial) else np.broadcast_to(initial, np.shape(y))
     elif type(x) is T.Scalar:
