@@ -94,8 +94,13 @@ cdef object get_constant(Array a, key):
         return element(a, place_at(a, key))
     r = out
     if shares(r, a.s) or r.size == 0:
-        return new_array(r, a.s) if r.size else wrap_plain((<object>r).copy())
+        return new_array(r, a.s) if r.size else wrap_plain(empty_like(<object>r))
     return gathered(a, r, constant_map(a, key))
+
+
+cdef object empty_like(r):
+    """An array of no elements with the strides of another: np.concatenate asks even those for its memory order."""
+    return np.ndarray(r.shape, r.dtype, np.empty(1, r.dtype), 0, r.strides)
 
 
 cdef dict gather_maps = {}               # (layout of the array, index array) -> Map

@@ -76,3 +76,14 @@ def test_truth_values_accumulate_and_nothing_is_counted():
         return (np.logical_and.accumulate(x) * x).sum() + np.bincount(none.astype(int), none, 3).sum()
     x = np.array([2.0, 0.0, 3.0])
     assert ad.value_and_grad(f)(x)[0] == f(x) == 2.0
+
+
+def test_empty_slices_have_numpys_strides():
+    """np.concatenate takes its memory order from all operands, empty ones too."""
+    def f(x):
+        a = (x * 2.0)[np.newaxis, :, :, :1]
+        joined = np.concatenate([a[:1], a, a[1:]])
+        joined.reshape(-1)[-1] *= 3.0
+        return (joined * np.arange(joined.size).reshape(joined.shape)).sum()
+    for x in (np.arange(24.0).reshape(2, 3, 4), np.arange(24.0).reshape(4, 3, 2).T):
+        assert ad.value_and_grad(f)(x)[0] == f(x)
