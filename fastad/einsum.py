@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from fastad import _tape as T
+from fastad.movers import relayout
 from fastad.operands import asarray, cast_to, deliver, live, live_copy, records, requested, shape_of
 from fastad.products import matmul
 
@@ -20,6 +22,7 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = 
            casting: str = "safe") -> Any:
     """Sum of products over the indices that the result does not have."""
     terms, result, xs = parsed(operands)
+    several = len(terms) > 1
     if dtype is not None:
         xs = [cast_to(x, requested(dtype, "einsum")) for x in xs]
     sizes: dict[Any, int] = {}
@@ -39,7 +42,26 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = 
         term, x = contracted(terms[i], terms[j], xs[i], xs[j], needed)
         terms, xs = [terms[k] for k in rest] + [term], [xs[k] for k in rest] + [x]
     y = arranged(terms[0], xs[0], result)
+    if several and len(result) > 1:
+        y = relayout(y, layout(operands, y.shape, optimize, order))
     return deliver(out, y, "einsum", casting)
+
+
+def layout(operands: Any, shape: Any, optimize: Any, order: str) -> Any:
+    """An array of this shape in the memory order of NumPy's result, which corners of the operands tell."""
+    def corner(x: Any) -> Any:
+        c = np.asarray(T.concrete(x))
+        return c[(slice(0, 2),) * c.ndim]
+    small: list[Any]
+    if isinstance(operands[0], str):
+        small = [operands[0], *map(corner, operands[1:])]
+    else:                                # array, indices, array, indices ... and at last the indices of the result
+        arrays = range(0, len(operands) - len(operands) % 2, 2)
+        small = [corner(x) if k in arrays else x for k, x in enumerate(operands)]
+    plain: Any = np.einsum
+    found = plain(*small, optimize=optimize, order=order)
+    axes = sorted(range(found.ndim), key=lambda k: -found.strides[k])
+    return np.empty([shape[k] for k in axes]).transpose(np.argsort(axes))
 
 
 # ---- the subscripts -------------------------------------------------------------------------------------------------

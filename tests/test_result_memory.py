@@ -87,3 +87,17 @@ def test_empty_slices_have_numpys_strides():
         return (joined * np.arange(joined.size).reshape(joined.shape)).sum()
     for x in (np.arange(24.0).reshape(2, 3, 4), np.arange(24.0).reshape(4, 3, 2).T):
         assert ad.value_and_grad(f)(x)[0] == f(x)
+
+
+@pytest.mark.parametrize("text", ["ij,kj->ik", "ij,ij->ji", "ik,jk->ji", "ij,k->kji", "ij,k->jki"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_einsum_keeps_numpys_order(text, turned):
+    """A product is written through a reshape only where NumPy's result allows that."""
+    def f(x):
+        a = x.T if turned else x
+        y = np.einsum(text, a, a if len(text.partition(",")[2].partition("-")[0]) == 2 else a[0])
+        y.reshape(-1)[0] = 7.0
+        y.reshape(1, *y.shape)[0, -1] *= 2.0
+        return (y * np.arange(y.size).reshape(y.shape)).sum()
+    for x in (np.arange(4.0).reshape(2, 2) + 1, np.arange(9.0).reshape(3, 3)):
+        assert np.isclose(ad.value_and_grad(f)(x)[0], f(x), rtol=1e-12)
