@@ -163,8 +163,9 @@ def product(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdi
             initial: Any = NOVALUE, where: Any = NOVALUE) -> Any:
     """Product."""
     x = chosen(prepared(a, dtype, "prod"), where, 1)
-    y = relayout(plain_or(fold_product, x, axis, keepdims),
-                 np.multiply.reduce(T.concrete(x), axis=axis, keepdims=keeps(keepdims)))
+    y, c = plain_or(fold_product, x, axis, keepdims), np.asarray(T.concrete(x))
+    if not c.flags.c_contiguous:
+        y = relayout(y, np.multiply.reduce(c, axis=axis, keepdims=keeps(keepdims)))
     if initial is not NOVALUE:
         y = y * initial
     return deliver(out, y, "prod")
@@ -314,7 +315,8 @@ def scan_halving(combine: Any, x: Any, axis: Any) -> Any:
         head = x[(*lead, slice(0, shift))]
         x = np.concatenate([head, combine(x[(*lead, slice(shift, None))], x[(*lead, slice(0, n - shift))])], axis=axis)
         shift *= 2
-    return x if x is first else relayout(x, combine.accumulate(T.concrete(first), axis))
+    c = T.concrete(first)
+    return x if x is first or c.flags.c_contiguous else relayout(x, combine.accumulate(c, axis))
 
 
 @records(np.cumprod, method="cumprod")

@@ -87,7 +87,6 @@ def test_blocks_of_bundle_adjustment_agree_with_differences():
         np.testing.assert_allclose(blocks[row], (above - below) / (2.0 * h), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.skipif(c_code.compiler() is None, reason="the yardsticks in C need gcc")
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("name", ["rosenbrock", "transcendental"])
 def test_c_code_has_the_same_value_and_gradient_with_any_number_of_threads(name, threads, rng):
