@@ -26,6 +26,7 @@ from fastad.errors import (
 )
 from fastad.explain import explain
 from fastad.gradients import audit
+from fastad.loops import scan
 from fastad.nonfinite import debug_nonfinite
 from fastad.operators import linear_operator
 from fastad.recording import record
@@ -35,7 +36,7 @@ __all__ = [
     "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "NonFiniteError", "ShapeError",
     "StaleTapeError", "Tape", "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError",
     "UnsupportedError", "audit", "check_derivatives", "debug_nonfinite", "explain", "grad", "hessian", "hvp",
-    "jacobian", "jvp", "linear_operator", "peek", "primitive", "record", "stop_gradient", "value_and_grad", "variable",
+    "jacobian", "jvp", "linear_operator", "peek", "primitive", "record", "scan", "stop_gradient", "value_and_grad", "variable",
     "vjp",
 ]
 

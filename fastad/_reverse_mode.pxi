@@ -25,6 +25,7 @@ def vjp(Tape tape, outputs=None):
     chosen = range(len(tape.outputs)) if outputs is None else outputs
     ensure_templates()
     b = Builder(tape)
+    b.adjoint_follows = True
     tape.is_active(tape.n - 1)
     b.copy_inputs()
     seeds = []

@@ -38,7 +38,9 @@ cdef class Builder(Copier):
     cdef uint8_t *need
     cdef dict parts
     cdef uint32_t here
+    cdef bint adjoint_follows            # calls keep what their adjoint will need
     cdef int copy_all(self) except -1
+    cdef uint32_t copy_call(self, uint32_t i) except 0
     cdef bint constant(self, uint32_t x, double *value) noexcept
     cdef uint32_t elementwise(self, int op, int dtype, int m, const uint32_t *ids) except 0
     cdef uint32_t elementwise2(self, int op, uint32_t a, uint32_t b) except 0

@@ -11,7 +11,7 @@ from libc.stdint cimport uint8_t, uint32_t, int64_t
 from libc.stdlib cimport malloc, calloc, realloc, free
 from fastad._tape cimport (
     AVALS, Attr, FORMS, PRIMS, Tape, aval_id, aval_shape, capture, fa_map, fa_template, FA_ADD, FA_AVAL_F64,
-    FA_AVAL_WEAK_BOOL, FA_AVAL_WEAK_F64, FA_BOOL, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENT, FA_ELEMENTWISE, FA_F64,
+    FA_AVAL_WEAK_BOOL, FA_AVAL_WEAK_F64, FA_BOOL, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENT, FA_ELEMENTWISE, FA_F64,
     FA_FORM_BINARY, FA_FORM_NARY, FA_FORM_UNARY, FA_GUARD, FA_MULTIPLY, FA_NEGATIVE, FA_STRONGZERO,
     FA_STRUCTURAL_END, FA_TSLOT_CONST, FA_TSLOT_Y, FA_WHERE, FA_ZERO, FA_ZEROPRODUCT,
 )
@@ -179,10 +179,24 @@ cdef class Builder(Copier):
         for i in range(1, self.source.n):
             if i == self.source.boundary:
                 self.target.boundary = self.target.n
-            self.copy(i)
+            if self.adjoint_follows and self.source.op[i] == FA_CALL and self.map[i] == 0:
+                self.copy_call(i)
+            else:
+                self.copy(i)
         if self.target.boundary == 0:
             self.target.boundary = self.target.n
         return self.copy_locations()
+
+    cdef uint32_t copy_call(self, uint32_t i) except 0:
+        """A call that can keep what its adjoint needs does so: more of a result, whose first part is the old one."""
+        cdef Site s = self.site(i)
+        keep = getattr(s.attr, "for_adjoint", None)
+        attr = None if keep is None else keep(s.active)
+        if attr is None:
+            return self.copy(i)
+        self.map[i] = self.emit("move", (self.emit("call", s.x, attr.aval(), attr),), s.aval,
+                                T.Map.view(attr.total, aval_shape(s.aval), 0, (1,)))
+        return self.map[i]
 
     cdef bint constant(self, uint32_t x, double *value) noexcept:
         """Is x a constant float64 scalar?"""

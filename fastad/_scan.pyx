@@ -1,0 +1,404 @@
+"""_scan.pyx - a time loop as one instruction: its body is a program that runs n times, without the GIL.
+
+Owns: `Scan`, the attribute of such an instruction (body, where its inputs come from, where its results go), and the
+executor: which memory each step reads and writes.
+Must not know: how a body is recorded (loops.py), its derivatives (scan_rules.py): those are scans again.
+Every value that leaves or crosses a step is float64.  All results are parts of one vector (`Scan.final`, `stacked`,
+`kept`), so that the instruction has one result.
+A step writes its results where they will stay: the state of step t + 1 into its place in the record of states where
+one is kept, else into one of three buffers.  A state that only changes its name (u0, u1 = u1, u2) moves by pointer; three,
+since its memory is read for one step more.
+Next: loops.py, scan_rules.py, _program.pyx (the body), _call.pxi (other instructions with code of their own).
+"""
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+cimport numpy as cnp
+
+from fastad import _tape as T
+from fastad._program cimport Program, ProgramFrame
+from fastad._tape cimport (
+    AVALS, Attr, Tape, aval_id, aval_shape, fa_aval, fa_call, fa_cell, fa_code, fa_env, fa_itemsize, foreign_fn, foreign_jvp,
+    foreign_vjp, run_flat, FA_CAPTURE, FA_F64, FA_OK,
+)
+from fastad._transform cimport Copier
+from fastad.errors import InternalError
+
+cnp.import_array()
+
+__all__ = ["Scan", "active_values", "without_captures"]
+
+cdef extern from "<fenv.h>" nogil:
+    int feraiseexcept(int)
+
+cdef enum: LINE = 8                      # float64 numbers in a cache line
+
+# An input of the body: its cell, and where step t reads it
+ctypedef struct source:
+    uint32_t cell
+    int operand                          # -1: zeros (of a carry)
+    int64_t offset, stride               # bytes; stride 0: the same at every step
+    int64_t nbytes
+    uint8_t dtype
+    uint8_t scalar
+
+# A result of the body: its cell, and where step t writes it
+ctypedef struct target:
+    uint32_t cell
+    int64_t offset                       # of the final state, or of the first of the stacked ones: bytes
+    int64_t kept                         # of the first of the kept states, -1: none
+    int64_t nbytes, stride
+    int64_t room                         # of its buffers in the frame, and of one of them
+    int64_t buffer
+    uint8_t scalar
+    uint8_t direct                       # the body's program may write it anywhere
+    int renamed                          # the carry whose present state this one will be, -1: none
+
+
+cdef class ScanFrame:
+    """Memory of one run: the body's frame, three buffers a carry, where each carry is at present."""
+    cdef ProgramFrame f
+    cdef char *room
+    cdef char **now
+    cdef char **then
+
+    def __dealloc__(self):
+        free(self.room)
+        free(self.now)
+        free(self.then)
+
+
+cdef int64_t lines(int64_t size) noexcept:
+    """Room for an array of float64 that does not touch its neighbour, in numbers."""
+    return (size + LINE) // LINE * LINE
+
+
+cdef class Scan(Attr):
+    """A body that runs `length` times.
+
+    Parameters
+    ----------
+    name : str
+    body : Tape
+        Inputs: the carries, the slices, the fixed ones.  Outputs: the carries of the next step, the stacked ones.
+        Carries and outputs are float64.
+    ncarry, nslice : int
+    length : int
+        At least 1.
+    reverse : bool
+        From the last slice to the first.
+    sources : sequence of (int, int, int)
+        For each input of the body: operand (-1: zeros), offset and stride in numbers (carries and fixed ones: 0).
+    avals : sequence of int
+        Abstract values of the operands.
+    kept : sequence of int
+        Carries whose state at the beginning of each step is part of the result.
+    """
+    cdef fa_call c
+    cdef readonly str name
+    cdef readonly Tape body
+    cdef readonly int ncarry, nslice, nstack
+    cdef readonly int64_t length, total
+    cdef readonly bint reverse
+    cdef readonly tuple sources, avals, kept
+    cdef readonly tuple final, stacked   # places in the result: (offset, shape) a carry; (offset, shape) of one step
+    cdef readonly dict records           # kept carry -> (offset, stride)
+    cdef readonly dict derived           # what scan_rules.py has made from this one
+    cdef Program program
+    cdef source *ins
+    cdef target *outs
+    cdef list frames
+    cdef int64_t room_bytes
+    cdef int ninputs
+
+    def __init__(self, str name, Tape body, int ncarry, int nslice, int64_t length, bint reverse, sources, avals,
+                 kept=()):
+        cdef int64_t at = 0
+        self.kind = "call"
+        self.name, self.body, self.ncarry, self.nslice = name, body, ncarry, nslice
+        self.length, self.reverse = length, reverse
+        self.sources, self.avals, self.kept = tuple(sources), tuple(avals), tuple(kept)
+        self.derived, self.frames, self.records = {}, [], {}
+        self.nstack = len(body.outputs) - ncarry
+        if len(self.sources) != len(body.inputs) or length < 1:
+            raise InternalError(f"scan of {length} steps: {len(self.sources)} sources, {len(body.inputs)} inputs")
+        shapes = [aval_shape(body.aval[<uint32_t>i]) for i in body.outputs]
+        sizes = [AVALS[body.aval[<uint32_t>i]].size for i in body.outputs]
+        final, stacked = [], []
+        for k in range(len(shapes)):     # carries first; what is stacked lies as NumPy stacks it
+            (final if k < ncarry else stacked).append((at, shapes[k]))
+            at += lines(sizes[k] if k < ncarry else sizes[k] * length)
+        for k in self.kept:
+            stride = lines(sizes[k]) if shapes[k] else 1
+            self.records[k] = (at, stride)
+            at += lines(stride * length)
+        self.final, self.stacked, self.total = tuple(final), tuple(stacked), at
+        self.c.self = <void *>self
+        self.c.fn = <foreign_fn>scan_value
+        self.c.jvp = <foreign_jvp>scan_tangent
+        self.c.vjp = <foreign_vjp>scan_adjoint
+        self.ptr = &self.c
+        self.key = ("call", id(self))
+
+    def __dealloc__(self):
+        free(self.ins)
+        free(self.outs)
+
+    def with_kept(self, kept):
+        """The same scan that keeps these carries too."""
+        return Scan(self.name, self.body, self.ncarry, self.nslice, self.length, self.reverse, self.sources, self.avals,
+                    kept)
+
+    def fields(self):
+        return (self.name, self.length)
+
+    @property
+    def nbytes(self):
+        """About the memory of this attribute: its body's."""
+        return 1000 + self.body.nbytes
+
+    def emit_tangent(self, b, site):
+        """Write the tangent of this instruction into a derivative tape."""
+        from fastad import scan_rules
+        return scan_rules.emit_tangent(b, site)
+
+    def emit_adjoint(self, r, site):
+        """Write the adjoint of this instruction into a derivative tape."""
+        from fastad import scan_rules
+        return scan_rules.emit_adjoint(r, site)
+
+    def for_adjoint(self, active):
+        """The scan that keeps what the adjoint of this one needs."""
+        from fastad import scan_rules
+        return scan_rules.for_adjoint(self, active)
+
+    def aval(self):
+        """Abstract value of the result."""
+        return aval_id(FA_F64, (self.total,))
+
+    def derivative(self, str mode, active):
+        """Program of the tangent ("jvp") or adjoint ("vjp") of this instruction alone."""
+        from fastad import _transform
+        found = self.derived.get((mode, active))
+        if found is None:
+            tape = Tape()
+            ids = [tape.emit_input(aval, moves) for aval, moves in zip(self.avals, active, strict=True)]
+            tape.set_outputs([tape.emit("call", ids, self.aval(), self)])
+            tape.finish()
+            made = getattr(_transform, mode)(tape)
+            made.set_outputs(made.outputs[1:])
+            found = self.derived[mode, active] = Program(made)
+        return found
+
+    # -- made ready
+    cdef int prepare(self) except -1:
+        """The program of the body, and for each of its inputs and outputs where a step finds it."""
+        cdef Program p = Program(self.body)
+        cdef Tape t = p.tape
+        cdef uint32_t i
+        cdef const fa_aval *av
+        cdef dict inputs = {t.inputs[k]: k for k in range(self.ncarry)}
+        cdef set direct = {k for k, _ in p.external}
+        cdef int k
+        self.ins = <source *>calloc(len(t.inputs) + 1, sizeof(source))
+        self.outs = <target *>calloc(len(t.outputs) + 1, sizeof(target))
+        if self.ins == NULL or self.outs == NULL:
+            raise MemoryError("fastad: no memory to prepare a scan")
+        for k in range(len(t.inputs)):
+            i = t.inputs[k]
+            av = &AVALS[t.aval[i]]
+            operand, offset, stride = self.sources[k]
+            item = fa_itemsize[av.dtype]
+            self.ins[k] = source(p.cell[i], operand, offset * item, stride * item, av.size * item, av.dtype, av.nd == 0)
+        for k in range(len(t.outputs)):
+            i = t.outputs[k]
+            av = &AVALS[t.aval[i]]
+            at, shape = self.final[k] if k < self.ncarry else self.stacked[k - self.ncarry]
+            kept, stride = self.records.get(k, (-1, 0)) if k < self.ncarry else (-1, av.size)
+            self.outs[k] = target(p.cell[i], 8 * at, -1 if kept < 0 else 8 * kept, 8 * av.size, 8 * stride,
+                                  self.room_bytes, 8 * lines(av.size), av.nd == 0, k in direct,
+                                  self.renaming(k, i, inputs, direct))
+            self.room_bytes += 3 * self.outs[k].buffer if k < self.ncarry else 0
+        self.ninputs = len(t.inputs)
+        self.program = p
+        return 0
+
+    cdef int renaming(self, int k, uint32_t i, dict inputs, set direct) except -2:
+        """The carry whose array becomes that of carry k.  One that is renamed itself would be overwritten too early."""
+        j = inputs.get(i, -1)
+        if k >= self.ncarry or j < 0 or self.ins[k].scalar or self.records.get(k) is not None or j not in direct:
+            return -1
+        return j
+
+    cdef ScanFrame frame(self):
+        cdef ScanFrame frame
+        if self.program is None:
+            self.prepare()
+        if self.frames:
+            return <ScanFrame>self.frames.pop()
+        frame = ScanFrame()
+        frame.f = self.program.frame()
+        frame.room = <char *>malloc(self.room_bytes + 64)
+        frame.now = <char **>calloc(self.ncarry + 1, sizeof(char *))
+        frame.then = <char **>calloc(self.ncarry + 1, sizeof(char *))
+        if frame.room == NULL or frame.now == NULL or frame.then == NULL:
+            raise MemoryError("fastad: no memory for the state of a scan")
+        return frame
+
+    # -- the loop
+    cdef char *place(self, ScanFrame frame, int k, int64_t step, char *out) noexcept nogil:
+        """Where the state of carry k at the beginning of step `step` is written (`length`: after the last)."""
+        cdef target *to = &self.outs[k]
+        if step == self.length:
+            return out + to.offset
+        if to.kept >= 0:
+            return out + to.kept + self.slot(step) * to.stride
+        return frame.room + to.room + (step % 3) * to.buffer
+
+    cdef int64_t slot(self, int64_t step) noexcept nogil:
+        return self.length - 1 - step if self.reverse else step
+
+    cdef int run(self, ScanFrame frame, const char *const *x, char *out, fa_env *env) noexcept nogil:
+        cdef int64_t step
+        cdef int k, status = FA_OK, flags = 0
+        cdef char *to
+        for k in range(self.ncarry):
+            to = self.place(frame, k, 0, out)
+            if self.ins[k].operand < 0:
+                memset(to, 0, self.ins[k].nbytes)
+            else:
+                memcpy(to, x[self.ins[k].operand] + self.ins[k].offset, self.ins[k].nbytes)
+            frame.now[k] = to
+        for step in range(self.length):
+            status = self.one_step(frame, step, x, out, env)
+            if status != FA_OK:
+                return status
+            flags |= env.flags
+        env.flags = flags
+        return FA_OK
+
+    cdef int one_step(self, ScanFrame frame, int64_t step, const char *const *x, char *out, fa_env *env) noexcept nogil:
+        cdef fa_code code = self.program.code
+        cdef fa_cell *v = frame.f.v
+        cdef int64_t t = self.slot(step)
+        cdef int k, n = self.ncarry + self.nstack
+        cdef int status
+        cdef char *at
+        cdef source *s
+        for k in range(self.ninputs):
+            s = &self.ins[k]
+            at = frame.now[k] if k < self.ncarry else <char *>x[s.operand] + s.offset + t * s.stride
+            if not s.scalar:
+                v[s.cell].p = at
+            elif s.dtype == FA_F64:
+                memcpy(&v[s.cell], at, 8)
+            else:
+                v[s.cell].i = 0
+                memcpy(&v[s.cell], at, s.nbytes)
+        for k in range(n):
+            to = self.destination(frame, k, step, t, out)
+            if self.outs[k].direct:
+                v[self.outs[k].cell].p = to
+        status = run_flat(&code, self.program.boundary, v, env)
+        if status != FA_OK:
+            return status
+        for k in range(n):
+            self.settle(frame, k, step, t, v, out)
+        for k in range(self.ncarry):
+            frame.now[k] = frame.then[k]
+        return FA_OK
+
+    cdef char *destination(self, ScanFrame frame, int k, int64_t step, int64_t t, char *out) noexcept nogil:
+        if k < self.ncarry:
+            frame.then[k] = self.place(frame, k, step + 1, out)
+            return frame.then[k]
+        return out + self.outs[k].offset + t * self.outs[k].stride
+
+    cdef void settle(self, ScanFrame frame, int k, int64_t step, int64_t t, fa_cell *v, char *out) noexcept nogil:
+        """Bring a result that the program did not write there to its place."""
+        cdef target *to = &self.outs[k]
+        cdef char *at = frame.then[k] if k < self.ncarry else out + to.offset + t * to.stride
+        if to.scalar:
+            memcpy(at, &v[to.cell], 8)
+        elif to.renamed >= 0 and step + 1 < self.length:
+            frame.then[k] = frame.now[to.renamed]
+        elif not to.direct:
+            memcpy(at, v[to.cell].p, to.nbytes)
+
+
+# ---- what the sweeps call -------------------------------------------------------------------------------------------
+cdef int scan_value(void *self, int n, const char *const *x, char *out) except -1 with gil:
+    cdef Scan scan = <Scan>self
+    cdef ScanFrame frame = scan.frame()
+    cdef fa_env env
+    cdef int status
+    with nogil:
+        status = scan.run(frame, x, out, &env)
+    if status != FA_OK:                  # the frame is given up: an error of Python's may be on its way already
+        env.where = scan.program.where[env.where]
+        scan.program.tape.raise_status(status, &env)
+        return -1
+    feraiseexcept(env.flags)             # the sweep around reports them
+    scan.frames.append(frame)
+    return 0
+
+
+cdef int scan_tangent(void *self, int n, const char *const *x, const char *y, const char *const *tin,
+                      char *tout) except -1 with gil:
+    """Tier 0: by the tangent tape of this one instruction, compiled."""
+    cdef Scan scan = <Scan>self
+    cdef int k
+    active = tuple([tin[k] != NULL for k in range(n)])
+    values = [array_at(x[k], scan.avals[k]) for k in range(n)]
+    values += [array_at(tin[k], scan.avals[k]) for k in range(n) if tin[k] != NULL]
+    array_at(tout, scan.aval())[...] = scan.derivative("jvp", active).run(values)[0]
+    return 0
+
+
+cdef int scan_adjoint(void *self, int n, const char *const *x, const char *y, const char *w,
+                      char *const *adj) except -1 with gil:
+    """Tier 0: by the adjoint tape of this one instruction, compiled."""
+    cdef Scan scan = <Scan>self
+    cdef int k
+    active = tuple([adj[k] != NULL for k in range(n)])
+    values = [array_at(x[k], scan.avals[k]) for k in range(n)] + [array_at(w, scan.aval())]
+    bars = iter(scan.derivative("vjp", active).run(values))
+    for k in range(n):
+        if adj[k] != NULL:
+            array = array_at(adj[k], scan.avals[k])
+            array += next(bars)
+    return 0
+
+
+cdef object array_at(const char *data, uint32_t aval):
+    """The memory of a value as an ndarray."""
+    cdef const fa_aval *av = &AVALS[aval]
+    cdef cnp.npy_intp[64] dims
+    cdef int d
+    for d in range(av.nd):
+        dims[d] = av.shape[d]
+    return cnp.PyArray_SimpleNewFromData(av.nd, dims, T.DTYPES[av.dtype].num, <void *>data)
+
+
+# ---- tapes as bodies ------------------------------------------------------------------------------------------------
+def without_captures(Tape tape):
+    """(the tape with inputs, the last ones, in place of captured arrays; these arrays)."""
+    cdef Copier c = Copier(tape)
+    cdef uint32_t i
+    cdef list arrays = []
+    c.copy_inputs()
+    for at in tape.capture_ids:
+        i = at
+        if tape.op[i] == FA_CAPTURE:
+            arrays.append(tape.captures[tape.arg[2 * <size_t>i]])
+            c.map[i] = c.target.emit_input(tape.aval[i], False)
+    for i in range(1, tape.n):
+        c.copy(i)
+    c.copy_outputs()
+    c.copy_locations()
+    return c.target.finish(), arrays
+
+
+def active_values(Tape tape, ids):
+    """Which of these values depend on an active input?"""
+    return [bool(tape.is_active(<uint32_t>i)) for i in ids]

@@ -1,0 +1,272 @@
+"""loops.py - time loops of the user's: `scan`.
+
+Owns: what `scan` means on plain values, how its body is recorded once, how its result is taken apart.
+Must not know: how the loop is run (_scan.pyx), its derivatives (scan_rules.py).
+The body is recorded at the first step, in a recording inside the one that is open: what it uses of the values around
+it becomes an input that stays the same, and so does every array that it captures.
+Next: function.py (other nested recordings), recording.py.
+"""
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad import trees
+from fastad._scan import Scan, without_captures
+from fastad._transform import inline
+from fastad.errors import ShapeError, TapeDivergence, UnsupportedError
+from fastad.function import enclosing
+from fastad.recording import Arguments, name_of, record_call
+from fastad.structural_rules import c_strides
+
+__all__ = ["scan"]
+
+Tree = Any
+F64, I64, BOOL = 0, 1, 2
+CODES = {"f": F64, "i": I64, "u": I64, "b": BOOL}
+
+
+def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree = None, length: int | None = None,
+         reverse: bool = False) -> tuple[Tree, Tree]:
+    """A loop over time whose body is recorded once, with the meaning of jax.lax.scan.
+
+    Parameters
+    ----------
+    step : callable
+        ``step(state, x) -> (new state, y)``, plain NumPy.  The new state has the structure, shapes and dtypes of the
+        old one; y is any tree of numbers and arrays, or None.
+    state : tree
+        Of numbers and arrays: the state before the first step.
+    xs : tree, optional
+        Of arrays with a leading axis, over which the loop goes; x is one slice of each.  None: x is None.
+    length : int, optional
+        Number of steps; needed if there are no xs.
+    reverse : bool, optional
+        Go from the last slice to the first; ys then stand in the order of xs.
+
+    Returns
+    -------
+    state : tree
+        After the last step.
+    ys : tree
+        The y of all steps, each leaf stacked along a new first axis.
+
+    Raises
+    ------
+    ShapeError
+        The step changes the structure, a shape or a dtype of the state; slices of different lengths.
+    UnsupportedError
+        A branch in the body on traced values goes one way in the first step, another way later.
+
+    Notes
+    -----
+    Outside a recording this is a Python loop.  Inside one, the tape holds a single instruction, whatever the length; the
+    adjoint keeps the states that it needs, n times their size, and computes each step once more.
+    A body is stored as it runs in the first step: a branch on traced values must go the same way in every step
+    (`np.where` chooses element by element), and prints happen once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastad as ad
+    >>> def decayed(rate):
+    ...     def step(u, dt):
+    ...         u = u - dt * rate * u
+    ...         return u, u
+    ...     end, path = ad.scan(step, 1.0, np.full(3, 0.1))
+    ...     return end
+    >>> ad.value_and_grad(decayed)(2.0)
+    (np.float64(0.512...), np.float64(-0.19...))
+    """
+    loop = Loop(step, state, xs, length, reverse)
+    leaves = [*loop.state, *loop.xs]
+    if T.current_tape() is None and not any(map(T.is_wrapped, leaves)):
+        return loop.plainly()
+    if loop.length == 0:
+        return loop.empty()
+    with enclosing(leaves) as parent:
+        return loop.recorded(parent)
+
+
+class Promotion(Exception):
+    """A number of the state that the step makes a number of a wider type."""
+
+
+class Loop:
+    """One call of scan."""
+
+    def __init__(self, step: Any, state: Tree, xs: Tree, length: int | None, reverse: bool) -> None:
+        self.step, self.reverse = step, bool(reverse)
+        self.name = f"scan of {name_of(step)}"
+        leaves, self.tree = trees.flatten(state)
+        self.state = [self.checked(x, "the state") for x in leaves]
+        self.loose = [isinstance(x, (int, float)) and not isinstance(x, np.generic) for x in leaves]
+        leaves, self.xtree = trees.flatten(xs)
+        self.xs = [self.checked(x, "xs") for x in leaves]
+        self.length = self.steps(length)
+
+    def checked(self, x: Any, what: str) -> Any:
+        """A leaf: traced, or an ndarray."""
+        if T.is_wrapped(x):
+            return x
+        if isinstance(x, (bool, int, float, np.generic, np.ndarray)) and np.asarray(x).dtype.kind in CODES:
+            return np.asarray(x)
+        raise UnsupportedError(f"{T.here()}: {self.name}: {what} holds a {type(x).__name__}"
+                               f"{f' of dtype {x.dtype}' if isinstance(x, np.ndarray) else ''}; numbers and arrays of "
+                               "real numbers are meant")
+
+    def steps(self, length: int | None) -> int:
+        lengths = {np.shape(x)[0] if np.ndim(x) else None for x in self.xs}
+        if None in lengths:
+            raise ShapeError(f"{self.name}: a number in xs; the loop goes over the first axis of arrays")
+        if length is not None:
+            lengths.add(operator.index(length))
+        if len(lengths) != 1:
+            raise ShapeError(f"{self.name}: give xs or length" if not lengths else
+                             f"{self.name}: the first axes of xs (and length) are {sorted(lengths)}; they must agree")
+        n = lengths.pop()
+        if n < 0:
+            raise ShapeError(f"{self.name}: {n} steps")
+        return n
+
+    # -- on plain values
+    def plainly(self) -> tuple[Tree, Tree]:
+        if self.length == 0:
+            return self.empty()
+        try:
+            return self.looped()
+        except Promotion:
+            return self.plainly()
+
+    def looped(self) -> tuple[Tree, Tree]:
+        old, ys = [x[()] for x in self.state], []
+        for t in reversed(range(self.length)) if self.reverse else range(self.length):
+            old, y, ytree = self.called(old, [x[t] for x in self.xs])
+            ys.append(y)
+        if self.reverse:
+            ys.reverse()
+        stacked = [np.stack([y[k] for y in ys]) for k in range(len(ys[0]))]
+        return trees.unflatten(self.tree, old), trees.unflatten(ytree, stacked)
+
+    def empty(self) -> tuple[Tree, Tree]:
+        """No step: the state as it came; ys of length zero in the shapes that a step on zeros gives."""
+        zeros = [np.zeros(np.shape(x), x.dtype)[()] for x in self.state]
+        with np.errstate(all="ignore"), T.Undisturbed():
+            _, y, ytree = self.called(zeros, [np.zeros(np.shape(x)[1:], x.dtype)[()] for x in self.xs])
+        ys = [np.zeros((0, *np.shape(v)), np.asarray(v).dtype) for v in y]
+        return trees.unflatten(self.tree, [x if T.is_wrapped(x) else x[()] for x in self.state]), \
+            trees.unflatten(ytree, ys)
+
+    def called(self, state: list[Any], x: list[Any]) -> tuple[list[Any], list[Any], Any]:
+        """One step: leaves of the new state and of y, and the structure of y."""
+        result = self.step(trees.unflatten(self.tree, state), trees.unflatten(self.xtree, x))
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise ShapeError(f"{self.name}: a step returns (new state, y), y may be None; this one returned a "
+                             f"{type(result).__name__}{f' of {len(result)}' if isinstance(result, tuple) else ''}")
+        new, tree = trees.flatten(result[0])
+        if tree != self.tree:
+            raise ShapeError(f"{self.name}: the new state has structure {trees.describe(tree)}, the old one "
+                             f"{trees.describe(self.tree)}")
+        new = [self.checked(v, "the new state") for v in new]
+        for k, (v, old) in enumerate(zip(new, self.state, strict=True)):
+            if np.shape(v) != np.shape(old):
+                raise ShapeError(f"{self.name}: leaf {k} of the state has shape {np.shape(old)} before the step and "
+                                 f"{np.shape(v)} after it")
+            if CODES[v.dtype.kind] != CODES[old.dtype.kind]:
+                self.change_of_type(k, old.dtype, v.dtype)
+        y, ytree = trees.flatten(result[1])
+        y = [self.checked(v, "y") for v in y]
+        return [v if T.is_wrapped(v) else v[()] for v in new], [v if T.is_wrapped(v) else v[()] for v in y], ytree
+
+    def change_of_type(self, k: int, old: np.dtype, new: np.dtype) -> None:
+        if CODES[new.kind] == F64 and self.loose[k]:
+            self.state[k] = np.asarray(self.state[k], dtype=np.float64)
+            raise Promotion
+        raise ShapeError(f"{self.name}: leaf {k} of the state has dtype {old} before the step and {new} after it; begin "
+                         f"with a state of dtype {new}")
+
+    # -- on traced values
+    def recorded(self, parent: Any) -> tuple[Tree, Tree]:
+        while True:
+            try:
+                tape, ytree = self.body()
+                break
+            except Promotion:
+                continue
+        around = [T.wrap_value(parent, i, value)
+                  for i, value in zip(tape.lifted_from, tape.lifted_values, strict=True)]
+        tape, captured = without_captures(tape)
+        state = [as_float64(x) for x in self.state]
+        operands = [*state, *self.xs, *around, *captured]
+        dtypes = [T.aval_of(tape.instruction(i)[2])[0] for i in tape.outputs]
+        sources = [(k, 0, int(np.prod(np.shape(x)[1:], dtype=np.int64)) if 0 <= k - len(state) < len(self.xs) else 0)
+                   for k, x in enumerate(operands)]
+        attr = Scan(self.name, normalised(tape, len(state)), len(state), len(self.xs), self.length, self.reverse,
+                    sources, [T.aval(CODES[x.dtype.kind], np.shape(x)) for x in operands])
+        try:
+            y = T.structural("call", operands, attr, (attr.total,), F64, tape=parent)
+        except TapeDivergence as error:
+            raise UnsupportedError(f"{T.here()}: {self.name}: {error.kind} at {error.location} goes another way in a "
+                                   "later step than in the first, and a body is recorded once. Choose element by "
+                                   "element with np.where, or write the loop in Python") from error
+        final = [part(y, offset, shape, dtype) for (offset, shape), dtype in zip(attr.final, dtypes, strict=False)]
+        ys = [part(y, offset, (self.length, *shape), dtype)
+              for (offset, shape), dtype in zip(attr.stacked, dtypes[len(state):], strict=True)]
+        return trees.unflatten(self.tree, final), trees.unflatten(ytree, ys)
+
+    def body(self) -> tuple[Any, Any]:
+        """The tape of one step, recorded at the first one's values, and the structure of y."""
+        first = self.length - 1 if self.reverse else 0
+        state = [np.array(T.concrete(x)) for x in self.state]
+        x = [np.array(T.concrete(v)[first]) for v in self.xs]
+        ytree: list[Any] = []
+
+        def one_step(*leaves: Any) -> list[Any]:
+            new, y, structure = self.called(list(leaves[:len(state)]), list(leaves[len(state):]))
+            ytree[:] = [structure]
+            return [*new, *y, *leaves[:1]]           # (something traced, even where the results are constants)
+        tape = record_call(one_step, Arguments((*state, *x), {}, None, self.name), enclosing=True)
+        if state or x:
+            tape.set_outputs(tape.outputs[:-1])
+        return tape, ytree[0]
+
+
+def as_float64(x: Any) -> Any:
+    return T.astype(x, np.float64) if T.is_wrapped(x) else x.astype(np.float64)
+
+
+def normalised(tape: Any, ncarry: int) -> Any:
+    """The body with float64 in place of integers and bools in its state and results."""
+    new = T.Tape()
+    avals = [T.aval_of(tape.instruction(i)[2]) for i in tape.inputs]
+    ids = [new.emit_input(T.aval(F64 if k < ncarry else dtype, shape), k < ncarry or dtype == F64)
+           for k, (dtype, shape) in enumerate(avals)]
+    for k, (dtype, shape) in enumerate(avals[:ncarry]):
+        if dtype != F64:
+            ids[k] = new.emit("cast", (ids[k],), T.aval(dtype, shape))
+    outputs = []
+    for i in inline(new, tape, ids):
+        dtype, shape = T.aval_of(new.instruction(i)[2])
+        outputs.append(i if dtype == F64 else new.emit("cast", (i,), T.aval(F64, shape)))
+        if dtype == I64:
+            same = new.emit("equal", (new.emit("cast", (outputs[-1],), T.aval(I64, shape)), i), T.aval(BOOL, shape))
+            if shape:
+                same = new.emit("all", (same,), T.aval(BOOL, ()), T.Axis(1, int(np.prod(shape)), 1))
+            new.emit_guard(same, 1, "an integer in a scan that float64 holds exactly", T.here())
+    new.set_outputs(outputs)
+    return new.finish()
+
+
+def part(y: Any, offset: int, shape: tuple[int, ...], dtype: int) -> Any:
+    """One leaf of the result, an array of its own."""
+    if shape == ():
+        leaf = y[offset]
+    else:
+        size = int(np.prod(shape, dtype=np.int64))
+        leaf = T.structural("move", (y,), T.Map.view(y.size, shape, offset, c_strides(shape)), shape, F64) \
+            if size else np.zeros(shape)
+    return leaf if dtype == F64 else leaf.astype((np.float64, np.int64, np.bool_)[dtype])
