@@ -85,7 +85,7 @@ cdef class Plan:
     cdef object arena
     cdef dict place                      # root -> (size, offset), for what is in the arena
     cdef dict cells                      # (aval, offset) -> cell
-    cdef dict external                   # value -> its place among the outputs: those whose memory is nobody else's
+    cdef dict external                   # root -> the output whose memory it has: one of the caller's, nobody else's
 
     def __cinit__(self, Program program):
         cdef int d
@@ -146,18 +146,36 @@ cdef class Plan:
         return self.find_external()
 
     cdef int find_external(self) except -1:
+        """Roots whose memory is that of one output alone; and those on top of which such a one is written."""
         cdef Tape t = self.t
-        cdef uint32_t i
+        cdef uint32_t r, x
         cdef Py_ssize_t k
         for k in range(len(t.outputs)):
-            i = <uint32_t>t.outputs[k]
-            if AVALS[t.aval[i]].nd and t.op[i] > FA_CAPTURE and self.root[i] == i:
-                self.external[i] = -1 if i in self.external else k
-        for i in range(1, t.n):
-            if self.root[i] != i:
-                self.external.pop(self.root[i], None)
-        self.external = {x: k for x, k in self.external.items() if k >= 0}
+            r = self.root[<uint32_t>t.outputs[k]]
+            if AVALS[t.aval[r]].nd and t.op[r] > FA_CAPTURE:
+                self.external[r] = -1 if r in self.external else k
+        self.external = {r: k for r, k in self.external.items() if k >= 0}
+        for r, k in list(self.external.items()):
+            x = self.base(r)
+            while x and self.last[x] == r and x not in self.external and t.op[x] > FA_CAPTURE:
+                self.external[x] = k
+                r = x
+                x = self.base(r)
         return 0
+
+    cdef uint32_t base(self, uint32_t i) except? 0:
+        """The root on top of whose memory instruction i can write its result, if it dies there; 0: none."""
+        cdef Tape t = self.t
+        cdef const uint32_t *ids = NULL
+        cdef int op = t.op[i]
+        cdef uint32_t k, m = t.operands(i, &ids)
+        if op != FA_WRITE and op != FA_ERASE and op != FA_PUT and not (
+                op == FA_STACK and (<const fa_stack *>t.attrs[t.arg[2 * <size_t>i + 1]]).has_base):
+            return 0
+        for k in range(1, m):
+            if AVALS[t.aval[ids[k]]].nd and self.root[ids[k]] == self.root[ids[0]]:
+                return 0
+        return self.root[ids[0]] if AVALS[t.aval[ids[0]]].nd else 0
 
     cdef int plan_leaf(self, uint32_t i) except -1:
         """Cells that keep their value: constants are loaded once, inputs and captures point to the user's memory."""
@@ -180,14 +198,17 @@ cdef class Plan:
             self.share(i)
             self.release(i, 0)
         else:
-            taken = 0 if i in self.external else self.operand_to_take(i)
-            if taken:
+            taken = self.operand_to_take(i)
+            if i in self.external:
+                self.own_memory(i)       # (on top of its base, perhaps: the same place outside)
+                taken = 0
+            elif taken:
                 self.place[i] = self.place.pop(taken)
                 self.program.cell[i] = self.cell_at(t.aval[i], self.place[i][1])
             else:
                 self.own_memory(i)
             self.release(i, taken)
-            if self.last[i] == 0:
+            if self.last[i] == 0 and i in self.place:
                 self.arena.give(*self.place.pop(i))
         return 0
 
@@ -220,7 +241,9 @@ cdef class Plan:
         """Memory for what is read after the loop; a reshape of it is the same memory."""
         if self.last[self.root[i]] < end:
             return 0
-        if shares(self.t, i):
+        if self.root[i] in self.external:
+            self.outside(i, self.external[self.root[i]])
+        elif shares(self.t, i):
             self.program.cell[i] = self.cell_at(self.t.aval[i], self.place[self.root[i]][1])
         else:
             self.own_memory(i)
@@ -284,12 +307,16 @@ cdef class Plan:
     cdef int own_memory(self, uint32_t i) except -1:
         cdef int64_t size = room_for(&AVALS[self.t.aval[i]])
         if i in self.external:
-            self.program.cell[i] = self.program.new_cell(self.t.aval[i], -1)
-            self.program.external.append((self.external[i], self.program.cell[i]))
-            return 0
+            return self.outside(i, self.external[i])
         offset = self.arena.take(size)
         self.place[i] = (size, offset)
         self.program.cell[i] = self.cell_at(self.t.aval[i], offset)
+        return 0
+
+    cdef int outside(self, uint32_t i, Py_ssize_t k) except -1:
+        """A cell of its own, for the memory of output k."""
+        self.program.cell[i] = self.program.new_cell(self.t.aval[i], -1)
+        self.program.external.append((k, self.program.cell[i]))
         return 0
 
     cdef int share(self, uint32_t i) except -1:
@@ -313,15 +340,9 @@ cdef class Plan:
         cdef const fa_aval *y = &AVALS[t.aval[i]]
         cdef const fa_aval *x
         cdef int op = t.op[i]
-        if op == FA_WRITE or op == FA_ERASE or op == FA_PUT or (
-                op == FA_STACK and (<const fa_stack *>t.attrs[t.arg[2 * <size_t>i + 1]]).has_base):
-            if not self.dies(i, ids[0]):
-                return 0
-            r = self.root[ids[0]]
-            for k in range(1, m):
-                if AVALS[t.aval[ids[k]]].nd and self.root[ids[k]] == r:
-                    return 0
-            return r
+        r = self.base(i)
+        if r:
+            return r if self.last[r] == i and r in self.place else 0
         if FA_ELEMENTWISE <= op < FA_OWN_END:
             for k in range(m):
                 x = &AVALS[t.aval[ids[k]]]

@@ -365,10 +365,12 @@ cdef class Program:
         """Arrays into which the sweep itself writes results: those of `out`, where it does not read in them."""
         cdef list results = [None] * len(self.tape.outputs)
         for k, cell in self.external:
-            if out is not None and not self.reads_in(out[k], values):
+            if results[k] is not None:
+                pass
+            elif out is not None and not self.reads_in(out[k], values):
                 results[k] = out[k]
             else:
-                results[k] = new_array(&AVALS[self.cell_aval[<uint32_t>cell]])
+                results[k] = new_array(&AVALS[self.tape.aval[<uint32_t>self.tape.outputs[k]]])
             f.v[<uint32_t>cell].p = cnp.PyArray_DATA(<cnp.ndarray>results[k])
         return results
 

@@ -19,14 +19,14 @@ from fastad import _tape as T
 from fastad._program cimport Program, ProgramFrame
 from fastad._tape cimport (
     AVALS, Attr, Tape, aval_id, aval_shape, fa_aval, fa_call, fa_cell, fa_code, fa_env, fa_itemsize, foreign_fn, foreign_jvp,
-    foreign_vjp, run_flat, FA_CAPTURE, FA_F64, FA_OK,
+    foreign_vjp, run_flat, FA_CAPTURE, FA_F64, FA_GUARD, FA_OK,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError
 
 cnp.import_array()
 
-__all__ = ["Scan", "active_values", "without_captures"]
+__all__ = ["Scan", "active_values", "between", "without_captures"]
 
 cdef extern from "<fenv.h>" nogil:
     int feraiseexcept(int)
@@ -53,6 +53,11 @@ ctypedef struct target:
     uint8_t scalar
     uint8_t direct                       # the body's program may write it anywhere
     int renamed                          # the carry whose present state this one will be, -1: none
+
+# A cell of the program whose memory is that of a result
+ctypedef struct outside:
+    int k
+    uint32_t cell
 
 
 cdef class ScanFrame:
@@ -93,11 +98,14 @@ cdef class Scan(Attr):
         Abstract values of the operands.
     kept : sequence of int
         Carries whose state at the beginning of each step is part of the result.
+    late : int
+        So many of the stacked outputs, the last ones, stand behind the kept states: the result of the scan without
+        kept states and late outputs is the first part of this one's.
     """
     cdef fa_call c
     cdef readonly str name
     cdef readonly Tape body
-    cdef readonly int ncarry, nslice, nstack
+    cdef readonly int ncarry, nslice, nstack, late
     cdef readonly int64_t length, total
     cdef readonly bint reverse
     cdef readonly tuple sources, avals, kept
@@ -107,16 +115,18 @@ cdef class Scan(Attr):
     cdef Program program
     cdef source *ins
     cdef target *outs
+    cdef outside *direct
+    cdef int ndirect
     cdef list frames
     cdef int64_t room_bytes
     cdef int ninputs
 
     def __init__(self, str name, Tape body, int ncarry, int nslice, int64_t length, bint reverse, sources, avals,
-                 kept=()):
+                 kept=(), int late=0):
         cdef int64_t at = 0
         self.kind = "call"
         self.name, self.body, self.ncarry, self.nslice = name, body, ncarry, nslice
-        self.length, self.reverse = length, reverse
+        self.length, self.reverse, self.late = length, reverse, late
         self.sources, self.avals, self.kept = tuple(sources), tuple(avals), tuple(kept)
         self.derived, self.frames, self.records = {}, [], {}
         self.nstack = len(body.outputs) - ncarry
@@ -125,13 +135,15 @@ cdef class Scan(Attr):
         shapes = [aval_shape(body.aval[<uint32_t>i]) for i in body.outputs]
         sizes = [AVALS[body.aval[<uint32_t>i]].size for i in body.outputs]
         final, stacked = [], []
-        for k in range(len(shapes)):     # carries first; what is stacked lies as NumPy stacks it
-            (final if k < ncarry else stacked).append((at, shapes[k]))
-            at += lines(sizes[k] if k < ncarry else sizes[k] * length)
-        for k in self.kept:
-            stride = lines(sizes[k]) if shapes[k] else 1
-            self.records[k] = (at, stride)
-            at += lines(stride * length)
+        for k in [*range(len(shapes) - late), -1, *range(len(shapes) - late, len(shapes))]:
+            if k >= 0:                   # what is stacked lies as NumPy stacks it
+                (final if k < ncarry else stacked).append((at, shapes[k]))
+                at += lines(sizes[k] if k < ncarry else sizes[k] * length)
+                continue
+            for j in self.kept:
+                stride = lines(sizes[j]) if shapes[j] else 1
+                self.records[j] = (at, stride)
+                at += lines(stride * length)
         self.final, self.stacked, self.total = tuple(final), tuple(stacked), at
         self.c.self = <void *>self
         self.c.fn = <foreign_fn>scan_value
@@ -143,11 +155,7 @@ cdef class Scan(Attr):
     def __dealloc__(self):
         free(self.ins)
         free(self.outs)
-
-    def with_kept(self, kept):
-        """The same scan that keeps these carries too."""
-        return Scan(self.name, self.body, self.ncarry, self.nslice, self.length, self.reverse, self.sources, self.avals,
-                    kept)
+        free(self.direct)
 
     def fields(self):
         return (self.name, self.length)
@@ -202,8 +210,12 @@ cdef class Scan(Attr):
         cdef int k
         self.ins = <source *>calloc(len(t.inputs) + 1, sizeof(source))
         self.outs = <target *>calloc(len(t.outputs) + 1, sizeof(target))
-        if self.ins == NULL or self.outs == NULL:
+        self.direct = <outside *>calloc(len(p.external) + 1, sizeof(outside))
+        if self.ins == NULL or self.outs == NULL or self.direct == NULL:
             raise MemoryError("fastad: no memory to prepare a scan")
+        self.ndirect = <int>len(p.external)
+        for k in range(self.ndirect):
+            self.direct[k] = outside(p.external[k][0], p.external[k][1])
         for k in range(len(t.inputs)):
             i = t.inputs[k]
             av = &AVALS[t.aval[i]]
@@ -295,29 +307,25 @@ cdef class Scan(Attr):
             else:
                 v[s.cell].i = 0
                 memcpy(&v[s.cell], at, s.nbytes)
-        for k in range(n):
-            to = self.destination(frame, k, step, t, out)
-            if self.outs[k].direct:
-                v[self.outs[k].cell].p = to
+        for k in range(self.ncarry):
+            frame.then[k] = self.place(frame, k, step + 1, out)
+        for k in range(self.ndirect):
+            v[self.direct[k].cell].p = self.destination(frame, self.direct[k].k, t, out)
         status = run_flat(&code, self.program.boundary, v, env)
         if status != FA_OK:
             return status
         for k in range(n):
-            self.settle(frame, k, step, t, v, out)
+            self.settle(frame, k, step, v, self.destination(frame, k, t, out))
         for k in range(self.ncarry):
             frame.now[k] = frame.then[k]
         return FA_OK
 
-    cdef char *destination(self, ScanFrame frame, int k, int64_t step, int64_t t, char *out) noexcept nogil:
-        if k < self.ncarry:
-            frame.then[k] = self.place(frame, k, step + 1, out)
-            return frame.then[k]
-        return out + self.outs[k].offset + t * self.outs[k].stride
+    cdef char *destination(self, ScanFrame frame, int k, int64_t t, char *out) noexcept nogil:
+        return frame.then[k] if k < self.ncarry else out + self.outs[k].offset + t * self.outs[k].stride
 
-    cdef void settle(self, ScanFrame frame, int k, int64_t step, int64_t t, fa_cell *v, char *out) noexcept nogil:
+    cdef void settle(self, ScanFrame frame, int k, int64_t step, fa_cell *v, char *at) noexcept nogil:
         """Bring a result that the program did not write there to its place."""
         cdef target *to = &self.outs[k]
-        cdef char *at = frame.then[k] if k < self.ncarry else out + to.offset + t * to.stride
         if to.scalar:
             memcpy(at, &v[to.cell], 8)
         elif to.renamed >= 0 and step + 1 < self.length:
@@ -397,6 +405,44 @@ def without_captures(Tape tape):
     c.copy_outputs()
     c.copy_locations()
     return c.target.finish(), arrays
+
+
+def between(Tape tape, inputs, outputs, bint guards=False):
+    """The part of a tape that computes values from values; with its guards, if they are wanted.
+
+    Parameters
+    ----------
+    tape : Tape
+    inputs, outputs : sequence of int
+        Values of the tape.
+    guards : bool
+    """
+    cdef Copier c = Copier(tape)
+    cdef uint8_t *wanted = <uint8_t *>calloc(tape.n, 1)
+    cdef const uint32_t *ids = NULL
+    cdef uint32_t i, k, m
+    if wanted == NULL:
+        raise MemoryError("fastad: no memory to cut a tape")
+    try:
+        for at in inputs:
+            i = at
+            c.map[i] = c.target.emit_input(tape.aval[i], AVALS[tape.aval[i]].dtype == FA_F64)
+        for at in outputs:
+            wanted[<uint32_t>at] = 1
+        for i in range(tape.n - 1, 0, -1):
+            if c.map[i] == 0 and (wanted[i] or (guards and tape.op[i] == FA_GUARD)):
+                wanted[i] = 1
+                m = tape.operands(i, &ids)
+                for k in range(m):
+                    wanted[ids[k]] = 1
+        for i in range(1, tape.n):
+            if wanted[i]:
+                c.copy(i)
+        c.target.set_outputs([c.map[<uint32_t>at] for at in outputs])
+        c.copy_locations()
+        return c.target.finish()
+    finally:
+        free(wanted)
 
 
 def active_values(Tape tape, ids):

@@ -211,8 +211,8 @@ class Loop:
             y = T.structural("call", operands, attr, (attr.total,), F64, tape=parent)
         except TapeDivergence as error:
             raise UnsupportedError(f"{T.here()}: {self.name}: {error.kind} at {error.location} goes another way in a "
-                                   "later step than in the first, and a body is recorded once. Choose element by "
-                                   "element with np.where, or write the loop in Python") from error
+                                   f"later step than in the first, and a body is recorded once. {remedy(error.kind)}, "
+                                   "or write the loop in Python") from error
         final = [part(y, offset, shape, dtype) for (offset, shape), dtype in zip(attr.final, dtypes, strict=False)]
         ys = [part(y, offset, (self.length, *shape), dtype)
               for (offset, shape), dtype in zip(attr.stacked, dtypes[len(state):], strict=True)]
@@ -233,6 +233,12 @@ class Loop:
         if state or x:
             tape.set_outputs(tape.outputs[:-1])
         return tape, ytree[0]
+
+
+def remedy(kind: str) -> str:
+    if "int()" in kind or "index" in kind or "foreign" in kind:
+        return "Where an index changes from step to step, write np.take(np.asarray(array), k, axis=0)"
+    return "Choose element by element with np.where"
 
 
 def as_float64(x: Any) -> Any:

@@ -3,9 +3,8 @@
 Owns: which state is kept for the adjoint, the bodies of derivative loops, where their results go.
 Must not know: how a body is recorded (loops.py), how it is run (_scan.pyx).
 The adjoint runs from the last step to the first: its state is the adjoint of the state and the sum of what the fixed
-inputs have got so far; each step computes the body once more, from the state that was kept, and goes back through it
-(Griewank and Walther, Evaluating Derivatives, 2nd ed., ch. 12).  Whatever the adjoint of one step does not read is not
-kept.
+inputs have got so far (Griewank and Walther, Evaluating Derivatives, 2nd ed., ch. 12).  Of each step are kept the
+fewest numbers from which the rest that its adjoint reads can be computed again.
 Next: _scan.pyx (`Scan`), _transform.pyx (tapes of one step), structural_rules.py (what r and s are).
 """
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy as np
 
 from fastad import _passes, _transform
 from fastad import _tape as T
-from fastad._scan import Scan, active_values
+from fastad._scan import Scan, active_values, between
 from fastad.structural_rules import c_strides
 
 __all__ = ["emit_adjoint", "emit_tangent", "for_adjoint"]
@@ -227,38 +226,38 @@ def emit_adjoint(r: Any, s: Any) -> None:
 
 def adjoint_scan(scan: Any, active: tuple[bool, ...]) -> Adjoint:
     moves, step = activity(scan, active)
-    carries, slices, fixed = kinds(scan)
-    moving = [k for k in carries if moves[k]]
-    if not any(active_values(step, step.outputs)):
+    moving_outputs = active_values(step, step.outputs)
+    if not any(moving_outputs):
         return Adjoint(None, scan, ())
-    back, used = one_step_back(step)
-    needs = [k for k in carries if used[k]]
-    holder = scan if set(needs) <= set(scan.kept) else scan.with_kept(sorted({*scan.kept, *needs}))
-    stacked = [k for k, a in enumerate(active_values(step, step.outputs)) if a and k >= scan.ncarry]
-    avals = [scan.aval(), holder.aval(), *scan.avals]
-    aval = [aval_of(step, i) for i in step.inputs]
-    body, inputs, seeds = Body(), dict.fromkeys(range(len(aval)), 0), dict.fromkeys(range(len(step.outputs)), 0)
-    for k in moving:
-        seeds[k] = body.carry(aval[k], W, scan.final[k][0])
+    carries, slices, fixed = kinds(scan)
+    both = _passes.optimise(_transform.vjp(step))            # a step and its adjoint
+    results, adjoints = both.outputs[:len(step.outputs)], both.outputs[len(step.outputs):]
+    inputs, seeds = both.inputs[:len(step.inputs)], both.inputs[len(step.inputs):]
+    stored = cheapest_cut(both, [inputs[k] for k in carries], seeds)
+    holder = holding(scan, both, inputs, results, stored)
+    aval = [aval_of(both, i) for i in inputs]
+    body = Body()
+    new = {seeds[k]: body.carry(aval[k], W, scan.final[k][0]) for k in carries if moves[k]}
     sums = {k: body.carry(aval[k], NOTHING) for k in fixed if moves[k]}
-    for k in needs:
-        inputs[k] = body.slice(aval[k], KEPT, *holder.records[k])
+    new.update(read_stored(body, both, scan, holder, inputs, stored))
     for k in slices:
-        inputs[k] = body.slice(aval[k], *shifted(scan.sources[k])) if used[k] else 0
-    for k in stacked:
-        part = stacked_part(scan, k - scan.ncarry)
-        seeds[k] = body.slice(aval_of(step, step.outputs[k]), W, part.offset, part.stride)
+        new[inputs[k]] = body.slice(aval[k], *shifted(scan.sources[k]))
+    for k in range(scan.ncarry, len(seeds)):
+        if moving_outputs[k]:
+            part = stacked_part(scan, k - scan.ncarry)
+            new[seeds[k]] = body.slice(aval_of(both, seeds[k]), W, part.offset, part.stride)
     of_kept = {k: body.slice(aval[k], W, *scan.records[k]) for k in scan.kept if moves[k]}
     for k in fixed:
-        inputs[k] = body.input(aval[k], *shifted(scan.sources[k])) if used[k] else 0
-    ids = [inputs[k] or body.zeros(aval[k]) for k in range(len(aval))]
-    ids += [seeds[k] or body.zeros(aval_of(step, step.outputs[k])) for k in range(len(step.outputs))]
-    adjoints = dict(zip([k for k, m in enumerate(moves) if m], _transform.inline(body.tape, back, ids), strict=True))
-    for group in (sums, of_kept):
-        for k, value in group.items():
-            adjoints[k] = body.tape.emit("add", (value, adjoints[k]), aval[k])
-    outputs = [adjoints[k] for k in (*moving, *sums)] + [adjoints[k] for k in slices if moves[k]]
-    made = body.finished(f"adjoint of {scan.name}", outputs, scan.length, not scan.reverse, avals)
+        new[inputs[k]] = body.input(aval[k], *shifted(scan.sources[k]))
+    start = [*stored, *(inputs[k] for k in (*slices, *fixed)), *seeds]
+    cut = _transform.inline(body.tape, between(both, start, adjoints),
+                            [new[i] if i in new else body.zeros(aval_of(both, i)) for i in start])
+    bars = dict(zip([k for k, m in enumerate(moves) if m], cut, strict=True))
+    for k, value in (*sums.items(), *of_kept.items()):
+        bars[k] = body.tape.emit("add", (value, bars[k]), aval[k])
+    outputs = [bars[k] for k in (*carries, *fixed, *slices) if moves[k]]
+    made = body.finished(f"adjoint of {scan.name}", outputs, scan.length, not scan.reverse,
+                         [scan.aval(), holder.aval(), *scan.avals])
     return Adjoint(made, holder, gifts(scan, made, moves, active))
 
 
@@ -271,21 +270,131 @@ def shifted(source: tuple[int, int, int]) -> tuple[int, int, int]:
     return operand + OPERANDS, offset, stride
 
 
-def one_step_back(step: Any) -> tuple[Any, list[bool]]:
-    """(tape from inputs and seeds to the adjoints of the active inputs, which of the inputs it reads)."""
-    tape = _transform.vjp(step)
-    tape.set_outputs(tape.outputs[len(step.outputs):])
-    tape = _passes.optimise(tape)
-    read = set(tape.outputs)
-    for i in range(1, len(tape)):
-        read.update(tape.instruction(i)[1])
-    return tape, [i in read for i in tape.inputs[:len(step.inputs)]]
+def holding(scan: Any, both: Any, inputs: Sequence[int], results: Sequence[int], stored: Sequence[int]) -> Any:
+    """The scan that keeps these values of each step, too."""
+    carries = {i: k for k, i in enumerate(inputs[:scan.ncarry])}
+    kept = {carries[i] for i in stored if i in carries}
+    inner = [i for i in stored if i not in carries]
+    if kept <= set(scan.kept) and not inner:
+        return scan
+    body = between(both, inputs, [*results, *inner], guards=True) if inner else scan.body
+    return Scan(scan.name, body, scan.ncarry, scan.nslice, scan.length, scan.reverse, scan.sources, scan.avals,
+                [*scan.kept, *sorted(kept - set(scan.kept))], scan.late + len(inner))
+
+
+def read_stored(body: Body, both: Any, scan: Any, holder: Any, inputs: Sequence[int],
+                stored: Sequence[int]) -> dict[int, int]:
+    """Slices of the holder's result that hold the stored values of a step."""
+    found, late = {}, scan.nstack
+    for i in stored:
+        if i in inputs[:scan.ncarry]:
+            place = holder.records[inputs.index(i)]
+        else:
+            place = (holder.stacked[late][0], stacked_part(holder, late).stride)
+            late += 1
+        found[i] = body.slice(aval_of(both, i), KEPT, *place)
+    return found
+
+
+# ---- what is kept of a step -----------------------------------------------------------------------------------------
+
+IN_PLACE = 0.75              # of the cost of another value: the state is written anyhow
+
+
+def cheapest_cut(tape: Any, states: Sequence[int], seeds: Sequence[int]) -> list[int]:
+    """The values of a step with the fewest bytes from which its adjoint can be computed without the state.
+
+    A minimum cut between the states and what derivative code reads of the step: Ford and Fulkerson (1956); for tapes,
+    He and Yu, Transcending runtime-memory tradeoffs in checkpointing (2023).  Slices and fixed inputs are there anyhow.
+    """
+    operands = [(), *(tape.instruction(i)[1] for i in range(1, len(tape) + 1))]
+    after = reached(operands, seeds)                         # derivative code
+    from_state = reached(operands, states)
+    read = {x for i, ids in enumerate(operands) if after[i] for x in ids if not after[x]}
+    n = len(operands)
+    wanted = [i in read and from_state[i] for i in range(n)]
+    for i in range(n - 1, 0, -1):
+        if wanted[i]:
+            for x in operands[i]:
+                wanted[x] = wanted[x] or from_state[x]
+    flow = Flow(2 * n)
+    source, sink = 0, 1
+    for i in range(1, n):
+        if not wanted[i]:
+            continue
+        enter, leave = 2 * i, 2 * i + 1
+        flow.edge(enter, leave, cost(tape, i, i in states))
+        if i in states:
+            flow.edge(source, enter, math.inf)
+        if i in read:
+            flow.edge(leave, sink, math.inf)
+        for x in operands[i]:
+            if wanted[x]:
+                flow.edge(2 * x + 1, enter, math.inf)
+    before = flow.cut(source, sink)
+    return [i for i in range(1, n) if wanted[i] and 2 * i in before and 2 * i + 1 not in before]
+
+
+def reached(operands: Sequence[Sequence[int]], start: Sequence[int]) -> list[bool]:
+    """Which values depend on these?"""
+    found = [False] * len(operands)
+    for i in start:
+        found[i] = True
+    for i, ids in enumerate(operands):
+        found[i] = found[i] or any(found[x] for x in ids)
+    return found
+
+
+def cost(tape: Any, i: int, state: bool) -> float:
+    """Of keeping value i; infinite where it cannot be kept: no float64, or derivative code (which may raise flags)."""
+    dtype, shape = T.aval_of(aval_of(tape, i))
+    if state:
+        return IN_PLACE * max(1, math.prod(shape))
+    return max(1, math.prod(shape)) if dtype == F64 and i < tape.boundary else math.inf
+
+
+class Flow:
+    """A network with capacities; its maximum flow and minimum cut by shortest augmenting paths (Edmonds, Karp 1972)."""
+
+    def __init__(self, n: int) -> None:
+        self.left: list[dict[int, float]] = [{} for _ in range(n)]
+
+    def edge(self, a: int, b: int, capacity: float) -> None:
+        self.left[a][b] = self.left[a].get(b, 0.0) + capacity
+        self.left[b].setdefault(a, 0.0)
+
+    def cut(self, source: int, sink: int) -> dict[int, int]:
+        """The nodes on the side of the source."""
+        while True:
+            came = self.search(source, sink)
+            if sink not in came:
+                return came
+            path = [sink]
+            while path[-1] != source:
+                path.append(came[path[-1]])
+            pairs = list(zip(path[1:], path[:-1], strict=True))
+            amount = min(self.left[a][b] for a, b in pairs)
+            for a, b in pairs:
+                self.left[a][b] -= amount
+                self.left[b][a] += amount
+
+    def search(self, source: int, sink: int) -> dict[int, int]:
+        came, queue = {source: source}, [source]
+        for a in queue:
+            for b, capacity in self.left[a].items():
+                if capacity > 0 and b not in came:
+                    came[b] = a
+                    queue.append(b)
+                    if b == sink:
+                        return came
+        return came
 
 
 def gifts(scan: Any, made: Any, moves: Sequence[bool], active: Sequence[bool]) -> list[tuple[int, Part, Part]]:
     """(operand, part of the result of the loop that goes back, part of the operand) for each adjoint."""
     carries, slices, fixed = kinds(scan)
-    found, n = [], 0
+    found: list[tuple[int, Part, Part]] = []
+    n = 0
     for k in (*carries, *fixed):
         operand, offset, _ = scan.sources[k]
         if moves[k]:
