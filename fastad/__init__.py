@@ -36,8 +36,8 @@ __all__ = [
     "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "NonFiniteError", "ShapeError",
     "StaleTapeError", "Tape", "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError",
     "UnsupportedError", "audit", "check_derivatives", "debug_nonfinite", "explain", "grad", "hessian", "hvp",
-    "jacobian", "jvp", "linear_operator", "peek", "primitive", "record", "scan", "stop_gradient", "value_and_grad", "variable",
-    "vjp",
+    "jacobian", "jvp", "linear_operator", "peek", "primitive", "record", "scan", "stop_gradient", "value_and_grad",
+    "variable", "vjp",
 ]
 
 

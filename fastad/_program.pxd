@@ -36,8 +36,7 @@ cdef class Program:
     cdef list frames                     # those that no thread is using
     cdef readonly int64_t frames_made
     cdef object before
-    cdef list external                   # (position, cell) of results that are written where the caller gets them;
-                                         # a result may have several cells
+    cdef list external                   # (position, cell) of results that are written where the caller gets them
     cdef uint32_t new_cell(self, uint32_t aval, int64_t offset) except 0
     cdef int translate(self, list loops) except -1
     cdef int describe(self) except -1

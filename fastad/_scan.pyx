@@ -6,8 +6,8 @@ Must not know: how a body is recorded (loops.py), its derivatives (scan_rules.py
 Every value that leaves or crosses a step is float64.  All results are parts of one vector (`Scan.final`, `stacked`,
 `kept`), so that the instruction has one result.
 A step writes its results where they will stay: the state of step t + 1 into its place in the record of states where
-one is kept, else into one of three buffers.  A state that only changes its name (u0, u1 = u1, u2) moves by pointer; three,
-since its memory is read for one step more.
+one is kept, else into one of three buffers.  A state that only changes its name (u0, u1 = u1, u2) moves by pointer, and
+its memory is read for one step more: hence three.
 Next: loops.py, scan_rules.py, _program.pyx (the body), _call.pxi (other instructions with code of their own).
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -18,8 +18,8 @@ cimport numpy as cnp
 from fastad import _tape as T
 from fastad._program cimport Program, ProgramFrame
 from fastad._tape cimport (
-    AVALS, Attr, Tape, aval_id, aval_shape, fa_aval, fa_call, fa_cell, fa_code, fa_env, fa_itemsize, foreign_fn, foreign_jvp,
-    foreign_vjp, run_flat, FA_CAPTURE, FA_F64, FA_GUARD, FA_OK,
+    AVALS, Attr, Tape, aval_id, aval_shape, fa_aval, fa_call, fa_cell, fa_code, fa_env, fa_itemsize, foreign_fn,
+    foreign_jvp, foreign_vjp, run_flat, FA_CAPTURE, FA_F64, FA_GUARD, FA_OK,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError
@@ -225,7 +225,7 @@ cdef class Scan(Attr):
         for k in range(len(t.outputs)):
             i = t.outputs[k]
             av = &AVALS[t.aval[i]]
-            at, shape = self.final[k] if k < self.ncarry else self.stacked[k - self.ncarry]
+            at = (self.final[k] if k < self.ncarry else self.stacked[k - self.ncarry])[0]
             kept, stride = self.records.get(k, (-1, 0)) if k < self.ncarry else (-1, av.size)
             self.outs[k] = target(p.cell[i], 8 * at, -1 if kept < 0 else 8 * kept, 8 * av.size, 8 * stride,
                                   self.room_bytes, 8 * lines(av.size), av.nd == 0, k in direct,

@@ -64,8 +64,8 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
 
     Notes
     -----
-    Outside a recording this is a Python loop.  Inside one, the tape holds a single instruction, whatever the length; the
-    adjoint keeps the states that it needs, n times their size, and computes each step once more.
+    Outside a recording this is a Python loop.  Inside one, the tape holds a single instruction, whatever the length.
+    The adjoint keeps of each step the fewest numbers from which the rest can be computed again.
     A body is stored as it runs in the first step: a branch on traced values must go the same way in every step
     (`np.where` chooses element by element), and prints happen once.
 
@@ -120,9 +120,9 @@ class Loop:
                                "real numbers are meant")
 
     def steps(self, length: int | None) -> int:
-        lengths = {np.shape(x)[0] if np.ndim(x) else None for x in self.xs}
-        if None in lengths:
+        if any(np.ndim(x) == 0 for x in self.xs):
             raise ShapeError(f"{self.name}: a number in xs; the loop goes over the first axis of arrays")
+        lengths = {int(np.shape(x)[0]) for x in self.xs}
         if length is not None:
             lengths.add(operator.index(length))
         if len(lengths) != 1:
@@ -186,8 +186,8 @@ class Loop:
         if CODES[new.kind] == F64 and self.loose[k]:
             self.state[k] = np.asarray(self.state[k], dtype=np.float64)
             raise Promotion
-        raise ShapeError(f"{self.name}: leaf {k} of the state has dtype {old} before the step and {new} after it; begin "
-                         f"with a state of dtype {new}")
+        raise ShapeError(f"{self.name}: leaf {k} of the state has dtype {old} before the step and {new} after it; "
+                         f"begin with a state of dtype {new}")
 
     # -- on traced values
     def recorded(self, parent: Any) -> tuple[Tree, Tree]:

@@ -96,16 +96,16 @@ def kinds(scan: Any) -> tuple[range, range, range]:
 # ---- parts of results -----------------------------------------------------------------------------------------------
 
 class Part(NamedTuple):
-    """Numbers of a vector: `count` arrays of this shape, the first at `offset`, one every `stride`."""
+    """Numbers of a vector: `times` arrays of this shape, the first at `offset`, one every `stride`."""
 
     offset: int
     shape: Shape
-    count: int = 1
+    times: int = 1
     stride: int = 0
 
     def piece(self) -> tuple[Shape, int, tuple[int, ...]]:
         """(shape, offset, strides) as in a map."""
-        return (self.count, *self.shape), self.offset, (self.stride, *c_strides(self.shape))
+        return (self.times, *self.shape), self.offset, (self.stride, *c_strides(self.shape))
 
 
 def moved(nsrc: int, ndst: int, pairs: Sequence[tuple[Part, Part]]) -> Any:

@@ -495,7 +495,7 @@ def matmul_batch(b: Any, s: Any) -> int:
             steps[j] = size
         elif not s.batched[j] and steps[j] != 0:
             x[j] = b.lanes(s, j)
-    return b.emit("matmul", x, aval, T.Matmul(batches * s.k, m, k, n, *steps, ta, tb))
+    return b.emit("matmul", x, aval, T.Matmul(batches * s.k, m, k, n, steps[0], steps[1], ta, tb))
 
 
 def spmm_batch(b: Any, s: Any) -> int:

@@ -21,13 +21,13 @@ PACKAGE = ROOT / "fastad"
 LAYERS = [
     ("errors",     ["errors"]),
     ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules"]),
-    ("transforms", ["structural_rules", "_transform", "_passes", "_program"]),
+    ("transforms", ["structural_rules", "_transform", "_passes", "_program", "_scan", "scan_rules"]),
     ("recording",  ["operands", "movers", "rearranging", "reductions", "selection", "sorting", "counting", "products",
                     "norms", "einsum", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
                     "interception", "math_names", "scipy_names", "sparse_products", "state", "_state"]),
     ("verbs",      ["trees", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
-                    "derivatives", "control", "eager", "linalg", "sparsity", "serialize", "signature_json", "listing",
-                    "listing_text", "trace", "testing", "taylor", "nonfinite", "operators", "gradients"]),
+                    "derivatives", "control", "loops", "eager", "linalg", "sparsity", "serialize", "signature_json",
+                    "listing", "listing_text", "trace", "testing", "taylor", "nonfinite", "operators", "gradients"]),
     ("uses",       ["optimize", "optimize.*", "inverse", "inverse.*", "plot", "plot.*"]),
     ("names",      ["__init__"]),
 ]

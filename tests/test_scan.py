@@ -239,7 +239,9 @@ def test_no_step():
 
 def test_the_state_must_keep_its_form():
     def run(step, state):
-        for g in (lambda x: ad.scan(step, state, length=2)[0], ad.grad(lambda x: ad.scan(step, state, length=2)[0] * x)):
+        def f(x):
+            return ad.scan(step, state, length=2)[0] * x
+        for g in (f, ad.grad(f)):
             with pytest.raises(ad.ShapeError) as error:
                 g(1.0)
         return str(error.value)
