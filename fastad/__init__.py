@@ -6,7 +6,7 @@ gives the tape itself, `variable` derivatives without a function; `optimize` is 
 
 Owns: the public names, nothing else.  Next: derivatives.py (the verbs), recording.py (record), _tape.pyx (the heart).
 """
-from fastad._tape import Tape
+from fastad._tape import Tape, get_num_threads, set_num_threads
 from fastad.control import peek, primitive, stop_gradient
 from fastad.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from fastad.eager import variable
@@ -35,9 +35,9 @@ from fastad.testing import check_derivatives
 __all__ = [
     "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "NonFiniteError", "ShapeError",
     "StaleTapeError", "Tape", "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError",
-    "UnsupportedError", "audit", "check_derivatives", "debug_nonfinite", "explain", "grad", "hessian", "hvp",
-    "jacobian", "jvp", "linear_operator", "peek", "primitive", "record", "scan", "stop_gradient", "value_and_grad",
-    "variable", "vjp",
+    "UnsupportedError", "audit", "check_derivatives", "debug_nonfinite", "explain", "get_num_threads", "grad",
+    "hessian", "hvp", "jacobian", "jvp", "linear_operator", "peek", "primitive", "record", "scan", "set_num_threads",
+    "stop_gradient", "value_and_grad", "variable", "vjp",
 ]
 
 

@@ -12,6 +12,8 @@ Next: _memory_plan.pxi.
 cdef enum: ALONE, ELEMENTWISE, READ, SUM, ALIAS              # what an instruction may be in a loop
 cdef enum: MOST_MEMBERS = 64                                 # of a loop: with three operands each FA_FUSED_SLOTS slots
 cdef enum: MOST_OPEN = 12                                    # loops of a size that may still be joined
+cdef enum: LONG = 1 << 14                                    # elements of an instruction that is a loop by itself
+cdef enum: WORTH_SHARING = 30_000_000                        # picoseconds: waking a thread takes some 5 microseconds
 cdef enum: MOST_PARTS = 8                                    # pieces that one read looks through at each block
 
 
@@ -60,7 +62,7 @@ cdef class Fusion(Copier):
             if self.source.op[i] > FA_CAPTURE:
                 self.kind[i] = self.kind_of(i)
                 self.level[i] = self.place(i)
-                any_loop |= self.members[self.level[i]] > 1
+                any_loop |= self.members[self.level[i]] > 1 or self.long_enough(i)
         return self.reordered() if any_loop else self.source
 
     # -- what may be in a loop
@@ -84,6 +86,13 @@ cdef class Fusion(Copier):
             return ALONE
         m = s.operands(i, &ids)                              # NumPy's integer loops may set an error
         return ALONE if op >= FA_OWN_END and AVALS[s.aval[ids[m - 1]]].dtype == FA_I64 else ELEMENTWISE
+
+    cdef bint long_enough(self, uint32_t i) noexcept:
+        """Is this instruction a loop by itself, for the sake of several threads?"""
+        cdef Tape s = self.source
+        if self.kind[i] == SUM:
+            return AVALS[s.aval[s.arg[2 * <size_t>i]]].size >= LONG
+        return self.kind[i] == ELEMENTWISE and AVALS[s.aval[i]].size >= LONG
 
     cdef bint sums_everything(self, uint32_t i) noexcept:
         cdef Tape s = self.source
@@ -193,7 +202,7 @@ cdef class Fusion(Copier):
                             self.target.boundary = self.target.n
                         primal = min(primal, k)
                     self.copy(i)
-                if self.members[level] > 1:
+                if self.members[level] > 1 or self.long_enough(order[at]):
                     self.loops.append((first, first + end - at, first + primal - at))
                 at = end
         finally:
@@ -291,8 +300,18 @@ cdef class LoopWriter:
         self.loop.f.nprimal = n if primal < self.end else self.loop.f.n
         i = t.arg[2 * <size_t>self.first] if t.op[self.first] == FA_SUM else self.first
         self.loop.f.size = AVALS[t.aval[i]].size
+        self.loop.f.shared = self.loop.f.size * self.cost() > WORTH_SHARING
         self.loop.trim()
         return self.loop
+
+    cdef int64_t cost(self) noexcept:
+        """Of one element, in picoseconds: what the loops of this machine take, roughly."""
+        cdef uint32_t k
+        cdef int64_t total = 0
+        for k in range(self.loop.f.n):
+            total += 1500 if self.loop.instr[k].kind == FA_FUSED_ELEMENTWISE and self.loop.instr[k].op >= FA_OWN_END \
+                else 120
+        return total
 
     cdef uint32_t pieces(self) noexcept:
         """Of all maps in the loop."""

@@ -128,6 +128,7 @@ cdef extern from "_kernels/layout.h" nogil:
         uint32_t nslots
         uint32_t nsums
         uint32_t scratch
+        uint32_t shared
         const void *instr
         const void *slots
         const void *reads

@@ -18,10 +18,13 @@ def build(root, target, flags, source="test_kernels.c"):
     """Compile the C test program; return what the compiler said."""
     folder = root / "tests" / "kernels"
     command = [os.environ.get("CC", "gcc"), *WARNINGS, *ARITHMETIC, *flags, f"-I{root / 'fastad' / '_kernels'}",
-               str(folder / source), "-o", str(target), "-lm"]
+               str(folder / source), "-o", str(target), "-lm", "-pthread"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stderr
+
+
+THREADS = ["-O1", "-g", "-fsanitize=thread"]
 
 
 @pytest.mark.parametrize("name, flags", [("sanitized", SANITIZERS), ("optimised", ["-O3"])])
@@ -32,6 +35,15 @@ def test_kernels_agree_with_naive_loops(root, tmp_path, name, flags):
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     checks = int(done.stdout.split()[0])
     assert checks > 100_000, f"only {checks} checks ran"
+
+
+def test_threads_share_loops_without_races(root, tmp_path):
+    """The pool and the loops that it shares, under the thread sanitizer."""
+    build(root, tmp_path / "threads", THREADS)
+    done = subprocess.run([tmp_path / "threads", "threads"], capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "TSAN_OPTIONS": "halt_on_error=1 die_after_fork=0"})
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert int(done.stdout.split()[0]) > 100_000
 
 
 def test_benchmark_mode_runs(root, tmp_path):

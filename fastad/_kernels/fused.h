@@ -4,11 +4,14 @@
    A loop is data: a short program over slots, one iteration space of n flat elements.  A slot is a block buffer, the
    block's place in an array of n elements, or a scalar; so what is used up inside the loop never leaves the L1 cache.
    The kernels are those of single instructions, on the same operands: the bits are the same.
+   A large loop is cut into chunks of blocks, which the pool's threads share; the sums of chunks are put together as one
+   thread would have done it.
    Next: reader.h (operands that are slices), forward.h, which runs a loop as one instruction, layout.h (fa_fused). */
 #ifndef FASTAD_FUSED_H
 #define FASTAD_FUSED_H
 #include "elementwise.h"
 #include "move.h"
+#include "pool.h"
 #include "reader.h"
 
 /* ---- reading ------------------------------------------------------------------------------------------------- */
@@ -41,8 +44,7 @@ FA_FN void fa_read_piece(int what, const fa_reader *r, const char *x, int64_t lo
 /* ---- the loop ------------------------------------------------------------------------------------------------ */
 typedef struct { char *p; intptr_t step, advance; } fa_place;
 
-FA_FN void fa_fused_places(const fa_fused *f, const fa_cell *v, fa_place *at) {
-    char *scratch = (char *)v[f->scratch].p;
+FA_FN void fa_fused_places(const fa_fused *f, const fa_cell *v, char *scratch, fa_place *at) {
     for (uint32_t s = 0; s < f->nslots; s++) {
         const fa_slot *slot = &f->slots[s];
         int item = fa_itemsize[slot->dtype];
@@ -88,16 +90,71 @@ FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v,
     else env->flags |= fa_fpflags();
 }
 
+/* ---- chunks -------------------------------------------------------------------------------------------------- */
+enum { FA_MOST_CHUNKS = 64 };
+
+typedef struct {
+    const fa_fused *f;
+    const fa_code *c;
+    const fa_cell *v;
+    int level;                               /* a chunk is 2**level blocks */
+    atomic_int flags;
+    fa_sumtree *sums;                        /* of chunk k: nsums from k * nsums on */
+} fa_fused_job;
+
+FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v, char *scratch, int64_t begin,
+                           int64_t end, fa_sumtree *sums, fa_env *env) {
+    fa_place at[FA_FUSED_SLOTS];
+    fa_fused_places(f, v, scratch, at);
+    for (uint32_t k = 0; k < f->nsums; k++) fa_sumtree_begin(&sums[k]);
+    for (int64_t j = begin; j < end; j += FA_BLOCK)
+        fa_fused_block(f, c, v, at, j, end - j < FA_BLOCK ? end - j : FA_BLOCK, sums, env);
+}
+
+/* A worker's block buffers, kept as long as it lives. */
+FA_FN char *fa_worker_scratch(void) {
+    static _Thread_local char *scratch;
+    if (!scratch && posix_memalign((void **)&scratch, 64, (size_t)FA_FUSED_SLOTS * FA_BUFFER_BYTES)) scratch = NULL;
+    return scratch;
+}
+
+FA_FN void fa_fused_chunk(void *job, int64_t chunk, int is_worker) {
+    fa_fused_job *shared = job;
+    const fa_fused *f = shared->f;
+    int64_t length = (int64_t)FA_BLOCK << shared->level, begin = chunk * length;
+    int64_t end = f->size - begin < length ? f->size : begin + length;
+    fa_env env = {0};
+    fa_fpclear();
+    fa_fused_blocks(f, shared->c, shared->v, is_worker ? fa_worker_scratch() : (char *)shared->v[f->scratch].p, begin,
+                    end, &shared->sums[chunk * f->nsums], &env);
+    atomic_fetch_or(&shared->flags, env.flags);
+}
+
+FA_FN void fa_run_fused_shared(const fa_code *c, fa_cell *v, const fa_fused *f, fa_env *env) {
+    fa_sumtree sums[FA_MOST_CHUNKS * FA_FUSED_SUMS], all;
+    fa_fused_job job = {f, c, v, 3, 0, sums};
+    int64_t blocks = (f->size + FA_BLOCK - 1) / FA_BLOCK, chunks;
+    while ((blocks + ((int64_t)1 << job.level) - 1) >> job.level > FA_MOST_CHUNKS) job.level++;
+    chunks = (blocks + ((int64_t)1 << job.level) - 1) >> job.level;
+    fa_pool_run(fa_fused_chunk, &job, chunks);
+    env->flags |= atomic_load(&job.flags);
+    for (uint32_t k = 0; k < f->nsums; k++) {
+        fa_sumtree_begin(&all);
+        for (int64_t chunk = 0; chunk < chunks; chunk++) fa_sumtree_join(&all, &sums[chunk * f->nsums + k], job.level);
+        v[f->sums[k]].f = fa_sumtree_end(&all);
+    }
+}
+
 /* Runs the loop.  Cells of arrays point to their memory; results of sums are written last, so that their cells may be
    those of scalars that die here. */
 FA_FN int fa_run_fused(const fa_code *c, fa_cell *v, const fa_fused *f, fa_env *env) {
-    fa_place at[FA_FUSED_SLOTS];
     fa_sumtree sums[FA_FUSED_SUMS];
-    fa_fused_places(f, v, at);
-    for (uint32_t k = 0; k < f->nsums; k++) fa_sumtree_begin(&sums[k]);
     env->flags |= fa_fpflags();
-    for (int64_t j = 0; j < f->size; j += FA_BLOCK)
-        fa_fused_block(f, c, v, at, j, f->size - j < FA_BLOCK ? f->size - j : FA_BLOCK, sums, env);
+    if (f->shared && fa_pool_threads() > 1) {
+        fa_run_fused_shared(c, v, f, env);
+        return FA_OK;
+    }
+    fa_fused_blocks(f, c, v, (char *)v[f->scratch].p, 0, f->size, sums, env);
     for (uint32_t k = 0; k < f->nsums; k++) v[f->sums[k]].f = fa_sumtree_end(&sums[k]);
     return FA_OK;
 }

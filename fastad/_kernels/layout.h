@@ -191,6 +191,7 @@ typedef struct { uint32_t n; uint8_t fills; fa_cell fill; const fa_part *parts; 
 typedef struct {
     int64_t size;                            /* elements of the iteration space */
     uint32_t n, nprimal, nslots, nsums, scratch;     /* primal instructions come first; scratch: a cell */
+    uint32_t shared;                         /* is it long enough for several threads? */
     const fa_finstr *instr;
     const fa_slot *slots;
     const fa_fread *reads;

@@ -48,6 +48,18 @@ FA_INLINE void fa_sumtree_add(fa_sumtree *t, double x) {
     t->blocks++;
 }
 
+/* The sums of the next 2**level blocks, or of fewer where they are the last. */
+FA_INLINE void fa_sumtree_join(fa_sumtree *t, const fa_sumtree *next, int level) {
+    for (int k = 0; k < level; k++) if (next->blocks >> k & 1) t->level[k] = next->level[k];
+    if (next->blocks >> level) {
+        double x = next->level[level];
+        int k = level;
+        for (; t->blocks >> k & 1; k++) x = t->level[k] + x;
+        t->level[k] = x;
+    }
+    t->blocks += next->blocks;
+}
+
 FA_INLINE double fa_sumtree_end(const fa_sumtree *t) {
     double y = 0.0;
     int first = 1;

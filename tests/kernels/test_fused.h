@@ -4,6 +4,8 @@
 #ifndef TEST_FUSED_H
 #define TEST_FUSED_H
 #include "naive.h"
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* any range of a piece is what the whole piece moves there; y has exactly the range's memory */
 static void test_reader(void) {
@@ -32,7 +34,7 @@ static void test_reader(void) {
 }
 
 /* y = (x[1:] - x[:-1]) * s, its square, and the sum of that, against one pass over the arrays */
-static void test_loop(int64_t n) {
+static void test_loop(int64_t n, int threads) {
     double *x = malloc((size_t)(n + 1) * 8), *y = malloc((size_t)n * 8), *square = malloc((size_t)n * 8);
     char *scratch = malloc(2 * FA_BUFFER_BYTES);
     fa_aval avals[3] = {{.dtype = FA_F64}, {.dtype = FA_F64, .nd = 1, .size = n}, {.dtype = FA_F64, .nd = 1, .size = n + 1}};
@@ -50,12 +52,14 @@ static void test_loop(int64_t n) {
                          {FA_SQUARE, FA_FUSED_ELEMENTWISE, 1, FA_F64, FA_F64, {4}, 0},
                          {0, FA_FUSED_SUM, 0, FA_F64, FA_F64, {0}, 0}};
     uint32_t sum = 2;                        /* the cell of the scalar that dies here */
-    fa_fused loop = {n, 5, 5, 5, 1, 5, instr, slots, &read, &sum};
+    fa_fused loop = {n, 5, 5, 5, 1, 5, 1, instr, slots, &read, &sum};
     fa_code c = {.avals = avals, .cell_aval = cell_aval};
     fa_env env = {.flags = 0};
     fa_reader_of(&piece, &part.reader);
     random_fill(x, n + 1);
+    fa_pool_set_threads(threads);
     fa_run_fused(&c, v, &loop, &env);
+    fa_pool_set_threads(1);
     for (int64_t k = 0; k < n; k++) {
         double want = (x[k + 1] - x[k]) * 0.75;
         EXPECT(y[k] == want, "loop over %d: [%d] %.17g, not %.17g", (int)n, (int)k, y[k], want);
@@ -65,9 +69,47 @@ static void test_loop(int64_t n) {
     free(x); free(y); free(square); free(scratch);
 }
 
+/* Every chunk once, whoever takes it: with two callers at once, as two Python threads are, and after a fork. */
+enum { CHUNKS = 200 };
+static void count_chunk(void *job, int64_t chunk, int is_worker) {
+    (void)is_worker;
+    ((int *)job)[chunk]++;
+    for (volatile int k = 0; k < 300; k++) {}
+}
+
+static void *call_pool(void *wrong) {
+    for (int round = 0; round < 200; round++) {
+        int count[CHUNKS] = {0};
+        fa_pool_run(count_chunk, count, CHUNKS);
+        for (int k = 0; k < CHUNKS; k++) *(int *)wrong += count[k] != 1;
+    }
+    return NULL;
+}
+
+static void test_pool(void) {
+    pthread_t other;
+    int wrong[2] = {0}, status = -1;
+    fa_pool_set_threads(3);
+    pthread_create(&other, NULL, call_pool, &wrong[0]);
+    call_pool(&wrong[1]);
+    pthread_join(other, NULL);
+    EXPECT(wrong[0] + wrong[1] == 0, "%d chunks were not done once", wrong[0] + wrong[1]);
+    pid_t child = fork();
+    if (child == 0) {
+        int bad = 0;
+        call_pool(&bad);
+        _exit(bad != 0);
+    }
+    waitpid(child, &status, 0);
+    EXPECT(status == 0, "the pool of a forked child: status %d", status);
+    fa_pool_set_threads(1);
+}
+
 static void test_fused(void) {
-    static const int64_t sizes[] = {1, 2, 511, 512, 513, 1024, 1537, 5000};
+    static const int64_t sizes[] = {1, 2, 511, 512, 513, 1024, 1537, 5000, 65536, 65537, 300000, 524288 + 4096};
     for (int round = 0; round < 200; round++) test_reader();
-    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) test_loop(sizes[k]);
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+        for (int threads = 1; threads < 8; threads += 3) test_loop(sizes[k], threads);
+    test_pool();
 }
 #endif

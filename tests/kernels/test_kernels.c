@@ -554,6 +554,11 @@ int main(int argc, char **argv) {
         bench(1000);
         return failures != 0;
     }
+    if (argc > 1 && !strcmp(argv[1], "threads")) {
+        test_fused();
+        printf("%d checks, %d failures\n", checks, failures);
+        return failures != 0;
+    }
     for (int64_t k = 0; k < repeats; k++) {
         test_move(); test_move_other_dtypes(); test_write(); test_write_inactive(); test_assemble(); test_stack();
         test_indexing(); test_reductions(); test_order(); test_search(); test_matmul(); test_spmm();
