@@ -9,7 +9,7 @@ from pathlib import Path
 
 # Before NumPy is imported: BLAS equals itself in bits only at a fixed number of threads, and pytest-xdist already
 # keeps every core busy.  Figures are drawn without a display.
-for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "FASTAD_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 

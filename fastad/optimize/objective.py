@@ -38,15 +38,22 @@ class Evaluation(Asked, Gradient):
             super().check(tape)
 
     def compile(self, entry: Any) -> None:
-        """Only value and gradient at once are compiled; alone they are sweeps."""
-        if self.together:
+        """Only value and gradient at once are compiled; alone they are sweeps, unless those would take gigabytes."""
+        if self.together or self.large(entry.tape):
             super().compile(entry)
         else:
             entry.compile_at = 2 * entry.calls
 
+    def large(self, tape: Any) -> bool:
+        """Does a sweep over the tape itself cost more memory than it is worth?"""
+        found: bool = tapes.kept(tape, "large", self.first_sweep_costs_more)
+        return found
+
     def value(self, entry: Any, values: list[Any], point: Point, _: Any) -> float:
         self.sweeps.forward += 1
         point.swept = False
+        if entry.program is not None and self.large(entry.tape):
+            return float(tapes.kept(entry.tape, "value program", tapes.program).run(values)[0])
         result = entry.tape.sweep(values)
         point.swept = True
         return float(result[0]) if result else refused(entry.tape)
@@ -60,10 +67,14 @@ class Evaluation(Asked, Gradient):
 
     def whole(self, entry: Any, values: list[Any], point: Point, _: Any) -> np.ndarray:
         """The gradient by all numbers of the layout, also those that are fixed."""
-        if not point.swept:
-            self.value(entry, values, point, _)
         self.sweeps.reverse += 1
-        adjoints = entry.tape.sweep_reverse(seeds(entry.tape))
+        if entry.program is not None and self.large(entry.tape):
+            self.sweeps.forward += 1
+            _, *adjoints = entry.program.run(values)
+        else:
+            if not point.swept:
+                self.value(entry, values, point, None)
+            adjoints = entry.tape.sweep_reverse(seeds(entry.tape))
         return np.ravel(adjoints[0]) if self.layout is None else self.layout.joined(adjoints)
 
     def both(self, entry: Any, values: list[Any], point: Point, _: Any) -> tuple[float, np.ndarray]:
