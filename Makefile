@@ -1,5 +1,5 @@
 # One command per purpose, on a machine that has Python 3.11 or newer (with headers), gcc and make.
-#   make demo    invert a real resistivity sounding and draw it      make bench   time against the installed peers
+#   make demo    invert a sounding, and seismic waves; draw both      make bench   time against the installed peers
 #   make test    all tests                                           make lint    ruff and cython-lint
 #   make nist    the table of NIST's certified fits, docs/nist.md
 #   make performance    the same with PyTorch, one thread and two, AVX2; writes docs/performance.md (ten minutes)
@@ -25,6 +25,7 @@ BUILT   := $(VENV)/.built$(if $(filter-out 0,$(FASTAD_DEBUG)),-debug)
 demo: $(VENV)/.with-plot $(BUILT)
 	@mkdir -p docs
 	$(PY) examples/resistivity_sounding.py --output docs/resistivity_sounding.png $(ARGS)
+	$(PY) examples/fwi/invert.py --small --output docs/full_waveform_inversion.png
 
 test: $(VENV)/.with-test $(BUILT)
 	$(PY) -m pytest -n $(JOBS) --dist worksteal --timeout 300 $(ARGS)

@@ -26,7 +26,7 @@ from fastad.errors import (
 )
 from fastad.explain import explain
 from fastad.gradients import audit
-from fastad.loops import scan
+from fastad.loops import cond, scan, while_loop
 from fastad.nonfinite import debug_nonfinite
 from fastad.operators import linear_operator
 from fastad.recording import record
@@ -35,9 +35,9 @@ from fastad.testing import check_derivatives
 __all__ = [
     "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "NonFiniteError", "ShapeError",
     "StaleTapeError", "Tape", "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError",
-    "UnsupportedError", "audit", "check_derivatives", "debug_nonfinite", "explain", "get_num_threads", "grad",
+    "UnsupportedError", "audit", "check_derivatives", "cond", "debug_nonfinite", "explain", "get_num_threads", "grad",
     "hessian", "hvp", "jacobian", "jvp", "linear_operator", "peek", "primitive", "record", "scan", "set_num_threads",
-    "stop_gradient", "value_and_grad", "variable", "vjp",
+    "stop_gradient", "value_and_grad", "variable", "vjp", "while_loop",
 ]
 
 

@@ -16,6 +16,10 @@ def set_num_threads(int n):
     n : int
         At least 1.  Results do not depend on it, not in a single bit.
 
+    Returns
+    -------
+    None
+
     Raises
     ------
     ValueError

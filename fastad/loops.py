@@ -1,6 +1,6 @@
-"""loops.py - time loops of the user's: `scan`.
+"""loops.py - loops and branches of the user's: `scan`, `while_loop`, `cond`.
 
-Owns: what `scan` means on plain values, how its body is recorded once, how its result is taken apart.
+Owns: what they mean on plain values, how a body is recorded once, how the result of a loop is taken apart.
 Must not know: how the loop is run (_scan.pyx), its derivatives (scan_rules.py).
 The body is recorded at the first step, in a recording inside the one that is open: what it uses of the values around
 it becomes an input that stays the same, and so does every array that it captures.
@@ -16,14 +16,15 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import trees
+from fastad._program import Program
 from fastad._scan import Scan, without_captures
 from fastad._transform import inline
-from fastad.errors import ShapeError, TapeDivergence, UnsupportedError
+from fastad.errors import InternalError, ShapeError, TapeDivergence, UnsupportedError
 from fastad.function import enclosing
 from fastad.recording import Arguments, name_of, record_call
 from fastad.structural_rules import c_strides
 
-__all__ = ["scan"]
+__all__ = ["cond", "scan", "while_loop"]
 
 Tree = Any
 F64, I64, BOOL = 0, 1, 2
@@ -90,6 +91,109 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
         return loop.empty()
     with enclosing(leaves) as parent:
         return loop.recorded(parent)
+
+
+def while_loop(cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], state: Tree) -> Tree:
+    """``while cond(state): state = body(state)``, its body recorded once, with derivatives of every kind and order.
+
+    Parameters
+    ----------
+    cond : callable
+        ``cond(state)``: one bool.
+    body : callable
+        ``body(state) -> new state``, of the structure, shapes and dtypes of the old one.
+    state : tree
+        Of numbers and arrays.
+
+    Returns
+    -------
+    tree
+        The first state for which cond is false.
+
+    Raises
+    ------
+    ShapeError, UnsupportedError
+        As `scan`.
+
+    Notes
+    -----
+    The number of steps is found anew at each recording, and is a guard: where it changes, `ad.grad` and friends record
+    again (and keep both tapes), an explicit tape raises TapeDivergence.  The derivative is that of the loop with this
+    number of steps.
+
+    Examples
+    --------
+    >>> import fastad as ad
+    >>> def root(a):                      # Newton's iteration for sqrt(a)
+    ...     return ad.while_loop(lambda x: abs(x * x - a) > 1e-13 * a, lambda x: 0.5 * (x + a / x), a)
+    >>> ad.value_and_grad(root)(2.0)
+    (np.float64(1.41421356237...), np.float64(0.35355339059...))
+    """
+    def step(state: Tree, _: None) -> tuple[Tree, Any]:
+        state = body(state)
+        return state, cond(state)
+    if not cond(state):                                  # (a guard, where it is traced)
+        return state
+    leaves = trees.flatten(state)[0]
+    if T.current_tape() is None and not any(map(T.is_wrapped, leaves)):
+        goes_on = True
+        while goes_on:
+            (state, goes_on) = step(state, None)
+        return state
+    with enclosing(leaves):
+        n = Loop(step, state, None, 1, False).steps_until_false()
+        state, goes_on = scan(step, state, length=n)
+        if goes_on[-1] | np.any(~goes_on[:-1]):              # (a guard: this is the number of steps)
+            raise InternalError(f"{T.here()}: while_loop of {name_of(body)}: {n} steps are not those of the loop")
+    return state
+
+
+def cond(pred: Any, true_fun: Callable[..., Tree], false_fun: Callable[..., Tree], *operands: Any) -> Tree:
+    """``true_fun(*operands) if pred else false_fun(*operands)``, without a decision that a tape would have to hold.
+
+    Parameters
+    ----------
+    pred : bool
+        One bool, traced or plain.
+    true_fun, false_fun : callable
+        Return trees of one structure, with the same shapes.
+    *operands
+        Handed to both.
+
+    Returns
+    -------
+    tree
+
+    Raises
+    ------
+    ShapeError
+        pred is no single bool; the results differ in structure or shape.
+
+    Notes
+    -----
+    Where pred is traced, both sides are computed and `np.where` selects, values as well as derivatives: what the other
+    side does (a division by zero) does not reach the result.  A plain `if` computes one side only; then the tape is
+    recorded again where pred changes, and inside of a `scan` it may not change from step to step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastad as ad
+    >>> f = lambda x: ad.cond(x > 0.0, lambda x: x * x, lambda x: -x, x)
+    >>> ad.grad(f)(3.0), ad.grad(f)(-3.0)
+    (np.float64(6.0), np.float64(-1.0))
+    """
+    if np.ndim(pred) != 0:
+        raise ShapeError(f"{T.here()}: cond: pred has shape {np.shape(pred)}; one bool is meant (np.where chooses "
+                         "element by element)")
+    if not T.is_traced(pred):
+        return true_fun(*operands) if pred else false_fun(*operands)
+    (yes, tree), (no, other) = (trees.flatten(f(*operands)) for f in (true_fun, false_fun))
+    if tree != other or [np.shape(a) for a in yes] != [np.shape(b) for b in no]:
+        raise ShapeError(f"{T.here()}: cond: {name_of(true_fun)} gives {trees.describe(tree)} of shapes "
+                         f"{[np.shape(a) for a in yes]}, {name_of(false_fun)} {trees.describe(other)} of shapes "
+                         f"{[np.shape(b) for b in no]}")
+    return trees.unflatten(tree, [np.where(pred, a, b)[()] for a, b in zip(yes, no, strict=True)])
 
 
 class Promotion(Exception):
@@ -217,6 +321,24 @@ class Loop:
         ys = [part(y, offset, (self.length, *shape), dtype)
               for (offset, shape), dtype in zip(attr.stacked, dtypes[len(state):], strict=True)]
         return trees.unflatten(self.tree, final), trees.unflatten(ytree, ys)
+
+    def steps_until_false(self) -> int:
+        """How many steps there are until y, one bool, is false: by running the recorded body from here on."""
+        while True:
+            try:
+                tape, _ = self.body()
+                break
+            except Promotion:
+                continue
+        n, m = 0, len(self.state)
+        program, values = Program(tape), [np.array(T.concrete(x)) for x in self.state]
+        while True:
+            n += 1
+            *values, goes_on = program.run([*values, *tape.lifted_values])
+            if np.shape(goes_on) != () or len(values) != m:
+                raise ShapeError(f"{self.name}: the condition of a while_loop is one bool")
+            if not goes_on:
+                return n
 
     def body(self) -> tuple[Any, Any]:
         """The tape of one step, recorded at the first one's values, and the structure of y."""

@@ -71,7 +71,8 @@ def test_it_runs_and_the_model_improves(tmp_path):
     pytest.importorskip("matplotlib")
     done = run([str(ROOT / "examples" / "fwi" / "invert.py"), "--output", str(tmp_path / "fwi.png")])
     assert done.returncode == 0, done.stderr
-    errors = [float(line.split()[-1]) for line in done.stdout.splitlines() if line.strip().startswith(("start", "below"))]
+    lines = [line.split() for line in done.stdout.splitlines()]
+    errors = [float(words[-1]) for words in lines if words and words[0] in ("start", "below")]
     assert len(errors) == 3 and errors[-1] < 0.85 * errors[0], done.stdout
     assert (tmp_path / "fwi.png").stat().st_size > 50_000
 

@@ -321,3 +321,74 @@ def test_threads_share_a_tape():
     with ThreadPoolExecutor(4) as pool:
         for a, b in zip(pool.map(tape.gradient, points), want, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+# ---- loops and branches that depend on values -----------------------------------------------------------------------
+
+def newton(run, a):
+    """sqrt(a) by a while loop; `run` has the meaning of while_loop."""
+    return run(lambda s: abs(s[0] * s[0] - a) > 1e-12 * a, lambda s: (0.5 * (s[0] + a / s[0]), s[1] + 1), (a, 0))
+
+
+def python_while(cond, body, state):
+    while cond(state):
+        state = body(state)
+    return state
+
+
+@pytest.mark.parametrize("a", [1.0, 2.0, 9.0, 1e4])
+def test_a_while_loop_of_as_many_steps_as_it_takes(a):
+    root, steps = newton(ad.while_loop, a)
+    want, count = newton(python_while, a)
+    assert (root, steps) == (want, count)
+    f = ad.value_and_grad(lambda a: newton(ad.while_loop, a)[0])
+    g = ad.value_and_grad(lambda a: newton(python_while, a)[0])
+    np.testing.assert_allclose(f(a), g(a), rtol=1e-13)
+    np.testing.assert_allclose(f(1.1 * a), g(1.1 * a), rtol=1e-13)     # perhaps another number of steps
+    h = ad.hessian(lambda a: newton(ad.while_loop, a)[0])
+    assert h(a) == pytest.approx(ad.hessian(lambda a: newton(python_while, a)[0])(a), rel=1e-10)
+
+
+def test_the_number_of_steps_is_a_guard():
+    tape = ad.record(lambda a: newton(ad.while_loop, a)[0], 2.0)
+    assert len(tape) < 30 and tape(2.001) == pytest.approx(np.sqrt(2.001))
+    with pytest.raises(ad.TapeDivergence):
+        tape(1e6)
+    g = ad.grad(lambda a: newton(ad.while_loop, a)[0])
+    for a in (2.0, 1e6, 2.0, 1e6):
+        assert g(a) == pytest.approx(0.5 / np.sqrt(a), rel=1e-9)
+    assert g.stats().recordings == 2
+
+
+def test_a_while_loop_closes_over_traced_values_and_arrays():
+    table = np.array([1.0, 0.5])
+
+    def f(run):
+        return lambda x: np.sum(run(lambda v: np.sum(v * v) > 0.1, lambda v: v * x * table, np.array([3.0, 4.0]) * x))
+    x = np.array([0.4, 0.9])
+    np.testing.assert_allclose(ad.grad(f(ad.while_loop))(x), ad.grad(f(python_while))(x), rtol=1e-12)
+
+
+def test_cond_selects():
+    def f(x):
+        return ad.cond(x > 0, lambda v: np.log(v) * 2.0, lambda v: v * v, x)
+    g = ad.value_and_grad(f)
+    with np.errstate(all="ignore"):
+        assert g(2.0) == (np.log(2.0) * 2, 1.0) and g(-3.0) == (9.0, -6.0) and g(0.0) == (0.0, 0.0)
+    assert g.stats().recordings == 1
+    assert f(2.0) == np.log(2.0) * 2                              # plain: one side only
+
+    def collatz(x):                                               # a branch that flips within a scan
+        def step(s, _):
+            return ad.cond(s > 3.0, lambda s: s * 0.5, lambda s: s * s * 1.2, s), None
+        return ad.scan(step, x, length=8)[0]
+
+    def plain(x):
+        for _ in range(8):
+            x = x * 0.5 if x > 3.0 else x * x * 1.2
+        return x
+    assert ad.grad(collatz)(2.5) == pytest.approx(ad.grad(plain)(2.5), rel=1e-12)
+    with pytest.raises(ad.ShapeError, match="one bool"):
+        ad.grad(lambda x: np.sum(ad.cond(x > 0, lambda: x, lambda: x)))(np.ones(2))
+    with pytest.raises(ad.ShapeError, match="shapes"):
+        ad.grad(lambda x: np.sum(ad.cond(x[0] > 0, lambda: x, lambda: x[0])))(np.ones(2))
