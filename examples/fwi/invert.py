@@ -100,7 +100,8 @@ def main():
     survey = survey_for(truth, dx, shots=4 if small else 8, seconds=1.8 * np.hypot(*truth.shape) * dx / truth.mean())
     iterations = 3 if QUICK else 10 if small else 25
     print(f"Full-waveform inversion: {truth.shape[0]} x {truth.shape[1]} points of {dx:.0f} m,\n    "
-          f"{survey.shots.size} shots, {survey.receivers.size} receivers, {survey.nt} steps of {1e3 * survey.dt:.1f} ms", flush=True)
+          f"{survey.shots.size} shots, {survey.receivers.size} receivers, {survey.nt} steps of "
+          f"{1e3 * survey.dt:.1f} ms", flush=True)
     begin = time.perf_counter()
     bands = Bands(survey, truth, BANDS[:2] if QUICK else BANDS)
     print(f"    the observed data took {time.perf_counter() - begin:.1f} s in plain NumPy", flush=True)
