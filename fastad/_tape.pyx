@@ -226,6 +226,7 @@ cdef int describe_row(int code, row) except -1:
     ROW_BOOL[code] = row.result == "bool"
     if isinstance(row.ufunc, np.ufunc):
         fetch_loops(code, row, row.ufunc)
+        own_loop(code, row)
     return 0
 
 

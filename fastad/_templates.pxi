@@ -5,6 +5,10 @@ row's partials, and their packing into fa_template: a few instructions over slot
 transformations stamp out.
 Next: primitives.py (the rows), _kernels/template.h (how a template runs), _transform.pyx.
 """
+cdef extern from "_kernels/trigonometry.h" nogil:
+    void *fa_own_loop(const char *row, int level)
+    int fa_cpu_level()
+
 cdef extern from "_kernels/template.h" nogil:
     int fa_check_template(const fa_template *t)
 
@@ -79,6 +83,16 @@ cdef int adapt_loop(int code, row) except -1:
             return 0
     free(a)
     raise InternalError(f"{ufunc.__name__} has no loop for {row.signature}; it has {ufunc.types}")
+
+
+cdef int own_loop(int code, row) except -1:
+    """Our loop in place of NumPy's, for the rows that say so."""
+    if row.ulp:
+        fa_prims[code].loop[FA_F64].fn = <fa_loopfn>fa_own_loop(row.name.encode(), fa_cpu_level())
+        fa_prims[code].loop[FA_F64].data = NULL
+        if fa_prims[code].loop[FA_F64].fn == NULL:
+            raise InternalError(f"row {row.name}: there is no loop of our own")
+    return 0
 
 
 cdef list template_memory = []           # what the templates' pointers refer to

@@ -169,8 +169,8 @@ unary("square", np.square, REAL, lambda x, y: 2*x, dtypes="fi")
 unary("reciprocal", np.reciprocal, NONZERO, lambda x, y: -y*y, dtypes="fi")
 binary("hypot", np.hypot, REAL_AB, _hypot, kinks="0 at (0, 0)", at={(0.0, 0.0): (0.0, 0.0), (0.0, -2.0): (0.0, -1.0)})
 
-unary("sin", np.sin, REAL, lambda x, y: np.cos(x))
-unary("cos", np.cos, REAL, lambda x, y: -np.sin(x))
+unary("sin", np.sin, REAL, lambda x, y: np.cos(x), ulp=1.0)
+unary("cos", np.cos, REAL, lambda x, y: -np.sin(x), ulp=1.0)
 unary("tan", np.tan, REAL, lambda x, y: 1 + y*y)
 unary("arcsin", np.arcsin, UNIT, lambda x, y: 1/np.sqrt((1 - x)*(1 + x)), math="asin",
       kinks="inf at -1 and 1", at={1.0: _INF, -1.0: _INF})

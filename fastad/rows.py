@@ -128,6 +128,9 @@ class Row:
         Which of its results this row is.
     constants : tuple
         Pairs (operand of the loop, value): operands that are the same in every call.
+    ulp : float
+        0: float64 numbers go through NumPy's loop, and have its bits.  Else the loop is ours (_kernels/trigonometry.h),
+        faster, and at most so many units in the last place from the exact value.
     """
 
     name: str
@@ -153,6 +156,7 @@ class Row:
     signature: str = ""
     output: int = 0
     constants: tuple[tuple[int, float], ...] = ()
+    ulp: float = 0.0
 
 
 NUMPY_ROWS: list[Row] = []
@@ -167,7 +171,7 @@ def _row(arity: int, name: str, ufunc: Any, domain: Domain, partials: Any, *, dt
          also: tuple[np.ufunc, ...] = (), kinks: str = "", at: dict[Any, Any] | None = None, source: str = "",
          abserr: float = 0.0, relerr: float = 1e-13, scale: Callable[..., Any] | None = None,
          refused: dict[int, str] | None = None, signature: str = "", output: int = 0,
-         constants: dict[int, float] | None = None) -> None:
+         constants: dict[int, float] | None = None, ulp: float = 0.0) -> None:
     def tupled(v: Any) -> tuple[float, ...]:
         return v if isinstance(v, tuple) else (v,)
 
@@ -182,7 +186,7 @@ def _row(arity: int, name: str, ufunc: Any, domain: Domain, partials: Any, *, dt
         own=own, rule=rule, foreign=foreign, also=also, kinks=kinks,
         kink_points=tuple((tupled(x), tupled(d)) for x, d in (at or {}).items()), source=source,
         abserr=abserr, relerr=relerr, scale=scale, refused=tuple((refused or {}).items()), signature=signature,
-        output=output, constants=tuple((constants or {}).items())))
+        output=output, constants=tuple((constants or {}).items()), ulp=ulp))
 
 
 def unary(name: str, ufunc: Any, domain: Domain, partials: Any, **columns: Any) -> None:
