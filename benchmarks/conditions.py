@@ -42,7 +42,7 @@ def environment(conditions):
     """The variables of a child process under these conditions."""
     threads = str(conditions.threads)
     changed = {
-        "FASTAD_BENCH_THREADS": threads, "FASTAD_CPU": conditions.cpu,
+        "FASTAD_BENCH_THREADS": threads, "FASTAD_CPU": conditions.cpu, "FASTAD_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OMP_NUM_THREADS": threads,
         "PJRT_NPROC": threads,                                  # the size of XLA's pool of threads on the CPU
         "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",              # else the second run would not compile any more

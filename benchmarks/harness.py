@@ -117,7 +117,7 @@ class Bench:
 
     @property
     def threads(self):
-        """How many threads the peers have.  fastad has one."""
+        """How many threads fastad and the peers have."""
         return self.conditions.threads
 
     def size(self, full, quick):
@@ -128,8 +128,6 @@ class Bench:
         """Print and keep one figure."""
         if self.quick:
             level = limit = None            # levels are stated for the full sizes
-        if who == "fastad" and self.threads > 1:
-            what += ", one thread"          # whatever the peers have
         row = Row(self._case, what, float(value), unit, level, ratio, to, limit, self._problem, who, kind,
                   self.conditions.threads, self.conditions.cpu)
         self.rows.append(row)
@@ -292,7 +290,7 @@ def describe_machine(present, missing, conditions):
     """The head of the output: what the figures belong to."""
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}"
     lines = [f"{versions}, {processor()}, {os.cpu_count()} cores; load {load():.1f}",
-             f"NumPy's BLAS and the peers: {conditions}; fastad: one thread",
+             f"fastad, NumPy's BLAS and the peers: {conditions}",
              f"peers: {', '.join(present) or 'none'}" + (f"; missing: {', '.join(missing)}" if missing else "")]
     flags = build_flags()
     if flags:

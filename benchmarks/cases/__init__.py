@@ -17,13 +17,15 @@ from benchmarks.cases import (
     recording,
     recordings,
     rosenbrock,
+    scan,
     tier0,
     transcendental,
     wave_inversion,
 )
 
 _IN_ORDER = (machine, imports, recording, calls, tier0, compiling, recordings, lotka_volterra, rosenbrock,
-             transcendental, bridge, nist, gaussian_mixture, bundle_adjustment, wave_inversion, growth)
+             transcendental, bridge, nist, gaussian_mixture, bundle_adjustment, wave_inversion, scan,
+             growth)
 CASES = {module.__name__.rpartition(".")[2]: module for module in _IN_ORDER}
 
 
