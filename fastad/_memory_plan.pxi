@@ -2,6 +2,7 @@
 
 Owns: liveness, reuse of scalar cells, the arena of arrays, what is computed in place.
 Inputs are read where the caller has them, results are written where the caller gets them (`external`).
+A caller may give the memory of an input away (`given`): what is written on top of it, is written there.
 An array's memory belongs to its root: reshapes share it; an instruction may take it over when its operand dies there
 and its kernel allows that.  A kernel never sees a result that overlaps another operand.
 In place are writes, and elementwise primitives with a kernel of our own: NumPy's transcendental loops choose another
@@ -12,7 +13,7 @@ Next: _fusion.pxi (what a loop is), _program.pyx.
 """
 
 cdef enum: ALIGN = 64
-cdef enum: IN_ARENA, OUTSIDE             # where a root's memory is
+cdef enum: GIVEN = -2                    # an offset of GIVEN - k: the memory of input k, which its owner gives away
 
 
 cdef inline int64_t room_for(const fa_aval *av) noexcept:
@@ -181,6 +182,8 @@ cdef class Plan:
         """Cells that keep their value: constants are loaded once, inputs and captures point to the user's memory."""
         cdef uint32_t a = self.t.aval[i]
         self.program.cell[i] = self.program.new_cell(a if AVALS[a].nd else AVALS[a].dtype, -1)
+        if AVALS[a].nd and self.t.op[i] == FA_INPUT and self.t.arg[2 * <size_t>i] in self.program.given:
+            self.place[i] = (0, GIVEN - <int64_t>self.t.arg[2 * <size_t>i])
         return 0
 
     cdef int plan(self, uint32_t i) except -1:
@@ -209,7 +212,14 @@ cdef class Plan:
                 self.own_memory(i)
             self.release(i, taken)
             if self.last[i] == 0 and i in self.place:
-                self.arena.give(*self.place.pop(i))
+                self.give_back(i)
+        return 0
+
+    cdef int give_back(self, uint32_t r) except -1:
+        """The memory of a root is free again; that of an input is not the arena's."""
+        size, offset = self.place.pop(r)
+        if offset >= 0:
+            self.arena.give(size, offset)
         return 0
 
     # -- loops
@@ -264,7 +274,7 @@ cdef class Plan:
                     self.last[r] = 0
                     self.free_scalar(r)
                 elif r in self.place:
-                    self.arena.give(*self.place.pop(r))
+                    self.give_back(r)
         return 0
 
     # -- scalars
@@ -294,7 +304,7 @@ cdef class Plan:
                 self.last[r] = 0         # an operand may come twice: it is freed once
                 self.free_scalar(r)
             elif r in self.place:
-                self.arena.give(*self.place.pop(r))
+                self.give_back(r)
         return 0
 
     # -- arrays
@@ -302,6 +312,8 @@ cdef class Plan:
         found = self.cells.get((aval, offset))
         if found is None:
             found = self.cells[aval, offset] = self.program.new_cell(aval, offset)
+            if offset < 0:
+                self.program.on_inputs.append((GIVEN - offset, found))
         return found
 
     cdef int own_memory(self, uint32_t i) except -1:

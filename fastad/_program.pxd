@@ -36,6 +36,8 @@ cdef class Program:
     cdef list frames                     # those that no thread is using
     cdef readonly int64_t frames_made
     cdef object before
+    cdef frozenset given                 # inputs whose memory may be overwritten
+    cdef list on_inputs                  # (input, cell) of what is written on top of one
     cdef list external                   # (position, cell) of results that are written where the caller gets them
     cdef uint32_t new_cell(self, uint32_t aval, int64_t offset) except 0
     cdef int translate(self, list loops) except -1

@@ -1,4 +1,5 @@
 """Stub of _program.pyx: a compiled tape."""
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class Plan:
 
 @disjoint_base
 class Program:
-    def __init__(self, tape: Tape, optimise: bool = True) -> None: ...
+    def __init__(self, tape: Tape, optimise: bool = True, given: Sequence[int] = ()) -> None: ...
     @property
     def tape(self) -> Tape: ...
     @property

@@ -21,7 +21,7 @@ from fastad._tape cimport (
     AVALS, FORMS, Tape, aval_shape, copy_in, copy_out, fa_assemble, fa_aval, fa_axis, fa_cell, fa_code, fa_env,
     fa_fused, fa_itemsize, fa_map, fa_piece, fa_stack, flags_to_report, report_flags, run_flat, FA_ASSEMBLE,
     FA_AVAL_I64, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENTWISE, FA_ERASE, FA_F64, FA_FORM_BINARY, FA_FORM_NARY,
-    FA_FUSED, FA_GUARD, FA_I64, FA_MOVE, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM,
+    FA_FUSED, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM,
     FA_WHERE, FA_WRITE,
 )
 from fastad._transform cimport Copier
@@ -122,15 +122,19 @@ cdef class Program:
         Finished.  Guards, captured arrays and error messages stay what they are.
     optimise : bool, optional
         Run the passes first.
+    given : sequence of int, optional
+        Inputs whose memory a sweep may overwrite: for those who run the program from C (`on_inputs`).
     """
 
-    def __cinit__(self, Tape tape, bint optimise=True):
+    def __cinit__(self, Tape tape, bint optimise=True, given=()):
         self.before = (len(tape), tape.layout().nbytes)
         cdef Fusion fusion = Fusion(_passes.optimise(tape) if optimise else tape)
         self.tape = fusion.run()
         self.loops = []
         self.frames = []
         self.external = []
+        self.given = frozenset(given)
+        self.on_inputs = []
         self.cell = <uint32_t *>calloc(self.tape.n, sizeof(uint32_t))
         if self.cell == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {self.tape.n} instructions")
@@ -138,7 +142,7 @@ cdef class Program:
         Plan(self).run(fusion.loops)
         self.translate(fusion.loops)
 
-    def __init__(self, Tape tape, bint optimise=True):
+    def __init__(self, Tape tape, bint optimise=True, given=()):
         pass
 
     def __dealloc__(self):

@@ -6,8 +6,8 @@ Must not know: how a body is recorded (loops.py), its derivatives (scan_rules.py
 Every value that leaves or crosses a step is float64.  All results are parts of one vector (`Scan.final`, `stacked`,
 `kept`), so that the instruction has one result.
 A step writes its results where they will stay: the state of step t + 1 into its place in the record of states where
-one is kept, else into one of three buffers.  A state that only changes its name (u0, u1 = u1, u2) moves by pointer, and
-its memory is read for one step more: hence three.
+one is kept, else into one of three buffers; a state that is not kept may be overwritten while it is used up.  A state
+that only changes its name (u0, u1 = u1, u2) moves by pointer, and its memory is read for one step more: hence three.
 Next: loops.py, scan_rules.py, _program.pyx (the body), _call.pxi (other instructions with code of their own).
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -54,7 +54,7 @@ ctypedef struct target:
     uint8_t direct                       # the body's program may write it anywhere
     int renamed                          # the carry whose present state this one will be, -1: none
 
-# A cell of the program whose memory is that of a result
+# A cell of the program whose memory is that of a result, or of a carry
 ctypedef struct outside:
     int k
     uint32_t cell
@@ -116,7 +116,8 @@ cdef class Scan(Attr):
     cdef source *ins
     cdef target *outs
     cdef outside *direct
-    cdef int ndirect
+    cdef outside *on_carries
+    cdef int ndirect, nover
     cdef list frames
     cdef int64_t room_bytes
     cdef int ninputs
@@ -156,6 +157,7 @@ cdef class Scan(Attr):
         free(self.ins)
         free(self.outs)
         free(self.direct)
+        free(self.on_carries)
 
     def fields(self):
         return (self.name, self.length)
@@ -201,7 +203,8 @@ cdef class Scan(Attr):
     # -- made ready
     cdef int prepare(self) except -1:
         """The program of the body, and for each of its inputs and outputs where a step finds it."""
-        cdef Program p = Program(self.body)
+        given = [k for k in range(self.ncarry) if k not in self.records]
+        cdef Program p = Program(self.body, True, given)
         cdef Tape t = p.tape
         cdef uint32_t i
         cdef const fa_aval *av
@@ -211,8 +214,12 @@ cdef class Scan(Attr):
         self.ins = <source *>calloc(len(t.inputs) + 1, sizeof(source))
         self.outs = <target *>calloc(len(t.outputs) + 1, sizeof(target))
         self.direct = <outside *>calloc(len(p.external) + 1, sizeof(outside))
-        if self.ins == NULL or self.outs == NULL or self.direct == NULL:
+        self.on_carries = <outside *>calloc(len(p.on_inputs) + 1, sizeof(outside))
+        if self.ins == NULL or self.outs == NULL or self.direct == NULL or self.on_carries == NULL:
             raise MemoryError("fastad: no memory to prepare a scan")
+        self.nover = <int>len(p.on_inputs)
+        for k in range(self.nover):
+            self.on_carries[k] = outside(p.on_inputs[k][0], p.on_inputs[k][1])
         self.ndirect = <int>len(p.external)
         for k in range(self.ndirect):
             self.direct[k] = outside(p.external[k][0], p.external[k][1])
@@ -307,6 +314,8 @@ cdef class Scan(Attr):
             else:
                 v[s.cell].i = 0
                 memcpy(&v[s.cell], at, s.nbytes)
+        for k in range(self.nover):
+            v[self.on_carries[k].cell].p = frame.now[self.on_carries[k].k]
         for k in range(self.ncarry):
             frame.then[k] = self.place(frame, k, step + 1, out)
         for k in range(self.ndirect):

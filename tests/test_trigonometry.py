@@ -55,11 +55,13 @@ def test_the_bits_do_not_depend_on_neighbours_strides_or_numbers():
     x = RNG.uniform(-20.0, 20.0, 1000)
     for name in ("sin", "cos"):
         whole = swept(name, x)
-        one = ad.record(lambda v, f=getattr(np, name): f(v), 1.0)
+        function = getattr(np, name)
+        one = ad.record(lambda v, f=function: f(v), 1.0)
         assert [one(float(v)) for v in x[:50]] == whole[:50].tolist()
         for start, stop, step in ((3, 900, 1), (0, 1000, 7), (999, None, -1)):
             np.testing.assert_array_equal(swept(name, x[start:stop:step].copy()), whole[start:stop:step])
-            strided = ad.record(lambda v, f=getattr(np, name), s=slice(start, stop, step): f(v[s]), x)
+            part = slice(start, stop, step)
+            strided = ad.record(lambda v, f=function, s=part: f(v[s]), x)
             np.testing.assert_array_equal(strided(x), whole[start:stop:step])
 
 
