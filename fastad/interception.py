@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import math_names, numpy_api, pythonic, scipy_names, sparse_products
+from fastad import math_names, numpy_api, pythonic, scipy_doors, sparse_products
 from fastad._state import wrapped_within
 from fastad.errors import AdError, UnsupportedError
 
@@ -511,11 +511,11 @@ def _install() -> None:
         setattr(cls, name, ours)
     for name, module in _modules.items():
         vars(module).update(_replacements[name])
-    scipy_names.install()
+    scipy_doors.install()
 
 
 def _restore() -> None:
-    scipy_names.restore()
+    scipy_doors.restore()
     for (cls, name), (original, _) in (_sparse | _vectorized).items():
         setattr(cls, name, original)
     for name, module in _modules.items():

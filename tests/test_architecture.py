@@ -24,7 +24,7 @@ LAYERS = [
     ("transforms", ["structural_rules", "_transform", "_passes", "_program", "_scan", "scan_rules"]),
     ("recording",  ["operands", "movers", "rearranging", "reductions", "selection", "sorting", "counting", "products",
                     "norms", "einsum", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
-                    "interception", "math_names", "scipy_names", "sparse_products", "state", "_state"]),
+                    "interception", "math_names", "scipy_*", "sparse_products", "state", "_state"]),
     ("verbs",      ["trees", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
                     "derivatives", "control", "loops", "eager", "linalg", "sparsity", "serialize", "signature_json",
                     "listing", "listing_text", "trace", "testing", "taylor", "nonfinite", "operators", "gradients"]),

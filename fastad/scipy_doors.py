@@ -1,0 +1,133 @@
+"""scipy_doors.py - how a call of a SciPy function that is Python code finds the rule that records it.
+
+Owns: the doors.  While something is recorded, the code object of such a function (or method) is exchanged for one that
+asks here; afterwards it has its own code back.  So a name that was imported long before records as well, and SciPy's
+classes keep their identity.  A rule is called where an argument is traced, else SciPy's own code runs.
+Must not know: what any function does (the rooms in ROOMS, each imported when its SciPy module is there and something
+is recorded), when something is recorded (interception.py calls `install`, `restore`).
+Next: scipy_stats.py, scipy_integrate.py, scipy_ndimage.py ... (rules), scipy_manual.py (docs/scipy.md).
+"""
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from fastad import _tape as T
+from fastad._state import wrapped_within
+from fastad.operands import live
+
+# SciPy's module -> the room that has its rules.
+ROOMS = {
+    "scipy": "scipy_late", "scipy.special": "scipy_names", "scipy.stats": "scipy_stats", "scipy.stats._distn_infrastructure": "scipy_stats",
+    "scipy.integrate": "scipy_integrate", "scipy.ndimage": "scipy_ndimage", "scipy.interpolate": "scipy_interpolate",
+    "scipy.signal": "scipy_signal", "scipy.spatial.distance": "scipy_distance", "scipy.optimize": "scipy_optimize",
+}
+
+
+class Rule(NamedTuple):
+    """What takes the place of a function.
+
+    Attributes
+    ----------
+    record : callable
+        Called as the function itself, plain arrays of floats in it as live ones (operands.live).
+    applies : callable or None
+        Whether it is to be called, given the arguments; None: where an argument is traced.
+    """
+
+    record: Callable[..., Any]
+    applies: Callable[[tuple[Any, ...], dict[str, Any]], bool] | None
+
+
+RULES: dict[str, dict[str, Rule]] = {}           # SciPy's module -> name, or Class.method -> rule
+
+
+def records(module: str, *names: str, applies: Any = None) -> Any:
+    """Register what records functions of a module, or methods written as "Class.method"."""
+    def register(function: Any) -> Any:
+        for name in names:
+            RULES.setdefault(module, {})[name] = Rule(function, applies)
+        return function
+    return register
+
+
+class _Door(NamedTuple):
+    function: types.FunctionType
+    own: types.CodeType
+    ours: types.CodeType
+
+
+_doors: list[_Door] = []
+_originals: dict[tuple[str, str], types.FunctionType] = {}
+_looked_at: set[str] = set()
+
+
+def original(module: str, name: str) -> Any:
+    """SciPy's function as it is without us."""
+    return _originals[module, name]
+
+
+def called(module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A call of a function that has a door while something is recorded, in any thread."""
+    if T.current_tape() is None:
+        return _originals[module, name](*args, **kwargs)
+    rule = RULES[module][name]
+    if rule.applies is None:
+        wanted = wrapped_within([*args, *kwargs.values()]) == 2
+    else:
+        wanted = rule.applies(args, kwargs)
+    if not wanted:
+        return _originals[module, name](*args, **kwargs)
+    return rule.record(*[live(x, "f") for x in args], **{key: live(x, "f") for key, x in kwargs.items()})
+
+
+def _code(module: str, name: str, function: types.FunctionType) -> types.CodeType:
+    """Code that takes the place of a function's own: it must have as many free variables."""
+    free = ", ".join(function.__code__.co_freevars)
+    own = function.__name__ if function.__name__.isidentifier() else "function"
+    body = f"from fastad.scipy_doors import called\n        return called({module!r}, {name!r}, args, kwargs)"
+    text = (f"def outer({free}):\n    def {own}(*args, **kwargs):\n        {free or 'None'}\n        {body}\n"
+            f"    return {own}\n")
+    names: dict[str, Any] = {}
+    exec(compile(text, __file__, "exec"), names)
+    return names["outer"](*function.__code__.co_freevars).__code__
+
+
+def _made(module: str) -> list[_Door]:
+    """The doors of a module that has been imported."""
+    importlib.import_module(f"fastad.{ROOMS[module]}")
+    made = []
+    for name in RULES.get(module, ()):
+        found: Any = sys.modules[module]
+        for part in name.split("."):
+            found = vars(found).get(part) if isinstance(found, type) else getattr(found, part, None)
+        if type(found) is not types.FunctionType:        # this SciPy has not got it, or as compiled code
+            continue
+        own = types.FunctionType(found.__code__, found.__globals__, found.__name__, found.__defaults__,
+                                 found.__closure__)
+        own.__kwdefaults__ = found.__kwdefaults__
+        _originals[module, name] = own
+        made.append(_Door(found, found.__code__, _code(module, name, found)))
+    return made
+
+
+def install() -> None:
+    """Open the doors of the SciPy modules that are there."""
+    for module in ROOMS:
+        if module not in _looked_at and module in sys.modules:
+            spec = getattr(sys.modules[module], "__spec__", None)
+            if not getattr(spec, "_initializing", False):        # another thread is just importing it
+                _doors.extend(_made(module))
+                _looked_at.add(module)
+    for door in _doors:
+        door.function.__code__ = door.ours
+
+
+def restore() -> None:
+    """Give the functions their own code back."""
+    for door in _doors:
+        if door.function.__code__ is door.ours:
+            door.function.__code__ = door.own
