@@ -10,6 +10,7 @@ Next: scipy_stats.py, scipy_integrate.py, scipy_ndimage.py ... (rules), scipy_ma
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 import types
 from collections.abc import Callable
@@ -17,13 +18,20 @@ from typing import Any, NamedTuple
 
 from fastad import _tape as T
 from fastad._state import wrapped_within
-from fastad.operands import live
+from fastad.operands import bare, live
 
-# SciPy's module -> the room that has its rules.
+# SciPy's module -> the rooms that have its rules.
 ROOMS = {
-    "scipy": "scipy_late", "scipy.special": "scipy_names", "scipy.stats": "scipy_stats", "scipy.stats._distn_infrastructure": "scipy_stats",
-    "scipy.integrate": "scipy_integrate", "scipy.ndimage": "scipy_ndimage", "scipy.interpolate": "scipy_interpolate",
-    "scipy.signal": "scipy_signal", "scipy.spatial.distance": "scipy_distance", "scipy.optimize": "scipy_optimize",
+    "scipy": ("scipy_late",),
+    "scipy.special": ("scipy_names",),
+    "scipy.stats": ("scipy_stats", "scipy_refused"),
+    "scipy.stats._distn_infrastructure": ("scipy_stats",),
+    "scipy.integrate": ("scipy_integrate", "scipy_refused"),
+    "scipy.ndimage": ("scipy_ndimage", "scipy_refused"),
+    "scipy.interpolate": ("scipy_interpolate", "scipy_bsplines", "scipy_grids", "scipy_refused"),
+    "scipy.signal": ("scipy_signal", "scipy_refused"),
+    "scipy.spatial.distance": ("scipy_distance",),
+    "scipy.optimize": ("scipy_refused",),
 }
 
 
@@ -36,20 +44,25 @@ class Rule(NamedTuple):
         Called as the function itself, plain arrays of floats in it as live ones (operands.live).
     applies : callable or None
         Whether it is to be called, given the arguments; None: where an argument is traced.
+    target : int
+        Position of the argument into which the result is written (`out`, `output`); -1 if there is none.
     """
 
     record: Callable[..., Any]
     applies: Callable[[tuple[Any, ...], dict[str, Any]], bool] | None
+    target: int
 
 
+TARGETS = ("out", "output")
 RULES: dict[str, dict[str, Rule]] = {}           # SciPy's module -> name, or Class.method -> rule
 
 
 def records(module: str, *names: str, applies: Any = None) -> Any:
     """Register what records functions of a module, or methods written as "Class.method"."""
     def register(function: Any) -> Any:
+        target = next((k for k, name in enumerate(inspect.signature(function).parameters) if name in TARGETS), -1)
         for name in names:
-            RULES.setdefault(module, {})[name] = Rule(function, applies)
+            RULES.setdefault(module, {})[name] = Rule(function, applies, target)
         return function
     return register
 
@@ -70,6 +83,11 @@ def original(module: str, name: str) -> Any:
     return _originals[module, name]
 
 
+def plain(module: str, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    """SciPy's function on the present values: its own errors for what it does not take."""
+    return original(module, name)(*[bare(x, []) for x in args], **{key: bare(x, []) for key, x in kwargs.items()})
+
+
 def called(module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A call of a function that has a door while something is recorded, in any thread."""
     if T.current_tape() is None:
@@ -81,7 +99,8 @@ def called(module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
         wanted = rule.applies(args, kwargs)
     if not wanted:
         return _originals[module, name](*args, **kwargs)
-    return rule.record(*[live(x, "f") for x in args], **{key: live(x, "f") for key, x in kwargs.items()})
+    return rule.record(*[x if k == rule.target else live(x, "f") for k, x in enumerate(args)],
+                       **{key: x if key in TARGETS else live(x, "f") for key, x in kwargs.items()})
 
 
 def _code(module: str, name: str, function: types.FunctionType) -> types.CodeType:
@@ -98,14 +117,15 @@ def _code(module: str, name: str, function: types.FunctionType) -> types.CodeTyp
 
 def _made(module: str) -> list[_Door]:
     """The doors of a module that has been imported."""
-    importlib.import_module(f"fastad.{ROOMS[module]}")
-    made = []
+    for room in ROOMS[module]:
+        importlib.import_module(f"fastad.{room}")
+    made: list[_Door] = []
     for name in RULES.get(module, ()):
         found: Any = sys.modules[module]
         for part in name.split("."):
-            found = vars(found).get(part) if isinstance(found, type) else getattr(found, part, None)
-        if type(found) is not types.FunctionType:        # this SciPy has not got it, or as compiled code
-            continue
+            found = inspect.getattr_static(found, part, None)            # a method as the function that it is
+        if type(found) is not types.FunctionType or any(found is door.function for door in _doors + made):
+            continue                     # this SciPy has not got it, or as compiled code
         own = types.FunctionType(found.__code__, found.__globals__, found.__name__, found.__defaults__,
                                  found.__closure__)
         own.__kwdefaults__ = found.__kwdefaults__
