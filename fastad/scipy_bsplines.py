@@ -155,7 +155,7 @@ def univariate_of_traced(self: Any, *args: Any, **kwargs: Any) -> Any:
 
 @records(MODULE, "RectBivariateSpline.ev")
 def bivariate(self: Any, x: Any, y: Any, dx: int = 0, dy: int = 0, grid: Any = None) -> Any:
-    """By the points; the spline itself is of plain numbers.  `ev` has no grid, a call has one unless grid=False."""
+    """By the points; the spline itself is of plain numbers."""
     grid = False if grid is None else grid
     if dx or dy or wrapped_within(list(self.tck)) == 2:
         raise refusal("scipy.interpolate.RectBivariateSpline", "values at points are recorded, for derivatives dx=dy=0")
@@ -176,5 +176,5 @@ def bivariate(self: Any, x: Any, y: Any, dx: int = 0, dy: int = 0, grid: Any = N
 
 @records(MODULE, "RectBivariateSpline.__call__")
 def bivariate_call(self: Any, x: Any, y: Any, dx: int = 0, dy: int = 0, grid: bool = True) -> Any:
-    """The same with a grid as the default."""
+    """By the points, on the grid of x and y unless grid=False; the spline itself is of plain numbers."""
     return bivariate(self, x, y, dx, dy, grid)

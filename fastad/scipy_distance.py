@@ -68,6 +68,7 @@ def _of_two(name: str) -> None:
             raise refusal(f"scipy.spatial.distance.{name}", "weights are not recorded; write the sum")
         plain("scipy.spatial.distance", name, u, v)
         return METRICS[name](asarray(u) * 1.0 - asarray(v))
+    distance.__doc__ = "Distance of two vectors."
     records("scipy.spatial.distance", name)(distance)
 
 

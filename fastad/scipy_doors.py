@@ -146,6 +146,11 @@ def install() -> None:
         door.function.__code__ = door.ours
 
 
+def closed() -> list[str]:
+    """Modules of SciPy that were imported after the doors had been opened."""
+    return [module for module in ROOMS if module in sys.modules and module not in _looked_at and module.count(".") == 1]
+
+
 def restore() -> None:
     """Give the functions their own code back."""
     for door in _doors:

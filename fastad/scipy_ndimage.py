@@ -260,13 +260,23 @@ def _index(i: Any, n: int, mode: str) -> Any:
     return i % n if mode == "grid-wrap" else np.clip(i, 0, n - 1)
 
 
-def _position(x: Any, n: int, mode: str) -> Any:
-    """The coordinate inside of an axis that repeats with the period n - 1, as SciPy's "wrap" does."""
-    if mode != "wrap" or n == 1:
-        return x
-    period = n - 1
-    return np.where(x < 0, x + period * (np.trunc(-x / period) + 1),
-                    np.where(x > period, x - period * np.trunc(x / period), x))
+def _position(x: Any, n: int, mode: str, order: int) -> Any:
+    """The coordinate inside of an axis: for "wrap", which has the period n - 1; and where it is rounded afterwards."""
+    if n > 1 and mode == "wrap":
+        period = n - 1
+        return np.where(x < 0, x + period * (np.trunc(-x / period) + 1),
+                        np.where(x > period, x - period * np.trunc(x / period), x))
+    if n > 1 and order == 0 and mode == "mirror":
+        period = 2 * n - 2
+        low = x + period * np.trunc(-x / period)
+        high = x - period * np.trunc(x / period)
+        return np.where(x < 0, np.where(low <= 1 - n, low + period, -low), np.where(high >= n, period - high, high))
+    if order == 0 and mode in ("reflect", "grid-mirror"):
+        period = 2 * n
+        low = x + np.where(x < -period, period * np.trunc(-x / period), 0.0)
+        high = x - period * np.trunc(x / period)
+        return np.where(x < 0, np.where(low < -n, low + period, -low - 1), np.where(high >= n, period - high - 1, high))
+    return x
 
 
 @records("scipy.ndimage", "map_coordinates")
@@ -283,7 +293,7 @@ def map_coordinates(input: Any, coordinates: Any, output: Any = None, order: int
     corners: list[list[Any]] = []        # for each axis (index, weight, is it inside?) of its neighbours
     outside: Any = False
     for k, n in enumerate(image.shape):
-        x = _position(at[k], n, mode)
+        x = _position(at[k], n, mode, order)
         low = np.floor(x + 0.5) if order == 0 else np.floor(x)
         share, low = x - low, low.astype(int)
         both = [(low, 1.0)] if order == 0 else [(low, 1.0 - share), (low + 1, share)]
@@ -294,7 +304,8 @@ def map_coordinates(input: Any, coordinates: Any, output: Any = None, order: int
     for corner in itertools.product(*corners):
         value = flat[sum([i for i, _, _ in corner])]
         if mode == "grid-constant":
-            value = np.where(np.logical_and.reduce([ok for _, _, ok in corner]), value, cval)
+            for _, _, ok in corner:
+                value = np.where(ok, value, cval)
         for _, weight, _ in corner:
             value = value * weight
         y = value if y is None else y + value

@@ -192,6 +192,24 @@ def formula(*families: str) -> Any:
     return register
 
 
+def _near_one(y: Any, other: Any) -> Any:
+    """The logarithm y of a probability; near 0 by the logarithm of the opposite one, where y cancels."""
+    near = y > -0.1
+    return np.where(near, np.log1p(-np.exp(np.where(near, other, -1.0))), y)
+
+
+@formula("truncnorm")
+def _logcdf(self: Any, x: Any, a: Any, b: Any) -> Any:
+    whole = log_gauss_mass(a, b)
+    return _near_one(log_gauss_mass(a, x) - whole, log_gauss_mass(x, b) - whole)
+
+
+@formula("truncnorm")
+def _logsf(self: Any, x: Any, a: Any, b: Any) -> Any:
+    whole = log_gauss_mass(a, b)
+    return _near_one(log_gauss_mass(x, b) - whole, log_gauss_mass(a, x) - whole)
+
+
 def _without(name: str) -> None:
     def refused(self: Any, *args: Any) -> Any:
         raise refusal(f"scipy.stats.{self._dist.name}", f"SciPy has no formula for its {name.strip('_')}: it integrates "
@@ -299,7 +317,7 @@ def _applied(method: Any, condition: Any, xs: Any) -> Any:
     with np.errstate(all="ignore") if condition is not True else nullcontext():
         try:
             return method(*xs)
-        except (TypeError, IndexError, AttributeError) as error:     # code that fills arrays, not written for numbers
+        except (TypeError, IndexError, AttributeError, ValueError) as error:     # code that fills arrays, not numbers
             shape = np.broadcast_shapes(*map(np.shape, xs))
             if isinstance(error, AdError) or (shape and all(np.shape(x) == shape for x in xs)):
                 raise
@@ -329,12 +347,12 @@ def _continuous(name: str, outside: float, scaled: str) -> None:
         positive = _all(scale > 0)
         scale = scale if positive is True else np.where(positive, scale, 1.0)
         z = (x - loc) / scale
-        valid = _valid(family, shapes, positive)
+        valid = _valid(family, shapes)
         inside, _, _ = _inside(family, z, shapes, True)
         y = _applied(getattr(family, "_" + name), _all(valid, inside), (z, *shapes))
         y = y / scale if scaled == "divide" else y if _is(scale, 1.0) else y - np.log(scale)
         y = _select(inside, y, np.where(np.isnan(z), NAN, outside) if inside is not True else outside)
-        return _select(valid, y, NAN)
+        return _select(_all(valid, positive), y, NAN)
     _method("continuous", name, density)
 
 
@@ -347,12 +365,12 @@ def _cumulative(name: str, below: float, above: float) -> None:
     def cumulative(family: Any, x: Any, shapes: Any, loc: Any, scale: Any) -> Any:
         positive = _all(scale > 0)
         z = (x - loc) / (scale if positive is True else np.where(positive, scale, 1.0))
-        valid = _valid(family, shapes, positive)
+        valid = _valid(family, shapes)
         inside, a, _ = _inside(family, z, shapes, False)
         y = _applied(getattr(family, "_" + name), _all(valid, inside), (z, *shapes))
         if inside is not True:
             y = np.where(inside, y, np.where(np.isnan(z), NAN, np.where(z <= a, below, above)))
-        return _select(valid, y, NAN)
+        return _select(_all(valid, positive), y, NAN)
     _method("continuous", name, cumulative)
 
 
