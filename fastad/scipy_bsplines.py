@@ -20,13 +20,13 @@ def span(t: Any, k: int, n: int, x: Any) -> Any:
     return np.clip(np.searchsorted(t, x, side="right") - 1, k, n - 1)
 
 
-def basis(t: Any, k: int, l: Any, x: Any) -> list[Any]:
-    """The k + 1 B-splines of degree k that are not zero between t[l] and t[l + 1], at x: Cox & de Boor."""
+def basis(t: Any, k: int, at: Any, x: Any) -> list[Any]:
+    """The k + 1 B-splines of degree k that are not zero between t[at] and t[at + 1], at x: Cox & de Boor."""
     values: list[Any] = [1.0 + 0.0 * x]
     for r in range(1, k + 1):
         new: list[Any] = [0.0] * (r + 1)
         for j in range(r):
-            left, right = t[l + j + 1 - r], t[l + j + 1]
+            left, right = t[at + j + 1 - r], t[at + j + 1]
             share = values[j] / (right - left)
             new[j] = new[j] + share * (right - x)
             new[j + 1] = new[j + 1] + share * (x - left)
@@ -44,10 +44,10 @@ def combination(t: Any, c: Any, k: int, x: Any, nu: int) -> Any:
         safe = np.where(widths == 0, 1.0, widths)
         c = np.where(widths == 0, 0.0, k * (c[1:n] - c[:n - 1]) / safe)
         t, k = t[1:-1], k - 1
-    l = span(t, k, len(t) - k - 1, x)
+    at = span(t, k, len(t) - k - 1, x)
     y: Any = 0.0
-    for j, b in enumerate(basis(t, k, l, x)):
-        y = y + b.reshape(x.shape + (1,) * (c.ndim - 1)) * c[l - k + j]
+    for j, b in enumerate(basis(t, k, at, x)):
+        y = y + b.reshape(x.shape + (1,) * (c.ndim - 1)) * c[at - k + j]
     return y
 
 
@@ -89,8 +89,8 @@ def make_interp_spline(x: Any, y: Any, k: int = 3, t: Any = None, bc_type: Any =
     x = fixed(x, "make_interp_spline")
     t = None if t is None else fixed(t, "make_interp_spline")
     if bc_type is not None and not isinstance(bc_type, str):
-        raise refusal("scipy.interpolate.make_interp_spline", "bc_type is recorded as one of SciPy's words; derivatives "
-                      "at the ends: CubicSpline(x, y, bc_type=((1, a), (1, b)))")
+        raise refusal("scipy.interpolate.make_interp_spline", "bc_type is recorded as one of SciPy's words; "
+                      "derivatives at the ends: CubicSpline(x, y, bc_type=((1, a), (1, b)))")
     made = plain(MODULE, "make_interp_spline", x, y, k, t, bc_type, axis, check_finite)
     y = rows(y, axis)
     unit = np.eye(len(x))
@@ -131,8 +131,8 @@ def splrep(x: Any, y: Any, w: Any = None, xb: Any = None, xe: Any = None, k: int
     """By y, for an interpolating spline (s=0) on knots that are fixed."""
     x = fixed(x, "splrep")
     if w is not None or s not in (None, 0, 0.0) or task != 0 or any(v is not None and v != 0 for v in more.values()):
-        raise refusal("scipy.interpolate.splrep", "an interpolating spline, splrep(x, y, s=0), is recorded: it is linear "
-                      "in y; fit smoothing splines by the coefficients of BSpline(t, c, k)")
+        raise refusal("scipy.interpolate.splrep", "an interpolating spline, splrep(x, y, s=0), is recorded: it is "
+                      "linear in y; fit smoothing splines by the coefficients of BSpline(t, c, k)")
     columns = [original(MODULE, "splrep")(x, unit, xb=xb, xe=xe, k=k, s=0) for unit in np.eye(len(x))]
     matrix = np.stack([c for _, c, _ in columns], axis=1)
     return columns[0][0], matrix @ asarray(y), k

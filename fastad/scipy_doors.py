@@ -68,7 +68,7 @@ def records(module: str, *names: str, applies: Any = None) -> Any:
 
 
 class _Door(NamedTuple):
-    function: types.FunctionType
+    function: Any
     own: types.CodeType
     ours: types.CodeType
 

@@ -20,8 +20,8 @@ NAME = "RegularGridInterpolator"
 
 def _known(method: str) -> None:
     if method not in ("linear", "nearest"):
-        raise refusal(f"scipy.interpolate.{NAME}", f"method={method!r}: recorded are 'linear' and 'nearest'; for smooth "
-                      "interpolation use CubicSpline along one axis, or RectBivariateSpline(...).ev")
+        raise refusal(f"scipy.interpolate.{NAME}", f"method={method!r}: recorded are 'linear' and 'nearest'; for "
+                      "smooth interpolation use CubicSpline along one axis, or RectBivariateSpline(...).ev")
 
 
 @records(MODULE, f"{NAME}.__init__")

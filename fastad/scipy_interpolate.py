@@ -71,7 +71,8 @@ def hermite(self: Any, x: Any, y: Any, slope: Any) -> None:
 
 
 @records(MODULE, "CubicSpline.__init__")
-def cubic_spline(self: Any, x: Any, y: Any, axis: Any = 0, bc_type: Any = "not-a-knot", extrapolate: Any = None) -> None:
+def cubic_spline(self: Any, x: Any, y: Any, axis: Any = 0, bc_type: Any = "not-a-knot",
+                 extrapolate: Any = None) -> None:
     """By y, for knots that are fixed."""
     x = fixed(x, "CubicSpline")
     if wrapped_within([bc_type]) == 2 or (isinstance(bc_type, tuple) and any(np.ndim(end[1]) for end in bc_type

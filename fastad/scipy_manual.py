@@ -9,8 +9,8 @@ import importlib
 
 from fastad import scipy_doors
 
-# Methods of scipy.stats' families: pdf stands for pdf and logpdf (pmf and logpmf), cdf for cdf, sf, logcdf and logsf, ppf
-# for ppf and isf.  All by x, loc, scale and shapes; with a star not by shapes.
+# Methods of scipy.stats' families: pdf stands for pdf and logpdf (pmf and logpmf), cdf for cdf, sf, logcdf and logsf,
+# ppf for ppf and isf.  All by x, loc, scale and shapes; with a star not by shapes.
 FAMILIES = {
     "pdf cdf ppf": """
         alpha anglit arcsine bradford burr burr12 cauchy crystalball dweibull expon exponpow exponweib fatiguelife fisk
@@ -32,9 +32,9 @@ DISCRETE = {
 
 _HEAD = """# SciPy
 
-What of SciPy is recorded when unmodified code calls it, beside [special functions](special_functions.md), and by which of
-its arguments there are derivatives. Any way of importing works (`from scipy.stats import norm`). This page is printed by
-`python -m fastad.scipy_manual`, from the rules that record.
+What of SciPy is recorded when unmodified code calls it, beside [special functions](special_functions.md), and by which
+of its arguments there are derivatives. Any way of importing works (`from scipy.stats import norm`). This page is
+printed by `python -m fastad.scipy_manual`, from the rules that record.
 
 What is not listed is an error at the line that calls it; it never gives a wrong number. Functions that take the user's
 function (solvers, quadrature) work as long as nothing depends on what is differentiated.
@@ -43,8 +43,9 @@ _STATS = """
 ## scipy.stats
 
 `pdf`, `logpdf`, `cdf`, `sf`, `logcdf`, `logsf`, `ppf`, `isf` (`pmf`, `logpmf` of discrete families) of these families,
-frozen or not, compute by SciPy's own formula of the family. Values are SciPy's outside of the support (0, -inf) and for
-parameters that are not valid (nan), too. Samples by `rvs` with a fixed `random_state` have derivatives by loc and scale.
+frozen or not, compute by SciPy's own formula of the family. Values are SciPy's outside of the support (0, -inf) and
+for parameters that are not valid (nan), too. Samples by `rvs` with a fixed `random_state` have derivatives by loc and
+scale.
 
 | by x, loc, scale, shapes | by x, loc, scale only | families |
 |---|---|---|

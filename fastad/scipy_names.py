@@ -1,8 +1,8 @@
 """scipy_names.py - functions of scipy.special that need more than their row.
 
 Owns: what records those that are Python code and convert their arguments to plain arrays (logsumexp, polygamma ...),
-which a call reaches through a door (scipy_doors.py).  SciPy's ufuncs come through `__array_ufunc__` and need nothing but
-a row, or several where they have several results (`of_rows`), or which are complex (lambertw).
+which a call reaches through a door (scipy_doors.py).  SciPy's ufuncs come through `__array_ufunc__` and need nothing
+but a row, or several where they have several results (`of_rows`), or which are complex (lambertw).
 `python -m fastad.scipy_names` prints docs/special_functions.md: these functions, and the rows.
 Must not know: derivatives (primitives_special.py), when something is recorded (interception.py).
 """

@@ -17,10 +17,10 @@ ODE = ("its steps depend on values, so the recorded solution would not hold else
        "(fourth-order Runge-Kutta takes four lines), or wrap the solver with ad.primitive and an adjoint")
 ROOT = ("its iterations stop by tolerance; write Newton's iteration as a loop in NumPy, or wrap the solver with "
         "ad.primitive: the derivative of a root of F(y, p) = 0 is dy/dp = -(dF/dy)^-1 dF/dp")
-MINIMUM = ("an optimum inside of a recorded function; write its iterations as a loop, or wrap it with ad.primitive: its "
-           "derivative is that of the root of the gradient")
-QUAD = ("its nodes depend on values; use scipy.integrate.fixed_quad(f, a, b, n=...), scipy.integrate.simpson of samples, "
-        "or Gauss-Legendre nodes: t, w = np.polynomial.legendre.leggauss(n)")
+MINIMUM = ("an optimum inside of a recorded function; write its iterations as a loop, or wrap it with ad.primitive: "
+           "its derivative is that of the root of the gradient")
+QUAD = ("its nodes depend on values; use scipy.integrate.fixed_quad(f, a, b, n=...), scipy.integrate.simpson of "
+        "samples, or Gauss-Legendre nodes: t, w = np.polynomial.legendre.leggauss(n)")
 
 # Functions that call the user's function.
 CALLING = {
@@ -35,7 +35,7 @@ CALLING = {
 OF_ARRAYS = {
     "scipy.signal": {
         **dict.fromkeys(("filtfilt", "sosfilt", "sosfiltfilt", "savgol_filter", "resample", "decimate", "hilbert"),
-                        "compiled code or Fourier transforms; recorded are scipy.signal.lfilter, convolve and correlate"),
+                        "compiled code or Fourier transforms; recorded are lfilter, convolve and correlate"),
         **dict.fromkeys(("fftconvolve", "oaconvolve"), "use scipy.signal.convolve, which sums directly"),
         "medfilt": "use np.median of np.lib.stride_tricks.sliding_window_view(np.pad(x, n // 2), n)",
         "detrend": "subtract a line by its formula: x - np.mean(x) for type='constant'"},
@@ -53,8 +53,8 @@ OF_ARRAYS = {
                          "LinearNDInterpolator.__call__", "CloughTocher2DInterpolator.__call__"),
                         "recorded are RegularGridInterpolator on grids, and CubicSpline, PchipInterpolator, interp1d "
                         "along one axis; for scattered points write the weights, or wrap it with ad.primitive"),
-        **dict.fromkeys(("Akima1DInterpolator.__init__", "RectBivariateSpline.__init__", "SmoothBivariateSpline.__init__",
-                         "make_lsq_spline", "make_smoothing_spline", "bisplev", "bisplrep", "splprep", "splint"),
+        **dict.fromkeys(("Akima1DInterpolator.__init__", "RectBivariateSpline.__init__",
+                         "SmoothBivariateSpline.__init__", "make_lsq_spline", "make_smoothing_spline", "bisplev", "bisplrep", "splprep", "splint"),
                         "recorded are CubicSpline, PchipInterpolator, interp1d, BSpline and make_interp_spline; "
                         "RectBivariateSpline of plain numbers at traced points")},
     "scipy.stats": {

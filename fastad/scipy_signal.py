@@ -81,5 +81,5 @@ def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> A
 @records("scipy.signal", "convolve2d", "correlate2d")
 def convolve2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0) -> Any:
     """Refused: see the message."""
-    raise refusal("scipy.signal.convolve2d, correlate2d", "use scipy.signal.convolve or correlate (boundary='fill'), or "
-                  "scipy.ndimage.convolve with a mode")
+    raise refusal("scipy.signal.convolve2d, correlate2d", "use scipy.signal.convolve or correlate (boundary='fill'), "
+                  "or scipy.ndimage.convolve with a mode")

@@ -138,8 +138,8 @@ class _Boost:
         def refused(*args: Any) -> Any:
             if wrapped_within(list(args)) < 2:
                 return getattr(sys.modules["scipy.special._ufuncs"], name)(*map(T.concrete, args))
-            raise refusal("scipy.stats", f"this method is compiled code ({name.strip('_')}) and has no derivative rule; "
-                          "write the formula, or wrap it with ad.primitive")
+            raise refusal("scipy.stats", f"this method is compiled code ({name.strip('_')}) and has no derivative "
+                          "rule; write the formula, or wrap it with ad.primitive")
         return refused
 
 
@@ -212,8 +212,8 @@ def _logsf(self: Any, x: Any, a: Any, b: Any) -> Any:
 
 def _without(name: str) -> None:
     def refused(self: Any, *args: Any) -> Any:
-        raise refusal(f"scipy.stats.{self._dist.name}", f"SciPy has no formula for its {name.strip('_')}: it integrates "
-                      "or searches numerically. Write it with scipy.special functions, or wrap it with ad.primitive")
+        raise refusal(f"scipy.stats.{self._dist.name}", f"SciPy has no formula for its {name.strip('_')}: it "
+                      "integrates or searches numerically. Write it with scipy.special functions, or wrap it with ad.primitive")
     refused.__name__ = name
     formula("")(refused)
 
@@ -261,13 +261,13 @@ def _sf(self: Any, x: Any, dfn: Any, dfd: Any) -> Any:
 
 
 @formula("f")
-def _ppf(self: Any, q: Any, dfn: Any, dfd: Any) -> Any:  # noqa: F811
+def _ppf(self: Any, q: Any, dfn: Any, dfd: Any) -> Any:
     u = S.betaincinv(0.5 * dfn, 0.5 * dfd, q)
     return dfd * u / (dfn * (1 - u))
 
 
 @formula("chi2")
-def _isf(self: Any, q: Any, df: Any) -> Any:  # noqa: F811
+def _isf(self: Any, q: Any, df: Any) -> Any:
     return 2 * S.gammainccinv(0.5 * df, q)
 
 

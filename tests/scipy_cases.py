@@ -1,6 +1,6 @@
 """Calls of SciPy as users write them: what is recorded, and what is refused with the remedy.
 
-Owns: RECORDED (name -> function and the array at which it is tested) and REFUSED (name -> function, what the error says).
+Owns: RECORDED (name -> function and the array at which it is tested), REFUSED (name -> function, what the error says).
 Must not know: fastad.  Next: tests/test_scipy_doors.py, which judges them; scipy_doors.py.
 """
 import math
@@ -51,7 +51,8 @@ RECORDED = {
     "convolve": (lambda x: ndimage.convolve(x.reshape(4, 5), np.outer(W[:3], W), mode="constant", cval=0.5), X20),
     "convolve by weights": (lambda x: ndimage.convolve(IMAGE, x.reshape(2, 3), origin=(0, 1)), X6),
     "gaussian_filter": (lambda x: ndimage.gaussian_filter(x.reshape(4, 5), 1.0), X20),
-    "gaussian_filter, two sigmas": (lambda x: ndimage.gaussian_filter(x.reshape(4, 5), (0.7, 1.2), mode="nearest"), X20),
+    "gaussian_filter, two sigmas": (lambda x: ndimage.gaussian_filter(x.reshape(4, 5), (0.7, 1.2), mode="nearest"),
+                                    X20),
     "gaussian_filter by sigma": (lambda x: ndimage.gaussian_filter(IMAGE, x[0]), np.array([1.03])),
     "gaussian_filter1d": (lambda x: ndimage.gaussian_filter1d(x, 1.3, order=2, mode="wrap"), X9),
     "gaussian_filter1d, first": (lambda x: ndimage.gaussian_filter1d(x, 0.9, order=1, truncate=3.0), X9),

@@ -14,7 +14,7 @@ import pytest
 import scipy.interpolate
 import scipy.ndimage
 import scipy.stats
-from scipy_cases import IMAGE, REFUSED, RECORDED, T4, X4
+from scipy_cases import IMAGE, RECORDED, REFUSED, T4, X4
 
 import fastad as ad
 from fastad import scipy_doors
