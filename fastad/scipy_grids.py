@@ -11,9 +11,9 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad._state import wrapped_within
-from fastad.operands import asarray, bare, refusal
+from fastad.operands import asarray, bare, live, refusal
 from fastad.scipy_doors import original, records
-from fastad.scipy_interpolate import MODULE, get, interval, put
+from fastad.scipy_interpolate import MODULE, data, get, interval, put
 
 NAME = "RegularGridInterpolator"
 
@@ -48,7 +48,7 @@ def evaluate(self: Any, xi: Any, method: Any = None, *, nu: Any = None) -> Any:
     """By values, grid and points."""
     method = self.method if method is None else method
     _known(method)
-    axes, values = [asarray(p) for p in get(self, "grid")], asarray(get(self, "values"))
+    axes, values = [live(asarray(p)) for p in get(self, "grid")], data(self, "values")
     if isinstance(xi, tuple):
         xi = np.stack(np.broadcast_arrays(*[asarray(x) * 1.0 for x in xi]), axis=-1)
     xi = asarray(xi) * 1.0

@@ -14,13 +14,18 @@ import numpy as np
 from fastad import _tape as T
 from fastad._state import wrapped_within
 from fastad.errors import TracerError
-from fastad.operands import asarray, bare, refusal
+from fastad.operands import asarray, bare, live, refusal
 from fastad.scipy_doors import original, records
 
 MODULE = "scipy.interpolate"
 
 
 # ---- what the objects hold -------------------------------------------------------------------------------------------
+def data(self: Any, name: str) -> Any:
+    """An array of the object's, read again at each replay."""
+    return live(asarray(get(self, name)))
+
+
 def get(self: Any, name: str) -> Any:
     """An attribute with data: `_c` in newer versions of SciPy, `c` in older ones."""
     found = getattr(self, "_" + name, None)
@@ -165,7 +170,7 @@ def delivered(y: Any, ndim: int, axis: int) -> Any:
 def evaluate(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) -> Any:
     """By coefficients, breakpoints and points."""
     extrapolate = self.extrapolate if extrapolate is None else extrapolate
-    knots, c = _increasing(self), asarray(get(self, "c"))
+    knots, c = _increasing(self), data(self, "c")
     at = asarray(x) * 1.0
     if extrapolate == "periodic":
         at = knots[0] + (at - knots[0]) % (knots[-1] - knots[0])
@@ -187,7 +192,7 @@ def evaluate(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) -> Any:
 
 
 def _increasing(self: Any) -> Any:
-    x = asarray(get(self, "x"))
+    x = data(self, "x")
     if T.concrete(x)[-1] < T.concrete(x)[0]:
         raise refusal("scipy.interpolate.PPoly", "breakpoints must increase")
     return x
@@ -206,7 +211,7 @@ def integrate(self: Any, a: Any, b: Any, extrapolate: Any = None) -> Any:
     extrapolate = self.extrapolate if extrapolate is None else extrapolate
     if extrapolate == "periodic":
         raise refusal("scipy.interpolate.PPoly.integrate", "periodic extrapolation is not recorded")
-    knots, c = _increasing(self), asarray(get(self, "c"))
+    knots, c = _increasing(self), data(self, "c")
     h = np.diff(knots)
     tail = (1,) * (c.ndim - 2)
 
@@ -258,7 +263,7 @@ def evaluate_1d(self: Any, x: Any) -> Any:
                       "CubicSpline, PchipInterpolator, interp1d or np.interp")
     at = asarray(x) * 1.0
     shape, at = at.shape, at.ravel()
-    knots, table = asarray(self.x), asarray(self._y)
+    knots, table = live(asarray(self.x)), live(asarray(self._y))
     if self._kind == "spline":
         y = self._spline(at)
     elif self._kind == "linear":

@@ -22,6 +22,7 @@ from fastad._state import wrapped_within
 from fastad.errors import AdError
 from fastad.operands import asarray, refusal
 from fastad.scipy_doors import records
+from fastad.scipy_names import constant
 from fastad.special_partials import S
 
 NAN, INF = np.nan, np.inf
@@ -192,6 +193,12 @@ def formula(*families: str) -> Any:
     return register
 
 
+@formula("genextreme")
+def _get_support(self: Any, c: Any) -> Any:
+    above, below = c > 0, c < 0
+    return (np.where(below, 1.0 / np.where(below, c, 1.0), -INF), np.where(above, 1.0 / np.where(above, c, 1.0), INF))
+
+
 def _near_one(y: Any, other: Any) -> Any:
     """The logarithm y of a probability; near 0 by the logarithm of the opposite one, where y cancels."""
     near = y > -0.1
@@ -296,7 +303,7 @@ def _select(condition: Any, y: Any, other: Any) -> Any:
 
 def _inside(family: Any, z: Any, shapes: Any, closed: bool) -> tuple[Any, Any, Any]:
     """(is z in the support?, its ends)."""
-    a, b = family._get_support(*shapes)
+    a, b = map(constant, family._get_support(*shapes))
     above: Any = True if _is(a, -INF) else (z >= a if closed else z > a)
     below: Any = True if _is(b, INF) else (z <= b if closed else z < b)
     return _all(above, below), a, b
