@@ -578,6 +578,8 @@ def imported_by_name() -> str:
         found.append("the method dot of an ndarray cannot be seen: for `a.dot(x)` write `a @ x`")
     if "copy" in frame.f_code.co_names:
         found.append("the method copy of an array from outside cannot be seen: for `a.copy()` write `np.array(a)`")
+    if re.search(r"\bfloat(64|_)\(", linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals)):
+        found.append("np.float64(x) is a type, which cannot be seen: for `np.float64(x)` write `x * 1.0`")
     found += [f"{module} was first imported while it was being recorded: import it at the top of the file"
               for module in scipy_doors.closed()]
     return f" Here {'; '.join(found)}." if found else ""

@@ -81,6 +81,11 @@ def math_frexp(x):
     return math.frexp(x[0])[0]
 
 
+@refused(X4, says="write `x \\* 1.0`")
+def numpy_number_type(x):
+    return np.float64(x[0]) * x[1]
+
+
 @refused(X4, says="linear algebra")
 def linear_solve(x):
     return np.linalg.solve(np.diag(x), np.ones(4)).sum()
