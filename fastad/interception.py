@@ -100,8 +100,9 @@ def _adopted(result: Any, *args: Any) -> Any:
 
 
 def _as_array(x: Any) -> Any:
-    """A list or tuple with traced values as one array; everything else as it is."""
-    return numpy_api.asarray(x) if isinstance(x, (list, tuple)) and wrapped_within(x) == 2 else x
+    """A list, tuple or object array with traced values as one array; everything else as it is."""
+    nested = isinstance(x, (list, tuple))
+    return numpy_api.unboxed(x) if not nested else numpy_api.asarray(x) if wrapped_within(x) == 2 else x
 
 
 def _as_numbers(x: Any) -> Any:
@@ -276,7 +277,7 @@ def _converting(original: Callable[..., Any]) -> Callable[..., Any]:
 def _converted(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not args:
         return original(**kwargs)        # NumPy's own error
-    x = args[0]
+    x = numpy_api.unboxed(args[0]) if args[1:] or kwargs else args[0]        # a dtype is asked for, most likely
     wrapped = wrapped_within(x)
     if wrapped == 0:
         result = original(*args, **kwargs)
@@ -292,7 +293,7 @@ def _converted(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         vector = _vector(x)
         if vector is not None:
             return vector
-    return _traced_conversion(original, *args, **kwargs)
+    return _traced_conversion(original, x, *args[1:], **kwargs)
 
 
 _CODE_OF_TYPE = {float: 0, np.float64: 0, int: 1, np.int64: 1, bool: 2, np.bool_: 2}
@@ -323,6 +324,8 @@ def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwarg
                      strict=False))
     known.update(kwargs)
     dtype, order = known.get("dtype"), known.get("order")
+    if dtype is not None and np.dtype(dtype) == object:
+        return numpy_api.boxed(x)
     copy = known.get("copy", True if original is np_array else None)
     a = numpy_api.asarray(x)
     if copy is False and type(x) is not Array:

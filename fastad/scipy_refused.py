@@ -54,7 +54,8 @@ OF_ARRAYS = {
                         "recorded are RegularGridInterpolator on grids, and CubicSpline, PchipInterpolator, interp1d "
                         "along one axis; for scattered points write the weights, or wrap it with ad.primitive"),
         **dict.fromkeys(("Akima1DInterpolator.__init__", "RectBivariateSpline.__init__",
-                         "SmoothBivariateSpline.__init__", "make_lsq_spline", "make_smoothing_spline", "bisplev", "bisplrep", "splprep", "splint"),
+                         "SmoothBivariateSpline.__init__", "make_lsq_spline", "make_smoothing_spline", "bisplev",
+                         "bisplrep", "splprep", "splint"),
                         "recorded are CubicSpline, PchipInterpolator, interp1d, BSpline and make_interp_spline; "
                         "RectBivariateSpline of plain numbers at traced points")},
     "scipy.stats": {

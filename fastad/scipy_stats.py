@@ -220,7 +220,8 @@ def _logsf(self: Any, x: Any, a: Any, b: Any) -> Any:
 def _without(name: str) -> None:
     def refused(self: Any, *args: Any) -> Any:
         raise refusal(f"scipy.stats.{self._dist.name}", f"SciPy has no formula for its {name.strip('_')}: it "
-                      "integrates or searches numerically. Write it with scipy.special functions, or wrap it with ad.primitive")
+                      "integrates or searches numerically. Write it with scipy.special functions, or wrap it with "
+                      "ad.primitive")
     refused.__name__ = name
     formula("")(refused)
 

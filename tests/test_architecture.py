@@ -23,7 +23,7 @@ LAYERS = [
     ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules"]),
     ("transforms", ["structural_rules", "_transform", "_passes", "_program", "_scan", "scan_rules"]),
     ("recording",  ["operands", "movers", "rearranging", "reductions", "selection", "sorting", "counting", "products",
-                    "norms", "einsum", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
+                    "norms", "einsum", "objects", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
                     "interception", "math_names", "scipy_*", "sparse_products", "state", "_state"]),
     ("verbs",      ["trees", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
                     "derivatives", "control", "loops", "eager", "linalg", "sparsity", "serialize", "signature_json",

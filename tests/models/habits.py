@@ -1,6 +1,6 @@
 """More habits: what the Python of scientists looks like around the formula.
 
-Owns: programs whose interest is the language: conversions, exceptions, comprehensions, buffers, small classes, printing.
+Owns: programs whose interest is the language: conversions, exceptions, comprehensions, buffers, classes, printing.
 Must not know: fastad.  Next: styles.py (the first such collection), refusals.py.
 """
 import itertools
@@ -308,10 +308,24 @@ def object_array_of_numbers(x):
     return parts[0].sum() * parts[1] + sum(parts[2])
 
 
+@model(X4, analytic=False)
+def object_arrays_by_dtype(x):
+    """dtype=object asked for by name: numbers, matrices, mixed with text, made into floats again."""
+    a = np.array([x[0], 2, x[1]**2], dtype=object)
+    m = np.array([[x[0], 1.0], [0.5, x[3]]], dtype=object)
+    mixed = np.array([x[0], "name", None], dtype=object)
+    filled = np.empty((2, 2), dtype=object)
+    for i, j in np.ndindex(2, 2):
+        filled[i, j] = x[i] * x[j + 2]
+    floats = np.array(filled, dtype=float) + np.asarray(filled, float).T
+    ragged = np.array([x[:2], x], dtype=object)
+    return (m @ a[:2]).sum() * mixed[0] + a.mean() + np.sum(filled * 2) * floats[0] + ragged[1].sum() + np.mean(filled)
+
+
 @model(X4)
 def string_keys_and_dispatch(x):
     """Functions in a dict, chosen by name, getattr of numpy."""
-    laws = {"log": np.log, "root": lambda v: v**0.5, "tanh": getattr(np, "tanh")}
+    laws = {"log": np.log, "root": lambda v: v**0.5, "tanh": getattr(np, "tan" + "h")}
     return sum(laws[name](v) for name, v in zip(("log", "root", "tanh", "log"), x, strict=True))
 
 

@@ -134,8 +134,3 @@ def frombuffer_bytes(x):
 @refused(X4, says="")
 def single_precision(x):
     return x.astype(np.float32).sum()
-
-
-@refused(X4, says="")
-def object_array(x):
-    return np.array([x[0], "text"], dtype=object)[0] * np.sum(np.array(list(x), dtype=object))

@@ -6,7 +6,7 @@ Next: waves.py, potential.py, electromagnetics.py (simpler ones).
 import math
 from collections import namedtuple
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -219,7 +219,7 @@ class Complex:
 
 @model(np.array([2.0, 1.0, 3.0, 0.3, 0.7]))
 def magnetotelluric_pairs(m):
-    """Impedance of a layered half-space by Wait's recursion; Ward & Hohmann (1988); m: log resistivities, thicknesses."""
+    """Impedance of a layered half-space by Wait's recursion; Ward & Hohmann (1988); log resistivities, thicknesses."""
     rho, thick = np.exp(m[:3]), 1000 * m[3:]
     out = []
     for period in (0.01, 0.1, 1.0):
@@ -250,7 +250,7 @@ def receiver_function_delays(p):
 
 def travel_time_table():
     """A table that a program makes once."""
-    @lru_cache(maxsize=None)
+    @cache
     def table(n):
         return np.array([math.hypot(k, 3.0) for k in range(n)])
     return table
@@ -274,7 +274,7 @@ def kirchhoff_stack(p):
 
 @model(np.array([0.5, 1.5, 0.8]))
 def flexure_of_a_plate(p):
-    """Deflection under a line load; Turcotte & Schubert (2014), eq. 3.130, with the flexural parameter from rigidity."""
+    """Deflection under a line load; Turcotte & Schubert (2014), eq. 3.130, flexural parameter from rigidity."""
     rigidity, load, contrast = p
     alpha = (4 * rigidity / contrast)**0.25
     x = np.linspace(0, 5, 7) / alpha

@@ -232,7 +232,7 @@ def convective_adjustment(p):
 
 @model(np.array([1.1, 0.9, 0.4, 0.2]))
 def seawater_polynomial(p):
-    """A density polynomial by Horner in temperature and salinity, double lists of coefficients; after Millero (1981)."""
+    """A density polynomial by Horner in temperature and salinity, lists of coefficients; after Millero (1981)."""
     t, s = 10 * p[0], 35 * p[1]
     table = [[999.84, 6.79e-2, -9.09e-3, 1.0e-4], [0.824, -4.09e-3, 7.6e-5, -8.2e-7], [4.8e-4, p[2] * 1e-6, 0, 0]]
     rho = sum(np.polyval(row[::-1], t) * s**k for k, row in enumerate(table))
