@@ -566,7 +566,9 @@ def imported_by_name() -> str:
     Such names were bound before the recording and still mean the originals, which do not know traced values.
     """
     frame: Any = _getframe(1)
+    inside = []                          # the frames of libraries
     while frame is not None and (_is_library(frame.f_globals.get("__name__") or "")):
+        inside.append(frame)
         frame = frame.f_back
     if frame is None:
         return ""
@@ -577,14 +579,12 @@ def imported_by_name() -> str:
         value = frame.f_globals.get(name, frame.f_locals.get(name))
         if id(value) in public:
             found.append(f"`{name}` was imported by name{_import_line(frame, name)}: write {public[id(value)]}")
-    if "dot" in frame.f_code.co_names:
-        found.append("the method dot of an ndarray cannot be seen: for `a.dot(x)` write `a @ x`")
-    if "copy" in frame.f_code.co_names:
-        found.append("the method copy of an array from outside cannot be seen: for `a.copy()` write `np.array(a)`")
+    for name, instead in (("dot", "for `a.dot(x)` write `a @ x`"), ("copy", "for `a.copy()` write `np.array(a)`")):
+        if name in frame.f_code.co_names:
+            found.append(f"the method {name} of an array from outside cannot be seen: {instead}")
     if re.search(r"\bfloat(64|_)\(", linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals)):
         found.append("np.float64(x) is a type, which cannot be seen: for `np.float64(x)` write `x * 1.0`")
-    found += [f"{module} was first imported while it was being recorded: import it at the top of the file"
-              for module in scipy_doors.closed()]
+    found += scipy_doors.remedies(inside[::-1])
     return f" Here {'; '.join(found)}." if found else ""
 
 

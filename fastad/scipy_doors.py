@@ -146,9 +146,22 @@ def install() -> None:
         door.function.__code__ = door.ours
 
 
-def closed() -> list[str]:
-    """Modules of SciPy that were imported after the doors had been opened."""
-    return [module for module in ROOMS if module in sys.modules and module not in _looked_at and module.count(".") == 1]
+def remedies(frames: list[Any]) -> list[str]:
+    """What to say of the SciPy function that could not take a traced array; the outermost of its frames first."""
+    late = [module for module in ROOMS if module in sys.modules and module not in _looked_at and module.count(".") == 1]
+    said = [f"{module} was first imported while it was being recorded: import it at the top of the file"
+            for module in late]
+    called = [(".".join((frame.f_globals.get("__name__") or "").split(".")[:2]), frame.f_code.co_qualname)
+              for frame in frames if (frame.f_globals.get("__name__") or "").startswith("scipy.")]
+    known = importlib.import_module("fastad.scipy_refused").OF_ARRAYS if called else {}
+    for module, name in called:
+        if name in known.get(module, ()):
+            return [*said, f"{module}.{name.partition('.__')[0]} is not recorded: {known[module][name]}"]
+    public = [f"{module}.{name.partition('.__')[0]}" for module, name in called
+              if "._" not in module and name[0] != "_" and "<" not in name]
+    for name in (public or [module for module, _ in called])[:1]:
+        said.append(f"{name} does not take traced values: docs/scipy.md says what is recorded")
+    return said
 
 
 def restore() -> None:

@@ -6,7 +6,6 @@ Next: scipy_doors.py, tests/test_scipy_refused.py.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from fastad import _tape as T
@@ -31,7 +30,7 @@ CALLING = {
                        **dict.fromkeys(("minimize", "minimize_scalar", "least_squares", "curve_fit", "fmin", "leastsq",
                                         "fminbound", "brent", "fmin_bfgs", "differential_evolution"), MINIMUM)},
 }
-# Functions of traced arrays.
+# Functions of arrays: said where one of them cannot take a traced one (scipy_doors.remedies).
 OF_ARRAYS = {
     "scipy.signal": {
         **dict.fromkeys(("filtfilt", "sosfilt", "sosfiltfilt", "savgol_filter", "resample", "decimate", "hilbert"),
@@ -104,17 +103,6 @@ def _calling(module: str, name: str, remedy: str) -> None:
     scipy_doors.records(module, name, applies=lambda args, kwargs: True)(refuse)
 
 
-def _of_arrays(module: str, name: str, remedy: str) -> None:
-    def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise refusal(f"{module}.{name.removesuffix('.__init__').removesuffix('.__call__')}", remedy)
-    scipy_doors.records(module, name, applies=lambda args, kwargs: active([*args, *kwargs.values()]))(refuse)
-
-
-def _register(table: dict[str, dict[str, str]], add: Callable[[str, str, str], None]) -> None:
-    for module, names in table.items():
-        for name, remedy in names.items():
-            add(module, name, remedy)
-
-
-_register(CALLING, _calling)
-_register(OF_ARRAYS, _of_arrays)
+for _module, _names in CALLING.items():
+    for _name, _remedy in _names.items():
+        _calling(_module, _name, _remedy)

@@ -171,7 +171,7 @@ REFUSED = {
     "maximum_filter": (lambda x: ndimage.maximum_filter(x, 3).sum(), "sliding_window_view"),
     "CubicSpline by knots": (lambda x: CubicSpline(np.cumsum(x), x)(1.5), "no derivative by its knots"),
     "UnivariateSpline of traced": (lambda x: interpolate.UnivariateSpline(T4, x)(0.5), "make_interp_spline"),
-    "griddata": (lambda x: interpolate.griddata(T4, x, 0.5), "RegularGridInterpolator"),
+    "griddata": (lambda x: interpolate.griddata(np.eye(4)[:, :2] + 0.1, x, [[0.4, 0.3]])[0], "RegularGridInterpolator"),
     "RBFInterpolator": (lambda x: interpolate.RBFInterpolator(T4[:, None], x)([[0.5]])[0], "ad.primitive"),
     "splrep, smoothing": (lambda x: interpolate.splev(0.5, interpolate.splrep(T4, x, s=1.0)), "s=0"),
     "filtfilt": (lambda x: signal.filtfilt([1.0], [1.0, -0.2], np.tile(x, 3)).sum(), "lfilter"),
