@@ -11,7 +11,7 @@ import numpy as np
 
 from fastad._state import wrapped_within
 from fastad.operands import asarray, bare, live, refusal
-from fastad.scipy_doors import original, plain, records
+from fastad.scipy_doors import floats, original, plain, records
 from fastad.scipy_interpolate import MODULE, data, delivered, fixed, get, holds_traced, put, rows
 
 
@@ -56,7 +56,7 @@ def bspline(self: Any, t: Any, c: Any, k: int, extrapolate: Any = True, axis: in
     """By coefficients and knots."""
     original(MODULE, "BSpline.__init__")(self, bare(t, []), bare(c, []), k, extrapolate, axis)
     put(self, "c", rows(c, axis))
-    put(self, "t", asarray(t) * 1.0)
+    put(self, "t", floats(t))
 
 
 @records(MODULE, "BSpline.__call__", applies=holds_traced("c", "t"))
@@ -64,7 +64,7 @@ def evaluate(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) -> Any:
     """By coefficients, knots and points."""
     extrapolate = self.extrapolate if extrapolate is None else extrapolate
     t, c, k = data(self, "t"), data(self, "c"), self.k
-    at, n = asarray(x) * 1.0, len(get(self, "t")) - self.k - 1
+    at, n = floats(x), len(get(self, "t")) - self.k - 1
     if extrapolate == "periodic":
         at = t[k] + (at - t[k]) % (t[n] - t[k])
         extrapolate = False
@@ -119,7 +119,7 @@ def splev(x: Any, tck: Any, der: int = 0, ext: int = 0) -> Any:
     t, c, k = tck
     if isinstance(c, (list, tuple)) and c and np.ndim(c[0]):
         return [splev(x, (t, part, k), der, ext) for part in c]
-    t, c, at = live(asarray(t)) * 1.0, live(asarray(c)) * 1.0, asarray(x) * 1.0
+    t, c, at = floats(t), floats(c), floats(x)
     n = len(t) - k - 1
     inside = np.clip(at, t[k], t[n]) if ext == 3 else at
     return _extended(t, k, n, at, combination(t, c, k, inside, der), ext, "splev")
@@ -161,7 +161,7 @@ def bivariate(self: Any, x: Any, y: Any, dx: int = 0, dy: int = 0, grid: Any = N
         raise refusal("scipy.interpolate.RectBivariateSpline", "values at points are recorded, for derivatives dx=dy=0")
     (tx, ty, c), (kx, ky) = live(tuple(self.tck)), self.degrees
     nx, ny = len(tx) - kx - 1, len(ty) - ky - 1
-    x, y = asarray(x) * 1.0, asarray(y) * 1.0
+    x, y = floats(x), floats(y)
     if grid:
         x, y = x.reshape(-1, 1), y.reshape(1, -1)
     x, y = np.clip(x, tx[kx], tx[nx]), np.clip(y, ty[ky], ty[ny])        # as FITPACK evaluates outside

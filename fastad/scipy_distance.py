@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastad.operands import asarray, deliver, refusal
-from fastad.scipy_doors import plain, records
+from fastad.operands import deliver, refusal
+from fastad.scipy_doors import floats, plain, records
 
 METRICS: dict[str, Any] = {
     "euclidean": lambda d: np.linalg.norm(d, axis=-1),
@@ -35,7 +35,7 @@ def cdist(XA: Any, XB: Any, metric: Any = "euclidean", *, out: Any = None, **mor
     """Distances of all pairs of rows."""
     function = _metric("cdist", metric, more)
     plain("scipy.spatial.distance", "cdist", XA, XB)
-    return deliver(out, function(asarray(XA)[:, None, :] - asarray(XB)[None, :, :]), "cdist")
+    return deliver(out, function(floats(XA)[:, None, :] - floats(XB)[None, :, :]), "cdist")
 
 
 @records("scipy.spatial.distance", "pdist")
@@ -43,7 +43,7 @@ def pdist(X: Any, metric: Any = "euclidean", *, out: Any = None, **more: Any) ->
     """Distances of the rows, each pair once."""
     function = _metric("pdist", metric, more)
     plain("scipy.spatial.distance", "pdist", X)
-    X = asarray(X)
+    X = floats(X)
     i, j = np.triu_indices(X.shape[0], 1)
     return deliver(out, function(X[i] - X[j]), "pdist")
 
@@ -52,10 +52,10 @@ def pdist(X: Any, metric: Any = "euclidean", *, out: Any = None, **more: Any) ->
 def squareform(X: Any, force: str = "no", checks: bool = True) -> Any:
     """The matrix of a vector of distances, or the reverse."""
     plain("scipy.spatial.distance", "squareform", X, force, checks)
-    X = asarray(X)
+    X = floats(X)
     if X.ndim == 1:
         n = round((1 + np.sqrt(1 + 8 * X.size)) / 2)
-        y = np.concatenate([np.zeros(1), X * 1.0])
+        y = np.concatenate([np.zeros(1), X])
         place = np.zeros((n, n), dtype=int)
         place[np.triu_indices(n, 1)] = 1 + np.arange(X.size)
         return y[place + place.T]
@@ -67,7 +67,7 @@ def _of_two(name: str) -> None:
         if w is not None:
             raise refusal(f"scipy.spatial.distance.{name}", "weights are not recorded; write the sum")
         plain("scipy.spatial.distance", name, u, v)
-        return METRICS[name](asarray(u) * 1.0 - asarray(v))
+        return METRICS[name](floats(u) - floats(v))
     distance.__doc__ = "Distance of two vectors."
     records("scipy.spatial.distance", name)(distance)
 

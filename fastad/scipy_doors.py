@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from fastad import _tape as T
 from fastad._state import wrapped_within
-from fastad.operands import bare, live
+from fastad.operands import asarray, bare, live
 
 # SciPy's module -> the rooms that have its rules.
 ROOMS = {
@@ -86,6 +86,15 @@ def original(module: str, name: str) -> Any:
 def plain(module: str, name: str, /, *args: Any, **kwargs: Any) -> Any:
     """SciPy's function on the present values: its own errors for what it does not take."""
     return original(module, name)(*[bare(x, []) for x in args], **{key: bare(x, []) for key, x in kwargs.items()})
+
+
+def floats(x: Any) -> Any:
+    """x as an array of floats that is read again at each replay, whatever numbers the user's array holds."""
+    x = asarray(x)
+    if x.ndim == 0:
+        return x * 1.0
+    x = live(x)
+    return x if x.dtype.kind == "f" else x * 1.0
 
 
 def called(module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

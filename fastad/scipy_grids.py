@@ -12,7 +12,7 @@ import numpy as np
 from fastad import _tape as T
 from fastad._state import wrapped_within
 from fastad.operands import asarray, bare, live, refusal
-from fastad.scipy_doors import original, records
+from fastad.scipy_doors import floats, original, records
 from fastad.scipy_interpolate import MODULE, data, get, interval, put
 
 NAME = "RegularGridInterpolator"
@@ -33,10 +33,10 @@ def grid(self: Any, points: Any, values: Any, method: str = "linear", bounds_err
         raise refusal(f"scipy.interpolate.{NAME}", "fill_value must be a plain number; use np.where on the result")
     original(MODULE, f"{NAME}.__init__")(self, bare(tuple(points), []), bare(values, []), method, bounds_error,
                                          fill_value, **more)
-    points = [asarray(p) * 1.0 for p in points]
+    points = [floats(p) for p in points]
     descending = [k for k, p in enumerate(points) if len(p) > 1 and T.concrete(p)[0] > T.concrete(p)[-1]]
     put(self, "grid", tuple([p[::-1] if k in descending else p for k, p in enumerate(points)]))
-    put(self, "values", np.flip(asarray(values) * 1.0, axis=tuple(descending)))
+    put(self, "values", np.flip(floats(values), axis=tuple(descending)))
 
 
 def _applies(args: Any, kwargs: Any) -> bool:
@@ -50,8 +50,8 @@ def evaluate(self: Any, xi: Any, method: Any = None, *, nu: Any = None) -> Any:
     _known(method)
     axes, values = [live(asarray(p)) for p in get(self, "grid")], data(self, "values")
     if isinstance(xi, tuple):
-        xi = np.stack(np.broadcast_arrays(*[asarray(x) * 1.0 for x in xi]), axis=-1)
-    xi = asarray(xi) * 1.0
+        xi = np.stack(np.broadcast_arrays(*[floats(x) for x in xi]), axis=-1)
+    xi = floats(xi)
     if xi.ndim == 1:
         xi = xi.reshape((-1, 1) if len(axes) == 1 else (1, -1))
     if xi.shape[-1] != len(axes):

@@ -10,21 +10,19 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.operands import asarray
-from fastad.scipy_doors import plain, records
+from fastad.scipy_doors import floats, plain, records
 
 
 def _last(y: Any, axis: Any) -> Any:
     """y as an array of floats with the axis of integration last."""
-    y = asarray(y) * 1.0
-    return np.moveaxis(y, axis, -1)
+    return np.moveaxis(floats(y), axis, -1)
 
 
 def _steps(y: Any, x: Any, dx: Any, axis: Any) -> Any:
     """Differences of the abscissae, that broadcast against differences of y along its last axis."""
     if x is None:
         return np.broadcast_to(dx, (y.shape[-1] - 1,)) if np.ndim(dx) == 0 else np.moveaxis(dx, axis, -1)
-    x = asarray(x) * 1.0
+    x = floats(x)
     return np.diff(x if x.ndim == 1 else np.moveaxis(x, axis, -1), axis=-1)
 
 
@@ -36,7 +34,7 @@ def _checked(name: str, *args: Any, **kwargs: Any) -> None:
 @records("scipy.integrate", "trapezoid")
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
     """Composite trapezoidal rule."""
-    return np.trapezoid(asarray(y), x if x is None else asarray(x), dx, axis)
+    return np.trapezoid(floats(y), x if x is None else floats(x), dx, axis)
 
 
 @records("scipy.integrate", "cumulative_trapezoid")

@@ -15,7 +15,7 @@ from fastad import _tape as T
 from fastad._state import wrapped_within
 from fastad.errors import TracerError
 from fastad.operands import asarray, bare, live, refusal
-from fastad.scipy_doors import original, records
+from fastad.scipy_doors import floats, original, records
 
 MODULE = "scipy.interpolate"
 
@@ -62,7 +62,7 @@ def fixed(x: Any, what: str) -> Any:
 
 def rows(y: Any, axis: Any) -> Any:
     """Values with the axis of interpolation first."""
-    return np.moveaxis(asarray(y) * 1.0, axis, 0)
+    return np.moveaxis(floats(y), axis, 0)
 
 
 # ---- construction ----------------------------------------------------------------------------------------------------
@@ -115,14 +115,14 @@ def original_spline(x: Any, y: Any, bc_type: Any) -> Any:
 def hermite_spline(self: Any, x: Any, y: Any, dydx: Any, axis: Any = 0, extrapolate: Any = None) -> None:
     """By values, slopes and knots."""
     present(self, "CubicHermiteSpline", x, y, dydx, axis, extrapolate)
-    hermite(self, asarray(x) * 1.0, rows(y, axis), rows(dydx, axis))
+    hermite(self, floats(x), rows(y, axis), rows(dydx, axis))
 
 
 @records(MODULE, "PchipInterpolator.__init__")
 def pchip(self: Any, x: Any, y: Any, axis: Any = 0, extrapolate: Any = None) -> None:
     """Fritsch & Butland's monotone slopes; by values and knots."""
     present(self, "PchipInterpolator", x, y, axis, extrapolate)
-    x, y = asarray(x) * 1.0, rows(y, axis)
+    x, y = floats(x), rows(y, axis)
     h = np.diff(x).reshape((-1,) + (1,) * (y.ndim - 1))
     m = (y[1:] - y[:-1]) / h
     if len(x) == 2:
@@ -148,9 +148,9 @@ def ppoly(self: Any, c: Any, x: Any, extrapolate: Any = None, axis: Any = 0) -> 
     """Coefficients and breakpoints as they are."""
     plain = [bare(v, []) for v in (c, x)]
     type(self).__init__(self, *plain, extrapolate, axis)
-    c = asarray(c) * 1.0
+    c = floats(c)
     put(self, "c", np.moveaxis(np.moveaxis(c, axis + 1, 0), axis + 1, 0) if axis else c)
-    put(self, "x", asarray(x) * 1.0)
+    put(self, "x", floats(x))
 
 
 # ---- evaluation ------------------------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def evaluate(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) -> Any:
     """By coefficients, breakpoints and points."""
     extrapolate = self.extrapolate if extrapolate is None else extrapolate
     knots, c = _increasing(self), data(self, "c")
-    at = asarray(x) * 1.0
+    at = floats(x)
     if extrapolate == "periodic":
         at = knots[0] + (at - knots[0]) % (knots[-1] - knots[0])
         extrapolate = False
@@ -227,7 +227,7 @@ def integrate(self: Any, a: Any, b: Any, extrapolate: Any = None) -> Any:
     def primitive(x: Any) -> Any:
         k = interval(knots, x)
         return before[k] + within(k, x - knots[k])
-    y = primitive(asarray(b) * 1.0) - primitive(asarray(a) * 1.0)
+    y = primitive(floats(b)) - primitive(floats(a))
     if not extrapolate:
         y = np.where((np.minimum(a, b) >= knots[0]) & (np.maximum(a, b) <= knots[-1]), y, np.nan)
     return y
@@ -241,7 +241,7 @@ def interp1d(self: Any, x: Any, y: Any, kind: Any = "linear", axis: int = -1, co
     if wrapped_within([fill_value]) == 2:
         raise refusal("scipy.interpolate.interp1d", "fill_value must be a plain number; use np.where on the result")
     present(self, "interp1d", x, y, kind, axis, True, bounds_error, fill_value, assume_sorted)
-    x, y = asarray(x) * 1.0, asarray(y) * 1.0
+    x, y = floats(x), floats(y)
     if not assume_sorted:
         order = np.argsort(x, kind="stable")
         x, y = x[order], np.take(y, order, axis=axis)
@@ -261,7 +261,7 @@ def evaluate_1d(self: Any, x: Any) -> Any:
     if not hasattr(self, "_kind"):
         raise refusal(f"scipy.interpolate.{type(self).__name__}", "its points of evaluation cannot be traced; use "
                       "CubicSpline, PchipInterpolator, interp1d or np.interp")
-    at = asarray(x) * 1.0
+    at = floats(x)
     shape, at = at.shape, at.ravel()
     knots, table = live(asarray(self.x)), live(asarray(self._y))
     if self._kind == "spline":

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.operands import asarray, deliver, refusal
-from fastad.scipy_doors import plain, records
+from fastad.operands import deliver, refusal
+from fastad.scipy_doors import floats, plain, records
 
 # SciPy's names of boundaries in np.pad's language.
 PAD = {"reflect": "symmetric", "grid-mirror": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap",
@@ -35,10 +35,6 @@ def _given(x: Any, output: Any, name: str) -> Any:
     if isinstance(output, (type, np.dtype, str)):
         raise refusal(f"scipy.ndimage.{name}", f"output={output!r}: results are recorded in float64")
     return deliver(output, x, f"scipy.ndimage.{name}")
-
-
-def _image(x: Any) -> Any:
-    return asarray(x) * 1.0
 
 
 def _each(value: Any, n: int) -> list[Any]:
@@ -77,7 +73,7 @@ def correlate1d(input: Any, weights: Any, axis: Any = -1, output: Any = None, mo
                 origin: int = 0) -> Any:
     """Correlation along an axis."""
     plain("scipy.ndimage", "correlate1d", input, weights, axis, None, mode, cval, origin)
-    y = along(_image(input), asarray(weights), axis, mode, cval, origin)
+    y = along(floats(input), floats(weights), axis, mode, cval, origin)
     return _given(y, output, "correlate1d")
 
 
@@ -86,8 +82,8 @@ def convolve1d(input: Any, weights: Any, axis: Any = -1, output: Any = None, mod
                origin: int = 0) -> Any:
     """Convolution along an axis."""
     plain("scipy.ndimage", "convolve1d", input, weights, axis, None, mode, cval, origin)
-    weights = asarray(weights)[::-1]
-    y = along(_image(input), weights, axis, mode, cval, turned(len(weights), origin))
+    weights = floats(weights)[::-1]
+    y = along(floats(input), weights, axis, mode, cval, turned(len(weights), origin))
     return _given(y, output, "convolve1d")
 
 
@@ -109,7 +105,7 @@ def everywhere(x: Any, weights: Any, mode: Any, cval: Any, origins: list[int]) -
 def _nd(name: str, convolving: bool) -> None:
     def filtered(input: Any, weights: Any, output: Any = None, mode: Any = "reflect", cval: Any = 0.0, origin: Any = 0,
                  *, axes: Any = None) -> Any:
-        x, weights = _image(input), asarray(weights)
+        x, weights = floats(input), floats(weights)
         if axes is not None and sorted(_axes(axes, x.ndim)) != list(range(x.ndim)):
             raise refusal(f"scipy.ndimage.{name}", "axes= are not recorded; give weights of the image's rank")
         plain("scipy.ndimage", name, input, weights, None, mode, cval, origin)
@@ -152,7 +148,7 @@ def gaussian_filter1d(input: Any, sigma: Any, axis: Any = -1, order: int = 0, ou
                       mode: str = "reflect", cval: Any = 0.0, truncate: float = 4.0, *, radius: Any = None) -> Any:
     """Gaussian filter along an axis; by image and sigma."""
     plain("scipy.ndimage", "gaussian_filter1d", input, sigma, axis, order, None, mode, cval, truncate, radius=radius)
-    return _given(blurred(_image(input), axis, sigma, order, mode, cval, truncate, radius), output, "gaussian_filter1d")
+    return _given(blurred(floats(input), axis, sigma, order, mode, cval, truncate, radius), output, "gaussian_filter1d")
 
 
 @records("scipy.ndimage", "gaussian_filter")
@@ -160,7 +156,7 @@ def gaussian_filter(input: Any, sigma: Any, order: Any = 0, output: Any = None, 
                     truncate: float = 4.0, *, radius: Any = None, axes: Any = None) -> Any:
     """Gaussian filter, one axis after the other; by image and sigma."""
     plain("scipy.ndimage", "gaussian_filter", input, sigma, order, None, mode, cval, truncate, radius=radius, axes=axes)
-    x = _image(input)
+    x = floats(input)
     axes = _axes(axes, x.ndim)
     each = [_each(v, len(axes)) for v in (sigma, order, mode, radius)]
     for axis, s, o, m, r in zip(axes, *each, strict=True):
@@ -174,7 +170,7 @@ def uniform_filter1d(input: Any, size: int, axis: Any = -1, output: Any = None, 
                      origin: int = 0) -> Any:
     """Running mean along an axis."""
     plain("scipy.ndimage", "uniform_filter1d", input, size, axis, None, mode, cval, origin)
-    return _given(along(_image(input), [1.0] * size, axis, mode, cval, origin) / size, output, "uniform_filter1d")
+    return _given(along(floats(input), [1.0] * size, axis, mode, cval, origin) / size, output, "uniform_filter1d")
 
 
 @records("scipy.ndimage", "uniform_filter")
@@ -182,7 +178,7 @@ def uniform_filter(input: Any, size: Any = 3, output: Any = None, mode: Any = "r
                    origin: Any = 0, *, axes: Any = None) -> Any:
     """Mean over a box."""
     plain("scipy.ndimage", "uniform_filter", input, size, None, mode, cval, origin, axes=axes)
-    x = _image(input)
+    x = floats(input)
     axes = _axes(axes, x.ndim)
     for axis, s, m, o in zip(axes, *[_each(v, len(axes)) for v in (size, mode, origin)], strict=True):
         if s > 1:
@@ -193,7 +189,7 @@ def uniform_filter(input: Any, size: Any = 3, output: Any = None, mode: Any = "r
 # ---- differences -----------------------------------------------------------------------------------------------------
 def _second(name: str) -> None:
     def laplacian(input: Any, output: Any = None, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None) -> Any:
-        x = _image(input)
+        x = floats(input)
         axes = _axes(axes, x.ndim)
         parts = [along(x, [1.0, -2.0, 1.0], axis, m, cval, 0)
                  for axis, m in zip(axes, _each(mode, len(axes)), strict=True)]
@@ -205,7 +201,7 @@ def _second(name: str) -> None:
 def _first(name: str, across: list[float]) -> None:
     def difference(input: Any, axis: Any = -1, output: Any = None, mode: Any = "reflect", cval: Any = 0.0) -> Any:
         plain("scipy.ndimage", name, input, axis, None, mode, cval)
-        x = _image(input)
+        x = floats(input)
         axis, modes = range(x.ndim)[axis], _each(mode, x.ndim)
         y = along(x, [-1.0, 0.0, 1.0], axis, modes[axis], cval, 0)
         for other in range(x.ndim):
@@ -233,7 +229,7 @@ def gaussian_laplace(input: Any, sigma: Any, output: Any = None, mode: Any = "re
     """Sum of second derivatives of the blurred image."""
     if axes is not None:
         raise refusal("scipy.ndimage.gaussian_laplace", "axes= are not recorded")
-    return _given(sum(_of_gaussians(_image(input), sigma, 2, mode, cval, **kwargs)), output, "gaussian_laplace")
+    return _given(sum(_of_gaussians(floats(input), sigma, 2, mode, cval, **kwargs)), output, "gaussian_laplace")
 
 
 @records("scipy.ndimage", "gaussian_gradient_magnitude")
@@ -242,7 +238,7 @@ def gaussian_gradient_magnitude(input: Any, sigma: Any, output: Any = None, mode
     """Length of the gradient of the blurred image."""
     if axes is not None:
         raise refusal("scipy.ndimage.gaussian_gradient_magnitude", "axes= are not recorded")
-    parts = _of_gaussians(_image(input), sigma, 1, mode, cval, **kwargs)
+    parts = _of_gaussians(floats(input), sigma, 1, mode, cval, **kwargs)
     return _given(np.linalg.norm(np.stack(parts), axis=0), output, "gaussian_gradient_magnitude")
 
 
@@ -287,7 +283,7 @@ def map_coordinates(input: Any, coordinates: Any, output: Any = None, order: int
         raise refusal("scipy.ndimage.map_coordinates", f"order={order}: recorded are order=1 and order=0; for a smooth "
                       "interpolation use scipy.interpolate.CubicSpline or RectBivariateSpline(...).ev")
     plain("scipy.ndimage", "map_coordinates", input, coordinates, None, order, mode, cval)
-    image, at = _image(input), _image(coordinates)
+    image, at = floats(input), floats(coordinates)
     flat = image.ravel()
     strides = [math.prod(image.shape[k + 1:]) for k in range(image.ndim)]
     corners: list[list[Any]] = []        # for each axis (index, weight, is it inside?) of its neighbours

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from fastad.operands import asarray, refusal
-from fastad.scipy_doors import plain, records
+from fastad.scipy_doors import floats, plain, records
 
 
 @records("scipy.signal", "lfilter")
 def lfilter(b: Any, a: Any, x: Any, axis: Any = -1, zi: Any = None) -> Any:
     """y[n] = (sum b[k] x[n-k] - sum a[k] y[n-k]) / a[0], in the transposed direct form II."""
     plain("scipy.signal", "lfilter", b, a, x, axis, zi)
-    b, a, x = np.atleast_1d(asarray(b)), np.atleast_1d(asarray(a)), np.moveaxis(asarray(x), axis, 0) * 1.0
-    b, a = b * 1.0 / a[0], a * 1.0 / a[0]
+    b, a, x = np.atleast_1d(floats(b)), np.atleast_1d(floats(a)), np.moveaxis(floats(x), axis, 0)
+    b, a = b / a[0], a / a[0]
     order = max(len(a), len(b))
     b = [b[k] if k < len(b) else 0.0 for k in range(order)]
     a = [a[k] if k < len(a) else 0.0 for k in range(order)]
@@ -65,14 +65,14 @@ def _convolved(in1: Any, in2: Any, mode: str) -> Any:
 def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Any:
     """Convolution, summed directly."""
     plain("scipy.signal", "convolve", in1, in2, mode, method)
-    return _convolved(asarray(in1), asarray(in2), mode)
+    return _convolved(floats(in1), floats(in2), mode)
 
 
 @records("scipy.signal", "correlate")
 def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Any:
     """Correlation, summed directly."""
     plain("scipy.signal", "correlate", in1, in2, mode, method)
-    in1, in2 = asarray(in1), asarray(in2)
+    in1, in2 = floats(in1), floats(in2)
     if mode == "valid" and in1.size < in2.size:          # SciPy exchanges them, and turns the result round
         return np.flip(_convolved(in2, np.flip(in1), mode))
     return _convolved(in1, np.flip(in2), mode)

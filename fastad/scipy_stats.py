@@ -20,8 +20,8 @@ from fastad import _tape as T
 from fastad import pythonic
 from fastad._state import wrapped_within
 from fastad.errors import AdError
-from fastad.operands import asarray, refusal
-from fastad.scipy_doors import records
+from fastad.operands import refusal
+from fastad.scipy_doors import floats, records
 from fastad.scipy_names import constant
 from fastad.special_partials import S
 
@@ -281,11 +281,10 @@ def _isf(self: Any, q: Any, df: Any) -> Any:
 
 # ---- what is around the formula --------------------------------------------------------------------------------------
 def _number(x: Any) -> Any:
-    """An array of floats, or a number, traced or not."""
-    x = asarray(x) if isinstance(x, (list, tuple)) else x
-    if T.is_traced(x):
-        return x if x.dtype.kind == "f" else x * 1.0
-    return np.asarray(T.concrete(x), dtype=np.float64)[()]
+    """A float, or an array of floats."""
+    if T.is_traced(x) and x.dtype.kind == "f":
+        return x
+    return floats(x) if np.ndim(x) else np.float64(T.concrete(x)) if not T.is_traced(x) else x * 1.0
 
 
 def _all(*conditions: Any) -> Any:
