@@ -27,7 +27,8 @@ def basis(t: Any, k: int, at: Any, x: Any) -> list[Any]:
         new: list[Any] = [0.0] * (r + 1)
         for j in range(r):
             left, right = t[at + j + 1 - r], t[at + j + 1]
-            share = values[j] / (right - left)
+            none = right == left         # knots that coincide
+            share = np.where(none, 0.0, values[j] / np.where(none, 1.0, right - left))
             new[j] = new[j] + share * (right - x)
             new[j + 1] = new[j + 1] + share * (x - left)
         values = new
@@ -121,7 +122,7 @@ def splev(x: Any, tck: Any, der: int = 0, ext: int = 0) -> Any:
         return [splev(x, (t, part, k), der, ext) for part in c]
     t, c, at = floats(t), floats(c), floats(x)
     n = len(t) - k - 1
-    inside = np.clip(at, t[k], t[n]) if ext == 3 else at
+    inside = np.clip(at, t[k], t[n]) if ext == 3 and not der else at         # FITPACK's derivatives extrapolate
     return _extended(t, k, n, at, combination(t, c, k, inside, der), ext, "splev")
 
 

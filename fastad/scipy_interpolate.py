@@ -247,6 +247,11 @@ def interp1d(self: Any, x: Any, y: Any, kind: Any = "linear", axis: int = -1, co
         x, y = x[order], np.take(y, order, axis=axis)
     self.x, self.y = x, y
     self._y = np.moveaxis(y, axis, 0).reshape(len(x), -1)
+    if isinstance(fill_value, str):      # "extrapolate", which for steps is the value at one end and NaN at the other
+        if self._kind == "previous":
+            self._fill_value_above = self._y[-1]
+        elif self._kind == "next":
+            self._fill_value_below = self._y[0]
     if self._kind == "spline":
         from scipy.interpolate import make_interp_spline
         k = self._spline.k

@@ -14,6 +14,7 @@ import pytest
 import scipy.interpolate
 import scipy.ndimage
 import scipy.stats
+from fuzz_scipy import judge
 from scipy_cases import IMAGE, RECORDED, REFUSED, T4, X4
 
 import fastad as ad
@@ -205,3 +206,8 @@ def test_doors_lead_to_functions_that_exist():
     missing = [(module, name) for module, rules in scipy_doors.RULES.items() for name in rules
                if module in scipy_doors._looked_at and (module, name) not in scipy_doors._originals]
     assert len(missing) <= 3, missing
+
+
+@pytest.mark.parametrize("start", range(0, 160, 40))
+def test_random_calls(start):
+    assert sum(judge(seed) for seed in range(start, start + 40)) > 20
