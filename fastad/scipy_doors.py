@@ -26,6 +26,7 @@ ROOMS = {
     "scipy.special": ("scipy_names",),
     "scipy.stats": ("scipy_stats", "scipy_refused"),
     "scipy.stats._distn_infrastructure": ("scipy_stats",),
+    "scipy.stats._multivariate": ("scipy_multivariate",),
     "scipy.integrate": ("scipy_integrate", "scipy_refused"),
     "scipy.ndimage": ("scipy_ndimage", "scipy_refused"),
     "scipy.interpolate": ("scipy_interpolate", "scipy_bsplines", "scipy_grids", "scipy_refused"),

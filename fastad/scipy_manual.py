@@ -44,8 +44,8 @@ _STATS = """
 
 `pdf`, `logpdf`, `cdf`, `sf`, `logcdf`, `logsf`, `ppf`, `isf` (`pmf`, `logpmf` of discrete families) of these families,
 frozen or not, compute by SciPy's own formula of the family. Values are SciPy's outside of the support (0, -inf) and
-for parameters that are not valid (nan), too. Samples by `rvs` with a fixed `random_state` have derivatives by loc and
-scale.
+for parameters that are not valid (nan), too. Samples by `rvs` with a fixed `random_state` have derivatives by loc
+and scale; `multivariate_normal.logpdf` and `pdf` by points and mean.
 
 | by x, loc, scale, shapes | by x, loc, scale only | families |
 |---|---|---|

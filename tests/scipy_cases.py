@@ -23,6 +23,7 @@ T4, T5, T6, T9 = (np.array([0.0, 0.3, 0.7, 1.2, 1.5, 2.1, 2.2, 3.0, 3.5])[:n] fo
 AT = np.array([0.1, 0.3, 0.55, 1.0])
 IMAGE = RNG.uniform(0.5, 2.0, (5, 4))
 W = np.array([0.3, -1.0, 0.5, 0.2])
+COVARIANCE = np.eye(4) + np.outer(W, W)
 DATA = np.array([0.2, 1.7, 0.9, 2.4, 0.5])
 
 RECORDED = {
@@ -140,6 +141,10 @@ RECORDED = {
                + stats.uniform.logpdf(x[0], 0, 1), X4),
     "counts": (lambda x: stats.poisson.logpmf([0, 3, 2], x[:3]) + stats.binom.logpmf([1, 2, 3], 5, x[0]), X4),
     "truncnorm": (lambda x: stats.truncnorm.logpdf(DATA, -x[0] / x[1], np.inf, loc=x[0], scale=x[1]), X4),
+    "multivariate_normal": (lambda x: stats.multivariate_normal.logpdf(x, mean=x[::-1] * 0.1, cov=COVARIANCE)
+                            + stats.multivariate_normal.pdf(x[:2].reshape(2, 1) * [1.0, 2.0], [0.3, 0.1], 0.7)[1], X4),
+    "multivariate_normal, frozen": (lambda x: stats.multivariate_normal(x, COVARIANCE).logpdf(DATA[:4])
+                                    + stats.multivariate_normal([0.1, 0.2], [1.0, 2.0]).pdf(x.reshape(2, 2)), X4),
     "reparametrised sample": (lambda x: norm.rvs(x[0], x[1], size=3, random_state=1)**2, X4),
     "quantile transform": (lambda x: stats.gamma.ppf(norm.cdf(x), 2.0), X4),
     "censoring": (lambda x: np.where(DATA > 1.0, stats.weibull_min.logsf(DATA, x[0], scale=x[1]),
@@ -178,6 +183,8 @@ REFUSED = {
     "savgol_filter": (lambda x: signal.savgol_filter(x, 3, 1).sum(), "lfilter"),
     "cdist, cosine": (lambda x: cdist(x.reshape(2, 2), x.reshape(2, 2), "cosine").sum(), "sqeuclidean"),
     "gamma.cdf by shape": (lambda x: stats.gamma.cdf(1.0, x[0]), "no derivative|not recorded|closed form"),
+    "multivariate_normal by cov": (lambda x: stats.multivariate_normal.logpdf(DATA[:2], cov=np.diag(x[:2])),
+                                   "np.linalg.cholesky"),
     "vonmises.ppf": (lambda x: stats.vonmises.ppf(0.3, x[0]), "no formula"),
     "landau": (lambda x: stats.landau.logpdf(x[0]), "compiled code"),
     "gaussian_kde": (lambda x: stats.gaussian_kde(x)(0.5)[0], "np.mean"),

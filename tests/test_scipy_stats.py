@@ -68,6 +68,16 @@ def test_a_listed_family(family):
             judge(*as_function(family, method, not group.endswith("*")))
 
 
+@pytest.mark.parametrize("family", listed(FAMILIES))
+def test_second_derivatives_of_a_family(family):
+    """By everything, without a warning from a branch that is not taken."""
+    f, p = as_function(family, "logpdf", True)
+    v = np.cos(np.arange(len(p)))
+    product, gradient = ad.hvp(lambda p: np.sum(f(p)))(p, v), ad.grad(lambda p: np.sum(f(p)))
+    difference = (gradient(p + 1e-5 * v) - gradient(p - 1e-5 * v)) / 2e-5
+    np.testing.assert_allclose(product, difference, rtol=1e-4, atol=1e-5 * np.max(np.abs(difference)))
+
+
 @pytest.mark.parametrize("family", sorted(set(SHAPES) - set(listed(FAMILIES)) - {"levy_stable", "studentized_range"}))
 @pytest.mark.filterwarnings("ignore")
 def test_another_family_is_right_or_refused(family):
