@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import threading
 import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -77,6 +78,7 @@ class _Door(NamedTuple):
 _doors: list[_Door] = []
 _originals: dict[tuple[str, str], types.FunctionType] = {}
 _looked_at: set[str] = set()
+_lock = threading.RLock()                # a module may be imported inside of recordings in two threads
 
 
 def original(module: str, name: str) -> Any:
@@ -146,14 +148,15 @@ def _made(module: str) -> list[_Door]:
 
 def install() -> None:
     """Open the doors of the SciPy modules that are there."""
-    for module in ROOMS:
-        if module not in _looked_at and module in sys.modules:
-            spec = getattr(sys.modules[module], "__spec__", None)
-            if not getattr(spec, "_initializing", False):        # another thread is just importing it
-                _doors.extend(_made(module))
-                _looked_at.add(module)
-    for door in _doors:
-        door.function.__code__ = door.ours
+    with _lock:
+        for module in ROOMS:
+            if module not in _looked_at and module in sys.modules:
+                spec = getattr(sys.modules[module], "__spec__", None)
+                if not getattr(spec, "_initializing", False):    # another thread is just importing it
+                    _doors.extend(_made(module))
+                    _looked_at.add(module)
+        for door in _doors:
+            door.function.__code__ = door.ours
 
 
 def remedies(frames: list[Any]) -> list[str]:

@@ -168,12 +168,15 @@ class Family:
         self._dist = dist
 
     def __getattr__(self, name: str) -> Any:
-        own = OURS.get((self._dist.name, name))
+        theirs = type(self._dist).__module__.startswith("scipy.")        # not a distribution of the user's
+        own = OURS.get((self._dist.name, name)) if theirs else None
         if own is not None:
             return types.MethodType(own, self)
         found = inspect.getattr_static(type(self._dist), name, None)
         if not isinstance(found, types.FunctionType):
             return getattr(self._dist, name)
+        if not found.__module__.startswith("scipy."):
+            return types.MethodType(found, self)         # the user's code, which is recorded as it is
         if found.__module__ == "scipy.stats._distn_infrastructure" and ("", name) in OURS:
             return types.MethodType(OURS["", name], self)
         if found not in _rehoused:

@@ -151,6 +151,31 @@ def test_outside_of_the_support_and_of_the_parameters(family):
                     np.testing.assert_allclose(ad.record(g, shapes[k])(p), g(p), rtol=1e-12)
 
 
+RATE = 2.0
+
+
+class Ramp(st.rv_continuous):
+    """A distribution of the user's, with a name that SciPy has too."""
+
+    def _pdf(self, x, k):
+        return (k + 1) * x**k * np.exp(0.0 * RATE * x)
+
+    def _cdf(self, x, k):
+        return x**(k + 1)
+
+
+def test_a_distribution_of_the_users():
+    """Its formulas are recorded as the user's code: what they read of the module is followed."""
+    ramp = Ramp(a=0.0, b=1.0, name="t", shapes="k")
+    p = np.array([0.3, 1.5, 0.1, 1.4])
+    for method in ("logpdf", "pdf", "cdf", "logsf"):
+        def f(p, method=method):
+            return np.ravel(getattr(ramp, method)(p[0], p[1], loc=p[2], scale=p[3]))
+        np.testing.assert_allclose(ad.jacobian(f)(p), differences(f, p), rtol=1e-8, atol=1e-10)
+    with pytest.raises(ad.UnsupportedError, match="no formula for its ppf"):
+        ad.grad(lambda q: ramp.ppf(q, 1.5))(0.3)
+
+
 def test_shapes_of_results():
     """Numbers give numbers, arguments broadcast, lists are arrays."""
     for f, x in ((lambda x: st.norm.logpdf(x, 1.0), 0.3), (lambda x: st.norm.logpdf([1, 2], x), 0.3),
