@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.interpolate
 import scipy.ndimage
+import scipy.optimize
 import scipy.stats
 from fuzz_scipy import judge
 from scipy_cases import IMAGE, RECORDED, REFUSED, T4, X4
@@ -211,3 +213,20 @@ def test_doors_lead_to_functions_that_exist():
 @pytest.mark.parametrize("start", range(0, 160, 40))
 def test_random_calls(start):
     assert sum(judge(seed) for seed in range(start, start + 40)) > 20
+
+
+def test_solvers_work_where_nothing_is_differentiated():
+    """By captured numbers, and by an input that is not differentiated, whose value is then watched."""
+    optimize, integrate = scipy.optimize, scipy.integrate
+
+    def f(x, t):
+        root = optimize.brentq(lambda y: y * y - t, 0.0, 3.0)
+        area = integrate.quad(np.sin, 0.0, 1.0)[0]
+        best = optimize.minimize(lambda y: (y[0] - 1.0)**2, [0.0]).x[0]
+        path = integrate.solve_ivp(lambda s, y: -y, (0, 1), [1.0], rtol=1e-10, atol=1e-12).y[0, -1]
+        return x[0] * root + x[1] * area + x[2] * best + x[3] * path
+    g = ad.grad(f)
+    for t in (2.0, 2.0, 4.0):
+        np.testing.assert_allclose(g(X4, t), [t**0.5, 1 - np.cos(1.0), 1.0, np.exp(-1.0)], rtol=1e-6)
+    with pytest.raises(ad.UnsupportedError, match="Newton's iteration"):
+        ad.grad(f, argnums=1)(X4, 2.0)
