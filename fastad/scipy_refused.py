@@ -13,7 +13,7 @@ from fastad import scipy_doors
 from fastad.operands import bare, refusal
 
 ODE = ("its steps depend on values, so the recorded solution would not hold elsewhere; write the time steps as a loop "
-       "(fourth-order Runge-Kutta takes four lines), or wrap the solver with ad.primitive and an adjoint")
+       "(fourth-order Runge-Kutta takes four lines; ad.scan stores one step), or wrap the solver with ad.primitive")
 ROOT = ("its iterations stop by tolerance; write Newton's iteration as a loop in NumPy, or wrap the solver with "
         "ad.primitive: the derivative of a root of F(y, p) = 0 is dy/dp = -(dF/dy)^-1 dF/dp")
 MINIMUM = ("an optimum inside of a recorded function; write its iterations as a loop, or wrap it with ad.primitive: "
