@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import math_names, numpy_api, pythonic, scipy_names, sparse_products
+from fastad import math_names, numpy_api, pythonic, scipy_doors, sparse_products
 from fastad._state import wrapped_within
 from fastad.errors import AdError, UnsupportedError
 
@@ -100,8 +100,9 @@ def _adopted(result: Any, *args: Any) -> Any:
 
 
 def _as_array(x: Any) -> Any:
-    """A list or tuple with traced values as one array; everything else as it is."""
-    return numpy_api.asarray(x) if isinstance(x, (list, tuple)) and wrapped_within(x) == 2 else x
+    """A list, tuple or object array with traced values as one array; everything else as it is."""
+    nested = isinstance(x, (list, tuple))
+    return numpy_api.unboxed(x) if not nested else numpy_api.asarray(x) if wrapped_within(x) == 2 else x
 
 
 def _as_numbers(x: Any) -> Any:
@@ -276,7 +277,7 @@ def _converting(original: Callable[..., Any]) -> Callable[..., Any]:
 def _converted(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not args:
         return original(**kwargs)        # NumPy's own error
-    x = args[0]
+    x = numpy_api.unboxed(args[0]) if args[1:] or kwargs else args[0]        # a dtype is asked for, most likely
     wrapped = wrapped_within(x)
     if wrapped == 0:
         result = original(*args, **kwargs)
@@ -292,7 +293,7 @@ def _converted(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         vector = _vector(x)
         if vector is not None:
             return vector
-    return _traced_conversion(original, *args, **kwargs)
+    return _traced_conversion(original, x, *args[1:], **kwargs)
 
 
 _CODE_OF_TYPE = {float: 0, np.float64: 0, int: 1, np.int64: 1, bool: 2, np.bool_: 2}
@@ -323,6 +324,8 @@ def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwarg
                      strict=False))
     known.update(kwargs)
     dtype, order = known.get("dtype"), known.get("order")
+    if dtype is not None and np.dtype(dtype) == object:
+        return numpy_api.boxed(x)
     copy = known.get("copy", True if original is np_array else None)
     a = numpy_api.asarray(x)
     if copy is False and type(x) is not Array:
@@ -511,11 +514,11 @@ def _install() -> None:
         setattr(cls, name, ours)
     for name, module in _modules.items():
         vars(module).update(_replacements[name])
-    scipy_names.install()
+    scipy_doors.install()
 
 
 def _restore() -> None:
-    scipy_names.restore()
+    scipy_doors.restore()
     for (cls, name), (original, _) in (_sparse | _vectorized).items():
         setattr(cls, name, original)
     for name, module in _modules.items():
@@ -563,7 +566,9 @@ def imported_by_name() -> str:
     Such names were bound before the recording and still mean the originals, which do not know traced values.
     """
     frame: Any = _getframe(1)
+    inside = []                          # the frames of libraries
     while frame is not None and (_is_library(frame.f_globals.get("__name__") or "")):
+        inside.append(frame)
         frame = frame.f_back
     if frame is None:
         return ""
@@ -574,10 +579,12 @@ def imported_by_name() -> str:
         value = frame.f_globals.get(name, frame.f_locals.get(name))
         if id(value) in public:
             found.append(f"`{name}` was imported by name{_import_line(frame, name)}: write {public[id(value)]}")
-    if "dot" in frame.f_code.co_names:
-        found.append("the method dot of an ndarray cannot be seen: for `a.dot(x)` write `a @ x`")
-    if "copy" in frame.f_code.co_names:
-        found.append("the method copy of an array from outside cannot be seen: for `a.copy()` write `np.array(a)`")
+    for name, instead in (("dot", "for `a.dot(x)` write `a @ x`"), ("copy", "for `a.copy()` write `np.array(a)`")):
+        if name in frame.f_code.co_names:
+            found.append(f"the method {name} of an array from outside cannot be seen: {instead}")
+    if re.search(r"\bfloat(64|_)\(", linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals)):
+        found.append("np.float64(x) is a type, which cannot be seen: for `np.float64(x)` write `x * 1.0`")
+    found += scipy_doors.remedies(inside[::-1])
     return f" Here {'; '.join(found)}." if found else ""
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from fastad import _tape as T
 from fastad import composites, counting, einsum, norms, pythonic, sorting
 from fastad.methods import method
+from fastad.objects import boxed, unboxed
 from fastad.operands import (
     RECORDED,
     Flat,
@@ -33,8 +34,8 @@ from fastad.selection import nonzero, put_flat, take_flat, where, wrap_index
 from fastad.ufuncs import ufunc
 
 ROOMS = (composites, counting, einsum, norms, pythonic, sorting)       # imported for what they register
-__all__ = ["Flat", "array", "asarray", "cast_to", "full", "function", "matmul", "method", "nonzero", "put_flat",
-           "reshape", "scalar_value", "take_flat", "ufunc", "where", "wrap_index", "zeros_of"]
+__all__ = ["Flat", "array", "asarray", "boxed", "cast_to", "full", "function", "matmul", "method", "nonzero",
+           "put_flat", "reshape", "scalar_value", "take_flat", "ufunc", "unboxed", "where", "wrap_index", "zeros_of"]
 
 # Their results depend on shapes and dtypes alone, or are text for people.
 CONSTANT = {

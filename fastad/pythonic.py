@@ -110,10 +110,13 @@ def _register(func: Any) -> None:
     implementation = func._implementation
     made: list[Any] = []
 
+    writes = func is np.fill_diagonal    # into its first argument, of which a copy would take the writing
+
     def record(*args: Any, **kwargs: Any) -> Any:
         if not made:
             made.append(rehoused(implementation, world(implementation.__globals__)))
-        return made[0](*[live(x, "f") for x in args], **{k: live(x, "f") for k, x in kwargs.items()})
+        args = tuple([x if writes and k == 0 else live(x, "f") for k, x in enumerate(args)])
+        return made[0](*args, **{k: x if writes and k == "a" else live(x, "f") for k, x in kwargs.items()})
     record.__name__ = func.__name__
     records(func)(record)
 

@@ -1,25 +1,20 @@
 """scipy_names.py - functions of scipy.special that need more than their row.
 
 Owns: what records those that are Python code and convert their arguments to plain arrays (logsumexp, polygamma ...),
-and how a call finds its way here: while something is recorded their code is exchanged for a door (`install`), so that a
-function that was imported by name records as well.  SciPy's ufuncs come through `__array_ufunc__` and need nothing but
-a row, or several where they have several results (`of_rows`), or which are complex (lambertw).
+which a call reaches through a door (scipy_doors.py).  SciPy's ufuncs come through `__array_ufunc__` and need nothing
+but a row, or several where they have several results (`of_rows`), or which are complex (lambertw).
 `python -m fastad.scipy_names` prints docs/special_functions.md: these functions, and the rows.
-Must not know: derivatives (primitives_special.py), when something is recorded (interception.py calls `install`,
-`restore`).
+Must not know: derivatives (primitives_special.py), when something is recorded (interception.py).
 """
 from __future__ import annotations
 
 import math
-import sys
-import types
 from typing import Any
 
 import numpy as np
 
 from fastad import _tape as T
-from fastad import operands
-from fastad._state import wrapped_within
+from fastad import operands, scipy_doors
 from fastad.operands import asarray
 from fastad.primitives import derivative_text
 from fastad.rows import SPECIAL_ROWS
@@ -31,7 +26,7 @@ RECORDED: dict[str, Any] = {}            # name in scipy.special -> what records
 def records(function: Any) -> Any:
     """Register what records the function of scipy.special of the same name."""
     RECORDED[function.__name__] = function
-    return function
+    return scipy_doors.records("scipy.special", function.__name__)(function)
 
 
 def constant(x: Any) -> Any:
@@ -217,56 +212,6 @@ def sinc(x: Any) -> Any:
     """sin(pi*x)/(pi*x), whose formula has no derivative at 0 and an inexact one near it: the spherical j0 of pi*x."""
     y = np.pi * asarray(x)
     return np.where(np.isinf(y), np.nan, S._spherical_jn(0, y))
-
-
-# ---- the doors -------------------------------------------------------------------------------------------------------
-_doors: dict[str, tuple[types.FunctionType, types.CodeType, types.CodeType]] = {}     # name -> function, its code, ours
-_originals: dict[str, types.FunctionType] = {}
-
-
-def called(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A call of a function of scipy.special while something is recorded, in any thread."""
-    if T.current_tape() is not None and wrapped_within([*args, *kwargs.values()]) == 2:
-        return RECORDED[name](*args, **kwargs)
-    return _originals[name](*args, **kwargs)
-
-
-def _door(name: str, function: types.FunctionType) -> types.CodeType:
-    """Code that takes the place of a function's own: it must have as many free variables."""
-    free = function.__code__.co_freevars
-    text = (f"def outer({', '.join(free)}):\n    def {function.__name__}(*args, **kwargs):\n        {', '.join(free)}\n"
-            f"        from fastad.scipy_names import called\n        return called({name!r}, args, kwargs)\n"
-            f"    return {function.__name__}\n") if free else (
-            f"def {function.__name__}(*args, **kwargs):\n    from fastad.scipy_names import called\n"
-            f"    return called({name!r}, args, kwargs)\n")
-    names: dict[str, Any] = {}
-    exec(compile(text, __file__, "exec"), names)
-    return (names["outer"](*free) if free else names[function.__name__]).__code__
-
-
-def install() -> None:
-    """Exchange the code of the functions, where SciPy is there and has them as Python code."""
-    special = sys.modules.get("scipy.special")
-    if special is None:
-        return
-    if not _doors:
-        for name in RECORDED:
-            function = getattr(special, name, None)
-            if type(function) is types.FunctionType:
-                own = types.FunctionType(function.__code__, function.__globals__, name, function.__defaults__,
-                                         function.__closure__)
-                own.__kwdefaults__ = function.__kwdefaults__
-                _originals[name] = own
-                _doors[name] = function, function.__code__, _door(name, function)
-    for function, _, ours in _doors.values():
-        function.__code__ = ours
-
-
-def restore() -> None:
-    """Give the functions their own code back."""
-    for function, own, ours in _doors.values():
-        if function.__code__ is ours:
-            function.__code__ = own
 
 
 # ---- the manual ------------------------------------------------------------------------------------------------------

@@ -293,7 +293,7 @@ LOUD = {
     "ufunc out": lambda x: np.add(x, x, out=outside), "ufunc at": lambda x: np.add.at(outside, [0], x[0]),
     "float": lambda x: float(x[0]), "np.float64": lambda x: np.float64(x[0]),
     "float list": lambda x: [float(s) for s in x],
-    "complex": lambda x: complex(x[0]), "object array": lambda x: np.array([x[0]], dtype=object),
+    "complex": lambda x: complex(x[0]),
     "complex array": lambda x: np.array([x[0]], dtype=complex), "struct": lambda x: np.ndarray.dot(outside, 1j * x),
     "hash": lambda x: {x[0]: 1}, "pickle": lambda x: __import__("pickle").dumps(x),
     "copyto": lambda x: np.copyto(outside, x), "memoryview": lambda x: memoryview(x),

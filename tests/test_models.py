@@ -161,8 +161,31 @@ def test_modes_of_a_jacobian_are_compiled_apart():
             close(jacobian(np.array([1.0, 3.0])), exact, 1e-12)
 
 
-def test_there_are_many():
-    assert len(MODELS) >= 200 and len({m.name for m in MODELS}) == len(MODELS)
+def test_how_many_record(capsys):
+    """Of all programs here, those that are refused among them: how many record, and none of them wrongly."""
+    right, wrong = [], []
+    for case in [*MODELS, *REFUSED]:
+        kwargs = getattr(case, "kwargs", {})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                found = ad.record(case.function, *case.args, **kwargs)(*case.args, **kwargs)
+            except (ad.AdError, TypeError):
+                continue                 # what it says is asked below
+            expected = vector(case.function(*case.args, **kwargs))
+        same = np.allclose(vector(found), expected, rtol=1e-12, atol=1e-12 * np.max(np.abs(expected)))
+        (right if same else wrong).append(case.name)
+    total = len(MODELS) + len(REFUSED)
+    with capsys.disabled():
+        print(f" recorded {len(right)} of {total} programs ({100 * len(right) / total:.1f} %), {len(wrong)} wrong; "
+              f"{len(REFUSED)} are there to be refused")
+    assert not wrong and len({m.name for m in MODELS}) == len(MODELS)
+    assert {m.name for m in MODELS} <= set(right) and len(MODELS) >= 320
+
+
+def test_the_table_of_programs_is_not_made_of_one_field():
+    fields = {m.function.__module__ for m in MODELS}
+    assert len(fields) >= 24
 
 
 # ---- what cannot be recorded -----------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ import dataclasses
 import importlib
 
 FIELDS = ("minimization", "least_squares", "potential", "electromagnetics", "waves", "groundwater", "stencils",
-          "dynamics", "life", "optics", "finance", "signals", "statistics", "learning", "numerics", "styles")
+          "dynamics", "life", "optics", "finance", "signals", "statistics", "learning", "numerics", "styles",
+          "inference", "scipy_users", "solid_earth", "water_and_ice", "sky", "chemistry", "economy", "habits")
 
 
 @dataclasses.dataclass

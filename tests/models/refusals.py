@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy import zeros
-from scipy import integrate, interpolate, ndimage, signal
+from scipy import integrate, interpolate, signal
 
 from tests.models import refused
 
@@ -45,29 +45,24 @@ def fft_power(x):
     return np.sum(np.abs(np.fft.rfft(x))**2)
 
 
-@refused(X4, says="")
-def scipy_interpolator(x):
-    return interpolate.interp1d(np.arange(4.0), x)(1.5)
-
-
-@refused(X4, says="")
-def scipy_spline(x):
-    return interpolate.CubicSpline(np.arange(4.0), x)(1.5)
-
-
-@refused(X4, says="")
+@refused(X4, says="fixed_quad")
 def scipy_quad(x):
     return integrate.quad(lambda t: math.exp(-x[0] * t), 0, 1)[0]
 
 
-@refused(X4, says="")
+@refused(X4, says="Runge-Kutta")
 def scipy_odeint(x):
     return integrate.solve_ivp(lambda t, y: -x[0] * y, (0, 1), [1.0]).y[0, -1]
 
 
-@refused(X4, says="")
+@refused(X4, says="lfilter")
 def scipy_filter(x):
-    return ndimage.gaussian_filter(x, 1.0).sum() + signal.lfilter([1.0], [1.0, 0.5], x).sum()
+    return signal.savgol_filter(x, 3, 1).sum()
+
+
+@refused(X4, says="no derivative by its knots")
+def spline_by_knots(x):
+    return interpolate.CubicSpline(np.cumsum(x), x)(1.5)
 
 
 @refused(X4, says="np.log\\(np.array\\(values\\)\\) for")
@@ -84,6 +79,11 @@ def nditer_loop(x):
 @refused(X4, says="np.log2")
 def math_frexp(x):
     return math.frexp(x[0])[0]
+
+
+@refused(X4, says="write `x \\* 1.0`")
+def numpy_number_type(x):
+    return np.float64(x[0]) * x[1]
 
 
 @refused(X4, says="linear algebra")
@@ -134,8 +134,3 @@ def frombuffer_bytes(x):
 @refused(X4, says="")
 def single_precision(x):
     return x.astype(np.float32).sum()
-
-
-@refused(X4, says="")
-def object_array(x):
-    return np.array([x[0], "text"], dtype=object)[0] * np.sum(np.array(list(x), dtype=object))
