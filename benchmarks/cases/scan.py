@@ -20,7 +20,8 @@ def run(bench):
     want = complex_step(f, LV_POINT.tolist())
     bench.about(f"Lotka-Volterra, {steps} steps")
     scanned, unrolled = compare(bench, partial(lotka_volterra_by_scan, steps=steps), f, LV_POINT, want)
-    bench.row("by scan", scanned, ratio=scanned / unrolled, to="unrolled", level=unrolled, who="fastad", kind="gradient")
+    bench.row("by scan", scanned, level=unrolled, ratio=scanned / unrolled, to="unrolled", who="fastad",
+              kind="gradient")
     n, steps = bench.size((200, 500), (12, 20))
     survey, c2 = shot(n, steps)
     f = partial(wave_misfit, survey=survey)
