@@ -6,35 +6,38 @@ Must not know: solvers, tapes.  Next: curve_fitting.py.
 """
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from fastad.optimize.scaled_qr import EPS, ScaledQR
+from fastad._fit import ScaledQR
 
 __all__ = ["refined"]
 
 STEPS = 12
-DONE = 1e-10                                 # of the residuals' length: what is left to do, in units of the noise
 FAST, SLOW = 0.05, 0.5                       # contraction that Gauss-Newton steps, and any steps, are to reach
-ROUNDING = 4 * EPS                           # of the data's length
 RISE = 1e-9                                  # of the sum of squares, for rounding
 
 
 class Local:
-    """Residuals, Jacobian and its factors at a point."""
+    """Residuals, Jacobian and its factors at a point; what is not given is computed."""
 
-    def __init__(self, problem: Any, x: np.ndarray, residuals: np.ndarray):
+    def __init__(self, problem: Any, x: np.ndarray, residuals: np.ndarray, jacobian: np.ndarray | None = None,
+                 factors: ScaledQR | None = None):
         self.x, self.residuals = x, residuals
-        self.jacobian = problem.jacobian(x)
-        self.factors = ScaledQR(self.jacobian, residuals)
+        self.jacobian = problem.jacobian(x) if jacobian is None else jacobian
+        self.factors = ScaledQR(self.jacobian, residuals) if factors is None else factors
         self.regular = self.factors.regular()
-        self.offset = float(np.linalg.norm(self.factors.projected))
         self.square = float(residuals @ residuals)
+
+    @property
+    def offset(self) -> float:
+        return float(np.linalg.norm(self.factors.projected))
 
     def arrived(self, problem: Any) -> bool:
         """Are the residuals orthogonal to the Jacobian, or what is left of them rounding of the data?"""
-        return bool(self.offset <= max(DONE * np.sqrt(self.square), ROUNDING * problem.size))
+        return self.factors.orthogonal(math.sqrt(self.square), problem.size)
 
     def step(self, problem: Any, newton: bool) -> np.ndarray | None:
         """To the minimum of the quadratic model; None if this is no minimum."""
@@ -54,17 +57,19 @@ class Local:
         return -(back @ towards) / self.factors.length
 
 
-def refined(problem: Any, x: np.ndarray, residuals: np.ndarray, bounds: Any) -> Local:
+def refined(problem: Any, here: Local, bounds: Any) -> Local:
     """The point nearer to where the residuals are orthogonal to the Jacobian.
 
     Parameters
     ----------
     problem : object
         With `residuals(x)`, `jacobian(x)`, `curvature(x, residuals)`, and `size`, the length of the data.
+    here : Local
+        Where a solver has ended.
     bounds : pair of ndarray
         A step that leaves them is not taken.
     """
-    here, newton = Local(problem, x, residuals), False
+    newton = False
     for _ in range(STEPS):
         if not here.regular or here.arrived(problem):
             break
