@@ -8,10 +8,11 @@ Must not know: who fits, what is said of it, statistics.  Next: optimize/curve_f
 """
 from libc.float cimport DBL_MIN
 from libc.math cimport INFINITY, fabs, isfinite, sqrt
+from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
-from fastad._tape cimport AVALS, FA_F64, Frame, Tape, fa_aval, fa_cell, fa_data
+from fastad._tape cimport AVALS, FA_F64, Frame, Tape, fa_aval, fa_data
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from fastad.errors import TapeDivergence
 
 cnp.import_array()
 
-__all__ = ["Levenberg", "Place", "ScaledQR", "Sweeps", "agree"]
+__all__ = ["Levenberg", "Place", "ScaledQR", "Sweeps", "agree", "columns"]
 
 include "_factors.pxi"
 include "_model.pxi"

@@ -6,7 +6,70 @@ Must not know: how tapes are made and found (optimize/fitted_model.py; asked whe
 """
 
 OWNER = "the fit at whose point this tape is"    # tapes are shared by fits of the same f, and fits may be nested
-COLUMNS = "all columns of the Jacobian"
+REACH = "what depends on each input"
+
+
+def columns(Tape tape):
+    """Derivatives of the only result by each input, all of them numbers, at this thread's last forward point.
+
+    Returns
+    -------
+    ndarray, shape (n, *shape of the result)
+    """
+    cdef const fa_aval *av = &AVALS[tape.aval[<Py_ssize_t>tape.outputs[0]]]
+    cdef cnp.ndarray found = np.empty((len(tape.inputs), *[av.shape[d] for d in range(av.nd)]))
+    columns_at(tape, tape.swept("tangent"), av.size, <double *>cnp.PyArray_DATA(found))
+    return found
+
+
+cdef int columns_at(Tape tape, Frame f, Py_ssize_t m, double *to) except -1:
+    """One tangent sweep an input, each over nothing but what depends on that input."""
+    cdef Py_ssize_t i = tape.outputs[0], k, n = len(tape.inputs)
+    cdef const fa_aval *av = &AVALS[tape.aval[i]]
+    cdef cnp.ndarray reach = reach_of(tape)
+    cdef uint8_t *active
+    cdef list unit = [None] * n
+    f.ensure_tangents()
+    active = f.active
+    try:
+        for k in range(n):
+            f.active = <uint8_t *>cnp.PyArray_DATA(reach) + k * <Py_ssize_t>tape.n
+            if f.active[i]:
+                unit[k] = 1.0
+                tape.run_tangent(f, unit)
+                unit[k] = None
+                memcpy(to + k * m, fa_data(&f.t[i], av), m * sizeof(double))
+            else:
+                memset(to + k * m, 0, m * sizeof(double))
+    finally:
+        f.active = active
+    return 0
+
+
+cdef cnp.ndarray reach_of(Tape tape):
+    """For each input: which active values depend on it, shape (inputs, values)."""
+    cdef const uint32_t *ids = NULL
+    cdef uint8_t *depends
+    cdef uint32_t i, j, count
+    cdef Py_ssize_t k, n = len(tape.inputs)
+    cdef cnp.ndarray found = tape.derived.get(REACH)
+    if found is not None:
+        return found
+    tape.is_active(tape.n - 1)
+    found = np.zeros((n, tape.n), dtype=np.uint8)
+    for k in range(n):
+        depends = <uint8_t *>cnp.PyArray_DATA(found) + k * <Py_ssize_t>tape.n
+        depends[<Py_ssize_t>tape.inputs[k]] = 1
+        for i in range(1, tape.n):
+            if not tape.act[i] or depends[i]:
+                continue
+            count = tape.operands(i, &ids)
+            for j in range(count):
+                if depends[ids[j]]:
+                    depends[i] = 1
+                    break
+    tape.derived[REACH] = found
+    return found
 
 
 cdef class Sweeps:
@@ -16,6 +79,8 @@ cdef class Sweeps:
     ----------
     model : FittedModel
         It has been evaluated, so there is a tape.
+    n : int
+        Its parameters.
     y : ndarray
         The data, in C order.
     weights : ndarray or None
@@ -29,13 +94,12 @@ cdef class Sweeps:
     cdef const double *weight
     cdef bint single
     cdef Py_ssize_t m, n
-    cdef list units
 
-    def __init__(self, model, y, weights):
-        self.model, self.token, self.units = model, object(), model.units
+    def __init__(self, model, Py_ssize_t n, y, weights):
+        self.model, self.token = model, object()
         self.y = np.ascontiguousarray(y, dtype=np.float64)
         self.data = <const double *>cnp.PyArray_DATA(self.y)
-        self.m, self.n = self.y.size, len(self.units)
+        self.m, self.n = self.y.size, n
         if weights is not None:
             self.weights = np.ascontiguousarray(weights, dtype=np.float64)
             self.weight = <const double *>cnp.PyArray_DATA(self.weights)
@@ -93,46 +157,12 @@ cdef class Sweeps:
 
     cdef bint jacobian(self, cnp.ndarray x, double *to) except -1:
         """Columns of the Jacobian, one after the other; False: not by this way."""
+        cdef Py_ssize_t k
         if not self.fits():
             return False
-        columns = self.tape.derived.get(COLUMNS)
-        if columns is None and self.model.columns_pay(self.m):
-            columns = self.model.columns()
-        if columns is None:
-            return self.tangents(x, to)
-        return self.from_columns(<Tape?>columns, x, to)
-
-    cdef bint from_columns(self, Tape columns, cnp.ndarray x, double *to) except -1:
-        cdef Frame f = columns.frame()
-        cdef Py_ssize_t i, k
-        columns.run_forward(f, x.tolist())
-        for k in range(self.n):
-            i = columns.outputs[k]
-            self.put(&f.v[i], &AVALS[columns.aval[i]], to + k * self.m)
-        return True
-
-    cdef bint tangents(self, cnp.ndarray x, double *to) except -1:
-        """The same by one sweep a parameter, as long as there is no tape for all of them."""
-        cdef Frame f
-        cdef Py_ssize_t i, k
         if self.tape.derived.get(OWNER) is not self.token and not self.sweep(x):
-            return False
-        f = self.tape.frame()
-        i = self.tape.outputs[0]
-        for k in range(self.n):
-            self.tape.run_tangent(f, self.units[k])
-            if f.active[i]:
-                self.put(&f.t[i], &AVALS[self.tape.aval[i]], to + k * self.m)
-            else:
-                memset(to + k * self.m, 0, self.m * sizeof(double))
+            return False                 # somebody else's sweep has moved the point
+        columns_at(self.tape, self.tape.frame(), self.m, to)
+        for k in range(self.n if self.weight != NULL else 0):
+            self.weigh(to + k * self.m)
         return True
-
-    cdef int put(self, const fa_cell *cell, const fa_aval *av, double *to) noexcept:
-        """A column, weighted; a number stands for a column of it."""
-        cdef Py_ssize_t k
-        if av.nd:
-            memcpy(to, cell.p, self.m * sizeof(double))
-        else:
-            for k in range(self.m):
-                to[k] = cell.f
-        return self.weigh(to)

@@ -238,11 +238,10 @@ class Problem:
         """Derivatives of the residuals, shape (m, n)."""
         self.njev += 1
         columns = self.model.jacobian(p)
-        shape = columns[0].shape
-        if len(shape) != 1 or shape != self.data.y.shape:
-            m = max(self.data.y.size, columns[0].size)
-            columns = [np.broadcast_to(np.ravel(c), m) for c in columns]
-        return self.data.whitened(np.array(columns).T)
+        if columns.shape[1:] != self.data.y.shape:
+            columns = columns.reshape(p.size, -1)
+            columns = np.broadcast_to(columns, (p.size, max(self.data.y.size, columns.shape[1])))
+        return self.data.whitened(columns.reshape(p.size, -1).T)
 
     def sweeps(self) -> Sweeps | None:
         """The same from compiled code, where the model's values are in the shape of the data."""
@@ -335,11 +334,11 @@ def levenberg(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwargs
 
     here, status = run(p0, problem.first, DEFAULT)
     if status in (FLAT, STUCK):
-        here, status = refined(problem, here, bounds), status
+        here = refined(problem, here, bounds, newton=True)
         if here.regular and not here.arrived(problem):
             again, later = run(here.x, here.residuals, TIGHT)
             if later not in (EXHAUSTED, BROKEN):
-                here, status = refined(problem, again, bounds), later
+                here, status = refined(problem, again, bounds, newton=True), later
     if here.arrived(problem):
         status = ORTHOGONAL
     return solved(problem, (here.x, {"fvec": here.residuals}, MESSAGES[status].format(most), status,
@@ -391,6 +390,14 @@ def solved(problem: Problem, answer: tuple[Any, ...], here: Local | None) -> Any
                                          factors=None if here is None else here.factors)
 
 
+def factors_as_scipy(found: Any) -> dict[str, np.ndarray]:
+    """The Jacobian's factors in leastsq's infodict: R, its transpose; no column has changed its place."""
+    factors = found.factors
+    triangle = np.zeros(found.jac.shape[::-1])
+    triangle[:, :len(factors.triangle)] = (factors.triangle * factors.length).T
+    return {"fjac": triangle, "ipvt": np.arange(1, len(found.x) + 1, dtype=np.int32), "qtf": factors.projected}
+
+
 def finished(problem: Problem, found: Any, names: list[str], absolute_sigma: bool, full_output: bool,
              method: str) -> CurveFit:
     """The statistics, warnings, and the tuple."""
@@ -404,8 +411,10 @@ def finished(problem: Problem, found: Any, names: list[str], absolute_sigma: boo
         problem.data.about_mean(predicted.shape),
         f"{name_of(problem.f)} ({location_of(problem.f)})", counts, found.factors)
     statistics.warn(stacklevel=3)
-    items = (found.x, statistics.covariance)
-    return CurveFit((*items, found.info, found.message, found.status) if full_output else items, statistics,
+    items: tuple[Any, ...] = (found.x, statistics.covariance)
+    if full_output:
+        items = (*items, found.info | (factors_as_scipy(found) if method == "lm" else {}), found.message, found.status)
+    return CurveFit(items, statistics,
                     fun=found.fun, jac=found.jac, cost=found.cost, best_fit=predicted, nfev=problem.nfev,
                     njev=problem.njev, recordings=problem.recordings, success=True, status=found.status,
                     message=found.message, method=method)

@@ -48,7 +48,8 @@ class Linearised:
     """
 
     def __init__(self, factors: ScaledQR, m: int):
-        self.factors, self.m, self.n = factors, m, len(factors.length)
+        self.length, self.triangle, self.finite = factors.length, factors.triangle, factors.finite
+        self.m, self.n = m, len(factors.length)
         self.broken = [] if factors.finite else [*np.flatnonzero(~np.isfinite(factors.length))]
         self.undetermined: list[np.ndarray] = []
         self.well = False
@@ -73,7 +74,7 @@ class Linearised:
     @functools.cached_property
     def singular(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of the triangle; as many values as columns."""
-        left, values, directions = np.linalg.svd(self.factors.triangle)
+        left, values, directions = np.linalg.svd(self.triangle)
         if values.size < self.n:
             values = np.concatenate([values, np.zeros(self.n - values.size)])
         return left, values, directions
@@ -81,13 +82,13 @@ class Linearised:
     @property
     def rank(self) -> int:
         values = self.singular[1]
-        if not self.factors.finite or not self.n:
+        if not self.finite or not self.n:
             return self.n
         return int(np.count_nonzero(values > max(self.m, self.n) * EPS * values[0]))
 
     @property
     def condition(self) -> float:
-        if not self.factors.finite:
+        if not self.finite:
             return np.inf
         if not self.n:
             return 1.0
@@ -96,7 +97,7 @@ class Linearised:
 
     @property
     def weakest(self) -> np.ndarray:
-        return self.singular[2][-1] / self.factors.length if self.n else np.zeros(0)
+        return self.singular[2][-1] / self.length if self.n else np.zeros(0)
 
     @property
     def shares(self) -> list[np.ndarray]:

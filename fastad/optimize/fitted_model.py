@@ -15,8 +15,7 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import tapes
-from fastad._fit import COLUMNS, OWNER, Sweeps, agree
-from fastad._passes import optimise
+from fastad._fit import OWNER, Sweeps, agree, columns
 from fastad.audits import Audit
 from fastad.errors import TapeDivergence
 from fastad.function import Function
@@ -24,26 +23,6 @@ from fastad.recording import numbers
 from fastad.verbs import need_floats
 
 __all__ = ["FittedModel"]
-
-# A tape for all columns takes some 1 us an instruction and a parameter to make, and saves about half of the sweeps, which
-# take 0.02 us and 0.5 ns a datum each: so many Jacobians of a datum until it pays, and at once from 3200 data on.
-WORTH = 80.0
-WORK = "Jacobians by one sweep a column"
-
-
-def columns_tape(tape: Any) -> Any:
-    """parameters -> the tangents of the result along each, with what they share computed once.
-
-    One tangent sweep a parameter does everything anew; most of a model depends on few of its parameters, and what is
-    multiplied with a constant 0 or 1 vanishes.
-    """
-    tangent, transform = tapes.jvp_tape(tape), tapes.transform()
-    target, n = T.Tape(), len(tape.inputs)
-    ids = [target.emit_input(tape.instruction(i)[2], False) for i in tape.inputs]
-    zero, one = target.emit_const(0.0), target.emit_const(1.0)
-    found = [transform.inline(target, tangent, [*ids, *[one if i == k else zero for i in range(n)]]) for k in range(n)]
-    target.set_outputs([outputs[1] for outputs in found])
-    return optimise(target.finish())
 
 
 @functools.lru_cache(64)
@@ -58,7 +37,7 @@ class Recording(Function):
     verb = "curve_fit"
 
     def __init__(self, f: Callable[..., Any], parameters: int):
-        super().__init__(f, tuple(range(parameters)))
+        super().__init__(f, tuple(range(parameters)), audit=False)       # there is one at the solution
 
     def resemble(self, f: Any) -> None:
         """Nobody sees it."""
@@ -121,33 +100,19 @@ class FittedModel:
 
     def sweeps(self, y: np.ndarray, weights: np.ndarray | None) -> Sweeps:
         """Weighted residuals and their Jacobian without a Python object an evaluation, for data y."""
-        return Sweeps(self, y, weights)
+        return Sweeps(self, len(self.units), y, weights)
 
     def value(self, p: np.ndarray) -> np.ndarray:
         """What f returns at p: an array, or a number."""
         tape = self.at(p)
         return self.outputs[0] if tape.signature.lone_out else self.packed(tape, self.outputs)
 
-    def jacobian(self, p: np.ndarray) -> list[np.ndarray]:
-        """The derivative of the value by each parameter, in the value's shape."""
+    def jacobian(self, p: np.ndarray) -> np.ndarray:
+        """The derivative of the value by each parameter, shape (n, *shape of the value)."""
         tape = self.at(p)
         if not tape.signature.lone_out:
-            return [self.packed(tape, tape.sweep_tangent(unit)) for unit in self.units]
-        columns = tape.derived.get(COLUMNS)
-        if columns is None and not self.columns_pay(np.size(self.outputs[0])):
-            return [tape.sweep_tangent(unit)[0] for unit in self.units]
-        return (columns or self.columns()).sweep(p.tolist())
-
-    def columns_pay(self, m: int) -> bool:
-        """Note a Jacobian of m values; have there been so many that a tape for all columns at once pays?"""
-        work = self.tape.derived[WORK] = self.tape.derived.get(WORK, 0.0) + 1 + m / 40
-        return bool(work >= WORTH)
-
-    def columns(self) -> Any:
-        """Make this tape; it stays with the model's."""
-        columns = self.tape.derived[COLUMNS] = columns_tape(self.tape)
-        self.function.hot.weigh()  # type: ignore[union-attr]
-        return columns
+            return np.array([self.packed(tape, tape.sweep_tangent(unit)) for unit in self.units])
+        return columns(tape)
 
     def curvature(self, p: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
         """Sum of `weights` times the second derivatives of the value, shape (n, n); None for lists of numbers."""

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
 from fastad._fit import ScaledQR
 
@@ -33,31 +34,28 @@ class Local:
 
     @property
     def offset(self) -> float:
-        return float(np.linalg.norm(self.factors.projected))
+        return math.hypot(*self.factors.projected)
 
     def arrived(self, problem: Any) -> bool:
         """Are the residuals orthogonal to the Jacobian, or what is left of them rounding of the data?"""
         return self.factors.orthogonal(math.sqrt(self.square), problem.size)
 
-    def step(self, problem: Any, newton: bool) -> np.ndarray | None:
-        """To the minimum of the quadratic model; None if this is no minimum."""
+    def step(self, curvature: np.ndarray | None) -> np.ndarray | None:
+        """To the minimum of the quadratic model, of Gauss and Newton or with the curvature; None if it has none."""
         towards, back = self.factors.projected, self.factors.inverse()
-        if newton:
-            curvature = problem.curvature(self.x, self.residuals)
-            if curvature is None or not np.all(np.isfinite(curvature)):
-                return None
+        if curvature is not None:
             # J'J + S = R'(1 + M)R: the part of second derivatives that Gauss-Newton leaves out, as R sees it.
-            scaled = curvature / np.outer(self.factors.length, self.factors.length)
-            matrix = np.eye(len(self.x)) + back.T @ scaled @ back
+            root = back / self.factors.length[:, None]
+            matrix = root.T @ curvature @ root
+            matrix.flat[::len(matrix) + 1] += 1.0
             try:
-                np.linalg.cholesky(matrix)
-            except np.linalg.LinAlgError:
+                towards = scipy.linalg.cho_solve((scipy.linalg.cholesky(matrix), False), towards)
+            except (scipy.linalg.LinAlgError, ValueError):       # no minimum; not finite
                 return None
-            towards = np.linalg.solve(matrix, towards)
         return -(back @ towards) / self.factors.length
 
 
-def refined(problem: Any, here: Local, bounds: Any) -> Local:
+def refined(problem: Any, here: Local, bounds: Any, newton: bool = False) -> Local:
     """The point nearer to where the residuals are orthogonal to the Jacobian.
 
     Parameters
@@ -68,29 +66,36 @@ def refined(problem: Any, here: Local, bounds: Any) -> Local:
         Where a solver has ended.
     bounds : pair of ndarray
         A step that leaves them is not taken.
+    newton : bool, optional
+        Steps of Gauss and Newton are known to be slow here.
     """
-    newton = False
+    curvature, fresh = None, False
     for _ in range(STEPS):
         if not here.regular or here.arrived(problem):
             break
-        there = taken(problem, here, newton, bounds)
+        if newton and curvature is None:
+            curvature, fresh = problem.curvature(here.x, here.residuals), True
+            if curvature is None:
+                break
+        there = taken(problem, here, curvature, bounds)
         contraction = there.offset / here.offset if there is not None else np.inf
         if there is not None and contraction < 1.0:
             here = there
-        if contraction > (SLOW if newton else FAST):
-            if newton:
+        if contraction > FAST:
+            if newton and fresh and contraction > SLOW:
                 break
-            newton = True
+            newton, curvature = True, None   # what one step has learned of it serves the next ones while it does
+        fresh = False
     return here
 
 
-def taken(problem: Any, here: Local, newton: bool, bounds: Any) -> Local | None:
+def taken(problem: Any, here: Local, curvature: np.ndarray | None, bounds: Any) -> Local | None:
     """The point after a step; None if there is no step, or it is none towards the minimum."""
-    step = here.step(problem, newton)
+    step = here.step(curvature)
     if step is None:
         return None
     x = here.x + step
-    if np.any(x < bounds[0]) or np.any(x > bounds[1]) or np.array_equal(x, here.x):
+    if (x < bounds[0]).any() or (x > bounds[1]).any() or (x == here.x).all():
         return None
     residuals = problem.residuals(x)
     if not residuals @ residuals <= (1 + RISE) * here.square:         # NaN included
