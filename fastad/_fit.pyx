@@ -191,6 +191,13 @@ cdef class Levenberg:
                 self.root[j * n + i] = at.factors.r[j * (n + 1) + i] * (at.factors.lengths[j] / self.d[j])
         return 0
 
+    cdef bint solvable(self, Place at) noexcept:
+        cdef Py_ssize_t k
+        for k in range(self.n):
+            if self.root[k * (self.n + 1)] == 0.0:
+                return False
+        return self.m >= self.n
+
     cdef double solve_root(self, Place at) noexcept:
         """y = - inv(R) Q'r, and its length."""
         cdef Py_ssize_t k, n = self.n
@@ -229,7 +236,7 @@ cdef class Levenberg:
         cdef Py_ssize_t j, n = self.n
         cdef double low = 0.0, high, length = INFINITY, excess, before, s
         self.fill_root(at)
-        if at.factors.regular():
+        if self.solvable(at):            # however badly: what is hardly determined moves as far as the region allows
             length = self.solve_root(at)
             if length <= 1.1 * self.radius:
                 self.damping = 0.0

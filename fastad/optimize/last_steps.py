@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
-import scipy.linalg
+from scipy.linalg import lapack
 
 from fastad._fit import ScaledQR
 
@@ -48,9 +48,8 @@ class Local:
             root = back / self.factors.length[:, None]
             matrix = root.T @ curvature @ root
             matrix.flat[::len(matrix) + 1] += 1.0
-            try:
-                towards = scipy.linalg.cho_solve((scipy.linalg.cholesky(matrix), False), towards)
-            except (scipy.linalg.LinAlgError, ValueError):       # no minimum; not finite
+            _, towards, info = lapack.dposv(matrix, towards)
+            if info or not math.isfinite(math.hypot(*towards)):      # no minimum; derivatives that are not finite
                 return None
         return -(back @ towards) / self.factors.length
 
