@@ -15,7 +15,7 @@ import numpy as np
 import scipy.optimize
 
 from fastad import _tape as T
-from fastad._fit import BROKEN, EXHAUSTED, FLAT, ORTHOGONAL, STUCK, Levenberg, Sweeps
+from fastad._fit import BROKEN, EXHAUSTED, FLAT, ORTHOGONAL, STUCK, Levenberg, Sweeps, inner
 from fastad.errors import ShapeError, UnsupportedError
 from fastad.optimize import fit_data
 from fastad.optimize.fit_data import Data
@@ -114,8 +114,8 @@ def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, p0: Any = None, sig
     bounds : pair of array_like, or Bounds, optional
         Lower and upper bounds, each a number or one a parameter.
     method : {"lm", "trf", "dogbox"}, optional
-        MINPACK's Levenberg-Marquardt ("lm", the default without bounds) or those of `least_squares` ("trf", the
-        default with them).
+        Levenberg-Marquardt ("lm", the default without bounds) or those of `least_squares` ("trf", the default with
+        them).
     jac : callable or str, optional
         ``jac(xdata, a, b, ...)`` of shape (m, n), dense or sparse, or "2-point", "3-point", "cs".  Without it: exact.
     full_output : bool, optional
@@ -124,7 +124,7 @@ def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, p0: Any = None, sig
         What to do with NaN in the data, if they are not checked.
     **kwargs
         Of `scipy.optimize.leastsq` for "lm", of `scipy.optimize.least_squares` for the others.  max_nfev and maxfev
-        mean the same.
+        mean the same.  With any other option of leastsq (ftol, xtol, gtol, factor, diag ...) it is MINPACK that runs.
 
     Returns
     -------
@@ -156,11 +156,16 @@ def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, p0: Any = None, sig
     The covariance is ``inv(J'J)``, times ``chi2 / (m - n)`` unless `absolute_sigma`, from a QR factorisation of the
     Jacobian at the solution with columns scaled to length one; so parameters may differ in size as they like.
 
-    Solvers accept a step when the sum of squares falls, which shows half of the digits.  Without tolerances of the
-    user's the solution is refined by Gauss-Newton steps, and by Newton steps with exact second derivatives where those
-    converge slowly, until the residuals are orthogonal to the Jacobian (the relative offset of Bates & Watts,
-    Technometrics 23 (1981), 179-183).  Solvers start with ``factor=1`` ("lm") or ``x_scale="jac"`` ("trf", "dogbox"):
-    both make a fit independent of the parameters' units.
+    "lm" is the method of Levenberg and Marquardt in the form of J. J. More (Lecture Notes in Mathematics 630 (1978),
+    105-116), as in MINPACK, on compiled sweeps; after ten steps they are bent by the geodesic acceleration of M. K.
+    Transtrum & J. P. Sethna (arXiv:1201.5885, 2012), which follows a curved valley in a fraction of the steps.  It
+    starts with steps of at most the length of p0 (``factor=1``), the others with ``x_scale="jac"``: both make a fit
+    independent of the parameters' units.
+
+    A sum of squares that no longer falls shows half of the digits.  Without tolerances of the user's the solution is
+    refined by Gauss-Newton steps, and by Newton steps with exact second derivatives where those converge slowly, until
+    the residuals are orthogonal to the Jacobian (the relative offset of Bates & Watts, Technometrics 23 (1981),
+    179-183).  `ier` is then 4; 1 and 2 say that no step from popt leads to less.
 
     Examples
     --------
@@ -194,7 +199,7 @@ def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, p0: Any = None, sig
     problem.check_start(p0, names, method)
     found = (levenberg if method == "lm" else trust_region)(problem, p0, method, (low, high), kwargs)
     if not (found.success and np.isfinite(found.x).all() and np.isfinite(found.fun).all()):
-        raise RuntimeError(f"Optimal parameters not found: {found.message} (chi2 {found.fun @ found.fun:.6g} at "
+        raise RuntimeError(f"Optimal parameters not found: {found.message} (chi2 {inner(found.fun, found.fun):.6g} at "
                            f"{', '.join([f'{n}={v:.6g}' for n, v in zip(names, found.x, strict=True)])})")
     return finished(problem, found, names, absolute_sigma, full_output, method)
 
@@ -208,7 +213,7 @@ class Problem:
         self.f, self.data, self.parameters, self.jac = f, data, parameters, jac
         self.nfev = self.njev = 0
         whitened = data.whitened(data.y.ravel())
-        self.size = math.sqrt(whitened @ whitened)
+        self.size = math.sqrt(inner(whitened, whitened))
         self.prepare()
 
     def prepare(self) -> None:
@@ -264,7 +269,7 @@ class Problem:
     def check_start(self, p: np.ndarray, names: list[str], method: str) -> None:
         """Errors that are seen at the start."""
         residuals = self.first = self.residuals(p)
-        if not math.isfinite(residuals @ residuals) and not np.isfinite(residuals).all():
+        if not math.isfinite(inner(residuals, residuals)) and not np.isfinite(residuals).all():
             bad = int(np.sum(~np.isfinite(residuals)))
             at = ", ".join([f"{n}={v:.6g}" for n, v in zip(names, p, strict=True)])
             raise ValueError(f"curve_fit: {bad} of {residuals.size} residuals are not finite at the start {at}; choose "
@@ -385,7 +390,7 @@ def solved(problem: Problem, answer: tuple[Any, ...], here: Local | None) -> Any
     info.update(fvec=residuals, nfev=problem.nfev)
     return SimpleNamespace(x=x if here is None else here.x, fun=residuals,
                                          jac=None if here is None else here.jacobian,
-                                         cost=0.5 * float(residuals @ residuals), info=info, message=message,
+                                         cost=0.5 * inner(residuals, residuals), info=info, message=message,
                                          status=status, success=success, active=None,
                                          factors=None if here is None else here.factors)
 

@@ -16,6 +16,8 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 
+from fastad._fit import inner
+
 __all__ = ["Data", "limits", "parameter_names"]
 
 
@@ -84,11 +86,11 @@ class Data:
         if self.weights is None and self.factor is None:
             deviations = (self.y - np.add.reduce(self.y, None) / self.y.size).ravel() if shape == self.y.shape \
                 else np.zeros(1)
-            return float(deviations @ deviations)
+            return inner(deviations, deviations)
         y = self.whitened(np.broadcast_to(self.y, shape).ravel())
         ones = self.whitened(np.ones(y.size))
-        deviations = y - ones * ((ones @ y) / (ones @ ones))
-        return float(deviations @ deviations)
+        deviations = y - ones * (inner(ones, y) / inner(ones, ones))
+        return inner(deviations, deviations)
 
 
 def real(values: Any, name: str) -> np.ndarray:
@@ -184,7 +186,7 @@ def start(p0: np.ndarray | None, low: np.ndarray, high: np.ndarray, names: list[
         with np.errstate(invalid="ignore"):
             inside = np.where(np.isfinite(low), low + 1.0, np.where(np.isfinite(high), high - 1.0, 1.0))
             return np.where(np.isfinite(low) & np.isfinite(high), 0.5 * (low + high), inside)
-    if math.isfinite(p0 @ p0) and low is no_limits(p0.size)[0]:
+    if math.isfinite(inner(p0, p0)) and low is no_limits(p0.size)[0]:
         return p0                            # the usual
     for k in np.flatnonzero(~np.isfinite(p0)):
         raise ValueError(f"curve_fit: the start of {names[k]} is {p0[k]}")

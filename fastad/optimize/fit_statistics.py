@@ -17,7 +17,7 @@ import scipy.special
 from scipy.optimize import OptimizeWarning
 
 from fastad import trees
-from fastad._fit import ScaledQR
+from fastad._fit import ScaledQR, inner
 
 __all__ = ["Statistics", "statistics"]
 
@@ -170,7 +170,7 @@ class Statistics:
         self.observations, self.dof = m, m - n
         self.absolute_sigma, self.model, self.counts = bool(absolute_sigma), model, counts
         self.active = np.zeros(n, dtype=int) if active is None else np.asarray(active, dtype=int)
-        self.chi2 = float(residuals @ residuals)
+        self.chi2 = inner(residuals, residuals)
         self.robust = cost is not None and abs(2 * cost - self.chi2) > 1e-9 * self.chi2
         self.linearised = Linearised(factors or ScaledQR(jacobian, residuals), m)
         self.undetermined = [self.direction(v, s) for v, s in

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from fastad import _tape as T
 from fastad import tapes
 from fastad._fit import OWNER, Sweeps, agree, columns
 from fastad.audits import Audit

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lapack
 
-from fastad._fit import ScaledQR
+from fastad._fit import ScaledQR, inner
 
 __all__ = ["refined"]
 
@@ -30,7 +30,7 @@ class Local:
         self.jacobian = problem.jacobian(x) if jacobian is None else jacobian
         self.factors = ScaledQR(self.jacobian, residuals) if factors is None else factors
         self.regular = self.factors.regular()
-        self.square = float(residuals @ residuals)
+        self.square = inner(residuals, residuals)
 
     @property
     def offset(self) -> float:
@@ -73,9 +73,7 @@ def refined(problem: Any, here: Local, bounds: Any, newton: bool = False) -> Loc
         if not here.regular or here.arrived(problem):
             break
         if newton and curvature is None:
-            curvature, fresh = problem.curvature(here.x, here.residuals), True
-            if curvature is None:
-                break
+            curvature, fresh = problem.curvature(here.x, here.residuals), True       # None: go on without
         there = taken(problem, here, curvature, bounds)
         contraction = there.offset / here.offset if there is not None else np.inf
         if there is not None and contraction < 1.0:
@@ -97,7 +95,7 @@ def taken(problem: Any, here: Local, curvature: np.ndarray | None, bounds: Any) 
     if (x < bounds[0]).any() or (x > bounds[1]).any() or (x == here.x).all():
         return None
     residuals = problem.residuals(x)
-    if not residuals @ residuals <= (1 + RISE) * here.square:         # NaN included
+    if not inner(residuals, residuals) <= (1 + RISE) * here.square:         # NaN included
         return None
     there = Local(problem, x, residuals)
     return there if there.regular else None
