@@ -16,7 +16,7 @@ from fastad._tape cimport AVALS, FA_F64, Frame, Tape, fa_aval, fa_data
 
 import numpy as np
 
-from fastad.errors import TapeDivergence
+from fastad.errors import ShapeError, TapeDivergence
 
 cnp.import_array()
 
@@ -174,8 +174,8 @@ cdef class Levenberg:
             self.nfev += 1
             return 0
         found = np.ascontiguousarray(self.problem.residuals(x.copy()), dtype=np.float64)
-        if found.shape[0] != self.m:
-            raise ValueError(f"curve_fit: the model returned {found.shape[0]} values after {self.m}")
+        if (<object>found).shape != (self.m,):
+            raise ShapeError(f"curve_fit: the model returned {found.size} values, and {self.m} at its start")
         memcpy(r, cnp.PyArray_DATA(found), self.m * sizeof(double))
         return 0
 
@@ -186,6 +186,9 @@ cdef class Levenberg:
             self.njev += 1
         else:
             found = np.asfortranarray(self.problem.jacobian(at.x.copy()), dtype=np.float64)
+            if (<object>found).shape != (self.m, self.n):
+                raise ShapeError(f"curve_fit: the Jacobian has shape {(<object>found).shape}; {self.m} data and "
+                                 f"{self.n} parameters want {(self.m, self.n)}")
             memcpy(at.j, cnp.PyArray_DATA(found), self.m * self.n * sizeof(double))
         return at.factors.factor(at.j, at.r, self.scratch)
 

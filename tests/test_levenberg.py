@@ -266,3 +266,25 @@ def test_a_branch_that_changes_the_kind_of_the_result():
     fit = optimize.curve_fit(model, T, 2.0 * np.exp(-1.5 * T), [1.0, 0.5])
     np.testing.assert_allclose(fit.x, [2.0, 1.5], rtol=1e-9)
     assert fit.recordings == 2
+
+
+def test_shapes_that_change_or_do_not_fit_are_errors():
+    with pytest.raises(ad.ShapeError, match=r"Jacobian has shape \(29, 3\); 30 data and 3 parameters want \(30, 3\)"):
+        optimize.curve_fit(decay, T, DATA, jac=lambda t, a, k, c: np.ones((29, 3)))
+    sizes = iter([30, 30, 29, 29, 29])
+    with pytest.raises(ad.ShapeError):
+        optimize.curve_fit(lambda t, a, k, c: decay(T, a, k, c)[:next(sizes)], T, DATA,
+                           jac=lambda t, a, k, c: np.array([np.ones(30), t, t**2]).T)
+
+    def one_or_many(t, a, k):                # one datum is fitted to all that the model returns, as SciPy does
+        return np.array([a * k]) if a > 2.0 else a * np.exp(-k * t)
+    try:
+        fit = optimize.curve_fit(one_or_many, T, [3.0], [1.0, 1.0])
+    except (ad.ShapeError, RuntimeError):
+        return
+    np.testing.assert_array_equal(fit.best_fit, one_or_many(T, *fit.x))
+
+
+def test_all_of_infodict_with_schemes():
+    fit = optimize.curve_fit(decay, T, DATA, jac="2-point", method="lm", full_output=True)
+    assert fit[2]["nfev"] == fit.nfev and fit[4] == fit.status

@@ -42,7 +42,7 @@ MESSAGES = {
 # 324 from starts that were moved by factors of about 2, 243 instead of 237.
 FACTOR = 1.0
 # MINPACK's own tolerance is enough where the last steps find the solution from there.  Where they do not, a slow walk
-# was taken for its end, and MINPACK goes on.
+# was taken for its end, and goes on.
 DEFAULT, TIGHT = 1.49012e-8, 1e-13
 # Evaluations a parameter; SciPy's 100 or 200 end a walk along a curved valley (Bennett5 of StRD: 758) before its end.
 PATIENCE = 1000
@@ -250,7 +250,7 @@ class Problem:
 
     def sweeps(self) -> Sweeps | None:
         """The same from compiled code, where the model's values are in the shape of the data."""
-        if self.data.factor is not None:
+        if self.data.factor is not None or self.first.size != self.data.y.size:
             return None
         return self.model.sweeps(self.data.y, self.data.weights)
 
@@ -388,11 +388,9 @@ def solved(problem: Problem, answer: tuple[Any, ...], here: Local | None) -> Any
         here = Local(problem, x, info["fvec"])
     residuals = info["fvec"] if here is None else here.residuals
     info.update(fvec=residuals, nfev=problem.nfev)
-    return SimpleNamespace(x=x if here is None else here.x, fun=residuals,
-                                         jac=None if here is None else here.jacobian,
-                                         cost=0.5 * inner(residuals, residuals), info=info, message=message,
-                                         status=status, success=success, active=None,
-                                         factors=None if here is None else here.factors)
+    return SimpleNamespace(x=x if here is None else here.x, fun=residuals, jac=None if here is None else here.jacobian,
+                           cost=0.5 * inner(residuals, residuals), info=info, message=message, status=status,
+                           success=success, active=None, factors=None if here is None else here.factors)
 
 
 def factors_as_scipy(found: Any) -> dict[str, np.ndarray]:
@@ -418,7 +416,8 @@ def finished(problem: Problem, found: Any, names: list[str], absolute_sigma: boo
     statistics.warn(stacklevel=3)
     items: tuple[Any, ...] = (found.x, statistics.covariance)
     if full_output:
-        items = (*items, found.info | (factors_as_scipy(found) if method == "lm" else {}), found.message, found.status)
+        more = factors_as_scipy(found) if method == "lm" and found.factors is not None else {}
+        items = (*items, found.info | more, found.message, found.status)
     return CurveFit(items, statistics,
                     fun=found.fun, jac=found.jac, cost=found.cost, best_fit=predicted, nfev=problem.nfev,
                     njev=problem.njev, recordings=problem.recordings, success=True, status=found.status,
