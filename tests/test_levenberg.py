@@ -272,17 +272,14 @@ def test_shapes_that_change_or_do_not_fit_are_errors():
     with pytest.raises(ad.ShapeError, match=r"Jacobian has shape \(29, 3\); 30 data and 3 parameters want \(30, 3\)"):
         optimize.curve_fit(decay, T, DATA, jac=lambda t, a, k, c: np.ones((29, 3)))
     sizes = iter([30, 30, 29, 29, 29])
-    with pytest.raises(ad.ShapeError):
+    with pytest.raises(ad.ShapeError, match=r"shape \(29,\)"):
         optimize.curve_fit(lambda t, a, k, c: decay(T, a, k, c)[:next(sizes)], T, DATA,
                            jac=lambda t, a, k, c: np.array([np.ones(30), t, t**2]).T)
 
     def one_or_many(t, a, k):                # one datum is fitted to all that the model returns, as SciPy does
         return np.array([a * k]) if a > 2.0 else a * np.exp(-k * t)
-    try:
-        fit = optimize.curve_fit(one_or_many, T, [3.0], [1.0, 1.0])
-    except (ad.ShapeError, RuntimeError):
-        return
-    np.testing.assert_array_equal(fit.best_fit, one_or_many(T, *fit.x))
+    with pytest.raises(ad.ShapeError, match="returned 1 values, and 30 at its start"):
+        optimize.curve_fit(one_or_many, T, [3.0], [1.0, 1.0])
 
 
 def test_all_of_infodict_with_schemes():
