@@ -79,6 +79,8 @@ cdef class Entry:
                 total += t.nbytes + 1024
                 if t.frames is not None or t is self.tape and self.program is None:
                     total += 2 * (t.layout().nbytes + 8 * <Py_ssize_t>t.n)
+            elif type(x) is ndarray_type:
+                total += cnp.PyArray_NBYTES(<cnp.ndarray>x)
         self.nbytes = total
         return total
 

@@ -817,16 +817,16 @@ cdef class Tape:
         f.bind(values)
         env.dgemm = dgemm
         env.flags = env.has_foreign = 0
-        f.busy = True
+        f.busy = True                    # while a handler of floating-point errors runs, too: it may sweep this tape
         try:
             with nogil:
                 status = run_code(&c, self.boundary, f.v, &env)
+            if status == FA_OK and env.flags:
+                report_flags(flags_to_report(self, env.flags))
         finally:
             self.done(f)
         if status != FA_OK:
             self.raise_status(status, &env)
-        if env.flags:
-            report_flags(flags_to_report(self, env.flags))
         f.valid = True
         return 0
 

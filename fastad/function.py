@@ -156,10 +156,18 @@ class Function(Dispatcher):
         self.cache = cache_of(f, self.verb, argnums, has_aux, *options)
         self.recordings = self.audits = self.guard_failures = 0
         self.events: deque = deque(maxlen=100)   # why it recorded, for ad.explain
-        functools.update_wrapper(self, f, assigned=("__name__", "__qualname__", "__doc__", "__module__"), updated=())
+        self.resemble(f)
 
     def __repr__(self):
         return f"<{self.verb} of {self.name}>"
+
+    def resemble(self, f):
+        """Have f's name and docstring."""
+        functools.update_wrapper(self, f, assigned=("__name__", "__qualname__", "__doc__", "__module__"), updated=())
+
+    def arguments(self, args, kwargs):
+        """The arguments of a call, sorted."""
+        return Arguments(args, kwargs, self.argnums, f"{self.verb} of {self.name}", self.still)
 
     def __reduce__(self):                # tapes stay behind: what is copied or unpickled records anew
         return type(self), (self.f, self.argnums, self.has_aux, self.audit)
@@ -182,9 +190,9 @@ class Function(Dispatcher):
 
     def call(self, args, kwargs, extra, failed=None, error=None):
         """Answer a call; `extra` is what the verb takes beside the arguments of f (directions)."""
-        arguments = Arguments(args, kwargs, self.argnums, f"{self.verb} of {self.name}", self.still)
+        arguments = self.arguments(args, kwargs)
         if T.current_tape() is not None or any(map(T.is_wrapped, arguments.values)) \
-                or any(map(T.is_wrapped, trees.flatten(extra)[0])):
+                or extra and any(map(T.is_wrapped, trees.flatten(extra)[0])):
             return self.call_nested(arguments, extra)
         reason = None if failed is None else self.guard_failed(error)
         for entry in self.cache.find(arguments.key):

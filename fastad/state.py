@@ -345,10 +345,17 @@ class _Search:
                     yield S.ATTRIBUTE, name, S.MISSING, _deeper(label, f".{name}"), 1
 
 
+def _own_names(f: Any) -> frozenset[str]:
+    """Names in the code of f itself: mostly they are all, and one search is enough."""
+    while isinstance(f, functools.partial):
+        f = f.func
+    code = getattr(getattr(f, "__func__", f), "__code__", None)
+    return _names(code)[1] if isinstance(code, types.CodeType) else frozenset()
+
+
 def _search(f: Any, statics: tuple[Any, ...], bound: Sequence[Any]) -> tuple[S.Node, S.Node, _Search]:
     """Nodes of a callable and of its static arguments; repeated until no more attribute names turn up."""
-    names: frozenset[str] = frozenset()
-    home = _Home(f)
+    names, home = _own_names(f), _Home(f)
     while True:
         search = _Search(home, names, bound)
         root = search.node(f, getattr(f, "__qualname__", type(f).__qualname__), 0)

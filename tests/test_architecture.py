@@ -28,7 +28,7 @@ LAYERS = [
     ("verbs",      ["trees", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
                     "derivatives", "control", "loops", "eager", "linalg", "sparsity", "serialize", "signature_json",
                     "listing", "listing_text", "trace", "testing", "taylor", "nonfinite", "operators", "gradients"]),
-    ("uses",       ["optimize", "optimize.*", "inverse", "inverse.*", "plot", "plot.*"]),
+    ("uses",       ["_fit", "optimize", "optimize.*", "inverse", "inverse.*", "plot", "plot.*"]),
     ("names",      ["__init__"]),
 ]
 

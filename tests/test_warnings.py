@@ -43,3 +43,26 @@ def test_optimize_is_there_without_an_import():
     assert ad.optimize.minimize is not None
     with pytest.raises(AttributeError, match="nonsense"):
         _ = ad.nonsense
+
+
+def test_a_handler_may_use_the_function_that_raised_the_error():
+    """NumPy's handler runs between a sweep and the reading of its values: it gets memory of its own."""
+    seen = []
+
+    def handler(kind, flag):
+        if len(seen) < 3:
+            seen.append(None)
+            seen[-1] = [float(g(0.5)), float(tape(0.5))]
+
+    def f(x):
+        return np.exp(x) * x
+    g, tape = ad.grad(f), ad.record(f, 1.0)
+    before = np.seterrcall(handler)
+    try:
+        g(1.0)
+        with np.errstate(over="call", invalid="ignore"):
+            value, gradient = tape(800.0), g(800.0)
+    finally:
+        np.seterrcall(before)
+    assert seen and all(pair == [pytest.approx(np.exp(0.5) * 1.5), pytest.approx(np.exp(0.5) * 0.5)] for pair in seen)
+    assert value == np.inf and gradient == np.inf

@@ -6,13 +6,16 @@ Next: last_steps.py (the digits that solvers leave), fit_statistics.py (what is 
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import scipy.optimize
 
 from fastad import _tape as T
+from fastad._fit import BROKEN, EXHAUSTED, FLAT, ORTHOGONAL, STUCK, Levenberg, Sweeps, inner
 from fastad.errors import ShapeError, UnsupportedError
 from fastad.optimize import fit_data
 from fastad.optimize.fit_data import Data
@@ -23,15 +26,23 @@ from fastad.recording import location_of, name_of
 
 __all__ = ["curve_fit"]
 
+COUNTS = {"max_nfev", "maxfev"}
 TOLERANCES = {"ftol", "xtol", "gtol"}
 SCHEMES = ("2-point", "3-point", "cs")
 CONVERGED = (1, 2, 3, 4, 6, 7, 8)            # of MINPACK; 6, 7, 8: a tolerance is below what rounding lets one see
-# MINPACK's first step is at most FACTOR times the length of the start, in units of the Jacobian's columns.  Its own 100
+MESSAGES = {
+    BROKEN: "Derivatives of the residuals at the start are not finite; ad.debug_nonfinite shows the operation.",
+    FLAT: "The sum of squares no longer shows progress.",
+    STUCK: "No step leads to a smaller sum of squares.",
+    ORTHOGONAL: "The residuals are orthogonal to the Jacobian, or no more than rounding of the data.",
+    EXHAUSTED: "Number of calls to function has reached maxfev = {}.",
+}
+# The first step is at most FACTOR times the length of the start, in units of the Jacobian's columns.  MINPACK's 100
 # jumps over the minimum where the start is poor (BoxBOD and MGH17 of NIST's StRD); with 1 all 54 fits succeed, and of
 # 324 from starts that were moved by factors of about 2, 243 instead of 237.
 FACTOR = 1.0
 # MINPACK's own tolerance is enough where the last steps find the solution from there.  Where they do not, a slow walk
-# was taken for its end, and MINPACK goes on.
+# was taken for its end, and goes on.
 DEFAULT, TIGHT = 1.49012e-8, 1e-13
 # Evaluations a parameter; SciPy's 100 or 200 end a walk along a curved valley (Bennett5 of StRD: 758) before its end.
 PATIENCE = 1000
@@ -44,8 +55,10 @@ class CurveFit(Statistics, tuple):
     ----------
     items : tuple
         (popt, pcov), or (popt, pcov, infodict, mesg, ier).
+    statistics : Statistics
+        Of the fit.
     **attributes
-        The following.
+        Those of the following that it has not.
 
     Attributes
     ----------
@@ -63,11 +76,11 @@ class CurveFit(Statistics, tuple):
         As in SciPy's results.
     """
 
-    def __new__(cls, items: Any, **attributes: Any) -> CurveFit:
+    def __new__(cls, items: Any, *state: Any, **attributes: Any) -> CurveFit:
         return tuple.__new__(cls, items)
 
-    def __init__(self, items: Any, **attributes: Any):
-        vars(self).update(attributes)
+    def __init__(self, items: Any, statistics: Statistics, **attributes: Any):
+        self.__dict__ = vars(statistics) | attributes
 
     def __repr__(self) -> str:
         pairs = [f"{name}={value:.6g} +/- {error:.2g}"
@@ -101,8 +114,8 @@ def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, p0: Any = None, sig
     bounds : pair of array_like, or Bounds, optional
         Lower and upper bounds, each a number or one a parameter.
     method : {"lm", "trf", "dogbox"}, optional
-        MINPACK's Levenberg-Marquardt ("lm", the default without bounds) or those of `least_squares` ("trf", the
-        default with them).
+        Levenberg-Marquardt ("lm", the default without bounds) or those of `least_squares` ("trf", the default with
+        them).
     jac : callable or str, optional
         ``jac(xdata, a, b, ...)`` of shape (m, n), dense or sparse, or "2-point", "3-point", "cs".  Without it: exact.
     full_output : bool, optional
@@ -111,7 +124,7 @@ def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, p0: Any = None, sig
         What to do with NaN in the data, if they are not checked.
     **kwargs
         Of `scipy.optimize.leastsq` for "lm", of `scipy.optimize.least_squares` for the others.  max_nfev and maxfev
-        mean the same.
+        mean the same.  With any other option of leastsq (ftol, xtol, gtol, factor, diag ...) it is MINPACK that runs.
 
     Returns
     -------
@@ -143,11 +156,16 @@ def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, p0: Any = None, sig
     The covariance is ``inv(J'J)``, times ``chi2 / (m - n)`` unless `absolute_sigma`, from a QR factorisation of the
     Jacobian at the solution with columns scaled to length one; so parameters may differ in size as they like.
 
-    Solvers accept a step when the sum of squares falls, which shows half of the digits.  Without tolerances of the
-    user's the solution is refined by Gauss-Newton steps, and by Newton steps with exact second derivatives where those
-    converge slowly, until the residuals are orthogonal to the Jacobian (the relative offset of Bates & Watts,
-    Technometrics 23 (1981), 179-183).  Solvers start with ``factor=1`` ("lm") or ``x_scale="jac"`` ("trf", "dogbox"):
-    both make a fit independent of the parameters' units.
+    "lm" is the method of Levenberg and Marquardt in the form of J. J. More (Lecture Notes in Mathematics 630 (1978),
+    105-116), as in MINPACK, on compiled sweeps; after ten steps they are bent by the geodesic acceleration of M. K.
+    Transtrum & J. P. Sethna (arXiv:1201.5885, 2012), which follows a curved valley in a fraction of the steps.  It
+    starts with steps of at most the length of p0 (``factor=1``), the others with ``x_scale="jac"``: both make a fit
+    independent of the parameters' units.
+
+    A sum of squares that no longer falls shows half of the digits.  Without tolerances of the user's the solution is
+    refined by Gauss-Newton steps, and by Newton steps with exact second derivatives where those converge slowly, until
+    the residuals are orthogonal to the Jacobian (the relative offset of Bates & Watts, Technometrics 23 (1981),
+    179-183).  `ier` is then 4; 1 and 2 say that no step from popt leads to less.
 
     Examples
     --------
@@ -169,9 +187,8 @@ def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, p0: Any = None, sig
         raise ValueError("'args' is not a supported keyword argument.")
     p0 = None if p0 is None else fit_data.real(np.atleast_1d(p0).ravel(), "p0").copy()
     names = fit_data.parameter_names(f, p0)
-    low, high = fit_data.limits(bounds, names)
+    low, high, bounded = fit_data.limits(bounds, names)
     p0 = fit_data.start(p0, low, high, names)
-    bounded = bool(np.any(np.isfinite(low) | np.isfinite(high)))
     method = method or ("trf" if bounded else "lm")
     if method not in ("lm", "trf", "dogbox"):
         raise ValueError(f"curve_fit: method {method!r} is none of 'lm', 'trf', 'dogbox'")
@@ -180,9 +197,9 @@ def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, p0: Any = None, sig
     data = Data(xdata, ydata, sigma, check_finite, nan_policy)
     problem = (Problem if jac is None else Given)(f, data, p0.size, jac)
     problem.check_start(p0, names, method)
-    found = (minpack if method == "lm" else trust_region)(problem, p0, method, (low, high), kwargs)
-    if not found.success or not np.all(np.isfinite(found.x)) or not np.all(np.isfinite(found.fun)):
-        raise RuntimeError(f"Optimal parameters not found: {found.message} (chi2 {found.fun @ found.fun:.6g} at "
+    found = (levenberg if method == "lm" else trust_region)(problem, p0, method, (low, high), kwargs)
+    if not (found.success and np.isfinite(found.x).all() and np.isfinite(found.fun).all()):
+        raise RuntimeError(f"Optimal parameters not found: {found.message} (chi2 {inner(found.fun, found.fun):.6g} at "
                            f"{', '.join([f'{n}={v:.6g}' for n, v in zip(names, found.x, strict=True)])})")
     return finished(problem, found, names, absolute_sigma, full_output, method)
 
@@ -196,7 +213,7 @@ class Problem:
         self.f, self.data, self.parameters, self.jac = f, data, parameters, jac
         self.nfev = self.njev = 0
         whitened = data.whitened(data.y.ravel())
-        self.size = float(np.sqrt(whitened @ whitened))
+        self.size = math.sqrt(inner(whitened, whitened))
         self.prepare()
 
     def prepare(self) -> None:
@@ -226,11 +243,16 @@ class Problem:
         """Derivatives of the residuals, shape (m, n)."""
         self.njev += 1
         columns = self.model.jacobian(p)
-        shape = columns[0].shape
-        if len(shape) != 1 or shape != self.data.y.shape:
-            m = max(self.data.y.size, columns[0].size)
-            columns = [np.broadcast_to(np.ravel(c), m) for c in columns]
-        return self.data.whitened(np.array(columns).T)
+        if columns.shape[1:] != self.data.y.shape:
+            columns = columns.reshape(p.size, -1)
+            columns = np.broadcast_to(columns, (p.size, max(self.data.y.size, columns.shape[1])))
+        return self.data.whitened(columns.reshape(p.size, -1).T)
+
+    def sweeps(self) -> Sweeps | None:
+        """The same from compiled code, where the model's values are in the shape of the data."""
+        if self.data.factor is not None or self.first.size != self.data.y.size:
+            return None
+        return self.model.sweeps(self.data.y, self.data.weights)
 
     def curvature(self, p: np.ndarray, residuals: np.ndarray) -> np.ndarray | None:
         """Sum of the residuals times their second derivatives; None where there is none to be had."""
@@ -246,9 +268,9 @@ class Problem:
 
     def check_start(self, p: np.ndarray, names: list[str], method: str) -> None:
         """Errors that are seen at the start."""
-        residuals = self.residuals(p)
-        bad = int(np.sum(~np.isfinite(residuals)))
-        if bad:
+        residuals = self.first = self.residuals(p)
+        if not math.isfinite(inner(residuals, residuals)) and not np.isfinite(residuals).all():
+            bad = int(np.sum(~np.isfinite(residuals)))
             at = ", ".join([f"{n}={v:.6g}" for n, v in zip(names, p, strict=True)])
             raise ValueError(f"curve_fit: {bad} of {residuals.size} residuals are not finite at the start {at}; choose "
                              f"another p0. ad.debug_nonfinite shows the operation in {name_of(self.f)}.")
@@ -288,6 +310,9 @@ class Given(Problem):
                              f"the {p.size} parameters are wanted")
         return self.data.whitened(matrix.copy())             # a robust loss scales it in place
 
+    def sweeps(self) -> None:
+        return None
+
     def curvature(self, p: np.ndarray, residuals: np.ndarray) -> None:
         return None
 
@@ -297,32 +322,47 @@ class Given(Problem):
 
 # ---- solvers ---------------------------------------------------------------------------------------------------------
 
-def minpack(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwargs: dict[str, Any]) -> Any:
-    """Levenberg-Marquardt; a finite-difference scheme goes through least_squares, which knows them all."""
+def levenberg(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwargs: dict[str, Any]) -> Any:
+    """Our own Levenberg-Marquardt; MINPACK's where its options are given, least_squares' for its schemes."""
+    most = kwargs.get("max_nfev") or kwargs.get("maxfev") or PATIENCE * (p0.size + 1)
     if problem.jac in SCHEMES:
         return trust_region(problem, p0, method, bounds, kwargs)
-    options = {"factor": FACTOR, **kwargs}
-    most = options.pop("max_nfev", None) or options.get("maxfev") or PATIENCE * (p0.size + 1)
+    if not set(kwargs) <= COUNTS:
+        return minpack(problem, p0, most, {k: v for k, v in kwargs.items() if k not in COUNTS})
+
+    def run(x: np.ndarray, residuals: np.ndarray, tolerance: float) -> tuple[Local, int]:
+        walk = Levenberg(problem, x, residuals, problem.sweeps(), FACTOR)
+        status = walk.solve(most - problem.nfev, tolerance)
+        problem.nfev, problem.njev = problem.nfev + walk.nfev, problem.njev + walk.njev
+        place = walk.place
+        return Local(problem, place.x, place.residuals, place.jacobian, place.factors), status
+
+    here, status = run(p0, problem.first, DEFAULT)
+    if status in (FLAT, STUCK):
+        here = refined(problem, here, bounds, newton=True)
+        if here.regular and not here.arrived(problem):
+            again, later = run(here.x, here.residuals, TIGHT)
+            if later not in (EXHAUSTED, BROKEN):
+                here, status = refined(problem, again, bounds, newton=True), later
+    if here.arrived(problem):
+        status = ORTHOGONAL
+    return solved(problem, (here.x, {"fvec": here.residuals}, MESSAGES[status].format(most), status,
+                            status in CONVERGED), here)
+
+
+def minpack(problem: Problem, p0: np.ndarray, most: int, options: dict[str, Any]) -> Any:
+    """MINPACK with options of its own."""
     if options.pop("col_deriv", False) and callable(problem.jac):    # the user's jac has a row for each parameter
         theirs = problem.jac
         problem.jac = lambda x, *p: np.transpose(theirs(x, *p))
-    options.pop("maxfev", None)
-
-    def run(x: np.ndarray, **tolerances: float) -> Any:
-        x, _, info, message, status = scipy.optimize.leastsq(
-            problem.residuals, x, Dfun=problem.jacobian, full_output=True, maxfev=max(1, most - problem.nfev),
-            **options, **tolerances)
-        return np.atleast_1d(x), info, " ".join(message.split()), status, status in CONVERGED
-
-    if TOLERANCES & set(kwargs):
-        return solved(problem, run(p0), None)
-    found = run(p0, ftol=DEFAULT, xtol=DEFAULT)
-    here = refined(problem, found[0], found[1]["fvec"], bounds) if found[-1] else None
-    if here is not None and here.regular and not here.arrived(problem):
-        again = run(here.x, ftol=TIGHT, xtol=TIGHT)
-        if again[-1]:
-            found, here = again, refined(problem, again[0], again[1]["fvec"], bounds)
-    return solved(problem, found, here)
+    x, _, info, message, status = scipy.optimize.leastsq(
+        problem.residuals, p0, Dfun=problem.jacobian, full_output=True, maxfev=max(1, most - problem.nfev),
+        **{"factor": FACTOR, **options})
+    answer = np.atleast_1d(x), info, " ".join(message.split()), status, status in CONVERGED
+    here = None
+    if answer[-1] and not TOLERANCES & set(options):
+        here = refined(problem, Local(problem, answer[0], info["fvec"]), (-np.inf, np.inf))
+    return solved(problem, answer, here)
 
 
 def trust_region(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwargs: dict[str, Any]) -> Any:
@@ -333,10 +373,10 @@ def trust_region(problem: Problem, p0: np.ndarray, method: str, bounds: Any, kwa
     r = scipy.optimize.least_squares(problem.residuals, p0, scheme or problem.jacobian, bounds, method, **options)
     linear = options.get("loss", "linear") == "linear" and scheme is None
     refine = linear and r.success and not TOLERANCES & set(kwargs) and not r.active_mask.any()
-    here = refined(problem, r.x, r.fun, bounds) if refine else None
+    here = refined(problem, Local(problem, r.x, r.fun), bounds) if refine else None
     found = solved(problem, (r.x, {"fvec": r.fun}, r.message, r.status, r.success), here)
     if not linear:                           # of the loss, or what differences gave
-        found.update(jac=dense(r.jac, p0.size), cost=r.cost, factors=None)
+        vars(found).update(jac=dense(r.jac, p0.size), cost=r.cost, factors=None)
     found.active = r.active_mask
     return found
 
@@ -348,11 +388,17 @@ def solved(problem: Problem, answer: tuple[Any, ...], here: Local | None) -> Any
         here = Local(problem, x, info["fvec"])
     residuals = info["fvec"] if here is None else here.residuals
     info.update(fvec=residuals, nfev=problem.nfev)
-    return scipy.optimize.OptimizeResult(x=x if here is None else here.x, fun=residuals,
-                                         jac=None if here is None else here.jacobian,
-                                         cost=0.5 * float(residuals @ residuals), info=info, message=message,
-                                         status=status, success=success, active=None,
-                                         factors=None if here is None else here.factors)
+    return SimpleNamespace(x=x if here is None else here.x, fun=residuals, jac=None if here is None else here.jacobian,
+                           cost=0.5 * inner(residuals, residuals), info=info, message=message, status=status,
+                           success=success, active=None, factors=None if here is None else here.factors)
+
+
+def factors_as_scipy(found: Any) -> dict[str, np.ndarray]:
+    """The Jacobian's factors in leastsq's infodict: R, its transpose; no column has changed its place."""
+    factors = found.factors
+    triangle = np.zeros(found.jac.shape[::-1])
+    triangle[:, :len(factors.triangle)] = (factors.triangle * factors.length).T
+    return {"fjac": triangle, "ipvt": np.arange(1, len(found.x) + 1, dtype=np.int32), "qtf": factors.projected}
 
 
 def finished(problem: Problem, found: Any, names: list[str], absolute_sigma: bool, full_output: bool,
@@ -360,16 +406,19 @@ def finished(problem: Problem, found: Any, names: list[str], absolute_sigma: boo
     """The statistics, warnings, and the tuple."""
     problem.verify(found.x)
     predicted = np.asarray(problem.predicted(found.x))
-    how = f"MINPACK's status {found.status}" if method == "lm" else found.message.rstrip(".")
+    how = found.message.rstrip(".")
     counts = (f"by {method}: {how}\n{problem.nfev} evaluations of the model, {problem.njev} of its Jacobian, "
               f"{problem.recordings} recording{'s' * (problem.recordings != 1)}")
     statistics = Statistics(
         found.x, found.fun, found.jac, names, absolute_sigma, found.active, found.cost,
-        problem.data.about_mean(np.broadcast_shapes(predicted.shape, problem.data.y.shape)),
+        problem.data.about_mean(predicted.shape),
         f"{name_of(problem.f)} ({location_of(problem.f)})", counts, found.factors)
     statistics.warn(stacklevel=3)
-    items = (found.x, statistics.covariance)
-    return CurveFit((*items, found.info, found.message, found.status) if full_output else items, **vars(statistics),
+    items: tuple[Any, ...] = (found.x, statistics.covariance)
+    if full_output:
+        more = factors_as_scipy(found) if method == "lm" and found.factors is not None else {}
+        items = (*items, found.info | more, found.message, found.status)
+    return CurveFit(items, statistics,
                     fun=found.fun, jac=found.jac, cost=found.cost, best_fit=predicted, nfev=problem.nfev,
                     njev=problem.njev, recordings=problem.recordings, success=True, status=found.status,
                     message=found.message, method=method)

@@ -37,6 +37,8 @@ def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = Non
     method : str or callable, optional
         Without one: SLSQP with constraints, L-BFGS-B with bounds, else BFGS, as in SciPy; but above 2000 unknowns,
         where dense matrices are no default, trust-constr and L-BFGS-B; and methods that use hess or hessp if given.
+        Without derivatives take COBYQA (SciPy 1.14) or Nelder-Mead rather than COBYLA, whose linear models creep in a
+        curved valley: see the notes.
     bounds : optional
         Bounds, or one pair for each number of x0, as SciPy takes them; for a dict x0 also a dict of pairs ``(low,
         high)``, where a missing key is free.  What is fixed by ``low == high`` is taken out before SciPy sees it.
@@ -77,6 +79,11 @@ def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = Non
     logged by the logger "fastad.optimize").  A result is never a success there: x is then the best finite point, and
     the message names the operation.  When a line search fails, the message says whether gradient and function agree
     along its direction.
+
+    COBYLA calls it a success that its trust region has shrunk to `tol`, whatever the distance that is left: of
+    Rosenbrock's function of 2 unknowns it is 0.28 at SciPy 1.17's defaults.  Of 10 unknowns no options end the walk in
+    seconds: with ``rhobeg=0.1, tol=1e-8`` the error is 0.1 after 30000 evaluations, at a millisecond of SciPy's own
+    each.  All other methods solve it.
 
     Examples
     --------

@@ -5,7 +5,9 @@ Must not know: models, tapes, solvers.  Next: curve_fitting.py.
 """
 from __future__ import annotations
 
+import functools
 import inspect
+import math
 import types
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +15,8 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 import scipy.optimize
+
+from fastad._fit import inner
 
 __all__ = ["Data", "limits", "parameter_names"]
 
@@ -77,14 +81,16 @@ class Data:
         return v if self.weights is None else self.weights * v
 
     def about_mean(self, shape: tuple[int, ...]) -> float:
-        """Sum of squares of the whitened data about their weighted mean."""
+        """Sum of squares of the whitened data about their weighted mean; `shape` is that of the model."""
+        shape = shape if shape == self.y.shape else np.broadcast_shapes(shape, self.y.shape)
         if self.weights is None and self.factor is None:
-            deviations = (self.y - np.mean(self.y)).ravel() if shape == self.y.shape else np.zeros(1)
-            return float(deviations @ deviations)
+            deviations = (self.y - np.add.reduce(self.y, None) / self.y.size).ravel() if shape == self.y.shape \
+                else np.zeros(1)
+            return inner(deviations, deviations)
         y = self.whitened(np.broadcast_to(self.y, shape).ravel())
         ones = self.whitened(np.ones(y.size))
-        deviations = y - ones * ((ones @ y) / (ones @ ones))
-        return float(deviations @ deviations)
+        deviations = y - ones * (inner(ones, y) / inner(ones, ones))
+        return inner(deviations, deviations)
 
 
 def real(values: Any, name: str) -> np.ndarray:
@@ -150,11 +156,18 @@ def parameter_names(f: Callable[..., Any], p0: np.ndarray | None) -> list[str]:
     return names[:p0.size] + [f"{rest}[{k}]" for k in range(p0.size - len(names))]
 
 
-def limits(bounds: Any, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper bounds as arrays."""
+@functools.lru_cache(64)
+def no_limits(n: int) -> tuple[np.ndarray, np.ndarray]:
+    low, high = np.full(n, -np.inf), np.full(n, np.inf)
+    low.flags.writeable = high.flags.writeable = False
+    return low, high
+
+
+def limits(bounds: Any, names: list[str]) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Lower and upper bounds as arrays, and whether any is finite."""
     n = len(names)
     if type(bounds) is tuple and [*map(type, bounds)] == [float, float] and bounds == (-np.inf, np.inf):
-        return np.full(n, -np.inf), np.full(n, np.inf)
+        return *no_limits(n), False
     try:
         low, high = (bounds.lb, bounds.ub) if isinstance(bounds, scipy.optimize.Bounds) else bounds
         low, high = (np.array(np.broadcast_to(np.asarray(b, dtype=np.float64), (n,))) for b in (low, high))
@@ -164,7 +177,7 @@ def limits(bounds: Any, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     for k in np.flatnonzero(~(low < high)):
         raise ValueError(f"curve_fit: the lower bound {low[k]:g} of {names[k]} is not below the upper one {high[k]:g}; "
                          "for a parameter that is fixed, write a model without it")
-    return low, high
+    return low, high, bool((np.isfinite(low) | np.isfinite(high)).any())
 
 
 def start(p0: np.ndarray | None, low: np.ndarray, high: np.ndarray, names: list[str]) -> np.ndarray:
@@ -173,6 +186,8 @@ def start(p0: np.ndarray | None, low: np.ndarray, high: np.ndarray, names: list[
         with np.errstate(invalid="ignore"):
             inside = np.where(np.isfinite(low), low + 1.0, np.where(np.isfinite(high), high - 1.0, 1.0))
             return np.where(np.isfinite(low) & np.isfinite(high), 0.5 * (low + high), inside)
+    if math.isfinite(inner(p0, p0)) and low is no_limits(p0.size)[0]:
+        return p0                            # the usual
     for k in np.flatnonzero(~np.isfinite(p0)):
         raise ValueError(f"curve_fit: the start of {names[k]} is {p0[k]}")
     for k in np.flatnonzero((p0 < low) | (p0 > high)):

@@ -6,6 +6,7 @@ Must not know: how the solution was found, tapes.  Next: fit_report.py (the text
 """
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Sequence
@@ -16,10 +17,11 @@ import scipy.special
 from scipy.optimize import OptimizeWarning
 
 from fastad import trees
-from fastad.optimize.scaled_qr import EPS, ScaledQR
+from fastad._fit import ScaledQR, inner
 
 __all__ = ["Statistics", "statistics"]
 
+EPS = float(np.finfo(float).eps)
 ILL = 1.0 / np.sqrt(EPS)                     # condition above which less than half of the digits are left
 INVOLVED = 0.1                               # share of the largest component that makes a parameter part of a direction
 
@@ -31,6 +33,8 @@ class Linearised:
     ----------
     inverse : ndarray, shape (n, n)
         The inverse of J'J; inf throughout if J is rank deficient.
+    well : bool
+        J is known to be well-conditioned.  Then nothing below is computed before somebody asks.
     condition : float
         Of J with its columns scaled to length one; inf if rank deficient.
     undetermined : list of ndarray, shape (n,)
@@ -44,24 +48,61 @@ class Linearised:
     """
 
     def __init__(self, factors: ScaledQR, m: int):
-        length, n = factors.length, len(factors.length)
-        self.broken = [] if factors.finite else [*np.flatnonzero(~np.isfinite(length))]
-        _, values, directions = np.linalg.svd(factors.triangle)
-        if values.size < n:
-            values = np.concatenate([values, np.zeros(n - values.size)])
-        top = values[0] if n else 1.0
-        rank = int(np.count_nonzero(values > max(m, n) * EPS * top)) if factors.finite else n
-        self.shares = [*directions[rank:]] or [*directions[-1:]]
-        self.undetermined = [v / length for v in directions[rank:]]
-        self.weakest = directions[-1] / length if n else np.zeros(0)
-        self.condition = float(top / values[-1]) if n and rank == n else (np.inf if n else 1.0)
-        if not factors.finite:
-            self.condition = np.inf
-        if rank < n or not factors.finite:
-            self.inverse = np.full((n, n), np.inf)
+        self.length, self.triangle, self.finite = factors.length, factors.triangle, factors.finite
+        self.m, self.n = m, len(factors.length)
+        self.broken = [] if factors.finite else [*np.flatnonzero(~np.isfinite(factors.length))]
+        self.undetermined: list[np.ndarray] = []
+        self.well = False
+        if factors.regular() and self.n:
+            back = factors.inverse()
+            # The columns of R have length one, so the roots of their and of its inverse's squares bound the condition:
+            # nearly every fit is known to be well-conditioned without its singular values.
+            self.well = float(np.linalg.norm(back)) * math.sqrt(self.n) < ILL
+            if self.well:
+                root = back / factors.length[:, None]
+                self.inverse = root @ root.T
+                return
+        _, values, directions = self.singular
+        rank = self.rank
+        self.undetermined = [v / factors.length for v in directions[rank:]]
+        if rank < self.n or not factors.finite:
+            self.inverse = np.full((self.n, self.n), np.inf)
         else:
-            root = directions.T / values / length[:, None]
+            root = directions.T / values / factors.length[:, None]
             self.inverse = root @ root.T
+
+    @functools.cached_property
+    def singular(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the triangle; as many values as columns."""
+        left, values, directions = np.linalg.svd(self.triangle)
+        if values.size < self.n:
+            values = np.concatenate([values, np.zeros(self.n - values.size)])
+        return left, values, directions
+
+    @property
+    def rank(self) -> int:
+        values = self.singular[1]
+        if not self.finite or not self.n:
+            return self.n
+        return int(np.count_nonzero(values > max(self.m, self.n) * EPS * values[0]))
+
+    @property
+    def condition(self) -> float:
+        if not self.finite:
+            return np.inf
+        if not self.n:
+            return 1.0
+        values = self.singular[1]
+        return float(values[0] / values[-1]) if self.rank == self.n else np.inf
+
+    @property
+    def weakest(self) -> np.ndarray:
+        return self.singular[2][-1] / self.length if self.n else np.zeros(0)
+
+    @property
+    def shares(self) -> list[np.ndarray]:
+        directions = self.singular[2]
+        return [*directions[self.rank:]] or [*directions[-1:]]
 
 
 class Statistics:
@@ -129,19 +170,19 @@ class Statistics:
         self.observations, self.dof = m, m - n
         self.absolute_sigma, self.model, self.counts = bool(absolute_sigma), model, counts
         self.active = np.zeros(n, dtype=int) if active is None else np.asarray(active, dtype=int)
-        self.chi2 = float(residuals @ residuals)
+        self.chi2 = inner(residuals, residuals)
         self.robust = cost is not None and abs(2 * cost - self.chi2) > 1e-9 * self.chi2
         self.linearised = Linearised(factors or ScaledQR(jacobian, residuals), m)
-        self.condition = self.linearised.condition
         self.undetermined = [self.direction(v, s) for v, s in
-                             zip(self.linearised.undetermined, self.linearised.shares, strict=False)]
+                             zip(self.linearised.undetermined, self.linearised.shares, strict=False)] \
+            if self.linearised.undetermined else []
         self.measure(m, n, 2 * float(cost) if self.robust else self.chi2, total)  # type: ignore[arg-type]
 
     def measure(self, m: int, n: int, objective: float, total: float) -> None:
         """Everything that is computed from the sum of squares."""
         self.reduced_chi2 = self.chi2 / self.dof if self.dof > 0 else np.inf
         self.residual_std = math.sqrt(self.reduced_chi2)
-        if self.absolute_sigma or np.isinf(self.condition):
+        if self.absolute_sigma or not self.linearised.well and np.isinf(self.condition):
             self.covariance = self.linearised.inverse
         elif self.dof > 0:
             self.covariance = self.linearised.inverse * (objective / self.dof)
@@ -154,6 +195,10 @@ class Statistics:
             self.aic, self.bic = fit + 2 * n, fit + n * math.log(m)
             if total > 0:
                 self.r_squared = 1.0 - self.chi2 / total
+
+    @property
+    def condition(self) -> float:
+        return self.linearised.condition
 
     @property
     def correlation(self) -> np.ndarray:
@@ -196,6 +241,8 @@ class Statistics:
     def doubts(self) -> str:
         """Why the covariance is not to be trusted; empty if it is."""
         n = len(self.x)
+        if self.linearised.well and (self.dof > 0 or self.absolute_sigma):
+            return ""
         if self.linearised.broken:
             which = ", ".join([self.names[k] for k in self.linearised.broken])
             return ("Covariance of the parameters could not be estimated: at the solution the derivatives of the "
@@ -211,7 +258,7 @@ class Statistics:
             return (f"Covariance of the parameters could not be estimated: {self.observations} observations of {n} "
                     "parameters leave no degree of freedom from which to estimate the noise. With standard deviations "
                     "that are known, pass sigma and absolute_sigma=True.")
-        if self.condition > ILL:
+        if not self.linearised.well and self.condition > ILL:
             weakest = self.direction(self.linearised.weakest, self.linearised.shares[-1])
             return (f"The data hardly determine the parameters: moving {weakest} changes the residuals "
                     f"{self.condition:.1e} times less than other directions do (columns of the Jacobian scaled to "

@@ -13,34 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from fastad import _tape as T
 from fastad import tapes
-from fastad._passes import optimise
+from fastad._fit import OWNER, Sweeps, agree, columns
 from fastad.audits import Audit
 from fastad.errors import TapeDivergence
 from fastad.function import Function
+from fastad.recording import numbers
 from fastad.verbs import need_floats
 
 __all__ = ["FittedModel"]
 
-OWNER = "the fit at whose point this tape is"   # tapes are shared by fits of the same f, and fits may be nested
-COLUMNS = "all columns of the Jacobian"
-WORTH = 8.0                              # Jacobians of short models until a tape of their own pays; one of long ones
 
-
-def columns_tape(tape: Any) -> Any:
-    """parameters -> the tangents of the result along each, with what they share computed once.
-
-    One tangent sweep a parameter does everything anew; most of a model depends on few of its parameters, and what is
-    multiplied with a constant 0 or 1 vanishes.
-    """
-    tangent, transform = tapes.jvp_tape(tape), tapes.transform()
-    target, n = T.Tape(), len(tape.inputs)
-    ids = [target.emit_input(tape.instruction(i)[2], False) for i in tape.inputs]
-    zero, one = target.emit_const(0.0), target.emit_const(1.0)
-    found = [transform.inline(target, tangent, [*ids, *[one if i == k else zero for i in range(n)]]) for k in range(n)]
-    target.set_outputs([outputs[1] for outputs in found])
-    return optimise(target.finish())
+@functools.lru_cache(64)
+def unit_directions(n: int) -> list[list[float | None]]:
+    """Tangents of n numbers, one of which moves."""
+    return [[1.0 if i == k else None for i in range(n)] for k in range(n)]
 
 
 class Recording(Function):
@@ -49,7 +36,13 @@ class Recording(Function):
     verb = "curve_fit"
 
     def __init__(self, f: Callable[..., Any], parameters: int):
-        super().__init__(f, tuple(range(parameters)))
+        super().__init__(f, tuple(range(parameters)), audit=False)       # there is one at the solution
+
+    def resemble(self, f: Any) -> None:
+        """Nobody sees it."""
+
+    def arguments(self, args: Any, kwargs: Any) -> Any:
+        return numbers(args)
 
     def check(self, tape: Any) -> None:
         need_floats(self, tape)
@@ -73,11 +66,9 @@ class FittedModel:
 
     def __init__(self, f: Callable[..., Any], xdata: Any, parameters: int):
         self.function = Recording(functools.partial(f, xdata), parameters)
-        units = np.eye(parameters).tolist()
-        self.units = [[1.0 if e else None for e in unit] for unit in units]
+        self.units = unit_directions(parameters)
         self.key: bytes | None = None
         self.tape: Any = None
-        self.work = 0.0
         self.token = object()                # that the tape is where this fit left it
 
     def at(self, p: np.ndarray) -> Any:
@@ -90,30 +81,37 @@ class FittedModel:
         try:
             self.outputs = tape.sweep(values) if tape is not None else self.function.call(tuple(values), {}, ())
         except TapeDivergence as divergence:
-            self.outputs = self.function.slow(tuple(values), {}, self.function.hot, divergence)
-        self.tape = tape = self.function.hot.tape  # type: ignore[union-attr]
-        tape.derived[OWNER] = self.token
+            self.diverged(p, divergence)
+            return self.tape
+        self.arrived(key)
+        return self.tape
+
+    def diverged(self, p: np.ndarray, divergence: TapeDivergence) -> None:
+        """A branch goes another way at p: the same by another tape."""
+        self.outputs = self.function.slow(tuple(p.tolist()), {}, self.function.hot, divergence)
+        self.arrived(p.tobytes())
+
+    def arrived(self, key: bytes) -> None:
+        """The tape that answered last is at this point."""
+        self.tape = self.function.hot.tape  # type: ignore[union-attr]
+        self.tape.derived[OWNER] = self.token
         self.key = key
-        return tape
+
+    def sweeps(self, y: np.ndarray, weights: np.ndarray | None) -> Sweeps:
+        """Weighted residuals and their Jacobian without a Python object an evaluation, for data y."""
+        return Sweeps(self, len(self.units), y, weights)
 
     def value(self, p: np.ndarray) -> np.ndarray:
         """What f returns at p: an array, or a number."""
         tape = self.at(p)
         return self.outputs[0] if tape.signature.lone_out else self.packed(tape, self.outputs)
 
-    def jacobian(self, p: np.ndarray) -> list[np.ndarray]:
-        """The derivative of the value by each parameter, in the value's shape."""
+    def jacobian(self, p: np.ndarray) -> np.ndarray:
+        """The derivative of the value by each parameter, shape (n, *shape of the value)."""
         tape = self.at(p)
         if not tape.signature.lone_out:
-            return [self.packed(tape, tape.sweep_tangent(unit)) for unit in self.units]
-        columns = tape.derived.get(COLUMNS)
-        if columns is None:
-            self.work += 1 + np.size(self.outputs[0]) / 64
-            if self.work < WORTH:
-                return [tape.sweep_tangent(unit)[0] for unit in self.units]
-            columns = tape.derived[COLUMNS] = columns_tape(tape)
-            self.function.hot.weigh()  # type: ignore[union-attr]
-        return columns.sweep(p.tolist())
+            return np.array([self.packed(tape, tape.sweep_tangent(unit)) for unit in self.units])
+        return columns(tape)
 
     def curvature(self, p: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
         """Sum of `weights` times the second derivatives of the value, shape (n, n); None for lists of numbers."""
@@ -134,10 +132,7 @@ class FittedModel:
         """Does plain f give what the tape gave, to rounding?  Where it does not, Audit looks why."""
         with np.errstate(all="ignore"):      # the sweep has warned
             try:
-                y, got = np.asarray(self.function.f(*values)), np.asarray(self.outputs[0])
-                if y.shape != got.shape or y.dtype != got.dtype:
-                    return False
-                return bool(np.max(np.abs(y - got), initial=0.0) <= 1e-12 * np.max(np.abs(got), initial=0.0))
+                return agree(np.asarray(self.function.f(*values)), np.asarray(self.outputs[0]), 1e-12)
             except Exception:                # Audit runs f again, and lets it out
                 return False
 
