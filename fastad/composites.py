@@ -51,19 +51,19 @@ select = functools.partial(T.elementwise, "where")
 
 # ---- elementwise ----------------------------------------------------------------------------------------------------
 
-@records(np.real, np.real_if_close)
+@records(np.real, np.real_if_close, data=0)
 def real(val: Any, tol: Any = None) -> Any:
     """Real arrays are their own real part."""
     return val
 
 
-@records(np.imag)
+@records(np.imag, data=0)
 def imag(val: Any) -> Any:
     """The imaginary part of a real array."""
     return np.zeros(shape_of(val))
 
 
-@records(np.round, np.around)
+@records(np.round, np.around, data=2)
 def around(a: Any, decimals: Any = 0, out: Any = None) -> Any:
     """Round to decimals, half to even."""
     decimals = operator.index(decimals)
@@ -112,7 +112,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
     return y
 
 
-@records(np.isclose)
+@records(np.isclose, data=4)
 def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
     """|a - b| <= atol + rtol |b|: traced booleans."""
     a, b = (live(asarray(v) if isinstance(v, (list, tuple)) else v) for v in (a, b))
@@ -124,13 +124,13 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool 
     return y | (np.isnan(a) & np.isnan(b)) if equal_nan else y
 
 
-@records(np.allclose)
+@records(np.allclose, data=4)
 def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
     """Are all elements close: a traced boolean, which an `if` guards."""
     return np.all(isclose(a, b, rtol, atol, equal_nan))
 
 
-@records(np.array_equal)
+@records(np.array_equal, data=3)
 def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     """The same shape and elements: a traced boolean."""
     a1, a2 = asarray(a1), asarray(a2)
@@ -140,7 +140,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     return np.all(same | (np.isnan(a1) & np.isnan(a2)) if equal_nan else same)
 
 
-@records(np.array_equiv)
+@records(np.array_equiv, data=2)
 def array_equiv(a1: Any, a2: Any) -> Any:
     """The same elements after broadcasting: a traced boolean."""
     try:
@@ -152,7 +152,7 @@ def array_equiv(a1: Any, a2: Any) -> Any:
 
 # ---- differences, diagonals, convolution ----------------------------------------------------------------------------
 
-@records(np.diff)
+@records(np.diff, data=2)
 def diff(a: Any, n: int = 1, axis: Any = -1, prepend: Any = NOVALUE, append: Any = NOVALUE) -> Any:
     """n-th differences along an axis."""
     if n < 0:
@@ -176,7 +176,7 @@ def diff(a: Any, n: int = 1, axis: Any = -1, prepend: Any = NOVALUE, append: Any
     return x
 
 
-@records(np.trace, np.linalg.trace, method="trace")
+@records(np.trace, np.linalg.trace, method="trace", data=2)
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Any:
     """Sum of a diagonal."""
     return total(np.diagonal(asarray(a), offset, axis1, axis2), -1, dtype, out)
@@ -203,7 +203,7 @@ def cut(full: Any, n: int, m: int, mode: Any, early: int) -> Any:
     raise ValueError(f"mode must be one of 'valid', 'same', or 'full' (got {mode!r})")
 
 
-@records(np.convolve)
+@records(np.convolve, data=3)
 def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     """Discrete convolution of 1-D arrays."""
     a, v = np.atleast_1d(live(asarray(a))), np.atleast_1d(live(asarray(v)))
@@ -213,7 +213,7 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     return cut(full_convolution(long, short), a.size, v.size, mode, 1)
 
 
-@records(np.correlate)
+@records(np.correlate, data=3)
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     """Cross-correlation of 1-D arrays."""
     a, v = np.atleast_1d(live(asarray(a))), np.atleast_1d(live(asarray(v)))
@@ -314,7 +314,7 @@ def nanstd(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: A
 
 # ---- grids ----------------------------------------------------------------------------------------------------------
 
-@records(np.linspace)
+@records(np.linspace, data=3)
 def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
              axis: int = 0, *, device: Any = None) -> Any:
     """Evenly spaced numbers between traced ends."""
@@ -337,7 +337,7 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, retste
     return (y, step) if retstep else y
 
 
-@records(np.logspace)
+@records(np.logspace, data=3)
 def logspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None,
              axis: int = 0) -> Any:
     """Powers of the base with evenly spaced exponents."""
@@ -345,7 +345,7 @@ def logspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: 
     return y if dtype is None else cast_to(y, requested(dtype, "logspace"))
 
 
-@records(np.geomspace)
+@records(np.geomspace, data=3)
 def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
     """Evenly spaced logarithms, between ends of the same sign."""
     start, stop = np.multiply(start, 1.0), np.multiply(stop, 1.0)

@@ -41,7 +41,7 @@ def unique(ar: Any, return_index: bool = False, return_inverse: bool = False, re
     return tuple(out) if len(out) > 1 else out[0]
 
 
-@records(np.isin)
+@records(np.isin, data=2)
 def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *,
          kind: Any = None) -> Any:
     """Which elements occur among others: traced booleans."""
@@ -66,7 +66,7 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
 
 # ---- histogram ------------------------------------------------------------------------------------------------------
 
-@records(np.histogram)
+@records(np.histogram, data=2)
 def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
     """How many elements, or with what sum of weights, lie between edges; a derivative passes through weights only."""
     a = live(asarray(a)).reshape(-1)

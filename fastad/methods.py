@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
+from fastad.checking import checked, usual
 from fastad.operands import (
+    DATA,
     METHODS,
     Array,
     asarray,
@@ -71,7 +73,11 @@ def method(x: Any, name: str) -> Any:
 def call(x: Any, name: str, implementation: Any, *args: Any, **kwargs: Any) -> Any:
     """Call a method: ours where something is traced, NumPy's on the concrete array otherwise."""
     if T.tape_of(x, *args) is not None or traced(args) or (kwargs and traced(tuple(kwargs.values()))):
-        return implementation(x, *args, **kwargs)
+        data = DATA.get(implementation, 0)
+        if not data or usual((x, *args), kwargs, data):
+            return implementation(x, *args, **kwargs)
+        return checked(getattr(np.ndarray if type(x) is Array else np.generic, name), implementation, (x, *args), kwargs,
+                       f"ndarray.{name}")
     seen: list[Any] = []
     c = bare(x, seen)
     out = getattr(c, name)(*bare(args, seen), **{k: bare(v, seen) for k, v in kwargs.items()})

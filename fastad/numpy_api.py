@@ -14,9 +14,11 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import composites, counting, einsum, norms, pythonic, sorting
+from fastad.checking import checked, usual
 from fastad.methods import method
 from fastad.objects import boxed, unboxed
 from fastad.operands import (
+    DATA,
     RECORDED,
     Flat,
     asarray,
@@ -87,7 +89,10 @@ def function(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return run_plain(func, args, kwargs)
     implementation = RECORDED.get(func)
     if implementation is not None:
-        return implementation(*args, **kwargs)
+        data = DATA.get(implementation, 0)
+        if not data or usual(args, kwargs, data):
+            return implementation(*args, **kwargs)
+        return checked(func, implementation, args, kwargs, name_of(func))
     if (getattr(func, "__module__", "") or "").startswith("numpy.polynomial."):
         return func._implementation(*args, **kwargs)             # Python code, recorded like the user's
     why = REFUSED.get(func) or REFUSED.get((getattr(func, "__module__", "") or "").rpartition("._")[0]) \

@@ -20,15 +20,21 @@ from fastad.errors import UnsupportedError
 Array, Scalar = T.Array, T.Scalar
 RECORDED: dict[Any, Any] = {}            # NumPy function -> what records it
 METHODS: dict[str, Any] = {}             # method of ndarray -> what records it, called with the array
+DATA: dict[Any, int] = {}                # what records it -> number of leading arguments that are data (checking.py)
 NOVALUE = np._NoValue
 CODES = {dtype: code for code, dtype in enumerate(T.DTYPES)}
 FLOAT, INT, BOOL = 0, 1, 2
 _real_ndarray = np.ndarray
 
 
-def records(*functions: Any, method: str | None = None) -> Any:
-    """Register an implementation, called with wrapped arguments of which one at least is traced."""
+def records(*functions: Any, method: str | None = None, data: int = 1) -> Any:
+    """Register an implementation, called with wrapped arguments of which one at least is traced.
+
+    `data`: how many leading arguments are data.  A call with more than these and an axis is compared with NumPy's own
+    result while it is recorded (checking.py); 0: never, since NumPy runs anyway, or since the function writes.
+    """
     def register(implementation: Any) -> Any:
+        DATA[implementation] = data
         for f in functions:
             RECORDED[f] = implementation
         if method is not None:
@@ -286,8 +292,11 @@ def live_copy(x: Any, out: Any) -> Any:
 
 # ---- out= -----------------------------------------------------------------------------------------------------------
 
-def deliver(out: Any, value: Any, what: str, casting: Any = "same_kind") -> Any:
-    """Write a result into `out` (None: there is none) by NumPy's rules; returns what the function returns."""
+def deliver(out: Any, value: Any, what: str, casting: Any = "unsafe") -> Any:
+    """Write a result into `out` (None: there is none); returns what the function returns.
+
+    Whether `out` fits is NumPy's to say: a call with out= is a checked one.
+    """
     if isinstance(out, tuple):
         (out,) = out
     if out is None:

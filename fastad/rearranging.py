@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
+from fastad.checking import checked
 from fastad.movers import _mover, assemble, move, moved, mover
 from fastad.operands import (
     CODES,
@@ -37,7 +38,7 @@ mover(np.ravel, np.transpose, np.swapaxes, np.moveaxis, np.rollaxis, np.squeeze,
 
 # ---- shapes and copies: the common ones, kept short -----------------------------------------------------------------
 
-@records(np.reshape)
+@records(np.reshape, data=0)
 def reshape(a: Any, /, shape: Any, order: Any = "C", *, copy: Any = None) -> Any:
     """Another shape: a view where NumPy's is one."""
     if type(a) is not Array:
@@ -69,7 +70,7 @@ def transpose_method(a: Any, *axes: Any) -> Any:
     return T.view(a, T.concrete(a).transpose(*axes))
 
 
-@records("copy", np.copy)
+@records("copy", np.copy, data=0)
 def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     """New memory with the same values: no instruction."""
     a = asarray(a)
@@ -83,7 +84,7 @@ def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     return moved(a, new, np.arange(1, a.size + 1).reshape(a.shape))
 
 
-@records("astype", *existing("astype"))
+@records("astype", *existing("astype"), data=0)
 def astype(a: Any, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True,
            device: Any = None) -> Any:
     """Conversion to float64, int64 or bool."""
@@ -101,7 +102,7 @@ def astype(a: Any, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok:
 RECORDED_COPY = copy
 
 
-@records(np.ascontiguousarray)
+@records(np.ascontiguousarray, data=0)
 def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
     """C order; a copy only where it is needed."""
     a = asarray(a, dtype)
@@ -109,7 +110,7 @@ def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
     return a if T.concrete(a).flags.c_contiguous else copy(a, "C")
 
 
-@records(np.asfortranarray)
+@records(np.asfortranarray, data=0)
 def asfortranarray(a: Any, dtype: Any = None) -> Any:
     """Fortran order; a copy only where it is needed."""
     a = asarray(a, dtype)
@@ -133,7 +134,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", **kwa
     return copy(np.broadcast_to(asarray(value), shape), order)
 
 
-@records(np.full_like)
+@records(np.full_like, data=2)
 def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None,
               **kwargs: Any) -> Any:
     """np.full_like with a traced fill value (or of a traced array)."""
@@ -142,19 +143,19 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subo
     return made
 
 
-@records(np.atleast_1d)
+@records(np.atleast_1d, data=0)
 def atleast_1d(*arrays: Any) -> Any:
     """Each with at least one axis."""
     return _each(np.atleast_1d, arrays)
 
 
-@records(np.atleast_2d)
+@records(np.atleast_2d, data=0)
 def atleast_2d(*arrays: Any) -> Any:
     """Each with at least two axes."""
     return _each(np.atleast_2d, arrays)
 
 
-@records(np.atleast_3d)
+@records(np.atleast_3d, data=0)
 def atleast_3d(*arrays: Any) -> Any:
     """Each with at least three axes."""
     return _each(np.atleast_3d, arrays)
@@ -166,7 +167,7 @@ def _each(func: Any, arrays: Any) -> Any:
     return out[0] if len(out) == 1 else out
 
 
-@records(np.broadcast_arrays)
+@records(np.broadcast_arrays, data=0)
 def broadcast_arrays(*arrays: Any, subok: bool = False) -> Any:
     """All at their common shape: repeating views."""
     arrays = tuple([asarray(a) for a in arrays])
@@ -179,6 +180,12 @@ def broadcast_arrays(*arrays: Any, subok: bool = False) -> Any:
 def _join(func: Any, stacking: bool = False) -> None:
     def record(arrays: Any, *args: Any, out: Any = None, dtype: Any = None, casting: Any = "same_kind",
                **kwargs: Any) -> Any:
+        if out is not None or dtype is not None or casting != "same_kind":
+            kwargs |= {k: v for k, v in (("out", out), ("dtype", dtype)) if v is not None}
+            return checked(func, joined, (arrays, *args), kwargs | {"casting": casting}, f"np.{func.__name__}")
+        return joined(arrays, *args, **kwargs)
+
+    def joined(arrays: Any, *args: Any, out: Any = None, dtype: Any = None, casting: Any = None, **kwargs: Any) -> Any:
         arrays = list(arrays)
         if stacking and not args and not kwargs and not any(map(shape_of, arrays)):
             y = asarray(arrays)
@@ -187,13 +194,9 @@ def _join(func: Any, stacking: bool = False) -> None:
             y = assemble(lambda values: func(values, *args, **kwargs), arrays, key)
         else:
             y = assemble(func, arrays, func)
-        if out is None and dtype is None:
-            return y
-        if dtype is not None:
-            y = cast_to(y, requested(dtype, func.__name__))
-        return deliver(out, y, func.__name__, casting)
+        return deliver(out, y if dtype is None else cast_to(y, requested(dtype, func.__name__)), func.__name__)
     record.__name__ = func.__name__
-    records(func)(record)
+    records(func, data=0)(record)
 
 
 _join(np.stack, True)
@@ -201,20 +204,20 @@ for _f in (np.concatenate, np.vstack, np.hstack, np.dstack, np.column_stack):
     _join(_f)
 
 
-@records(np.append)
+@records(np.append, data=0)
 def append(arr: Any, values: Any, axis: Any = None) -> Any:
     """The values behind the array."""
     return assemble(lambda v: np.append(v[0], v[1], axis), [arr, values], (np.append, axis))
 
 
-@records(np.insert)
+@records(np.insert, data=0)
 def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     """Values before the given positions."""
     values = cast_to(asarray(values), code_of(arr)) if code_of(values) != code_of(arr) else values
     return assemble(lambda v: np.insert(v[0], T.concrete(obj), v[1], axis), [arr, values])
 
 
-@records(np.block)
+@records(np.block, data=0)
 def block(arrays: Any) -> Any:
     """Blocks of a matrix, from a nested list."""
     leaves: list[Any] = []
@@ -232,7 +235,7 @@ def block(arrays: Any) -> Any:
     return assemble(lambda values: np.block(nested(nest, values)), leaves)
 
 
-@records(np.meshgrid)
+@records(np.meshgrid, data=99)
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
     """Coordinates of a grid."""
     if indexing not in ("xy", "ij"):
@@ -249,25 +252,25 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 
 # ---- fills ----------------------------------------------------------------------------------------------------------
 
-@records(np.tril)
+@records(np.tril, data=0)
 def tril(m: Any, k: int = 0) -> Any:
     """Lower triangle, zeros above."""
     return _filled(np.tril, m, k)
 
 
-@records(np.triu)
+@records(np.triu, data=0)
 def triu(m: Any, k: int = 0) -> Any:
     """Upper triangle, zeros below."""
     return _filled(np.triu, m, k)
 
 
-@records(np.diag)
+@records(np.diag, data=0)
 def diag(v: Any, k: int = 0) -> Any:
     """A diagonal (a read-only view), or a matrix with that diagonal."""
     return _filled(np.diag, v, k)
 
 
-@records(np.diagflat)
+@records(np.diagflat, data=0)
 def diagflat(v: Any, k: int = 0) -> Any:
     """A matrix with these elements on its diagonal."""
     return _filled(np.diagflat, v, k)
@@ -277,7 +280,7 @@ def _filled(func: Any, x: Any, k: Any) -> Any:
     return move(asarray(x), lambda c: func(c, k), (func, k) if type(k) is int else None)
 
 
-@records(np.pad)
+@records(np.pad, data=0)
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     """Padding by a constant or by elements of the array."""
     if mode not in ("constant", "edge", "reflect", "symmetric", "wrap") or kwargs.get("reflect_type", "even") != "even":

@@ -102,7 +102,7 @@ def argwhere(a: Any) -> Any:
     return np.stack(nonzero(a), axis=1)
 
 
-@records(np.where)
+@records(np.where, data=3)
 def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     """x where the condition holds, else y; with one argument the positions where it holds."""
     if x is None and y is None:
@@ -113,7 +113,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     return z
 
 
-@records(np.clip, method="clip")
+@records(np.clip, method="clip", data=3)
 def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None,
          **kwargs: Any) -> Any:
     """The nearest number in an interval."""
@@ -128,7 +128,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: 
 
 # ---- take and put ---------------------------------------------------------------------------------------------------
 
-@records(np.take, method="take")
+@records(np.take, method="take", data=2)
 def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: Any = "raise") -> Any:
     """Elements at positions along an axis (None: of the flattened array)."""
     if not T.is_traced(indices) and not (isinstance(indices, (list, tuple)) and traced(indices)):
@@ -184,7 +184,7 @@ def along_arguments(a: Any, indices: Any, axis: Any) -> Any:
     return a, k, axis_number(axis, a.ndim)
 
 
-@records(np.take_along_axis)
+@records(np.take_along_axis, data=2)
 def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     """Elements at positions along an axis, other positions for each line."""
     if not T.is_traced(indices):
@@ -194,7 +194,7 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     return take_flat(a, positions_along(a.shape, k, axis))
 
 
-@records(np.put_along_axis)
+@records(np.put_along_axis, data=0)
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     """Write at positions along an axis, other positions for each line."""
     target = owned(arr, "put_along_axis")
@@ -204,7 +204,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     write_flat(target, positions, values)
 
 
-@records("put", np.put, method="put")
+@records("put", np.put, method="put", data=0)
 def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> None:
     """Write at flat positions; values are repeated as needed."""
     target = owned(a, "put")
@@ -231,7 +231,7 @@ def write_flat(a: Any, positions: Any, values: Any) -> None:
         a[np.unravel_index(T.concrete(positions), a.shape)] = values
 
 
-@records(np.compress)
+@records(np.compress, data=2)
 def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
     """Slices where the condition holds; their number is guarded."""
     condition = asarray(condition)
@@ -244,13 +244,13 @@ def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
 METHODS["compress"] = lambda a, condition, axis=None, out=None: compress(condition, a, axis, out)
 
 
-@records(np.extract)
+@records(np.extract, data=2)
 def extract(condition: Any, arr: Any) -> Any:
     """Elements where the condition holds; their number is guarded."""
     return take(asarray(arr).reshape(-1), nonzero(asarray(condition).reshape(-1))[0])
 
 
-@records(np.putmask)
+@records(np.putmask, data=0)
 def putmask(a: Any, mask: Any, values: Any) -> None:
     """a = values where the mask holds; values are repeated by position."""
     target = owned(a, "putmask")
@@ -259,7 +259,7 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
     target[...] = T.elementwise("where", mask, cast_to(values, code_of(target)), target)
 
 
-@records(np.place)
+@records(np.place, data=0)
 def place(arr: Any, mask: Any, vals: Any) -> None:
     """The first values go where the mask holds; the number of places is guarded."""
     target = owned(arr, "place")
@@ -270,7 +270,7 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
         write_flat(target, k, np.resize(asarray(vals), np.shape(k)))
 
 
-@records(np.copyto)
+@records(np.copyto, data=0)
 def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
     """dst[...] = src, or only where a mask holds."""
     if src is dst:
@@ -288,7 +288,7 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
         target[...] = T.elementwise("where", where, cast_to(src, code_of(target)), target)
 
 
-@records(np.choose)
+@records(np.choose, data=2)
 def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
     """Elements of several arrays by numbers."""
     choices = list(choices)
@@ -306,7 +306,7 @@ def chosen(k: Any, choices: list[Any], mode: str) -> Any:
     return take_along_axis(np.stack(choices), k[None], 0)[0]
 
 
-@records(np.select)
+@records(np.select, data=3)
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     """The choice of the first condition that holds."""
     if len(condlist) != len(choicelist) or not len(condlist):
@@ -320,7 +320,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     return y
 
 
-@records(np.bincount)
+@records(np.bincount, data=3)
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     """How often, or with what sum of weights, each integer occurs; the largest integer is guarded."""
     k = asarray(x)
@@ -341,7 +341,7 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     return T.structural("addat", (k, weights), None, (n,), code_of(weights), (INT, code_of(weights)))
 
 
-@records(np.unravel_index)
+@records(np.unravel_index, data=3)
 def unravel_index(indices: Any, shape: Any, order: Any = "C") -> Any:
     """Traced flat positions as positions along the axes."""
     shape = (shape,) if np.ndim(shape) == 0 else tuple(shape)
@@ -350,7 +350,7 @@ def unravel_index(indices: Any, shape: Any, order: Any = "C") -> Any:
     return tuple([(k // step if step > 1 else k) % n for step, n in zip(steps, shape, strict=True)])
 
 
-@records(np.ravel_multi_index)
+@records(np.ravel_multi_index, data=4)
 def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: Any = "C") -> Any:
     """Traced positions along the axes as flat ones."""
     modes = (mode,) * len(dims) if isinstance(mode, str) else mode

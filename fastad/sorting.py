@@ -34,7 +34,7 @@ from fastad.selection import take_flat
 
 # ---- sort -----------------------------------------------------------------------------------------------------------
 
-@records(np.argsort, method="argsort")
+@records(np.argsort, method="argsort", data=0)
 def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
     """The permutation that sorts along an axis; always stable, NaN last."""
     refuse_order("argsort", order)
@@ -147,10 +147,10 @@ def quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input:
     return deliver(out, y.reshape(q.shape + kept) if keepdims else y, "quantile")
 
 
-records(np.quantile)(quantile)
+records(np.quantile, data=2)(quantile)
 
 
-@records(np.percentile)
+@records(np.percentile, data=2)
 def percentile(a: Any, q: Any, *args: Any, **kwargs: Any) -> Any:
     """The quantile at q / 100."""
     return quantile(a, np.true_divide(T.concrete(q), 100) if not T.is_traced(q) else q, *args, **kwargs)
@@ -158,7 +158,7 @@ def percentile(a: Any, q: Any, *args: Any, **kwargs: Any) -> Any:
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
 
-@records(np.searchsorted)
+@records(np.searchsorted, data=3)
 def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     """Where v belongs in the sorted a."""
     if sorter is not None:
@@ -176,7 +176,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
 METHODS["searchsorted"] = searchsorted
 
 
-@records(np.digitize)
+@records(np.digitize, data=3)
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     """The bin of each element."""
     bins = asarray(bins)
@@ -189,7 +189,7 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     return searchsorted(bins, x, side)
 
 
-@records(np.interp)
+@records(np.interp, data=3)
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """Linear interpolation in a table, by NumPy's formula; x, xp and fp may be traced.
 
