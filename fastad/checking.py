@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
+from fastad.errors import AdError
 from fastad.movers import relayout
-from fastad.operands import Array, bare, is_array, lifted, refusal
+from fastad.operands import Array, bare, deliver, is_array, lifted, refusal, rewrapped
 
 AXES = frozenset(("axis", "keepdims"))
 # Functions with a keyword by which they write into their operand.
@@ -28,8 +29,8 @@ def usual(args: Any, kwargs: Any, data: int = 1) -> bool:
     if n > data + 1 or (kwargs and not kwargs.keys() <= AXES) or not n:
         return False
     x = args[0]
-    if type(x) is Array and x.size == 0:
-        return False
+    if type(x) is Array and (x.size == 0 or not T.concrete(x).flags.c_contiguous):
+        return False                     # (memory order is NumPy's to say)
     axis = args[data] if n > data else kwargs.get("axis")
     return axis is None or (type(axis) is int and type(x) in (Array, list, tuple))
 
@@ -46,7 +47,22 @@ def checked(func: Any, implementation: Any, args: Any, kwargs: Any, what: str) -
         named["out"] = tuple([o if o is None else np.array(o) for o in out]) if isinstance(out, tuple) else np.array(out)
     with np.errstate(all="ignore"):
         want = func(*values, **named)
-    return agreed(implementation(*args, **kwargs), want, what, out is None)
+    try:
+        return agreed(implementation(*args, **kwargs), want, what, out is None)
+    except (AdError, TypeError, ValueError, IndexError) as e:
+        if empty((*args, *kwargs.values())):
+            return deliver(None if out is None else kwargs["out"], rewrapped(want, seen), what)
+        if isinstance(e, AdError):
+            raise
+        raise refusal(what, f"NumPy takes these arguments, but they are not recorded ({e})") from None
+
+
+def empty(args: Any) -> bool:
+    """Is every traced value among args an array without elements?  Then the result depends on nothing."""
+    for x in args:
+        if (empty(x) is False if type(x) in (list, tuple) else T.is_traced(x) and (type(x) is not Array or x.size > 0)):
+            return False
+    return True
 
 
 def agreed(got: Any, want: Any, what: str, fresh: bool) -> Any:

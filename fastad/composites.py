@@ -51,10 +51,16 @@ select = functools.partial(T.elementwise, "where")
 
 # ---- elementwise ----------------------------------------------------------------------------------------------------
 
-@records(np.real, np.real_if_close, data=0)
-def real(val: Any, tol: Any = None) -> Any:
+@records(np.real, data=0)
+def real(val: Any) -> Any:
     """Real arrays are their own real part."""
     return val
+
+
+@records(np.real_if_close)
+def real_if_close(a: Any, tol: Any = 100) -> Any:
+    """The same, as an array."""
+    return asarray(a)
 
 
 @records(np.imag, data=0)
@@ -157,6 +163,8 @@ def diff(a: Any, n: int = 1, axis: Any = -1, prepend: Any = NOVALUE, append: Any
     """n-th differences along an axis."""
     if n < 0:
         raise ValueError(f"order must be non-negative but got {n!r}")
+    if n == 0:
+        return a
     x = live(asarray(a))
     if x.ndim == 0:
         raise ValueError("diff requires input that is at least one dimensional")
@@ -213,6 +221,21 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     return cut(full_convolution(long, short), a.size, v.size, mode, 1)
 
 
+@records(np.polymul)
+def polymul(a1: Any, a2: Any) -> Any:
+    """Product of polynomials, from the coefficients of the highest powers; leading zeros are dropped and guarded."""
+    return convolve(coefficients(a1), coefficients(a2))
+
+
+def coefficients(a: Any) -> Any:
+    """A vector of coefficients without leading zeros."""
+    a = np.atleast_1d(live(asarray(a)))
+    if a.ndim > 1:
+        raise ValueError("Polynomial must be 1d only.")
+    a = np.trim_zeros(a, "f")
+    return a if a.size else np.zeros(1)
+
+
 @records(np.correlate, data=3)
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     """Cross-correlation of 1-D arrays."""
@@ -266,6 +289,8 @@ def _nan_extremum(reduce: Any, neutral: float, a: Any, axis: Any, out: Any, keep
         return reduce(a, axis, out, keepdims, **kwargs)
     void = np.isnan(a)
     y = reduce(select(void, neutral, a), axis, None, keepdims, **kwargs)
+    if kwargs.get("initial", NOVALUE) is not NOVALUE:
+        return deliver(out, y, "nan extremum")
     nothing = every(void, axis, keepdims=keepdims)
     return deliver(out, select(nothing, np.nan, y), "nan extremum")
 
@@ -273,13 +298,21 @@ def _nan_extremum(reduce: Any, neutral: float, a: Any, axis: Any, out: Any, keep
 @records(np.nanargmax)
 def nanargmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
     """Position of the maximum of what is a number."""
-    return argmax(select(np.isnan(a), -np.inf, a), axis, out, keepdims=keepdims)
+    return argmax(numbers_or(-np.inf, a, axis), axis, out, keepdims=keepdims)
 
 
 @records(np.nanargmin)
 def nanargmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
     """Position of the minimum of what is a number."""
-    return argmin(select(np.isnan(a), np.inf, a), axis, out, keepdims=keepdims)
+    return argmin(numbers_or(np.inf, a, axis), axis, out, keepdims=keepdims)
+
+
+def numbers_or(other: float, a: Any, axis: Any) -> Any:
+    """a with another number for NaN; that there is a number in every line is guarded."""
+    void = np.isnan(asarray(a))
+    if bool(np.any(every(void, axis))):
+        raise ValueError("All-NaN slice encountered")
+    return select(void, other, a)
 
 
 @records(np.nanmean)

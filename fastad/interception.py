@@ -140,7 +140,8 @@ def _full(original: Callable[..., Any]) -> Callable[..., Any]:
         fill_value = _as_array(fill_value)
         if not T.is_wrapped(fill_value):
             return _recordable(original(shape, fill_value, dtype, order))
-        y = make_plain(np_empty(shape, fill_value.dtype if dtype is None else dtype, order))
+        y = make_plain(np_empty(shape, fill_value.dtype if dtype is None else T.DTYPES[numpy_api.requested(dtype, "np.full")],
+                                order, **{k: v for k, v in kwargs.items() if k != "like"}))
         y[...] = fill_value
         return y
     return full
@@ -154,9 +155,7 @@ def _full_like(original: Callable[..., Any]) -> Callable[..., Any]:
         fill_value = _as_array(fill_value)
         if not T.is_wrapped(fill_value):
             return _recordable(original(a, fill_value, *args, **kwargs))
-        y = make_plain(np_empty_like(T.concrete(a), *args, **kwargs))
-        y[...] = fill_value
-        return y
+        return numpy_api.full_like(a, fill_value, *args, **kwargs)
     return full_like
 
 
@@ -324,8 +323,8 @@ def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwarg
                      strict=False))
     known.update(kwargs)
     dtype, order = known.get("dtype"), known.get("order")
-    if dtype is not None and np.dtype(dtype) == object:
-        return numpy_api.boxed(x)
+    if known.get("device") is not None:
+        np_asarray(0.0, device=known["device"])     # NumPy's own error
     copy = known.get("copy", True if original is np_array else None)
     a = numpy_api.asarray(x)
     if copy is False and type(x) is not Array:
@@ -334,7 +333,8 @@ def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwarg
     if dtype is not None and np.dtype(dtype) != a.dtype:
         if copy is False:
             raise ValueError("Unable to avoid copy while creating an array as requested.")
-        a, fresh = T.astype(a, np.dtype(dtype)), True
+        a, fresh = numpy_api.astype(a, dtype), True
+        a = a if type(a) is Array else numpy_api.asarray(a)
     if original is np_require:           # its letters and words for an order, and for memory of its own
         wanted = known.get("requirements") or ()
         wanted = {w[0].upper() if len(w) == 1 else w.upper() for w in ([wanted] if isinstance(wanted, str) else wanted)}
@@ -425,7 +425,7 @@ def _seterr(original: Callable[..., Any]) -> Callable[..., Any]:
 
 np_empty, np_empty_like, np_indices, np_array = np.empty, np.empty_like, np.indices, np.array
 np_ascontiguousarray, np_asfortranarray = np.ascontiguousarray, np.asfortranarray
-np_concatenate, np_block = np.concatenate, np.block
+np_concatenate, np_block, np_asarray = np.concatenate, np.block, np.asarray
 np_asarray_chkfinite, np_require = np.asarray_chkfinite, np.require
 # Their first argument is a sequence of arrays: NumPy looks into it when it dispatches.
 _TAKES_SEQUENCE = (np.concatenate, np.stack, np.hstack, np.vstack, np.dstack, np.column_stack)

@@ -44,8 +44,6 @@ REFUSED = {
     "getfield": "fields of structured arrays are not recorded",
     "setfield": "fields of structured arrays are not recorded",
     "newbyteorder": "other byte orders are not recorded",
-    "partition": "use x.sort()",
-    "argpartition": "use x.argsort()",
     "resize": "an array cannot change its size in place; use x = np.resize(x, shape)",
 }
 
@@ -53,7 +51,7 @@ REFUSED = {
 def method(x: Any, name: str) -> Any:
     """What `x.name` is for a name that the heart does not know."""
     implementation = METHODS.get(name)
-    if implementation is not None:
+    if implementation is not None and (type(x) is Array or hasattr(np.generic, name) or name == "is_integer"):
         return partial(call, x, name, implementation)
     if name in FOREIGN:
         raise AttributeError(f"{T.here()}: ndarray.{name}: {FOREIGN[name]}")

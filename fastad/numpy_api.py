@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import composites, counting, einsum, norms, pythonic, sorting
+from fastad import composites, counting, einsum, norms, padding, partitions, pythonic, quantiles, sorting
 from fastad.checking import checked, usual
 from fastad.methods import method
 from fastad.objects import boxed, unboxed
@@ -23,21 +23,21 @@ from fastad.operands import (
     Flat,
     asarray,
     cast_to,
-    existing,
     refusal,
+    requested,
     run_plain,
     scalar_value,
     traced,
     zeros_of,
 )
 from fastad.products import matmul
-from fastad.rearranging import array, full, reshape
+from fastad.rearranging import array, astype, full, full_like, reshape
 from fastad.selection import nonzero, put_flat, take_flat, where, wrap_index
 from fastad.ufuncs import ufunc
 
-ROOMS = (composites, counting, einsum, norms, pythonic, sorting)       # imported for what they register
-__all__ = ["Flat", "array", "asarray", "boxed", "cast_to", "full", "function", "matmul", "method", "nonzero",
-           "put_flat", "reshape", "scalar_value", "take_flat", "ufunc", "unboxed", "where", "wrap_index", "zeros_of"]
+ROOMS = (composites, counting, einsum, norms, padding, partitions, pythonic, quantiles, sorting)       # imported for what they register
+__all__ = ["Flat", "array", "asarray", "astype", "cast_to", "full", "full_like", "function", "matmul", "method", "nonzero", "put_flat",
+           "requested", "reshape", "scalar_value", "take_flat", "ufunc", "where", "wrap_index", "zeros_of"]
 
 # Their results depend on shapes and dtypes alone, or are text for people.
 CONSTANT = {
@@ -53,22 +53,12 @@ LINALG = "linear algebra comes with a later release; wrap it with ad.primitive m
 REFUSED: dict[Any, str] = {
     "numpy.fft": "Fourier transforms come with a later release; wrap it with ad.primitive meanwhile",
     "numpy.linalg": LINALG,
-    **dict.fromkeys((np.polyfit, np.roots, np.poly, np.polydiv), LINALG),
-    **dict.fromkeys((np.partition, np.argpartition), "the order inside the parts is NumPy's own; use np.sort"),
+    **dict.fromkeys((np.polyfit, np.roots), LINALG),
     **dict.fromkeys((np.sort_complex,), "complex numbers are not recorded yet; use np.sort"),
-    **dict.fromkeys((np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d,
-                     np.intersect1d, np.setdiff1d, np.setxor1d, np.trim_zeros, *existing("in1d")),
-                    "the result's length depends on values; use np.unique, np.isin and masks, or ad.peek(x) for a "
-                    "constant"),
-    **dict.fromkeys((np.histogram2d, np.histogramdd, np.histogram_bin_edges),
-                    "counts have no derivative; use ad.peek(x), or np.bincount(np.digitize(x, edges), weights)"),
-    **dict.fromkeys((np.nanmedian, np.nanpercentile, np.nanquantile), "the number of NaN would decide the formula; "
-                    "take np.median of x[~np.isnan(x)]"),
     **dict.fromkeys((np.save, np.savetxt, np.savez, np.savez_compressed), "files hold numbers; save ad.peek(x)"),
     **dict.fromkeys((np.angle,), "complex numbers are not recorded yet; use np.arctan2"),
     **dict.fromkeys((np.packbits, np.unpackbits), "bits are not traced"),
     np.emath.sqrt.__module__: "its functions may give complex numbers, which are not recorded yet; use np.sqrt ...",
-    **dict.fromkeys((np.polymul,), "use np.convolve of the coefficients"),
 }
 
 # What never comes here: functions that NumPy dispatches for their `like=` alone, and those of files, dates and text.

@@ -20,6 +20,7 @@ from fastad.operands import (
     live,
     live_copy,
     records,
+    refusal,
     requested,
     shape_of,
 )
@@ -127,7 +128,15 @@ def raveled(x: Any) -> Any:
     return np.ravel(x if T.is_traced(x) else live_copy(x, np.ravel(x)))
 
 
-@records(np.outer, np.linalg.outer, data=2)
+@records(np.linalg.outer, data=0)
+def vector_outer(x1: Any, x2: Any, /) -> Any:
+    """np.linalg.outer: of vectors only."""
+    if len(shape_of(x1)) != 1 or len(shape_of(x2)) != 1:
+        np.linalg.outer(np.empty(shape_of(x1)), np.empty(shape_of(x2)))          # NumPy's own error
+    return outer(x1, x2)
+
+
+@records(np.outer, data=2)
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     """Products of all pairs of elements."""
     y = np.multiply(raveled(a)[:, None], raveled(b)[None, :])
@@ -168,6 +177,9 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     """Vector product of 3-vectors along an axis."""
     axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
     a, b = np.moveaxis(live(operand(a)), axisa, -1), np.moveaxis(live(operand(b)), axisb, -1)
+    if {shape_of(a)[-1], shape_of(b)[-1]} in ({2}, {2, 3}):
+        raise refusal("np.cross", "vectors of two components, which NumPy gives up, are not recorded; write "
+                      "a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]")
     if shape_of(a)[-1] != 3 or shape_of(b)[-1] != 3:
         raise ValueError(f"Both input arrays must be arrays of 3-dimensional vectors, but they are "
                          f"{shape_of(a)[-1]} and {shape_of(b)[-1]} dimensional instead.")

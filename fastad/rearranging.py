@@ -11,7 +11,7 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.checking import checked
-from fastad.movers import _mover, assemble, move, moved, mover
+from fastad.movers import _mover, assemble, move, moved, mover, relayout
 from fastad.operands import (
     CODES,
     METHODS,
@@ -28,6 +28,7 @@ from fastad.operands import (
     requested,
     run_plain,
     shape_of,
+    traced,
 )
 
 mover(np.ravel, np.transpose, np.swapaxes, np.moveaxis, np.rollaxis, np.squeeze, np.expand_dims,
@@ -92,8 +93,11 @@ def astype(a: Any, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok:
     if not np.can_cast(a.dtype, T.DTYPES[code], casting):
         raise TypeError(f"Cannot cast array data from {a.dtype!r} to {T.DTYPES[code]!r} according to the rule "
                         f"{casting!r}")
+    if device is not None:
+        np.asarray(0.0, device=device)   # NumPy's own error
     if CODES[a.dtype] != code:
-        return cast_to(a, code)
+        y = cast_to(a, code)
+        return relayout(y, T.concrete(a).astype(T.DTYPES[code], order)) if type(a) is Array and a.ndim > 1 else y
     if type(a) is Scalar or not copy:
         return a
     return RECORDED_COPY(a, order)
@@ -138,6 +142,8 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", **kwa
 def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None,
               **kwargs: Any) -> Any:
     """np.full_like with a traced fill value (or of a traced array)."""
+    if dtype is not None and traced((fill_value,)):
+        dtype = T.DTYPES[requested(dtype, "np.full_like")]
     made = T.recordable(np.empty_like(T.concrete(a), dtype=dtype, order=order, shape=shape))
     made[...] = fill_value
     return made
@@ -278,37 +284,6 @@ def diagflat(v: Any, k: int = 0) -> Any:
 
 def _filled(func: Any, x: Any, k: Any) -> Any:
     return move(asarray(x), lambda c: func(c, k), (func, k) if type(k) is int else None)
-
-
-@records(np.pad, data=0)
-def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
-    """Padding by a constant or by elements of the array."""
-    if mode not in ("constant", "edge", "reflect", "symmetric", "wrap") or kwargs.get("reflect_type", "even") != "even":
-        raise refusal("pad", f"mode={mode!r} {kwargs or ''} is not recorded; constant, edge, reflect, symmetric and "
-                      "wrap are. Write the border with np.concatenate.")
-    a = asarray(array)
-    if kwargs:
-        np.pad(np.zeros((1,) * a.ndim), 0, mode, **dict.fromkeys(kwargs, 0) | {
-            k: v for k, v in kwargs.items() if k == "reflect_type"})             # NumPy's own error for a keyword
-    values = kwargs.get("constant_values", 0)
-    if mode != "constant" or (not T.is_wrapped(values) and np.ndim(values) == 0 and values == 0):
-        key = (np.pad, _hashable(pad_width), mode)
-        return move(a, lambda c: np.pad(c, pad_width, mode), key)
-    inside = np.pad(np.ones(a.shape, bool), pad_width)
-    if T.is_traced(values):
-        if values.size != 1:
-            raise refusal("pad", "constant_values: one traced number is recorded, an array of them is not")
-        border = asarray(values).reshape(())[()]
-    else:
-        border = np.pad(np.zeros(a.shape, a.dtype), pad_width, constant_values=T.concrete(values))
-    return T.elementwise("where", inside, np.pad(a, pad_width), cast_to(border, code_of(a)))
-
-
-def _hashable(x: Any) -> Any:
-    if isinstance(x, dict):
-        return "dict", tuple(x.items())
-    return tuple(_hashable(y) for y in x) if isinstance(x, (list, tuple)) else \
-        _hashable(x.tolist()) if isinstance(x, np.ndarray) else x
 
 
 # ---- methods --------------------------------------------------------------------------------------------------------

@@ -28,10 +28,14 @@ from fastad.operands import (
     records,
     refusal,
     requested,
+    run_plain,
     shape_of,
 )
 
 FULL = T.Axis(1, 1, 1)
+# What NumPy calls the primitives.
+PLAIN: dict[str, Any] = {"sum": np.sum, "maxr": np.max, "minr": np.min, "any": np.any, "all": np.all, "argmax": np.argmax,
+                         "argmin": np.argmin}
 
 
 # ---- axes -----------------------------------------------------------------------------------------------------------
@@ -45,6 +49,7 @@ def keeps(keepdims: Any) -> Any:
 def plan(shape: Any, axis: Any, keepdims: bool) -> Any:
     """(attribute, shape of the result, transposition or None, number of elements reduced to one)."""
     nd = len(shape)
+    axis = None if not nd and axis in (0, -1) else axis          # as NumPy
     axes = tuple(range(nd)) if axis is None else tuple(sorted(np.lib.array_utils.normalize_axis_tuple(axis, nd)))
     kept = tuple(k for k in range(nd) if k not in axes)
     result = tuple(1 if k in axes else n for k, n in enumerate(shape)) if keepdims else tuple(shape[k] for k in kept)
@@ -68,9 +73,10 @@ def fold(op: str, x: Any, axis: Any, keepdims: Any, code: int) -> Any:
     """Reduce a traced array along axes by one structural primitive."""
     if type(x) is T.Scalar:
         x = asarray(x)
-        axis = None if axis in (0, -1) else axis
     c = T.concrete(x)
     keepdims = keeps(keepdims)
+    if not T.is_traced(x):
+        return run_plain(PLAIN[op], (x, as_axis(axis)), {"keepdims": keepdims})
     attr, shape, order, count = plan(c.shape, as_axis(axis), keepdims)
     if order is not None:
         x = T.view(x, c.transpose(order))
@@ -78,7 +84,8 @@ def fold(op: str, x: Any, axis: Any, keepdims: Any, code: int) -> Any:
         x = T.view(x, c.T)               # all elements, in memory order
     y = T.structural(op, (x,), attr, shape, code)
     if len(shape) > 1 and not c.flags.c_contiguous:
-        y = relayout(y, np.add.reduce(c, axis=as_axis(axis), keepdims=keepdims))
+        like = PLAIN[op] if op[:3] == "arg" else np.add.reduce
+        y = relayout(y, like(c, axis=as_axis(axis), keepdims=keepdims))
     return y
 
 
@@ -292,7 +299,7 @@ def count(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
 
 def along(x: Any, axis: Any) -> Any:
     """(array, attribute) for a primitive that works along one axis; None: along the flattened array."""
-    if type(x) is T.Scalar or axis is None:
+    if type(x) is T.Scalar or axis is None or (not x.ndim and axis in (0, -1)):
         x = x.reshape(-1) if type(x) is T.Array else asarray(x).reshape(-1)
         axis = 0 if axis is None else axis
     return x, plan(x.shape, as_axis(axis), False)[0]
@@ -302,6 +309,8 @@ def along(x: Any, axis: Any) -> Any:
 def running_sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """Cumulative sum."""
     x, attr = along(prepared(a, dtype, "cumsum"), axis)
+    if not T.is_traced(x):
+        return deliver(out, run_plain(np.cumsum, (x, axis), {}), "cumsum")
     y = T.structural("cumsum", (x,), attr, x.shape, FLOAT if code_of(x) == FLOAT else INT)
     return deliver(out, relayout(y, T.concrete(x)), "cumsum")
 

@@ -123,7 +123,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: 
         y = np.maximum(y, low)
     if high is not None:
         y = np.minimum(y, high)
-    return deliver(out, y.copy() if y is a else y, "clip")
+    return deliver(out, np.copy(y) if y is a else y, "clip")
 
 
 # ---- take and put ---------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def in_range(k: Any, n: int, mode: Any) -> Any:
 def positions_along(shape: Any, k: Any, axis: int) -> Any:
     """Flat positions in an array of that shape of indices k along an axis; the other axes broadcast."""
     step = math.prod(shape[axis + 1:])
-    base = np.arange(math.prod(shape)).reshape(shape).take([0], axis=axis)
+    base = np.arange(math.prod(shape)).reshape(shape)[(slice(None),) * axis + (slice(0, 1),)]
     k = wrap_index(k, shape[axis])
     return (k * step if step != 1 else k) + base
 
@@ -330,8 +330,8 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     if k.ndim != 1 or (weights is not None and shape_of(weights) != k.shape):
         raise ValueError("The weights and list don't have the same length." if k.ndim == 1 else
                          "object too deep for desired array")
-    top = np.max(k) if k.size else -1
-    n = max(int(T.guard(top, "the length of np.bincount")) if T.is_traced(top) else int(top), minlength - 1) + 1
+    top = np.maximum(np.max(k) if k.size else -1, minlength - 1)
+    n = int(T.guard(top, "the length of np.bincount") if T.is_traced(top) else top) + 1
     if weights is None:
         weights = np.ones(k.shape, np.int64)
     else:

@@ -75,7 +75,8 @@ def ufunc(func: Any, method: Any, inputs: Any, kwargs: Any) -> Any:
             return call(func, inputs, **kwargs)
         return checked(func, lambda *xs, **kw: call(func, xs, **kw), inputs, kwargs, func.__name__)
     implementation = METHOD[method]
-    if method == "at" or (func in USUAL.get(method, ()) and usual(inputs, kwargs)):
+    if method == "at" or (func in USUAL.get(method, ()) and usual(inputs, kwargs) and (
+            method == "reduce" or (type(inputs[0]) is Array and None not in (*inputs[1:], kwargs.get("axis", 0))))):
         return implementation(func, *inputs, **kwargs)
     return checked(getattr(func, method), functools.partial(implementation, func), inputs, kwargs,
                    f"np.{func.__name__}.{method}")
@@ -185,6 +186,7 @@ def accumulate(func: Any, a: Any, axis: Any = 0, dtype: Any = None, out: Any = N
     a = asarray(a)
     if func in ACCUMULATE:
         return ACCUMULATE[func](a, axis, dtype, out)
+    axis = 0 if axis is None else axis
     if dtype is not None:
         a = cast_to(a, requested(dtype, func.__name__))
     if func not in PAIRWISE:
@@ -200,7 +202,7 @@ def reduceat(func: Any, a: Any, indices: Any, axis: Any = 0, dtype: Any = None, 
     a = asarray(a)
     if dtype is not None:
         a = cast_to(a, requested(dtype, func.__name__))
-    ends = np.asarray(T.concrete(T.pinned(indices)))
+    ends, axis = np.asarray(T.concrete(T.pinned(indices))), 0 if axis is None else axis
     if not ends.size:
         return deliver(out, np.take(a, [], axis=axis), func.__name__)
     parts = []

@@ -22,7 +22,7 @@ LAYERS = [
     ("errors",     ["errors"]),
     ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules"]),
     ("transforms", ["structural_rules", "_transform", "_passes", "_program"]),
-    ("recording",  ["operands", "movers", "checking", "rearranging", "reductions", "selection", "sorting", "counting", "products",
+    ("recording",  ["operands", "movers", "checking", "padding", "partitions", "quantiles", "rearranging", "reductions", "selection", "sorting", "counting", "products",
                     "norms", "einsum", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
                     "interception", "math_names", "scipy_names", "sparse_products", "state", "_state"]),
     ("verbs",      ["trees", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
