@@ -25,6 +25,7 @@ from fastad import _tape as T
 from fastad import math_names, numpy_api, pythonic, scipy_doors, sparse_products
 from fastad._state import wrapped_within
 from fastad.errors import AdError, UnsupportedError
+from fastad.intercepted import CONVERTING, CREATING, CREATING_LIKE, DERIVING, REFUSING
 
 Scalar, Array = T.Scalar, T.Array
 current_tape = T.current_tape
@@ -32,30 +33,6 @@ make_plain = T.make_plain
 _getframe = sys._getframe
 _ndarray = np.ndarray
 
-# Results are new memory: recordable arrays in which nothing is traced yet.
-_CREATING = ("zeros", "empty", "ones", "eye", "identity", "linspace", "logspace", "indices", "tri")
-_CREATING_LIKE = ("zeros_like", "empty_like", "ones_like")
-# The same, or a view of an argument, which stays the user's own memory.
-_DERIVING = ("copy", "diag", "diagflat", "meshgrid", "tile", "repeat", "concatenate", "stack", "hstack",
-             "vstack", "dstack", "column_stack", "append", "pad", "atleast_1d", "atleast_2d", "atleast_3d",
-             "broadcast_arrays", "vander", "sum", "prod", "mean", "std", "var", "max", "min", "amax", "amin",
-             "dot", "inner", "outer", "cumsum", "diff", "median", "average", "trapezoid", "interp", "argmax",
-             "argmin", "sort", "argsort", "roll", "reshape", "ravel", "squeeze", "transpose", "block", "polyval",
-             "cross", "vdot", "cumprod", "where", "shape", "ndim", "size", "any", "all", "clip", "ptp", "einsum",
-             "convolve", "kron", "tensordot", "gradient", "insert", "delete", "flip", "take", "round", "nansum",
-             "nanmean", "searchsorted", "percentile", "quantile", "cov", "unwrap", "broadcast_to",
-             "count_nonzero", "isclose", "allclose", "array_equal", "argwhere", "around", "array_equiv", "array_split",
-             "bincount", "compress", "concat", "copyto", "corrcoef", "correlate", "diagonal", "digitize", "dsplit",
-             "ediff1d", "expand_dims", "extract", "fill_diagonal", "fix", "flatnonzero", "fliplr", "flipud",
-             "geomspace", "histogram", "hsplit", "i0", "imag", "isin", "isneginf", "isposinf", "lexsort",
-             "matrix_transpose", "moveaxis", "nan_to_num", "nanargmax", "nanargmin", "nancumprod", "nancumsum",
-             "nanmax", "nanmin", "nanprod", "nanstd", "nanvar", "nonzero", "permute_dims", "place", "polyadd",
-             "polyder", "polyint", "polysub", "put", "put_along_axis", "putmask", "real", "real_if_close", "resize",
-             "rollaxis", "rot90", "sinc", "split", "swapaxes", "take_along_axis", "trace", "tril", "triu", "unique",
-             "vsplit")
-_CONVERTING = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "asarray_chkfinite", "require")
-_FILLING = ("full", "full_like", "arange", "fromiter", "fromfunction")
-_STATE = ("errstate", "seterr")
 # Python code in NumPy that makes its arrays by NumPy's public names: it is recorded as if it were the user's.
 _LIKE_USERS = "numpy.polynomial."
 _KINDS = ("divide", "over", "under", "invalid")
@@ -230,14 +207,13 @@ def _ndenumerate(original: Callable[..., Any]) -> Callable[..., Any]:
     return ndenumerate
 
 
-def _nditer(original: Callable[..., Any]) -> Callable[..., Any]:
+def _refusing(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original, updated=())
-    def nditer(op: Any, *args: Any, **kwargs: Any) -> Any:
-        if not _outside(_getframe(1)) and wrapped_within(op) == 2:
-            raise UnsupportedError(f"{T.here()}: np.nditer of traced values hands out NumPy's own memory; loop over "
-                                   "x.flat, np.ndenumerate(x) or np.ndindex(x.shape)")
-        return original(op, *args, **kwargs)
-    return nditer
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        if not _outside(_getframe(1)) and wrapped_within([*args, *kwargs.values()]) == 2:
+            raise UnsupportedError(f"{T.here()}: np.{original.__name__}: {REFUSING[original.__name__]}")
+        return original(*args, **kwargs)
+    return refuse
 
 
 # ---- converting ------------------------------------------------------------------------------------------------------
@@ -431,10 +407,10 @@ np_asarray_chkfinite, np_require = np.asarray_chkfinite, np.require
 _TAKES_SEQUENCE = (np.concatenate, np.stack, np.hstack, np.vstack, np.dstack, np.column_stack)
 
 _BUILDERS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
-    **dict.fromkeys(_CREATING, _creating), **dict.fromkeys(_CREATING_LIKE, _creating_like),
-    **dict.fromkeys(_DERIVING, _deriving), **dict.fromkeys(_CONVERTING, _converting),
+    **dict.fromkeys(CREATING, _creating), **dict.fromkeys(CREATING_LIKE, _creating_like),
+    **dict.fromkeys(DERIVING, _deriving), **dict.fromkeys(CONVERTING, _converting),
     "full": _full, "full_like": _full_like, "arange": _arange, "fromiter": _fromiter, "fromfunction": _fromfunction,
-    "errstate": _errstate, "seterr": _seterr, "ndenumerate": _ndenumerate, "nditer": _nditer,
+    "errstate": _errstate, "seterr": _seterr, "ndenumerate": _ndenumerate, **dict.fromkeys(REFUSING, _refusing),
 }
 _LINALG = dict.fromkeys(("norm", "vector_norm", "matrix_norm", "det", "inv", "solve"), _deriving)
 

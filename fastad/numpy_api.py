@@ -57,6 +57,7 @@ REFUSED: dict[Any, str] = {
     **dict.fromkeys((np.sort_complex,), "complex numbers are not recorded yet; use np.sort"),
     **dict.fromkeys((np.save, np.savetxt, np.savez, np.savez_compressed), "files hold numbers; save ad.peek(x)"),
     **dict.fromkeys((np.angle,), "complex numbers are not recorded yet; use np.arctan2"),
+    **dict.fromkeys((np.busday_count, np.busday_offset, np.datetime_as_string, np.is_busday), "dates are not traced"),
     **dict.fromkeys((np.packbits, np.unpackbits), "bits are not traced"),
     np.emath.sqrt.__module__: "its functions may give complex numbers, which are not recorded yet; use np.sqrt ...",
 }
@@ -65,7 +66,6 @@ REFUSED: dict[Any, str] = {
 UNDISPATCHED = {
     np.arange, np.array, np.asanyarray, np.asarray, np.empty, np.eye, np.frombuffer, np.fromfile, np.fromfunction,
     np.fromiter, np.fromstring, np.full, np.genfromtxt, np.identity, np.loadtxt, np.ones, np.require, np.tri, np.zeros,
-    np.busday_count, np.busday_offset, np.datetime_as_string, np.is_busday,
 }
 FOREIGN = ("numpy.strings", "numpy.char", "numpy.rec")
 
@@ -85,10 +85,14 @@ def function(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return checked(func, implementation, args, kwargs, name_of(func))
     if (getattr(func, "__module__", "") or "").startswith("numpy.polynomial."):
         return func._implementation(*args, **kwargs)             # Python code, recorded like the user's
-    why = REFUSED.get(func) or REFUSED.get((getattr(func, "__module__", "") or "").rpartition("._")[0]) \
-        or REFUSED.get(getattr(func, "__module__", ""))
-    raise refusal(name_of(func), why or "this NumPy function is not recorded. Write it out with recorded functions, "
+    raise refusal(name_of(func), reason(func) or "this NumPy function is not recorded. Write it out with recorded functions, "
                   "wrap it with ad.primitive, or pass ad.peek(x) if a constant is meant")
+
+
+def reason(func: Any) -> str | None:
+    """Why a function is refused, by its own name or its module's."""
+    module = getattr(func, "__module__", "") or ""
+    return REFUSED.get(func) or REFUSED.get(module.rpartition("._")[0]) or REFUSED.get(module)
 
 
 def name_of(func: Any) -> str:

@@ -113,11 +113,12 @@ def rehoused(func: Any, new: dict[str, Any]) -> Any:
 def _register(func: Any) -> None:
     implementation = func._implementation
     made: list[Any] = []
+    masks = func in (np.i0, np.piecewise)
 
     writes = func is np.fill_diagonal    # into its first argument, of which a copy would take the writing
 
     def record(*args: Any, **kwargs: Any) -> Any:
-        if args and func in (np.i0, np.piecewise) and not shape_of(args[0]):
+        if masks and args and not shape_of(args[0]):     # (a mask of no axes is not recorded)
             args = (np.reshape(args[0], 1), *[[np.reshape(c, 1) for c in x] if k == 0 and isinstance(x, (list, tuple))
                                               else x for k, x in enumerate(args[1:])])
             return record(*args, **kwargs)[0]

@@ -35,6 +35,9 @@ from fastad.operands import (
 )
 from fastad.selection import clip
 
+NO_RULE = "this ufunc has no derivative rule here (fastad.primitives lists those that have); wrap it with ad.primitive, " \
+          "or use ad.peek(x) if a constant is meant"
+OF_OBJECTS = "the ufuncs of np.frompyfunc give arrays of objects; use np.vectorize"
 _clip = getattr(np, "_core").umath.clip  # noqa: B009 - the ufunc behind np.clip has no public name
 
 
@@ -123,8 +126,8 @@ def evaluate(func: Any, inputs: Any) -> Any:
     rows = primitives.rows_of_results(func)
     if rows:
         return scipy_names.of_rows(func, rows, inputs)
-    raise refusal(getattr(func, "__name__", str(func)), "this ufunc has no derivative rule here (fastad.primitives "
-                  "lists those that have); wrap it with ad.primitive, or use ad.peek(x) if a constant is meant")
+    raise refusal(getattr(func, "__name__", str(func)), OF_OBJECTS if any("O" in t for t in func.types) and len(
+        func.types) == 1 else NO_RULE)
 
 
 # ---- reduce, accumulate ---------------------------------------------------------------------------------------------

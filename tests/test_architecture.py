@@ -24,7 +24,7 @@ LAYERS = [
     ("transforms", ["structural_rules", "_transform", "_passes", "_program"]),
     ("recording",  ["operands", "movers", "checking", "padding", "partitions", "quantiles", "rearranging", "reductions", "selection", "sorting", "counting", "products",
                     "norms", "einsum", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
-                    "interception", "math_names", "scipy_names", "sparse_products", "state", "_state"]),
+                    "intercepted", "interception", "math_names", "scipy_names", "sparse_products", "state", "_state", "coverage"]),
     ("verbs",      ["trees", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
                     "derivatives", "control", "loops", "eager", "linalg", "sparsity", "serialize", "signature_json",
                     "listing", "listing_text", "trace", "testing", "taylor", "nonfinite", "operators", "gradients"]),
