@@ -8,6 +8,7 @@ Next: numpy_api.py, methods.py, ufuncs.py (who call it).
 """
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,18 @@ def usual(args: Any, kwargs: Any, data: int = 1) -> bool:
     if n > data + 1 or (kwargs and not kwargs.keys() <= AXES) or not n:
         return False
     x = args[0]
-    if type(x) is Array and (x.size == 0 or not T.concrete(x).flags.c_contiguous):
-        return False                     # (memory order is NumPy's to say)
+    if type(x) is Array and (x.size == 0 or not in_order(T.concrete(x))):
+        return False                     # (the memory order of the result is NumPy's to say)
     axis = args[data] if n > data else kwargs.get("axis")
     return axis is None or (type(axis) is int and type(x) in (Array, list, tuple))
+
+
+def in_order(c: Any) -> bool:
+    """Does each axis take larger steps through memory than the next?"""
+    if c.flags.c_contiguous:
+        return True
+    steps = [abs(s) for s, n in zip(c.strides, c.shape, strict=True) if n > 1]
+    return all(a >= b for a, b in itertools.pairwise(steps))
 
 
 def checked(func: Any, implementation: Any, args: Any, kwargs: Any, what: str) -> Any:
@@ -94,7 +103,7 @@ def agreed(got: Any, want: Any, what: str, fresh: bool) -> Any:
 
 def same(x: Any, y: Any) -> bool:
     """Are all numbers equal but for rounding?"""
-    if x.dtype.kind != "f":
+    if np.array_equal(x, y) or x.dtype.kind != "f":
         return bool(np.array_equal(x, y))
     with np.errstate(all="ignore"):
         scale = np.abs(y[np.isfinite(y)]).max(initial=0.0)

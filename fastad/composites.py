@@ -66,7 +66,7 @@ def real_if_close(a: Any, tol: Any = 100) -> Any:
 @records(np.imag, data=0)
 def imag(val: Any) -> Any:
     """The imaginary part of a real array."""
-    return np.zeros(shape_of(val))
+    return np.zeros_like(T.concrete(asarray(val)))
 
 
 @records(np.round, np.around, data=2)
@@ -184,7 +184,13 @@ def diff(a: Any, n: int = 1, axis: Any = -1, prepend: Any = NOVALUE, append: Any
     return x
 
 
-@records(np.trace, np.linalg.trace, method="trace", data=2)
+@records(np.linalg.trace)
+def matrix_trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
+    """np.linalg.trace: of the last two axes."""
+    return trace(x, offset, -2, -1, dtype)
+
+
+@records(np.trace, method="trace", data=2)
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Any:
     """Sum of a diagonal."""
     return total(np.diagonal(asarray(a), offset, axis1, axis2), -1, dtype, out)
@@ -239,7 +245,9 @@ def coefficients(a: Any) -> Any:
 @records(np.correlate, data=3)
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     """Cross-correlation of 1-D arrays."""
-    a, v = np.atleast_1d(live(asarray(a))), np.atleast_1d(live(asarray(v)))
+    a, v = live(asarray(a)), live(asarray(v))
+    if a.ndim != 1 or v.ndim != 1 or not a.size or not v.size:
+        np.correlate(np.empty(a.shape), np.empty(v.shape), mode)                 # NumPy's own error
     if v.size > a.size:
         return cut(full_convolution(v, a[::-1]), a.size, v.size, mode, 1)[::-1]
     return cut(full_convolution(a, v[::-1]), a.size, v.size, mode, 1)

@@ -27,7 +27,7 @@ DERIVING = ("copy", "diag", "diagflat", "meshgrid", "tile", "repeat", "concatena
             "real", "real_if_close", "resize", "rollaxis", "rot90", "sinc", "split", "swapaxes",
             "take_along_axis", "trace", "tril", "triu", "unique", "vsplit", "unique_all", "unique_counts",
             "unique_inverse", "unique_values", "union1d", "intersect1d", "setdiff1d", "setxor1d",
-            "trim_zeros", "histogram2d", "histogramdd", "histogram_bin_edges", "partition",
+            "trim_zeros", "histogram2d", "histogram_bin_edges", "partition",
             "argpartition", "nanmedian", "nanpercentile", "nanquantile", "polymul", "polydiv", "poly",
             "apply_along_axis", "apply_over_axes", "astype")
 CONVERTING = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "asarray_chkfinite", "require")

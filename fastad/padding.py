@@ -15,7 +15,7 @@ from fastad.movers import move
 from fastad.operands import asarray, cast_to, code_of, live, records, refusal, shape_of
 
 MOVED = ("edge", "reflect", "symmetric", "wrap")
-STATISTICS = {"maximum": np.max, "minimum": np.min, "mean": np.mean, "median": np.median}
+STATISTICS: dict[str, Any] = {"maximum": np.max, "minimum": np.min, "mean": np.mean, "median": np.median}
 
 
 @records(np.pad, data=0)
@@ -62,7 +62,7 @@ def computed(a: Any, pad_width: Any, mode: str, **kwargs: Any) -> Any:
                                   for side, (n, k) in enumerate(zip(width, length, strict=True))])
     else:
         for axis, width in enumerate(widths):
-            a = reflected(a, axis, *width, mode == "symmetric")
+            a = reflected(a, axis, width, mode == "symmetric")
     return a
 
 
@@ -126,8 +126,9 @@ def statistic(a: Any, axis: int, n: int, length: Any, side: int, mode: str) -> A
     return repeated(STATISTICS[mode](part, axis=axis, keepdims=True), a, axis, n)
 
 
-def reflected(a: Any, axis: int, before: int, behind: int, with_edge: bool) -> Any:
+def reflected(a: Any, axis: int, width: Any, with_edge: bool) -> Any:
     """Odd reflections: 2 edge - mirrored element, again and again until the border is wide enough."""
+    before, behind = width
     while before or behind:
         size = a.shape[axis]
         most = size if with_edge else size - 1

@@ -142,6 +142,8 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", **kwa
 def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None,
               **kwargs: Any) -> Any:
     """np.full_like with a traced fill value (or of a traced array)."""
+    if kwargs.get("device") is not None:
+        np.asarray(0.0, device=kwargs["device"])                 # NumPy's own error
     if dtype is not None and traced((fill_value,)):
         dtype = T.DTYPES[requested(dtype, "np.full_like")]
     made = T.recordable(np.empty_like(T.concrete(a), dtype=dtype, order=order, shape=shape))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.movers import assemble, move
+from fastad.movers import assemble, move, relayout
 from fastad.operands import (
     BOOL,
     FLOAT,
@@ -99,14 +99,19 @@ def flatnonzero(a: Any) -> Any:
 @records(np.argwhere)
 def argwhere(a: Any) -> Any:
     """Positions of the nonzero elements, one row each."""
-    return np.stack(nonzero(a), axis=1)
+    if not shape_of(a):
+        return argwhere(np.atleast_1d(a))[:, :0]
+    return np.stack(nonzero(a)).T
 
 
 @records(np.where, data=3)
 def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     """x where the condition holds, else y; with one argument the positions where it holds."""
     if x is None and y is None:
-        return nonzero(np.atleast_1d(condition) if not shape_of(condition) else condition)
+        if not shape_of(condition):
+            np.where(T.concrete(condition))                      # NumPy's own error, from 2.1 on
+            condition = np.atleast_1d(condition)
+        return nonzero(condition)
     z = T.elementwise("where", condition, x, y)
     if z is NotImplemented:
         raise refusal("where", "an operand is neither a number nor an array of numbers")
@@ -295,6 +300,8 @@ def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
     if traced((a,)):
         return deliver(out, chosen(asarray(a), choices, mode), "choose")
     k = T.concrete(T.pinned(a))
+    if not np.ndim(k) and not any(map(shape_of, choices)):
+        return deliver(out, choices[np.choose(k, np.arange(len(choices)), mode=mode)], "choose")
     return deliver(out, assemble(lambda v: np.choose(k, v, mode=mode), choices), "choose")
 
 
@@ -317,7 +324,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
         if code_of(condition) != BOOL:
             raise TypeError("invalid entry in condlist: should be boolean ndarray")
         y = T.elementwise("where", condition, value, y)
-    return y
+    return relayout(y, np.empty(shape_of(y)))
 
 
 @records(np.bincount, data=3)
@@ -356,6 +363,8 @@ def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: A
     modes = (mode,) * len(dims) if isinstance(mode, str) else mode
     y = 0
     for d, (k, n, how) in enumerate(zip(multi_index, dims, modes, strict=True)):
-        k = in_range(k, n, how) if T.is_traced(k) else wrap_index(k, n)
+        if how == "raise" and not bool(np.all((k >= 0) & (k < n))):
+            raise ValueError("invalid entry in coordinates array")
+        k = in_range(cast_to(k, INT), n, how) if code_of(k) == INT else np.ravel_multi_index((T.concrete(k),), (n,), how)
         y = y + k * math.prod(dims[d + 1:] if order == "C" else dims[:d])
     return y

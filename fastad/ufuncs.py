@@ -171,6 +171,7 @@ def reduced(func: Any, a: Any, axis: Any, keepdims: Any, initial: Any, where: An
         func.identity if where is not True or not rows or func is np.logical_xor else None
     if start is not None:
         start = cast_to(start, min(code_of(start), code_of(a))) if code_of(a) != BOOL else start
+    y: Any
     if where is not True:
         y, masks = start, rows_of(np.broadcast_to(where, a.shape))
         for mask, row in zip(masks, rows, strict=True):
