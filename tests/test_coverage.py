@@ -58,7 +58,7 @@ def test_the_page_is_what_the_command_prints():
 
 # Calls of what tests/signatures.py has no call of its own for.
 CALLS = supported({
-    "poly": "np.poly(x[0])", "linalg.norm": "np.linalg.norm(x)", "linalg.vector_norm": "np.linalg.vector_norm(x, axis=0)",
+    "poly": "np.poly(x[0])", "take_along_axis": "np.take_along_axis(x, np.argsort(y, axis=-1), axis=-1)", "linalg.norm": "np.linalg.norm(x)", "linalg.vector_norm": "np.linalg.vector_norm(x, axis=0)",
     "linalg.matrix_norm": "np.linalg.matrix_norm(x)", "nan_to_num": "np.nan_to_num(np.where(x > 0.5, np.nan, x))",
     "histogramdd": "np.histogramdd(x.T, bins=2, range=[(0, 2)] * 2, weights=y[0])",
     "histogram2d": "np.histogram2d(x[0], x[1], bins=2, range=[(0, 2)] * 2, weights=y[0])", "r_": "np.r_[x[0], 1.0, y[1, 0]]", "c_": "np.c_[x[0], y[1]]",
@@ -83,7 +83,7 @@ CALLS = supported({
 METHODS = {
     "__delitem__": "", "__complex__": "", "T": "x.T", "mT": "x.mT", "flat": "x.flat[2]", "real": "x.real", "imag": "x.imag",
     "argpartition": "x.ravel().argpartition(2)", "astype": "x.astype(int)", "byteswap": "",
-    "choose": "(x > 0.5).astype(int).choose([x, y])", "compress": "x.compress([True, False], axis=0)", "dot": "x.dot(y.T)",
+    "clip": "x.clip(0.3, 0.7)", "choose": "(x > 0.5).astype(int).choose([x, y])", "compress": "x.compress([True, False], axis=0)", "dot": "x.dot(y.T)",
     "fill": "(lambda z: (z.fill(y[0, 0]), z)[1])(x * 1)", "item": "x.item(2)", "put": "(lambda z: (z.put([0], y[0, 0]), z)[1])(x * 1)",
     "partition": "(lambda z: (z.partition(1), z)[1])(x * 1)", "sort": "(lambda z: (z.sort(axis=0), z)[1])(x * 1)",
     "repeat": "x.repeat(2)", "reshape": "x.reshape(3, 2)", "searchsorted": "np.sort(y[0]).searchsorted(x)",
@@ -206,7 +206,7 @@ def test_constant(name):
 # ---- refused ---------------------------------------------------------------------------------------------------------
 
 REFUSED_CALLS = {
-    "frompyfunc": "np.frompyfunc(lambda a: a, 1, 1)(x)", "ndarray.view": "x.view(int)", "save": "np.save('never', x)",
+    "busday_count": "np.busday_count(x, x)", "busday_offset": "np.busday_offset(x, x)", "frompyfunc": "np.frompyfunc(lambda a: a, 1, 1)(x)", "ndarray.view": "x.view(int)", "save": "np.save('never', x)",
     "savetxt": "np.savetxt('never', x)", "savez": "np.savez('never', x)", "savez_compressed": "np.savez_compressed('never', x)",
     "einsum_path": "np.einsum_path('ij', x)", "bmat": "np.bmat([[x]])", "kaiser": "np.kaiser(3, x[0, 0])",
 }
