@@ -52,8 +52,10 @@ def checked(func: Any, implementation: Any, args: Any, kwargs: Any, what: str) -
         values = (values[0].copy("K"), *values[1:])
     named = {k: bare(v, seen) for k, v in kwargs.items()}
     out = named.get("out")
-    if out is not None and out is not Ellipsis:
-        named["out"] = tuple([o if o is None else np.array(o) for o in out]) if isinstance(out, tuple) else np.array(out)
+    if isinstance(out, tuple):
+        named["out"] = tuple([o if o is None else np.array(o) for o in out])
+    elif out is not None and out is not Ellipsis:
+        named["out"] = np.array(out)
     with np.errstate(all="ignore"):
         want = func(*values, **named)
     try:

@@ -153,25 +153,26 @@ def entries() -> list[Entry]:
 
 INTRODUCTION = f"""# What is recorded of NumPy
 
-Each public name of `numpy`, `numpy.linalg` and `numpy.fft` and each attribute of arrays, as of NumPy {np.__version__}. Printed by
-`python -m fastad.coverage`; a test compares it with NumPy, and calls what is listed.
+Each public name of `numpy`, `numpy.linalg` and `numpy.fft` and each attribute of arrays, as of NumPy {np.__version__}.
+Printed by `python -m fastad.coverage`; a test compares it with NumPy, and calls what is listed.
 
-* **Recorded**: values, derivatives, replay at another point, as NumPy computes them. A keyword that cannot be recorded is
-  an error that names it: with unusual arguments NumPy itself runs on the present values, and what it gives is compared.
+* **Recorded**: values, derivatives, replay at another point, as NumPy computes them. A keyword that cannot be recorded
+  is an error that names it: with unusual arguments NumPy itself runs on the present values, and what it gives is
+  compared.
 * **Constant**: the result depends on shapes, dtypes or settings alone, and is what NumPy gives.
 * **Refused**: an error with file, line, the reason and what to do instead.
 
-Random numbers (`numpy.random`) that f draws are constants of the recording, which the audit notices; their generators are
-compiled code and take no traced parameters: write `loc + scale * draws`. `numpy.polynomial` is Python code over recorded
-functions and runs. Masked arrays (`numpy.ma`), records, text and dates are refused.
+Random numbers (`numpy.random`) that f draws are constants of the recording, which the audit notices; their generators
+are compiled code and take no traced parameters: write `loc + scale * draws`. `numpy.polynomial` is Python code over
+recorded functions and runs. Masked arrays (`numpy.ma`), records, text and dates are refused.
 """
 
 
 def page() -> str:
     """The text of docs/coverage.md."""
     parts = [INTRODUCTION]
-    for title, prefix in (("numpy", ""), ("numpy.linalg", "linalg."), ("numpy.fft", "fft."), ("numpy.ndarray", "ndarray.")):
-        parts.append(f"## {title}\n")
+    for prefix in ("", "linalg.", "fft.", "ndarray."):
+        parts.append(f"## {f'numpy.{prefix}'.rstrip('.')}\n")
         own = [e for e in entries() if e.name.startswith(prefix) and ("." in e.name) == bool(prefix)]
         for heading, kind in (("Recorded", RECORDS), ("Constant", CONSTANT)):
             found = [f"`{e.name.removeprefix(prefix)}`" for e in own if e.kind == kind]

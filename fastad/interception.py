@@ -26,6 +26,7 @@ from fastad import math_names, numpy_api, pythonic, scipy_doors, sparse_products
 from fastad._state import wrapped_within
 from fastad.errors import AdError, UnsupportedError
 from fastad.intercepted import CONVERTING, CREATING, CREATING_LIKE, DERIVING, REFUSING
+from fastad.operands import RECORDED
 
 Scalar, Array = T.Scalar, T.Array
 current_tape = T.current_tape
@@ -117,8 +118,9 @@ def _full(original: Callable[..., Any]) -> Callable[..., Any]:
         fill_value = _as_array(fill_value)
         if not T.is_wrapped(fill_value):
             return _recordable(original(shape, fill_value, dtype, order))
-        y = make_plain(np_empty(shape, fill_value.dtype if dtype is None else T.DTYPES[numpy_api.requested(dtype, "np.full")],
-                                order, **{k: v for k, v in kwargs.items() if k != "like"}))
+        dtype = fill_value.dtype if dtype is None else T.DTYPES[numpy_api.requested(dtype, "np.full")]
+        kwargs.pop("like", None)
+        y = make_plain(np_empty(shape, dtype, order, **kwargs))
         y[...] = fill_value
         return y
     return full
@@ -231,6 +233,8 @@ def _deriving(original: Callable[..., Any]) -> Callable[..., Any]:
             args = (_as_array(args[0]), *map(_as_numbers, args[1:]))
         if kwargs:
             kwargs = {name: _as_numbers(x) for name, x in kwargs.items()}
+            if original in RECORDED and not any(map(T.is_traced, args)) and any(map(T.is_traced, kwargs.values())):
+                return numpy_api.function(original, (), args, kwargs)            # NumPy looks at arrays only
         result = original(*args, **kwargs)
         return result if type(result) is Array else _adopted(result, *args)
     return derive

@@ -74,8 +74,8 @@ def call(x: Any, name: str, implementation: Any, *args: Any, **kwargs: Any) -> A
         data = DATA.get(implementation, 0)
         if not data or usual((x, *args), kwargs, data):
             return implementation(x, *args, **kwargs)
-        return checked(getattr(np.ndarray if type(x) is Array else np.generic, name), implementation, (x, *args), kwargs,
-                       f"ndarray.{name}")
+        numpys = getattr(np.ndarray if type(x) is Array else np.generic, name)
+        return checked(numpys, implementation, (x, *args), kwargs, f"ndarray.{name}")
     seen: list[Any] = []
     c = bare(x, seen)
     out = getattr(c, name)(*bare(args, seen), **{k: bare(v, seen) for k, v in kwargs.items()})

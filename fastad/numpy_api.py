@@ -35,9 +35,11 @@ from fastad.rearranging import array, astype, full, full_like, reshape
 from fastad.selection import nonzero, put_flat, take_flat, where, wrap_index
 from fastad.ufuncs import ufunc
 
-ROOMS = (composites, counting, einsum, norms, padding, partitions, pythonic, quantiles, sorting)       # imported for what they register
-__all__ = ["Flat", "array", "asarray", "astype", "cast_to", "full", "full_like", "function", "matmul", "method", "nonzero", "put_flat",
-           "requested", "reshape", "scalar_value", "take_flat", "ufunc", "where", "wrap_index", "zeros_of"]
+# Imported for what they register.
+ROOMS = (composites, counting, einsum, norms, padding, partitions, pythonic, quantiles, sorting)
+__all__ = ["Flat", "array", "asarray", "astype", "cast_to", "full", "full_like", "function", "matmul", "method",
+           "nonzero", "put_flat", "requested", "reshape", "scalar_value", "take_flat", "ufunc", "where", "wrap_index",
+           "zeros_of"]
 
 # Their results depend on shapes and dtypes alone, or are text for people.
 CONSTANT = {
@@ -85,8 +87,8 @@ def function(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return checked(func, implementation, args, kwargs, name_of(func))
     if (getattr(func, "__module__", "") or "").startswith("numpy.polynomial."):
         return func._implementation(*args, **kwargs)             # Python code, recorded like the user's
-    raise refusal(name_of(func), reason(func) or "this NumPy function is not recorded. Write it out with recorded functions, "
-                  "wrap it with ad.primitive, or pass ad.peek(x) if a constant is meant")
+    raise refusal(name_of(func), reason(func) or "this NumPy function is not recorded. Write it out with recorded "
+                  "functions, wrap it with ad.primitive, or pass ad.peek(x) if a constant is meant")
 
 
 def reason(func: Any) -> str | None:

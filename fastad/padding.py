@@ -21,7 +21,7 @@ STATISTICS: dict[str, Any] = {"maximum": np.max, "minimum": np.min, "mean": np.m
 @records(np.pad, data=0)
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     """Padding by constants, by elements of the array, or by numbers made of them."""
-    a = asarray(array)
+    a = live(asarray(array))
     if callable(mode):
         return by_function(a, pad_width, mode, kwargs)
     if mode in MOVED and kwargs.get("reflect_type", "even") == "even":
@@ -54,12 +54,11 @@ def computed(a: Any, pad_width: Any, mode: str, **kwargs: Any) -> Any:
         ends = pairs(kwargs.get(name, 0), a.ndim)
         for axis, (width, end) in enumerate(zip(widths, ends, strict=True)):
             border = constant if mode == "constant" else ramp
-            a = joined(a, axis, *[border(a, axis, n, e, side) for side, (n, e) in enumerate(zip(width, end, strict=True))])
+            a = joined(a, axis, *[border(a, axis, width[side], end[side], side) for side in (0, 1)])
     elif mode in STATISTICS:
         lengths = pairs(kwargs.get("stat_length"), a.ndim)
         for axis, (width, length) in enumerate(zip(widths, lengths, strict=True)):
-            a = joined(a, axis, *[statistic(a, axis, n, k, side, mode)
-                                  for side, (n, k) in enumerate(zip(width, length, strict=True))])
+            a = joined(a, axis, *[statistic(a, axis, width[side], length[side], side, mode) for side in (0, 1)])
     else:
         for axis, width in enumerate(widths):
             a = reflected(a, axis, width, mode == "symmetric")

@@ -24,7 +24,6 @@ from fastad.operands import (
     existing,
     live,
     records,
-    refusal,
     requested,
     run_plain,
     shape_of,

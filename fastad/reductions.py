@@ -34,8 +34,8 @@ from fastad.operands import (
 
 FULL = T.Axis(1, 1, 1)
 # What NumPy calls the primitives.
-PLAIN: dict[str, Any] = {"sum": np.sum, "maxr": np.max, "minr": np.min, "any": np.any, "all": np.all, "argmax": np.argmax,
-                         "argmin": np.argmin}
+PLAIN: dict[str, Any] = {"sum": np.sum, "maxr": np.max, "minr": np.min, "any": np.any, "all": np.all,
+                         "argmax": np.argmax, "argmin": np.argmin}
 
 
 # ---- axes -----------------------------------------------------------------------------------------------------------
@@ -235,11 +235,12 @@ def extremum(name: str, op: str, ufunc: Any, x: Any, axis: Any, out: Any, keepdi
             raise ValueError(f"reduction operation '{name}imum' does not have an identity, so to use a where mask "
                              "one has to specify 'initial'")
         x = T.elementwise("where", where, x, initial)
-    if not T.is_traced(x) or count_of(x, axis) == 0:
-        c = T.concrete(x)                # NumPy's own error where the axis is empty
-        y = ufunc.reduce(c, axis=axis, keepdims=keeps(keepdims),
-                         **({} if initial is NOVALUE else {"initial": T.concrete(initial)}))
-        y = y if initial is NOVALUE or not T.is_traced(initial) else np.broadcast_to(initial, np.shape(y))
+    if count_of(x, axis) == 0:
+        start = {} if initial is NOVALUE else {"initial": T.concrete(initial)}   # without: NumPy's own error
+        y = ufunc.reduce(T.concrete(x), axis=axis, keepdims=keeps(keepdims), **start)
+        y = y if initial is NOVALUE else np.broadcast_to(initial, np.shape(y))
+    elif not T.is_traced(x):
+        y = ufunc.reduce(T.concrete(x), axis=axis, keepdims=keeps(keepdims))
     elif type(x) is T.Scalar:
         y = x
     else:

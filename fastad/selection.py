@@ -365,6 +365,8 @@ def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: A
     for d, (k, n, how) in enumerate(zip(multi_index, dims, modes, strict=True)):
         if how == "raise" and not bool(np.all((k >= 0) & (k < n))):
             raise ValueError("invalid entry in coordinates array")
-        k = in_range(cast_to(k, INT), n, how) if code_of(k) == INT else np.ravel_multi_index((T.concrete(k),), (n,), how)
+        if code_of(k) != INT:
+            np.ravel_multi_index((np.empty(shape_of(k)),), (n,), how)            # NumPy's own error
+        k = in_range(k, n, how)
         y = y + k * math.prod(dims[d + 1:] if order == "C" else dims[:d])
     return y

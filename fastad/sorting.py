@@ -30,15 +30,17 @@ from fastad.operands import (
     refusal,
     shape_of,
 )
-from fastad.reductions import along, count_of, fold, plan, refuse_order
+from fastad.reductions import along, count_of, fold, refuse_order
 from fastad.selection import take_flat
 
 # ---- sort -----------------------------------------------------------------------------------------------------------
 
 @records(np.argsort, method="argsort", data=0)
-def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None,
+            descending: Any = NOVALUE) -> Any:
     """The permutation that sorts along an axis; always stable, NaN last."""
     refuse_order("argsort", order)
+    refuse_descending(descending)
     axis = axis if axis is None else operator.index(axis)
     if kind is not None:
         np.argsort([0.0], kind=kind)     # NumPy's own error for a kind that it does not know
@@ -49,9 +51,17 @@ def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stab
     return y if T.concrete(x).flags.c_contiguous else relayout(y, np.argsort(T.concrete(x), axis=axis))
 
 
+def refuse_descending(descending: Any) -> None:
+    """The other direction, which NumPy knows from 2.5 on."""
+    if descending is not NOVALUE and descending:
+        raise refusal("sort", "descending= is not recorded; sort -x, or turn the result round")
+
+
 @records(np.sort)
-def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None,
+         descending: Any = NOVALUE) -> Any:
     """A sorted copy."""
+    refuse_descending(descending)
     x = asarray(a)
     k = argsort(x, axis, kind, order)
     if axis is None or x.ndim == 1:
@@ -69,8 +79,10 @@ def flat_along(shape: Any, k: Any, axis: int) -> Any:
     return k + T.wrap(base) if base.size > 1 else k
 
 
-def sort_method(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
+def sort_method(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None,
+                descending: Any = NOVALUE) -> None:
     """x.sort(): in place."""
+    refuse_descending(descending)
     a[...] = sort(a, axis, kind, order)
 
 

@@ -35,8 +35,8 @@ from fastad.operands import (
 )
 from fastad.selection import clip
 
-NO_RULE = "this ufunc has no derivative rule here (fastad.primitives lists those that have); wrap it with ad.primitive, " \
-          "or use ad.peek(x) if a constant is meant"
+NO_RULE = ("this ufunc has no derivative rule here (fastad.primitives lists those that have); wrap it with "
+           "ad.primitive, or use ad.peek(x) if a constant is meant")
 OF_OBJECTS = "the ufuncs of np.frompyfunc give arrays of objects; use np.vectorize"
 _clip = getattr(np, "_core").umath.clip  # noqa: B009 - the ufunc behind np.clip has no public name
 

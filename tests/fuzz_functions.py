@@ -7,6 +7,7 @@ Must not know: fastad.  Next: tests/fuzz_statements.py (how to write one), tests
 from tests.fuzz_scope import Nothing
 from tests.fuzz_statements import STATEMENTS, statement
 
+
 @statement("more.pad", 1)
 def _(s):
     a = s.array()
@@ -28,7 +29,8 @@ def _(s):
     q = s.pick("0.3", "[0.2, 0.71]", "0.5", "0.0", "1.0")
     keep = s.pick("", ", keepdims=True")
     return f"{s.fresh()} = " + s.pick(
-        f"np.quantile({a}, {q}, axis={s.axis(a)}, method='{method}'{keep})", f"np.percentile({a}, 37.5, method='{method}')",
+        f"np.quantile({a}, {q}, axis={s.axis(a)}, method='{method}'{keep})",
+        f"np.percentile({a}, 37.5, method='{method}')",
         f"np.nanquantile(np.where({s.mask(a)}, np.nan, {a}), {s.pick('0.3', '0.5')}, method='{method}')",
         f"np.nanmedian(np.where({s.mask(a)}, {a}, np.nan))",
     )  # fmt: skip
@@ -40,7 +42,8 @@ def _(s):
     b = s.target(least=2)
     k = s.pick("0", "1", "-1", "[0, 1]")
     return s.pick(
-        f"{s.fresh()} = np.partition({a}, {k}, axis={s.axis(a, 0)})", f"{s.fresh()} = np.sort(np.partition({a}, {k})[..., :1])",
+        f"{s.fresh()} = np.partition({a}, {k}, axis={s.axis(a, 0)})",
+        f"{s.fresh()} = np.sort(np.partition({a}, {k})[..., :1])",
         f"{s.fresh()} = np.take_along_axis({a}, np.argpartition({a}, {k}, axis={s.axis(a, 0)}), {s.axis(a, 0)})",
         f"{b}.partition(1)",
     )
@@ -51,7 +54,7 @@ def _(s):
     a, b = s.traced(1), s.array(1)
     return f"{s.fresh()} = " + s.pick(
         f"np.union1d({a}, {b})", f"np.intersect1d({a}, {a}[::-1])", f"np.setdiff1d({a}, {b})", f"np.setxor1d({a}, {b})",
-        f"np.unique(np.stack([{a}, {a}]), axis=0)", f"np.unique_counts({a}).counts * {s.scalar()}",
+        f"np.unique(np.stack([{a}, {a}]), axis=0) * 1.0", f"np.unique_counts({a}).counts * {s.scalar()}",
         f"np.trim_zeros(np.concatenate([[0.0], {a}, [0.0]]))",
     )  # fmt: skip
 
@@ -71,9 +74,11 @@ def _(s):
 def _(s):
     a = s.array()
     name = s.pick("sum", "prod", "max", "min", "mean", "var", "std")
-    initial = {"max": ", initial=0.3", "min": ", initial=0.3", "sum": s.pick("", f", initial={s.scalar()}")}.get(name, "")
+    initial = {"max": ", initial=0.3", "min": ", initial=0.3", "sum": s.pick("", f", initial={s.scalar()}")}.get(name,
+        "")
     return f"{s.fresh()} = " + s.pick(
-        f"np.{name}({a}, axis={s.axis(a)}, where={s.mask(a)}{initial}, keepdims=True)" if name not in ("mean", "var", "std")
+        f"np.{name}({a}, axis={s.axis(a)}, where={s.mask(a)}{initial}, keepdims=True)" if name not in ("mean", "var",
+            "std")
         else f"np.{name}({a}, axis={s.axis(a)}, keepdims=True)",
         f"np.nan{name}(np.where({s.mask(a)}, np.nan, {a}), initial=0.2)" if name in ("max", "min", "sum", "prod")
         else f"np.nan{name}({a}, axis={s.axis(a)})",
@@ -92,7 +97,8 @@ def _(s):
         raise Nothing
     return f"{s.fresh()} = " + s.pick(
         f"np.lib.stride_tricks.sliding_window_view({a}, 2, axis=0).sum(axis=-1)",
-        f"np.argmax({a}, axis={s.axis(a, 0)}) * {s.scalar()}", f"np.gradient({a}, axis=0)", f"np.delete({a}, 0, axis=0)",
+        f"np.argmax({a}, axis={s.axis(a, 0)}) * {s.scalar()}", f"np.gradient({a}, axis=0)",
+        f"np.delete({a}, 0, axis=0)",
         f"np.insert({a}, 1, {s.scalar()}, axis=0)", f"np.block([{a}, {a}])", f"np.ediff1d({a})",
         f"np.select([{s.mask(a)}, {a} < 0.2], [{a} * 2, {s.scalar()}], {s.const()})",
         f"np.piecewise({a}, [{s.mask(a)}], [lambda t: t * t, {s.const()}])", f"np.unwrap(3 * {a}, axis=0)",

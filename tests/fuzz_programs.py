@@ -273,7 +273,7 @@ def _names(code):
 def _close(a, b):
     """Bounded, of a size worth having, and not a jump between neighbours."""
     if isinstance(a, np.ndarray):
-        if not isinstance(b, np.ndarray) or a.shape != b.shape or a.size > 48 or a.dtype == object:
+        if not isinstance(b, np.ndarray) or a.shape != b.shape or a.size > 48 or a.dtype.kind not in "fiub":
             return False
         if a.dtype.kind != "f":
             return bool((a == b).all()) and bool((np.abs(a.astype(int)) < 1000).all())

@@ -43,14 +43,15 @@ POOL = {
     "stable": ["True", "False", "None"],
     "k": ["0", "1", "-1"],
     "method": ["'linear'", "'lower'", "'higher'", "'midpoint'", "'nearest'", "'inverted_cdf'",
-               "'averaged_inverted_cdf'", "'closest_observation'", "'interpolated_inverted_cdf'", "'hazen'", "'weibull'",
+               "'averaged_inverted_cdf'", "'closest_observation'", "'interpolated_inverted_cdf'", "'hazen'",
+               "'weibull'",
                "'median_unbiased'", "'normal_unbiased'", "'foo'"],
     "overwrite_input": ["True"],
     "weights": ["None", "np.abs(y) + 0.1", "np.arange(x.size).reshape(x.shape) + 1.0"],
     "returned": ["True"],
     "interpolation": ["None"],
     "nan": ["1.5"], "posinf": ["1.0"], "neginf": ["-1.0"],
-    "deg": ["True"], "decimals": ["0", "2", "-1"],
+    "deg": ["True"], "descending": ["True", "False"], "decimals": ["0", "2", "-1"],
     "tol": ["100"],
     "rtol": ["0.1"], "atol": ["0.2"], "equal_nan": ["True", "False"],
     "side": ["'left'", "'right'", "'foo'"], "sorter": ["None", "np.argsort(y)"],
@@ -84,7 +85,8 @@ POOL = {
 INT = "np.arange(x.shape[0] if x.ndim else 1)[::-1] % 2"
 MASK = "np.arange(x.size).reshape(x.shape) % 2 == 0"
 # Function -> expressions of what comes before the keywords; own values of keywords; keywords that need others.
-ONE = """all any amax amin argmax argmin argsort argwhere around atleast_1d atleast_2d atleast_3d average copy corrcoef cov
+ONE = """all any amax amin argmax argmin argsort argwhere around atleast_1d atleast_2d atleast_3d average copy
+corrcoef cov
 count_nonzero cumprod cumsum diag diagflat diagonal diff ediff1d fix flatnonzero flip fliplr flipud gradient
 histogram histogram_bin_edges i0 imag isneginf isposinf matrix_transpose max mean median min nan_to_num nanargmax
 nanargmin nancumprod nancumsum nanmax nanmean nanmedian nanmin nanprod nanstd nansum nanvar nonzero prod ptp ravel real
@@ -92,7 +94,8 @@ real_if_close round sinc sort sort_complex squeeze std sum trace transpose trape
 unique_all unique_counts unique_inverse unique_values unwrap vander var rot90 cumulative_sum cumulative_prod unstack
 angle meshgrid ascontiguousarray asfortranarray asarray array asanyarray isreal iscomplex
 zeros_like ones_like empty_like concatenate stack hstack vstack dstack column_stack block""".split()
-TWO = """allclose append array_equal array_equiv concat convolve correlate cross dot inner interp isclose isin kron linspace
+TWO = """allclose append array_equal array_equiv concat convolve correlate cross dot inner interp isclose isin kron
+linspace
 logspace geomspace outer polyadd polysub polyval searchsorted tensordot vdot where digitize union1d intersect1d
 setdiff1d setxor1d in1d histogram2d broadcast_arrays lexsort meshgrid linalg.cross linalg.outer linalg.tensordot
 polymul polydiv""".split()
@@ -117,7 +120,7 @@ BEFORE = {
     "full_like": ["x, 1.5", "x, y.sum()", "x, 2", "x, y"], "take": ["x, 0", "x, [1, 0]", "x, [[0, -1]]", "x, 9",
              "x, np.argsort(y, axis=None)", "x, []"], "take_along_axis": ["x, np.argsort(y, axis=-1)", "x, [0]",
              "x, np.zeros(x.shape, int)"],
-    "choose": [f"np.zeros(x.shape, int), [x, y]", "(x > 0.4).astype(int), [x, y]", "[1, 0], [x, y]", "[3, -1], [x, y]"],
+    "choose": ["np.zeros(x.shape, int), [x, y]", "(x > 0.4).astype(int), [x, y]", "[1, 0], [x, y]", "[3, -1], [x, y]"],
     "select": ["[x > 0.4, y > 0.3], [x, y]", "[x > 0.4], [1]"], "bincount": ["np.argsort(x)", "(x > 0.4).astype(int)"],
     "percentile": ["x, 30", "x, [20, 80]", "x, [[20.0], [100.0]]", "x, 120"], "nanpercentile": ["x, 30", "x, [20, 80]"],
     "quantile": ["x, 0.3", "x, [0.2, 0.8]", "x, 0", "x, []"], "nanquantile": ["x, 0.3", "x, [0.2, 0.8]"],
@@ -138,7 +141,8 @@ BEFORE = {
     "nanvar": ["np.where(x > 0.4, x, np.nan)"], "nanstd": ["np.where(x > 0.4, x, np.nan)"],
     "nanmax": ["np.where(x > 0.4, x, np.nan)"], "nanargmax": ["x", "np.where(x > 0.4, x, np.nan)"],
     "nansum": ["np.where(x > 0.4, x, np.nan)", "x > 0.4"], "nancumsum": ["np.where(x > 0.4, x, np.nan)"],
-    "sum": ["x", "x > 0.4", "np.argsort(x)"], "mean": ["x", "x > 0.4"], "prod": ["x", "x > 0.4"], "cumsum": ["x", "x > 0"],
+    "sum": ["x", "x > 0.4", "np.argsort(x)"], "mean": ["x", "x > 0.4"], "prod": ["x", "x > 0.4"],
+    "cumsum": ["x", "x > 0"],
     "max": ["x", "x > 0.4", "np.argsort(x)"], "var": ["x", "x > 0.4"], "ptp": ["x", "np.argsort(x)"],
 }
 OWN = {
@@ -156,14 +160,17 @@ OWN = {
     "rot90": {"k": ["0", "1", "2", "3", "-1"], "axes": ["(0, 1)", "(1, 0)", "(0, 0)"]},
     "linalg.cross": {"axis": ["0", "-1"]}, "permute_dims": {"axes": ["None"]},
     "astype": {"copy": ["True", "False"], "dtype": []}, "where": {"x": [], "y": []},
-    "linspace": {"axis": ["0", "-1"], "dtype": ["float", "int", "'f4'"]}, "polyint": {"k": ["None", "2.0"], "m": ["0", "1", "2"]},
+    "linspace": {"axis": ["0", "-1"], "dtype": ["float", "int", "'f4'"]},
+    "polyint": {"k": ["None", "2.0"], "m": ["0", "1", "2"]},
     "polyder": {"m": ["0", "1", "2"]}, "cross": {"axis": ["None", "0", "-1"]},
     "meshgrid": {"copy": ["True", "False"]}, "partition": {"kind": ["'introselect'", "'foo'"]},
     "argpartition": {"kind": ["'introselect'", "'foo'"]}, "isin": {"kind": ["None", "'sort'", "'table'", "'foo'"]},
     "digitize": {"bins": []}, "round": {"a": []}, "histogram2d": {"bins": ["3", "[2, 3]", "[[0, 0.5, 1], [0, 1, 2]]"],
     "range": ["[[0, 1], [0, 2]]"]}, "histogramdd": {"bins": ["3"], "range": ["[[0, 1]]"]},
-    "bincount": {"x": []}, "trim_zeros": {"filt": []}, "einsum": {"operands": []}, "require": {"requirements": ["'C'", "'F'"]},
-    "apply_along_axis": {"axis": []}, "clip": {"kwargs": []}, "average": {"weights": POOL["weights"] + ["[1.0, 2.0, 3.0]"]},
+    "bincount": {"x": []}, "trim_zeros": {"filt": []}, "einsum": {"operands": []},
+    "require": {"requirements": ["'C'", "'F'"]},
+    "apply_along_axis": {"axis": []}, "clip": {"kwargs": []},
+    "average": {"weights": POOL["weights"] + ["[1.0, 2.0, 3.0]"]},
     "count_nonzero": {}, "linalg.diagonal": {}, "vander": {"x": []}, "unravel_index": {"order": ["'C'", "'F'", "'Q'"]},
     "ravel_multi_index": {"order": ["'C'", "'F'"], "mode": ["'raise'", "'wrap'", "'clip'", "('clip', 'wrap')"]},
     "histogram": {"weights": POOL["weights"]}, "unwrap": {"period": ["3.0"]}, "reshape": {"newshape": []},
@@ -239,11 +246,13 @@ def ufunc_calls():
         for extra in ("", ", where=x > 0.4, out=np.ones(x.shape)", ", where=x > 0.4", ", dtype=float", ", dtype=int",
                       ", order='F'", ", casting='no'", ", casting='unsafe'", ", subok=False", ", out=None",
                       ", out=(np.zeros(x.shape),)", ", out=np.zeros((2, *x.shape))", ", out=np.zeros(x.shape, int)",
-                      ", out=...", ", signature='dd->d'", ", axis=0", ", keepdims=True", ", where=False, out=np.ones(x.shape)",
+                      ", out=...", ", signature='dd->d'", ", axis=0", ", keepdims=True",
+                      ", where=False, out=np.ones(x.shape)",
                       ", dtype='f4'", ", dtype=object", ", dtype=complex", ", extra=1"):
             yield name, f"np.{name}({a}, {b}{extra})"
         for axis in ("", ", axis=0", ", axis=-1", ", axis=None", ", axis=1", ", axis=(0, 1)", ", axis=7", ", axis=()"):
-            for extra in ("", ", keepdims=True", ", initial=0.5", ", initial=None", ", where=x > 0.4", ", dtype=int", ", dtype=float",
+            for extra in ("", ", keepdims=True", ", initial=0.5", ", initial=None", ", where=x > 0.4", ", dtype=int",
+                ", dtype=float",
                           ", where=x > 0.4, initial=0.5", ", out=np.zeros(())", ", out=OUT"):
                 yield name, f"np.{name}.reduce({a}{axis}{extra})"
         for axis in ("", ", axis=0", ", axis=-1", ", axis=1", ", axis=None", ", axis=7"):
@@ -263,7 +272,8 @@ def ufunc_calls():
             yield name, f"np.{name}(x{extra})"
 
 
-METHODS = ["all", "any", "argmax", "argmin", "argsort", "cumprod", "cumsum", "diagonal", "flatten", "max", "mean", "min",
+METHODS = ["all", "any", "argmax", "argmin", "argsort", "cumprod", "cumsum", "diagonal", "flatten", "max", "mean",
+    "min",
            "nonzero", "prod", "ravel", "round", "squeeze", "std", "sum", "trace", "transpose", "var", "copy", "clip"]
 
 
@@ -277,8 +287,10 @@ def method_calls():
                 yield name, f"x.{name}({rest}"
     for call in ("x.T", "x.mT", "x.item()", "x.item(0)", "x.tolist()", "x.real", "x.size", "x.nbytes", "x.flat[0]",
                  "x.astype(int)", "x.astype(float, copy=False)", "x.astype('f4')", "x.astype(object)", "x.astype('U5')",
-                 "x.searchsorted(0.5)", "x.choose([x])", "x.swapaxes(0, -1)", "x.repeat(2)", "x.repeat(2, 0)", "x.take([0])",
-                 "x.compress([True])", "x.dot(x)", "x.dot(2.0)", "x.conj()", "x.reshape(-1)", "x.reshape(-1, order='F')",
+                 "x.searchsorted(0.5)", "x.choose([x])", "x.swapaxes(0, -1)", "x.repeat(2)", "x.repeat(2, 0)",
+                 "x.take([0])",
+                 "x.compress([True])", "x.dot(x)", "x.dot(2.0)", "x.conj()", "x.reshape(-1)",
+                 "x.reshape(-1, order='F')",
                  "(lambda z: (z.sort(), z)[1])(x * 1)", "(lambda z: (z.sort(axis=0), z)[1])(x * 1)",
                  "(lambda z: (z.fill(2.0), z)[1])(x * 1)", "(lambda z: (z.put([0], 2.0), z)[1])(x * 1)",
                  "(lambda z: (z.partition(1), z)[1])(x * 1)", "x.argpartition(0)", "x.view()", "x.tobytes()",
@@ -307,7 +319,7 @@ def operand(shape, seed):
 
 
 def compiled(call, out, shape):
-    """The function of two arrays, of which x and y are views by what follows the shape; OUT: an array like the result."""
+    """The function of two arrays: x and y are views of them by what follows the shape; OUT is an array like `out`."""
     tail = shape[shape.index(")") + 1:]
     if "OUT" in call:
         if not isinstance(out, np.ndarray | np.generic):
@@ -380,7 +392,8 @@ def verdict(call, shape):
 
     def program(x, y, one):
         result = f(x, y)
-        seen[:] = [[T.concrete(v) if not isinstance(v, str | bytes | type(None) | np.dtype) else v for v in leaves(result)]]
+        seen[:] = [[T.concrete(v) if not isinstance(v, str | bytes | type(None)
+            | np.dtype) else v for v in leaves(result)]]
         return (one, [v for v in leaves(result) if not isinstance(v, str | bytes | type(None) | np.dtype)])
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):

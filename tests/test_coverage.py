@@ -58,11 +58,14 @@ def test_the_page_is_what_the_command_prints():
 
 # Calls of what tests/signatures.py has no call of its own for.
 CALLS = supported({
-    "poly": "np.poly(x[0])", "take_along_axis": "np.take_along_axis(x, np.argsort(y, axis=-1), axis=-1)", "linalg.norm": "np.linalg.norm(x)", "linalg.vector_norm": "np.linalg.vector_norm(x, axis=0)",
+    "poly": "np.poly(x[0])", "take_along_axis": "np.take_along_axis(x, np.argsort(y, axis=-1), axis=-1)",
+    "linalg.norm": "np.linalg.norm(x)", "linalg.vector_norm": "np.linalg.vector_norm(x, axis=0)",
     "linalg.matrix_norm": "np.linalg.matrix_norm(x)", "nan_to_num": "np.nan_to_num(np.where(x > 0.5, np.nan, x))",
     "histogramdd": "np.histogramdd(x.T, bins=2, range=[(0, 2)] * 2, weights=y[0])",
-    "histogram2d": "np.histogram2d(x[0], x[1], bins=2, range=[(0, 2)] * 2, weights=y[0])", "r_": "np.r_[x[0], 1.0, y[1, 0]]", "c_": "np.c_[x[0], y[1]]",
-    "ndenumerate": "sum([v * (k[1] + 1) for k, v in np.ndenumerate(x)])", "vectorize": "np.vectorize(lambda a, b: a * b)(x, y)",
+    "histogram2d": "np.histogram2d(x[0], x[1], bins=2, range=[(0, 2)] * 2, weights=y[0])",
+    "r_": "np.r_[x[0], 1.0, y[1, 0]]", "c_": "np.c_[x[0], y[1]]",
+    "ndenumerate": "sum([v * (k[1] + 1) for k, v in np.ndenumerate(x)])",
+    "vectorize": "np.vectorize(lambda a, b: a * b)(x, y)",
     "row_stack": "np.vstack([x, y])", "fromfunction": "np.fromfunction(lambda i, j: x[0, 0] * i + j, (2, 3))",
     "fromiter": "np.fromiter((v * v for v in x.flat), float)", "arange": "np.arange(0.0, x[0, 0] * 0 + 2.5, 0.5)",
     "asarray_chkfinite": "np.asarray_chkfinite([x, y])", "trapz": "np.trapezoid(x)",
@@ -81,29 +84,37 @@ CALLS = supported({
     **{name: f"np.{name}(x + 1)" for name in ("arccosh", "acosh")},
 })
 METHODS = {
-    "__delitem__": "", "__complex__": "", "T": "x.T", "mT": "x.mT", "flat": "x.flat[2]", "real": "x.real", "imag": "x.imag",
+    "__delitem__": "", "__complex__": "", "T": "x.T", "mT": "x.mT", "flat": "x.flat[2]", "real": "x.real",
+    "imag": "x.imag",
     "argpartition": "x.ravel().argpartition(2)", "astype": "x.astype(int)", "byteswap": "",
-    "clip": "x.clip(0.3, 0.7)", "choose": "(x > 0.5).astype(int).choose([x, y])", "compress": "x.compress([True, False], axis=0)", "dot": "x.dot(y.T)",
-    "fill": "(lambda z: (z.fill(y[0, 0]), z)[1])(x * 1)", "item": "x.item(2)", "put": "(lambda z: (z.put([0], y[0, 0]), z)[1])(x * 1)",
+    "clip": "x.clip(0.3, 0.7)", "choose": "(x > 0.5).astype(int).choose([x, y])",
+    "compress": "x.compress([True, False], axis=0)", "dot": "x.dot(y.T)",
+    "fill": "(lambda z: (z.fill(y[0, 0]), z)[1])(x * 1)", "item": "x.item(2)",
+    "put": "(lambda z: (z.put([0], y[0, 0]), z)[1])(x * 1)",
     "partition": "(lambda z: (z.partition(1), z)[1])(x * 1)", "sort": "(lambda z: (z.sort(axis=0), z)[1])(x * 1)",
     "repeat": "x.repeat(2)", "reshape": "x.reshape(3, 2)", "searchsorted": "np.sort(y[0]).searchsorted(x)",
     "swapaxes": "x.swapaxes(0, 1)", "take": "x.take([2, 0])", "tolist": "x.tolist()",
     "__getitem__": "x[1]", "__setitem__": "(lambda z: (z.__setitem__(0, y[1]), z)[1])(x * 1)",
-    "__iter__": "[row * 2 for row in x]", "__contains__": "x * (0.25 in x)", "__array__": "", "__array_ufunc__": "np.sin(x)",
+    "__iter__": "[row * 2 for row in x]", "__contains__": "x * (0.25 in x)", "__array__": "",
+    "__array_ufunc__": "np.sin(x)",
     "__array_function__": "np.sum(x)", "__bool__": "x if x[0, 0] > 0 else y", "__int__": "x * int(np.argmax(x) * 0)",
-    "__index__": "x[[0, 1][np.argmax(x[:, 0] * 0)]]", "__float__": "", "__abs__": "abs(x)", "__neg__": "-x", "__pos__": "+x",
+    "__index__": "x[[0, 1][np.argmax(x[:, 0] * 0)]]", "__float__": "", "__abs__": "abs(x)", "__neg__": "-x",
+    "__pos__": "+x",
     "__invert__": "~(x > 0.5)", "__matmul__": "x @ y.T", "__rmatmul__": "np.ones((2, 2)) @ x",
     "__imatmul__": "(lambda z: z.__imatmul__(y[:, :2]))(x[:, :2] * 1)", "__divmod__": "divmod(x, 0.4)",
     "__rdivmod__": "divmod(2.0, x)",
-    **{f"__{r}{name}__": f"({'1' if r == 'r' else 'np.argsort(x)'}).__class__ and (1 {op} np.argsort(x) if {bool(r)} else "
-       f"np.argsort(x) {op} 1)" for r in ("", "r") for name, op in
+    **{f"__{r}{name}__": f"1 {op} np.argsort(x)" if r else f"np.argsort(x) {op} 1" for r in ("", "r") for name, op in
        (("and", "&"), ("or", "|"), ("xor", "^"), ("lshift", "<<"), ("rshift", ">>"))},
-    **{f"__i{name}__": f"(lambda z: z.__i{name}__(1))(np.argsort(x))" for name in ("and", "or", "xor", "lshift", "rshift")},
-    **{f"__{name}__": f"x {op} y" for name, op in (("add", "+"), ("sub", "-"), ("mul", "*"), ("truediv", "/"), ("pow", "**"),
-       ("floordiv", "//"), ("mod", "%"), ("lt", "<"), ("le", "<="), ("gt", ">"), ("ge", ">="), ("eq", "=="), ("ne", "!="))},
+    **{f"__i{name}__": f"(lambda z: z.__i{name}__(1))(np.argsort(x))" for name in ("and", "or", "xor", "lshift",
+        "rshift")},
+    **{f"__{name}__": f"x {op} y" for name, op in (("add", "+"), ("sub", "-"), ("mul", "*"), ("truediv", "/"),
+        ("pow", "**"),
+       ("floordiv", "//"), ("mod", "%"), ("lt", "<"), ("le", "<="), ("gt", ">"), ("ge", ">="), ("eq", "=="),
+       ("ne", "!="))},
     **{f"__r{name}__": f"2.0 {op} x" for name, op in (("add", "+"), ("sub", "-"), ("mul", "*"), ("truediv", "/"),
                                                      ("pow", "**"), ("floordiv", "//"), ("mod", "%"))},
-    **{f"__i{name}__": f"(lambda z: z.__i{name}__(y))(x * 1)" for name in ("add", "sub", "mul", "truediv", "pow", "floordiv",
+    **{f"__i{name}__": f"(lambda z: z.__i{name}__(y))(x * 1)" for name in ("add", "sub", "mul", "truediv", "pow",
+        "floordiv",
                                                                          "mod")},
 }
 
@@ -155,17 +166,21 @@ def test_recorded(name):
 # ---- constant --------------------------------------------------------------------------------------------------------
 
 PLAIN_CALLS = {
-    "zeros": "np.zeros(3)", "ones": "np.ones(3)", "empty": "np.empty(0)", "eye": "np.eye(2)", "identity": "np.identity(2)",
+    "zeros": "np.zeros(3)", "ones": "np.ones(3)", "empty": "np.empty(0)", "eye": "np.eye(2)",
+    "identity": "np.identity(2)",
     "tri": "np.tri(2)", "indices": "np.indices((2, 2))", "bartlett": "np.bartlett(4)", "blackman": "np.blackman(4)",
     "hamming": "np.hamming(4)", "hanning": "np.hanning(4)", "mgrid": "np.mgrid[0:2, 0:3]", "ogrid": "np.ogrid[0:2]",
     "s_": "np.s_[1:2]", "index_exp": "np.index_exp[1:2]", "broadcast_shapes": "np.broadcast_shapes(x.shape, (1, 3))",
     "isscalar": "np.isscalar(x)", "iterable": "np.iterable(x)", "isfortran": "np.isfortran(x)",
     "tril_indices": "np.tril_indices(3)", "triu_indices": "np.triu_indices(3)", "diag_indices": "np.diag_indices(2)",
-    "mask_indices": "np.mask_indices(3, np.triu)", "base_repr": "np.base_repr(len(x))", "binary_repr": "np.binary_repr(len(x))",
+    "mask_indices": "np.mask_indices(3, np.triu)", "base_repr": "np.base_repr(len(x))",
+    "binary_repr": "np.binary_repr(len(x))",
     "issubdtype": "np.issubdtype(x.dtype, float)", "promote_types": "np.promote_types(x.dtype, int)",
-    "isdtype": "np.isdtype(x.dtype, 'real floating')", "typename": "np.typename('d')", "mintypecode": "np.mintypecode('d')",
+    "isdtype": "np.isdtype(x.dtype, 'real floating')", "typename": "np.typename('d')",
+    "mintypecode": "np.mintypecode('d')",
     "ndindex": "list(np.ndindex(x.shape))", "fft.fftfreq": "np.fft.fftfreq(4)", "fft.rfftfreq": "np.fft.rfftfreq(4)",
-    "can_cast": "np.can_cast(x.dtype, int)", "min_scalar_type": "np.min_scalar_type(x)", "einsum_path": "np.einsum_path('ij,ij', x, x)",
+    "can_cast": "np.can_cast(x.dtype, int)", "min_scalar_type": "np.min_scalar_type(x)",
+    "einsum_path": "np.einsum_path('ij,ij', x, x)",
     "shares_memory": "np.shares_memory(x, x)", "may_share_memory": "np.may_share_memory(x, x)",
     "tril_indices_from": "np.tril_indices_from(x)", "triu_indices_from": "np.triu_indices_from(x)",
     "diag_indices_from": "np.diag_indices_from(x[:, :2])",
@@ -179,6 +194,7 @@ __array_namespace_info__
 """.split())
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", [e.name for e in of_class(coverage.CONSTANT) if e.name not in NO_ARRAYS])
 def test_constant(name):
     """NumPy's value, in which nothing is traced."""
@@ -206,8 +222,10 @@ def test_constant(name):
 # ---- refused ---------------------------------------------------------------------------------------------------------
 
 REFUSED_CALLS = {
-    "busday_count": "np.busday_count(x, x)", "busday_offset": "np.busday_offset(x, x)", "frompyfunc": "np.frompyfunc(lambda a: a, 1, 1)(x)", "ndarray.view": "x.view(int)", "save": "np.save('never', x)",
-    "savetxt": "np.savetxt('never', x)", "savez": "np.savez('never', x)", "savez_compressed": "np.savez_compressed('never', x)",
+    "busday_count": "np.busday_count(x, x)", "busday_offset": "np.busday_offset(x, x)",
+    "frompyfunc": "np.frompyfunc(lambda a: a, 1, 1)(x)", "ndarray.view": "x.view(int)", "save": "np.save('never', x)",
+    "savetxt": "np.savetxt('never', x)", "savez": "np.savez('never', x)",
+    "savez_compressed": "np.savez_compressed('never', x)",
     "einsum_path": "np.einsum_path('ij', x)", "bmat": "np.bmat([[x]])", "kaiser": "np.kaiser(3, x[0, 0])",
 }
 
@@ -219,7 +237,8 @@ def refused_call(name):
         return f"x.{name.removeprefix('ndarray.')}"
     f = signatures.function(name)
     needed = f.nin if isinstance(f, np.ufunc) else max(1, sum(
-        p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in signatures.parameters(f)))
+        p.default is p.empty and p.kind in (p.POSITIONAL_ONLY,
+            p.POSITIONAL_OR_KEYWORD) for p in signatures.parameters(f)))
     return f"np.{name}({', '.join(['x'] * needed)})"
 
 

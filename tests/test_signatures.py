@@ -25,8 +25,10 @@ def test_every_recorded_function_has_a_call():
     called = set(signatures.BEFORE)
     without = {e.name for e in coverage.entries() if e.kind == coverage.RECORDS and not e.name.startswith("ndarray.")
                and not isinstance(signatures.function(e.name), np.ufunc)} - called
-    assert without <= {"put", "place", "putmask", "copyto", "put_along_axis", "fill_diagonal", "fill", "r_", "c_", "arange",
-                       "asarray_chkfinite", "fromfunction", "fromiter", "ndenumerate", "row_stack", "trapz", "vectorize",
+    assert without <= {"put", "place", "putmask", "copyto", "put_along_axis", "fill_diagonal", "fill", "r_", "c_",
+        "arange",
+                       "asarray_chkfinite", "fromfunction", "fromiter", "ndenumerate", "row_stack", "trapz",
+                       "vectorize",
                        "poly"} | {name for name in without if name.startswith(("linalg.", "fft."))}
 
 
@@ -43,6 +45,17 @@ def test_every_keyword_has_values():
                 if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.POSITIONAL_ONLY):
                     assert p.name in signatures.POOL or p.name in signatures.OWN.get(name, ()) or p.name in known, \
                         f"np.{name}: no values of {p.name}= in tests/signatures.py"
+
+
+FIRST = {name: call for name, call in reversed(list(signatures.calls())) if call.count("=") == 0}
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_arrays_without_elements(name):
+    """NumPy's value or NumPy's error, or loud."""
+    for shape in ("(0,)", "(3, 0)", "(0, 2, 2)"):
+        kind, text = signatures.verdict(FIRST[name], shape)
+        assert not kind.startswith("FAULT"), f"{FIRST[name]} on {shape}: {kind}: {text}"
 
 
 @pytest.mark.parametrize("call", ["np.sum(x, axis=7)", "x.sum(dtype='U3')", "np.add.reduce(x, axis=(0, 0))"])
