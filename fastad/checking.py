@@ -59,7 +59,7 @@ def checked(func: Any, implementation: Any, args: Any, kwargs: Any, what: str) -
     with np.errstate(all="ignore"):
         want = func(*values, **named)
     try:
-        return agreed(implementation(*args, **kwargs), want, what, out is None)
+        return agreed(implementation(*args, **kwargs), want, what, out is None, rounding(seen))
     except (AdError, TypeError, ValueError, IndexError) as e:
         if empty((*args, *kwargs.values())):
             return deliver(None if out is None else kwargs["out"], rewrapped(want, seen), what)
@@ -76,12 +76,24 @@ def empty(args: Any) -> bool:
     return True
 
 
-def agreed(got: Any, want: Any, what: str, fresh: bool) -> Any:
-    """The recorded result, if it is NumPy's; in NumPy's memory order if it is new memory."""
+def rounding(operands: Any) -> float:
+    """What another order of summation may change: terms of sums of squares and products, each with its rounding."""
+    most, n = 0.0, 1
+    for x in operands:
+        c = T.concrete(x)
+        if c.dtype.kind == "f" and c.size:
+            with np.errstate(all="ignore"):
+                most = max(most, float(np.abs(c).max(initial=0.0, where=np.isfinite(c))))
+            n = max(n, c.size)
+    return 1e-14 * n * most * max(1.0, most)
+
+
+def agreed(got: Any, want: Any, what: str, fresh: bool, error: float) -> Any:
+    """The recorded result, if it is NumPy's within `error`; in NumPy's memory order if it is new memory."""
     if isinstance(want, (tuple, list)):
         if not isinstance(got, (tuple, list)) or len(got) != len(want):
             raise refusal(what, "NumPy's result has another structure with these arguments, which are not recorded")
-        parts = [agreed(g, w, what, fresh) for g, w in zip(got, want, strict=True)]
+        parts = [agreed(g, w, what, fresh, error) for g, w in zip(got, want, strict=True)]
         return got if all(p is g for p, g in zip(parts, got, strict=True)) else type(want)(parts) \
             if type(want) in (tuple, list) else type(want)(*parts)
     if want is None or isinstance(want, str):
@@ -97,16 +109,16 @@ def agreed(got: Any, want: Any, what: str, fresh: bool) -> Any:
     if x.shape != y.shape or x.dtype != y.dtype:
         raise refusal(what, f"NumPy's result is {y.dtype}{list(y.shape)} with these arguments; what can be recorded "
                       f"is {x.dtype}{list(x.shape)}. Use float64, int64 or bool, or write it out")
-    if not same(x, y):
+    if not same(x, y, error):
         raise refusal(what, "NumPy's result with these arguments differs from what can be recorded; write it out with "
                       "other functions")
     return relayout(got, want) if fresh and type(got) is Array and is_array(want) else got
 
 
-def same(x: Any, y: Any) -> bool:
+def same(x: Any, y: Any, error: float = 0.0) -> bool:
     """Are all numbers equal but for rounding?"""
     if np.array_equal(x, y) or x.dtype.kind != "f":
         return bool(np.array_equal(x, y))
     with np.errstate(all="ignore"):
         scale = np.abs(y[np.isfinite(y)]).max(initial=0.0)
-        return bool(np.allclose(x, y, rtol=RTOL, atol=RTOL * scale, equal_nan=True))
+        return bool(np.allclose(x, y, rtol=RTOL, atol=RTOL * scale + error, equal_nan=True))

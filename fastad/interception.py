@@ -218,6 +218,15 @@ def _refusing(original: Callable[..., Any]) -> Callable[..., Any]:
     return refuse
 
 
+def _as_strided(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def as_strided(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if _outside(_getframe(1)) or wrapped_within(x) != 2:
+            return original(x, *args, **kwargs)
+        return numpy_api.strided(numpy_api.asarray(x), lambda c: original(c, *args, **kwargs))
+    return as_strided
+
+
 # ---- converting ------------------------------------------------------------------------------------------------------
 
 def _deriving(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -441,7 +450,9 @@ _originals["numpy.linalg"] = {name: getattr(np.linalg, name) for name in _LINALG
 _replacements["numpy.linalg"] = {name: build(_originals["numpy.linalg"][name]) for name, build in _LINALG.items()}
 _originals["numpy"] |= {"r_": np.r_, "c_": np.c_}
 _replacements["numpy"] |= {"r_": _Joiner(np.r_, False), "c_": _Joiner(np.c_, True)}
-_modules = {"numpy": np, "numpy.linalg": np.linalg, "math": math}
+_originals["numpy.lib.stride_tricks"] = {"as_strided": np.lib.stride_tricks.as_strided}
+_replacements["numpy.lib.stride_tricks"] = {"as_strided": _as_strided(np.lib.stride_tricks.as_strided)}
+_modules = {"numpy": np, "numpy.linalg": np.linalg, "numpy.lib.stride_tricks": np.lib.stride_tricks, "math": math}
 _stand_ins = {original: _replacements["math"][name] for name, original in _originals["math"].items()}
 _lock = threading.Lock()
 _open: set[int] = set()                  # ids of the contexts that are open in the process, all threads

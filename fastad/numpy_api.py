@@ -31,14 +31,15 @@ from fastad.operands import (
     zeros_of,
 )
 from fastad.products import matmul
-from fastad.rearranging import array, astype, full, full_like, reshape
+from fastad.rearranging import array, astype, full, full_like, reshape, strided
 from fastad.selection import nonzero, put_flat, take_flat, where, wrap_index
 from fastad.ufuncs import ufunc
 
 # Imported for what they register.
 ROOMS = (composites, counting, einsum, norms, padding, partitions, pythonic, quantiles, sorting)
 __all__ = ["Flat", "array", "asarray", "astype", "cast_to", "full", "full_like", "function", "matmul", "method",
-           "nonzero", "put_flat", "requested", "reshape", "scalar_value", "take_flat", "ufunc", "where", "wrap_index",
+           "nonzero", "put_flat", "requested", "reshape", "scalar_value", "strided", "take_flat", "ufunc", "where",
+           "wrap_index",
            "zeros_of"]
 
 # Their results depend on shapes and dtypes alone, or are text for people.

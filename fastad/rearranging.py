@@ -24,6 +24,7 @@ from fastad.operands import (
     existing,
     live,
     records,
+    refusal,
     requested,
     run_plain,
     shape_of,
@@ -62,6 +63,22 @@ def rewrap(a: Any, out: Any) -> Any:
 def reshape_method(a: Any, *shape: Any, order: Any = "C", copy: Any = None) -> Any:
     """x.reshape(2, 3) or x.reshape((2, 3))."""
     return reshape(a, shape[0] if len(shape) == 1 else shape, order, copy=copy)
+
+
+def strided(a: Any, run: Any) -> Any:
+    """np.lib.stride_tricks.as_strided: a view, read-only since its elements may overlap, inside the array's memory."""
+    c = T.concrete(a)
+    out = run(c)
+    whole = c
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    inside, outside = np.lib.array_utils.byte_bounds(out), np.lib.array_utils.byte_bounds(whole)
+    if out.dtype != c.dtype or (out.size and not (outside[0] <= inside[0] and inside[1] <= outside[1])):
+        raise refusal("np.lib.stride_tricks.as_strided", "the view would reach beyond the memory of the array")
+    if not out.size:
+        return T.wrap(out.copy())
+    out.flags.writeable = False
+    return T.view(a, out)
 
 
 def transpose_method(a: Any, *axes: Any) -> Any:

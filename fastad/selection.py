@@ -246,7 +246,12 @@ def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
     return take(a, k, axis, out)
 
 
-METHODS["compress"] = lambda a, condition, axis=None, out=None: compress(condition, a, axis, out)
+def compress_method(a: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:
+    """x.compress(condition)."""
+    return np.compress(condition, a, axis, out)
+
+
+METHODS["compress"] = compress_method
 
 
 @records(np.extract, data=2)

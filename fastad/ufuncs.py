@@ -167,10 +167,9 @@ def reduced(func: Any, a: Any, axis: Any, keepdims: Any, initial: Any, where: An
         return list(x.transpose([*axes, *rest]).reshape((math.prod(a.shape[k] for k in axes), *shape)))
 
     rows = rows_of(a)
-    start = initial if initial is not NOVALUE else \
-        func.identity if where is not True or not rows or func is np.logical_xor else None
-    if start is not None:
-        start = cast_to(start, min(code_of(start), code_of(a))) if code_of(a) != BOOL else start
+    start = func.identity if initial is NOVALUE else initial
+    if start is not None:                # (of booleans: the identity -1 of bitwise_and is True)
+        start = cast_to(start, code_of(a) if initial is NOVALUE else min(code_of(start), code_of(a)))
     y: Any
     if where is not True:
         y, masks = start, rows_of(np.broadcast_to(where, a.shape))
