@@ -51,19 +51,19 @@ select = functools.partial(T.elementwise, "where")
 
 # ---- elementwise ----------------------------------------------------------------------------------------------------
 
-@records(np.real, data=0)
+@records(np.real)
 def real(val: Any) -> Any:
     """Real arrays are their own real part."""
     return val
 
 
-@records(np.real_if_close)
+@records(np.real_if_close, data=1)
 def real_if_close(a: Any, tol: Any = 100) -> Any:
     """The same, as an array."""
     return asarray(a)
 
 
-@records(np.imag, data=0)
+@records(np.imag)
 def imag(val: Any) -> Any:
     """The imaginary part of a real array."""
     return np.zeros_like(T.concrete(asarray(val)))
@@ -85,25 +85,25 @@ def around(a: Any, decimals: Any = 0, out: Any = None) -> Any:
     return deliver(out, y, "round")
 
 
-@records(np.fix)
+@records(np.fix, data=1)
 def fix(x: Any, out: Any = None) -> Any:
     """Round towards zero."""
     return deliver(out, np.trunc(x), "fix")
 
 
-@records(np.isposinf)
+@records(np.isposinf, data=1)
 def isposinf(x: Any, out: Any = None) -> Any:
     """Is it +inf?"""
     return deliver(out, np.equal(x, np.inf), "isposinf")
 
 
-@records(np.isneginf)
+@records(np.isneginf, data=1)
 def isneginf(x: Any, out: Any = None) -> Any:
     """Is it -inf?"""
     return deliver(out, np.equal(x, -np.inf), "isneginf")
 
 
-@records(np.nan_to_num)
+@records(np.nan_to_num, data=1)
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """Numbers in place of NaN and infinities."""
     if code_of(x) != FLOAT:
@@ -184,7 +184,7 @@ def diff(a: Any, n: int = 1, axis: Any = -1, prepend: Any = NOVALUE, append: Any
     return x
 
 
-@records(np.linalg.trace)
+@records(np.linalg.trace, data=1)
 def matrix_trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     """np.linalg.trace: of the last two axes."""
     return trace(x, offset, -2, -1, dtype)
@@ -227,7 +227,7 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     return cut(full_convolution(long, short), a.size, v.size, mode, 1)
 
 
-@records(np.polymul)
+@records(np.polymul, data=1)
 def polymul(a1: Any, a2: Any) -> Any:
     """Product of polynomials, from the coefficients of the highest powers; leading zeros are dropped and guarded."""
     return convolve(coefficients(a1), coefficients(a2))
@@ -255,38 +255,38 @@ def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
 
 # ---- NaN is ignored -------------------------------------------------------------------------------------------------
 
-@records(np.nansum)
+@records(np.nansum, data=1)
 def nansum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE, **kwargs: Any) -> Any:
     """Sum of what is a number."""
     return total(select(np.isnan(a), 0.0, a) if code_of(a) == FLOAT else a, axis, dtype, out, keepdims, **kwargs)
 
 
-@records(np.nanprod)
+@records(np.nanprod, data=1)
 def nanprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE,
             **kwargs: Any) -> Any:
     """Product of what is a number."""
     return product(select(np.isnan(a), 1.0, a) if code_of(a) == FLOAT else a, axis, dtype, out, keepdims, **kwargs)
 
 
-@records(np.nancumsum)
+@records(np.nancumsum, data=1)
 def nancumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """Cumulative sum with 0 for NaN."""
     return running_sum(select(np.isnan(a), 0.0, a), axis, dtype, out)
 
 
-@records(np.nancumprod)
+@records(np.nancumprod, data=1)
 def nancumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """Cumulative product with 1 for NaN."""
     return running_product(select(np.isnan(a), 1.0, a), axis, dtype, out)
 
 
-@records(np.nanmax)
+@records(np.nanmax, data=1)
 def nanmax(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, **kwargs: Any) -> Any:
     """Maximum of what is a number; NaN where nothing is."""
     return _nan_extremum(largest, -np.inf, a, axis, out, keepdims, kwargs)
 
 
-@records(np.nanmin)
+@records(np.nanmin, data=1)
 def nanmin(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, **kwargs: Any) -> Any:
     """Minimum of what is a number; NaN where nothing is."""
     return _nan_extremum(smallest, np.inf, a, axis, out, keepdims, kwargs)
@@ -303,13 +303,13 @@ def _nan_extremum(reduce: Any, neutral: float, a: Any, axis: Any, out: Any, keep
     return deliver(out, select(nothing, np.nan, y), "nan extremum")
 
 
-@records(np.nanargmax)
+@records(np.nanargmax, data=1)
 def nanargmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
     """Position of the maximum of what is a number."""
     return argmax(numbers_or(-np.inf, a, axis), axis, out, keepdims=keepdims)
 
 
-@records(np.nanargmin)
+@records(np.nanargmin, data=1)
 def nanargmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
     """Position of the minimum of what is a number."""
     return argmin(numbers_or(np.inf, a, axis), axis, out, keepdims=keepdims)
@@ -323,7 +323,7 @@ def numbers_or(other: float, a: Any, axis: Any) -> Any:
     return select(void, other, a)
 
 
-@records(np.nanmean)
+@records(np.nanmean, data=1)
 def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE,
             **kwargs: Any) -> Any:
     """Mean of what is a number; the count is traced."""
@@ -333,7 +333,7 @@ def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdi
     return deliver(out, nansum(a, axis, keepdims=keepdims) / n, "nanmean")
 
 
-@records(np.nanvar)
+@records(np.nanvar, data=1)
 def nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE,
            **kwargs: Any) -> Any:
     """Variance of what is a number."""
@@ -346,7 +346,7 @@ def nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: A
     return deliver(out, y, "nanvar")
 
 
-@records(np.nanstd)
+@records(np.nanstd, data=1)
 def nanstd(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE,
            **kwargs: Any) -> Any:
     """Standard deviation of what is a number."""

@@ -18,7 +18,7 @@ from fastad.selection import nonzero
 from fastad.sorting import argsort, searchsorted, sort
 
 
-@records(np.unique)
+@records(np.unique, data=1)
 def unique(ar: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False,
            axis: Any = None, *, equal_nan: bool = True, sorted: bool = True) -> Any:
     """The different elements in ascending order; their number is guarded."""
@@ -78,7 +78,7 @@ def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: 
     return relayout(asarray(~found if invert else found), np.empty(shape_of(found)))
 
 
-@records(np.lexsort)
+@records(np.lexsort, data=1)
 def lexsort(keys: Any, axis: int = -1) -> Any:
     """The permutation that sorts by several keys, the last one first."""
     keys = [live(asarray(k)) for k in keys]

@@ -228,7 +228,7 @@ def _mover(func: Any) -> Any:
 
 # ---- several arrays -------------------------------------------------------------------------------------------------
 
-@records("assemble", data=0)
+@records("assemble")
 def assemble(run: Any, xs: list[Any], key: Any = None) -> Any:
     """Apply `run`, which only moves elements, to a list of operands of which one at least is traced.
 

@@ -19,7 +19,7 @@ def root_of_squares(x: Any, axis: Any, keepdims: Any) -> Any:
     return root(np.sum(np.square(x), axis=axis, keepdims=keepdims))
 
 
-@records(np.linalg.norm, data=2)
+@records(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     """Norm of vectors, and those of matrices that need no decomposition."""
     x = cast_to(asarray(x), FLOAT)

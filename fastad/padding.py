@@ -18,7 +18,7 @@ MOVED = ("edge", "reflect", "symmetric", "wrap")
 STATISTICS: dict[str, Any] = {"maximum": np.max, "minimum": np.min, "mean": np.mean, "median": np.median}
 
 
-@records(np.pad, data=0)
+@records(np.pad)
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     """Padding by constants, by elements of the array, or by numbers made of them."""
     a = live(asarray(array))

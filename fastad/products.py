@@ -128,7 +128,7 @@ def raveled(x: Any) -> Any:
     return np.ravel(x if T.is_traced(x) else live_copy(x, np.ravel(x)))
 
 
-@records(np.linalg.outer, data=0)
+@records(np.linalg.outer)
 def vector_outer(x1: Any, x2: Any, /) -> Any:
     """np.linalg.outer: of vectors only."""
     if len(shape_of(x1)) != 1 or len(shape_of(x2)) != 1:

@@ -127,7 +127,7 @@ def _register(func: Any) -> None:
         args = tuple([x if writes and k == 0 else live(x, "f") for k, x in enumerate(args)])
         return made[0](*args, **{k: x if writes and k == "a" else live(x, "f") for k, x in kwargs.items()})
     record.__name__ = func.__name__
-    records(func, data=0)(record)
+    records(func)(record)
 
 
 for _f in PYTHON_LEVEL:

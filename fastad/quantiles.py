@@ -36,7 +36,7 @@ def with_nan(y: Any, last: Any) -> Any:
     return T.elementwise("where", np.isnan(last), last, y)
 
 
-@records(np.median)
+@records(np.median, data=1)
 def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
     """The middle of the sorted elements, or the mean of the two in the middle."""
     x, kept = along_last(a, axis)
@@ -61,21 +61,21 @@ def percentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_inpu
     return between("percentile", a, np.true_divide(q, 100), axis, out, method, keepdims, weights, False)
 
 
-@records(np.nanquantile)
+@records(np.nanquantile, data=1)
 def nanquantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False,
                 method: str = "linear", keepdims: Any = False, *, weights: Any = None) -> Any:
     """The quantile of what is a number."""
     return between("nanquantile", a, q, axis, out, method, keepdims, weights, True)
 
 
-@records(np.nanpercentile)
+@records(np.nanpercentile, data=1)
 def nanpercentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False,
                   method: str = "linear", keepdims: Any = False, *, weights: Any = None) -> Any:
     """The percentile of what is a number."""
     return between("nanpercentile", a, np.true_divide(q, 100), axis, out, method, keepdims, weights, True)
 
 
-@records(np.nanmedian)
+@records(np.nanmedian, data=1)
 def nanmedian(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False) -> Any:
     """The median of what is a number."""
     return between("nanmedian", a, 0.5, axis, out, "linear", keepdims, None, True)

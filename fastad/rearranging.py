@@ -39,7 +39,7 @@ mover(np.ravel, np.transpose, np.swapaxes, np.moveaxis, np.rollaxis, np.squeeze,
 
 # ---- shapes and copies: the common ones, kept short -----------------------------------------------------------------
 
-@records(np.reshape, data=0)
+@records(np.reshape)
 def reshape(a: Any, /, shape: Any, order: Any = "C", *, copy: Any = None) -> Any:
     """Another shape: a view where NumPy's is one."""
     if type(a) is not Array:
@@ -87,7 +87,7 @@ def transpose_method(a: Any, *axes: Any) -> Any:
     return T.view(a, T.concrete(a).transpose(*axes))
 
 
-@records("copy", np.copy, data=0)
+@records("copy", np.copy)
 def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     """New memory with the same values: no instruction."""
     a = asarray(a)
@@ -101,7 +101,7 @@ def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     return moved(a, new, np.arange(1, a.size + 1).reshape(a.shape))
 
 
-@records("astype", *existing("astype"), data=0)
+@records("astype", *existing("astype"))
 def astype(a: Any, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True,
            device: Any = None) -> Any:
     """Conversion to float64, int64 or bool."""
@@ -122,7 +122,7 @@ def astype(a: Any, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok:
 RECORDED_COPY = copy
 
 
-@records(np.ascontiguousarray, data=0)
+@records(np.ascontiguousarray)
 def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
     """C order; a copy only where it is needed."""
     a = asarray(a, dtype)
@@ -130,7 +130,7 @@ def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
     return a if T.concrete(a).flags.c_contiguous else copy(a, "C")
 
 
-@records(np.asfortranarray, data=0)
+@records(np.asfortranarray)
 def asfortranarray(a: Any, dtype: Any = None) -> Any:
     """Fortran order; a copy only where it is needed."""
     a = asarray(a, dtype)
@@ -167,19 +167,19 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subo
     return made
 
 
-@records(np.atleast_1d, data=0)
+@records(np.atleast_1d)
 def atleast_1d(*arrays: Any) -> Any:
     """Each with at least one axis."""
     return _each(np.atleast_1d, arrays)
 
 
-@records(np.atleast_2d, data=0)
+@records(np.atleast_2d)
 def atleast_2d(*arrays: Any) -> Any:
     """Each with at least two axes."""
     return _each(np.atleast_2d, arrays)
 
 
-@records(np.atleast_3d, data=0)
+@records(np.atleast_3d)
 def atleast_3d(*arrays: Any) -> Any:
     """Each with at least three axes."""
     return _each(np.atleast_3d, arrays)
@@ -191,7 +191,7 @@ def _each(func: Any, arrays: Any) -> Any:
     return out[0] if len(out) == 1 else out
 
 
-@records(np.broadcast_arrays, data=0)
+@records(np.broadcast_arrays)
 def broadcast_arrays(*arrays: Any, subok: bool = False) -> Any:
     """All at their common shape: repeating views."""
     arrays = tuple([asarray(a) for a in arrays])
@@ -220,7 +220,7 @@ def _join(func: Any, stacking: bool = False) -> None:
             y = assemble(func, arrays, func)
         return deliver(out, y if dtype is None else cast_to(y, requested(dtype, func.__name__)), func.__name__)
     record.__name__ = func.__name__
-    records(func, data=0)(record)
+    records(func)(record)
 
 
 _join(np.stack, True)
@@ -228,20 +228,20 @@ for _f in (np.concatenate, np.vstack, np.hstack, np.dstack, np.column_stack):
     _join(_f)
 
 
-@records(np.append, data=0)
+@records(np.append)
 def append(arr: Any, values: Any, axis: Any = None) -> Any:
     """The values behind the array."""
     return assemble(lambda v: np.append(v[0], v[1], axis), [arr, values], (np.append, axis))
 
 
-@records(np.insert, data=0)
+@records(np.insert)
 def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     """Values before the given positions."""
     values = cast_to(asarray(values), code_of(arr)) if code_of(values) != code_of(arr) else values
     return assemble(lambda v: np.insert(v[0], T.concrete(obj), v[1], axis), [arr, values])
 
 
-@records(np.block, data=0)
+@records(np.block)
 def block(arrays: Any) -> Any:
     """Blocks of a matrix, from a nested list."""
     leaves: list[Any] = []
@@ -276,25 +276,25 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 
 # ---- fills ----------------------------------------------------------------------------------------------------------
 
-@records(np.tril, data=0)
+@records(np.tril)
 def tril(m: Any, k: int = 0) -> Any:
     """Lower triangle, zeros above."""
     return _filled(np.tril, m, k)
 
 
-@records(np.triu, data=0)
+@records(np.triu)
 def triu(m: Any, k: int = 0) -> Any:
     """Upper triangle, zeros below."""
     return _filled(np.triu, m, k)
 
 
-@records(np.diag, data=0)
+@records(np.diag)
 def diag(v: Any, k: int = 0) -> Any:
     """A diagonal (a read-only view), or a matrix with that diagonal."""
     return _filled(np.diag, v, k)
 
 
-@records(np.diagflat, data=0)
+@records(np.diagflat)
 def diagflat(v: Any, k: int = 0) -> Any:
     """A matrix with these elements on its diagonal."""
     return _filled(np.diagflat, v, k)

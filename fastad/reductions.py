@@ -113,7 +113,7 @@ def chosen(x: Any, where: Any, other: Any) -> Any:
 
 # ---- sum and product ------------------------------------------------------------------------------------------------
 
-@records(np.sum, method="sum")
+@records(np.sum, method="sum", data=1)
 def total(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE,
           initial: Any = NOVALUE, where: Any = NOVALUE) -> Any:
     """Sum; bools and ints add up to int64."""
@@ -165,7 +165,7 @@ def fold_product(x: Any, axis: Any, keepdims: Any) -> Any:
     return y.reshape(shape) if shape else y.reshape(-1)[0]
 
 
-@records(np.prod, method="prod")
+@records(np.prod, method="prod", data=1)
 def product(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE,
             initial: Any = NOVALUE, where: Any = NOVALUE) -> Any:
     """Product."""
@@ -180,7 +180,7 @@ def product(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdi
 
 # ---- mean and variance ----------------------------------------------------------------------------------------------
 
-@records(np.mean, method="mean")
+@records(np.mean, method="mean", data=1)
 def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE, *,
          where: Any = NOVALUE) -> Any:
     """Sum over number."""
@@ -197,7 +197,7 @@ def how_many(x: Any, axis: Any, keepdims: Any, where: Any) -> Any:
     return np.sum(mask, axis=axis, keepdims=keeps(keepdims))
 
 
-@records(np.var, method="var")
+@records(np.var, method="var", data=1)
 def variance(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE, *,
              where: Any = NOVALUE, mean: Any = NOVALUE, correction: Any = NOVALUE) -> Any:
     """Mean square of the deviations from the mean."""
@@ -216,7 +216,7 @@ def root(s: Any) -> Any:
     return T.elementwise("where", zero, 0.0, np.sqrt(T.elementwise("where", zero, 1.0, s)))
 
 
-@records(np.std, method="std")
+@records(np.std, method="std", data=1)
 def deviation(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE, *,
               where: Any = NOVALUE, mean: Any = NOVALUE, correction: Any = NOVALUE) -> Any:
     """Square root of the variance."""
@@ -250,21 +250,21 @@ def extremum(name: str, op: str, ufunc: Any, x: Any, axis: Any, out: Any, keepdi
     return deliver(out, y, name)
 
 
-@records(np.max, np.amax, method="max")
+@records(np.max, np.amax, method="max", data=1)
 def largest(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, initial: Any = NOVALUE,
             where: Any = NOVALUE) -> Any:
     """Maximum."""
     return extremum("max", "maxr", np.maximum, a, axis, out, keepdims, initial, where)
 
 
-@records(np.min, np.amin, method="min")
+@records(np.min, np.amin, method="min", data=1)
 def smallest(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, initial: Any = NOVALUE,
              where: Any = NOVALUE) -> Any:
     """Minimum."""
     return extremum("min", "minr", np.minimum, a, axis, out, keepdims, initial, where)
 
 
-@records(np.ptp)
+@records(np.ptp, data=1)
 def spread(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE) -> Any:
     """Maximum minus minimum."""
     return deliver(out, largest(a, axis, keepdims=keepdims) - smallest(a, axis, keepdims=keepdims), "ptp")
@@ -278,19 +278,19 @@ def truth(op: str, x: Any, axis: Any, out: Any, keepdims: Any, where: Any) -> An
     return deliver(out, fold(op, x, axis, keepdims, BOOL), op)
 
 
-@records(np.any, method="any")
+@records(np.any, method="any", data=1)
 def some(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, *, where: Any = NOVALUE) -> Any:
     """Is any element nonzero?"""
     return truth("any", a, axis, out, keepdims, where)
 
 
-@records(np.all, method="all")
+@records(np.all, method="all", data=1)
 def every(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, *, where: Any = NOVALUE) -> Any:
     """Are all elements nonzero?"""
     return truth("all", a, axis, out, keepdims, where)
 
 
-@records(np.count_nonzero)
+@records(np.count_nonzero, data=1)
 def count(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     """How many elements are nonzero."""
     return total(T.elementwise("not_equal", a, 0), axis, keepdims=keepdims)
@@ -306,7 +306,7 @@ def along(x: Any, axis: Any) -> Any:
     return x, plan(x.shape, as_axis(axis), False)[0]
 
 
-@records(np.cumsum, method="cumsum")
+@records(np.cumsum, method="cumsum", data=1)
 def running_sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """Cumulative sum."""
     x, attr = along(prepared(a, dtype, "cumsum"), axis)
@@ -329,7 +329,7 @@ def scan_halving(combine: Any, x: Any, axis: Any) -> Any:
     return x if x is first or c.flags.c_contiguous else relayout(x, combine.accumulate(c, axis))
 
 
-@records(np.cumprod, method="cumprod")
+@records(np.cumprod, method="cumprod", data=1)
 def running_product(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """Cumulative product, by doubling shifts: exact derivatives, zeros or not."""
     x = prepared(a, dtype, "cumprod")

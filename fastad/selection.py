@@ -66,7 +66,7 @@ def put_flat(a: Any, positions: Any, value: Any) -> Any:
     return T.structural("put", (a, positions, value), None, shape_of(a), code, (None, INT, code))
 
 
-@records(np.nonzero, method="nonzero")
+@records(np.nonzero, method="nonzero", data=1)
 def nonzero(a: Any) -> Any:
     """Positions of the nonzero elements, one array an axis; their number is guarded."""
     if not T.is_traced(a):
@@ -85,7 +85,7 @@ def nonzero(a: Any) -> Any:
     return tuple(out)
 
 
-@records(np.flatnonzero)
+@records(np.flatnonzero, data=1)
 def flatnonzero(a: Any) -> Any:
     """Flat positions of the nonzero elements; their number is guarded."""
     if a.size == 0:
@@ -96,7 +96,7 @@ def flatnonzero(a: Any) -> Any:
     return T.structural("flatnonzero", (a if a.ndim else asarray(a),), None, (int(number),), INT)
 
 
-@records(np.argwhere)
+@records(np.argwhere, data=1)
 def argwhere(a: Any) -> Any:
     """Positions of the nonzero elements, one row each."""
     if not shape_of(a):
@@ -199,7 +199,7 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     return take_flat(a, positions_along(a.shape, k, axis))
 
 
-@records(np.put_along_axis, data=0)
+@records(np.put_along_axis)
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     """Write at positions along an axis, other positions for each line."""
     target = owned(arr, "put_along_axis")
@@ -209,7 +209,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     write_flat(target, positions, values)
 
 
-@records("put", np.put, method="put", data=0)
+@records("put", np.put, method="put")
 def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> None:
     """Write at flat positions; values are repeated as needed."""
     target = owned(a, "put")
@@ -260,7 +260,7 @@ def extract(condition: Any, arr: Any) -> Any:
     return take(asarray(arr).reshape(-1), nonzero(asarray(condition).reshape(-1))[0])
 
 
-@records(np.putmask, data=0)
+@records(np.putmask)
 def putmask(a: Any, mask: Any, values: Any) -> None:
     """a = values where the mask holds; values are repeated by position."""
     target = owned(a, "putmask")
@@ -269,7 +269,7 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
     target[...] = T.elementwise("where", mask, cast_to(values, code_of(target)), target)
 
 
-@records(np.place, data=0)
+@records(np.place)
 def place(arr: Any, mask: Any, vals: Any) -> None:
     """The first values go where the mask holds; the number of places is guarded."""
     target = owned(arr, "place")
@@ -280,7 +280,7 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
         write_flat(target, k, np.resize(asarray(vals), np.shape(k)))
 
 
-@records(np.copyto, data=0)
+@records(np.copyto)
 def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
     """dst[...] = src, or only where a mask holds."""
     if src is dst:

@@ -35,7 +35,7 @@ from fastad.selection import take_flat
 
 # ---- sort -----------------------------------------------------------------------------------------------------------
 
-@records(np.argsort, method="argsort", data=0)
+@records(np.argsort, method="argsort")
 def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None,
             descending: Any = NOVALUE) -> Any:
     """The permutation that sorts along an axis; always stable, NaN last."""
@@ -57,7 +57,7 @@ def refuse_descending(descending: Any) -> None:
         raise refusal("sort", "descending= is not recorded; sort -x, or turn the result round")
 
 
-@records(np.sort)
+@records(np.sort, data=1)
 def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None,
          descending: Any = NOVALUE) -> Any:
     """A sorted copy."""
@@ -98,13 +98,13 @@ def extreme_position(op: str, a: Any, axis: Any, out: Any, keepdims: Any) -> Any
     return deliver(out, fold(op, x, axis, keepdims, INT), op)
 
 
-@records(np.argmax, method="argmax")
+@records(np.argmax, method="argmax", data=1)
 def argmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
     """Position of the maximum."""
     return extreme_position("argmax", a, axis, out, keepdims)
 
 
-@records(np.argmin, method="argmin")
+@records(np.argmin, method="argmin", data=1)
 def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
     """Position of the minimum."""
     return extreme_position("argmin", a, axis, out, keepdims)

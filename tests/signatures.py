@@ -25,7 +25,7 @@ POOL = {
     "keepdims": ["True", "False"],
     "where": ["True", "False", "x > 0.4", "np.arange(x.shape[-1] if x.ndim else 1) % 2 == 0"],
     "initial": ["0.5", "np.sum(y)", "2"],
-    "dtype": ["float", "int", "bool", "'f4'", "complex", "object", "'U3'"],
+    "dtype": ["float", "int", "bool", "'f2'", "complex", "object", "'U3'"],
     "out": ["OUT", "INT OUT", "WRONG OUT"],
     "ddof": ["0", "1", "0.5", "9"],
     "correction": ["1", "0.5"],
@@ -160,7 +160,7 @@ OWN = {
     "rot90": {"k": ["0", "1", "2", "3", "-1"], "axes": ["(0, 1)", "(1, 0)", "(0, 0)"]},
     "linalg.cross": {"axis": ["0", "-1"]}, "permute_dims": {"axes": ["None"]},
     "astype": {"copy": ["True", "False"], "dtype": []}, "where": {"x": [], "y": []},
-    "linspace": {"axis": ["0", "-1"], "dtype": ["float", "int", "'f4'"]},
+    "linspace": {"axis": ["0", "-1"], "dtype": ["float", "int", "'f2'"]},
     "polyint": {"k": ["None", "2.0"], "m": ["0", "1", "2"]},
     "polyder": {"m": ["0", "1", "2"]}, "cross": {"axis": ["None", "0", "-1"]},
     "meshgrid": {"copy": ["True", "False"]}, "partition": {"kind": ["'introselect'", "'foo'"]},
@@ -248,7 +248,7 @@ def ufunc_calls():
                       ", out=(np.zeros(x.shape),)", ", out=np.zeros((2, *x.shape))", ", out=np.zeros(x.shape, int)",
                       ", out=...", ", signature='dd->d'", ", axis=0", ", keepdims=True",
                       ", where=False, out=np.ones(x.shape)",
-                      ", dtype='f4'", ", dtype=object", ", dtype=complex", ", extra=1"):
+                      ", dtype='f2'", ", dtype=object", ", dtype=complex", ", extra=1"):
             yield name, f"np.{name}({a}, {b}{extra})"
         for axis in ("", ", axis=0", ", axis=-1", ", axis=None", ", axis=1", ", axis=(0, 1)", ", axis=7", ", axis=()"):
             for extra in ("", ", keepdims=True", ", initial=0.5", ", initial=None", ", where=x > 0.4", ", dtype=int",
@@ -286,7 +286,7 @@ def method_calls():
                 rest = call[len(start):].removeprefix(", ")
                 yield name, f"x.{name}({rest}"
     for call in ("x.T", "x.mT", "x.item()", "x.item(0)", "x.tolist()", "x.real", "x.size", "x.nbytes", "x.flat[0]",
-                 "x.astype(int)", "x.astype(float, copy=False)", "x.astype('f4')", "x.astype(object)", "x.astype('U5')",
+                 "x.astype(int)", "x.astype(float, copy=False)", "x.astype('f2')", "x.astype(object)", "x.astype('U5')",
                  "x.searchsorted(0.5)", "x.choose([x])", "x.swapaxes(0, -1)", "x.repeat(2)", "x.repeat(2, 0)",
                  "x.take([0])",
                  "x.compress([True])", "x.dot(x)", "x.dot(2.0)", "x.conj()", "x.reshape(-1)",
@@ -423,7 +423,7 @@ def verdict(call, shape):
         there, error = run(f, others)
         if error is not None:
             return "FAULT replay accepted", f"NumPy {error}"
-        if "'f4'" in call:               # constants that are not float64 leave as float64
+        if "'f2'" in call:               # constants that are not float64 leave as float64
             return "same", ""
         there = [v for v in leaves(there) if not isinstance(v, str | bytes | type(None) | np.dtype)]
         what = differs(got, there, True) if "empty" not in call else ""
