@@ -31,8 +31,8 @@ def records(*functions: Any, method: str | None = None, data: int = 0) -> Any:
     """Register an implementation, called with wrapped arguments of which one at least is traced.
 
     `data`: how many leading arguments are data.  A call with more than these and an axis is compared with NumPy's own
-    result while it is recorded (checking.py).  0: never: NumPy runs anyway, or the function writes, or its result is not
-    unique (the signs of eigenvectors).
+    result while it is recorded (checking.py).  0: never: NumPy runs anyway, or the function writes, or its result is
+    not unique (the signs of eigenvectors).
     """
     def register(implementation: Any) -> Any:
         DATA[implementation] = data
