@@ -21,7 +21,7 @@ PACKAGE = ROOT / "fastad"
 LAYERS = [
     ("errors",     ["errors"]),
     ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules"]),
-    ("transforms", ["structural_rules", "_transform", "_passes", "_program"]),
+    ("transforms", ["structural_rules", "_transform", "_passes", "_program", "_scan", "scan_rules"]),
     ("recording",  ["operands", "movers", "checking", "padding", "partitions", "quantiles", "rearranging",
                     "reductions", "selection", "sorting", "counting", "products",
                     "norms", "einsum", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
