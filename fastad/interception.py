@@ -312,6 +312,8 @@ def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwarg
                      strict=False))
     known.update(kwargs)
     dtype, order = known.get("dtype"), known.get("order")
+    if dtype is not None and np.dtype(dtype) == object:
+        return numpy_api.boxed(x)
     if known.get("device") is not None:
         np_asarray(0.0, device=known["device"])     # NumPy's own error
     copy = known.get("copy", True if original is np_array else None)

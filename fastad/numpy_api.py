@@ -37,10 +37,9 @@ from fastad.ufuncs import ufunc
 
 # Imported for what they register.
 ROOMS = (composites, counting, einsum, norms, padding, partitions, pythonic, quantiles, sorting)
-__all__ = ["Flat", "array", "asarray", "astype", "cast_to", "full", "full_like", "function", "matmul", "method",
-           "nonzero", "put_flat", "requested", "reshape", "scalar_value", "strided", "take_flat", "ufunc", "where",
-           "wrap_index",
-           "zeros_of"]
+__all__ = ["array", "asarray", "astype", "boxed", "cast_to", "Flat", "full", "full_like", "function", "matmul",
+           "method", "nonzero", "put_flat", "requested", "reshape", "scalar_value", "strided", "take_flat",
+           "ufunc", "unboxed", "where", "wrap_index", "zeros_of"]
 
 # Their results depend on shapes and dtypes alone, or are text for people.
 CONSTANT = {

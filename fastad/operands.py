@@ -97,7 +97,7 @@ def code_of(x: Any) -> int:
 def requested(dtype: Any, what: str) -> int:
     """Code of a dtype argument; others than the three are refused."""
     if isinstance(dtype, type) and issubclass(dtype, np.dtype):  # a class of np.dtypes
-        dtype = dtype()
+        dtype = dtype.type
     code = CODES.get(np.dtype(dtype))
     if code is None:
         raise refusal(what, f"dtype={np.dtype(dtype)} is not recorded; float64, int64 and bool are")

@@ -371,7 +371,7 @@ def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: A
         if how == "raise" and not bool(np.all((k >= 0) & (k < n))):
             raise ValueError("invalid entry in coordinates array")
         if code_of(k) != INT:
-            np.ravel_multi_index((np.empty(shape_of(k)),), (n,), how)            # NumPy's own error
+            np.ravel_multi_index((asarray(np.empty(shape_of(k))),), (n,), how)   # NumPy's own error
         k = in_range(k, n, how)
         y = y + k * math.prod(dims[d + 1:] if order == "C" else dims[:d])
     return y
