@@ -193,6 +193,12 @@ cdef class Array:
     def __ixor__(self, x):
         return inplace(OP_XOR, self, x)
 
+    def __ilshift__(self, x):
+        return inplace(OP_LSHIFT, self, x)
+
+    def __irshift__(self, x):
+        return inplace(OP_RSHIFT, self, x)
+
     def __imatmul__(self, x):
         r = api().matmul(self, x)
         if len(shape_of(x)) < 2 or shape_of(r) != (<object>self.c).shape:

@@ -51,19 +51,25 @@ select = functools.partial(T.elementwise, "where")
 
 # ---- elementwise ----------------------------------------------------------------------------------------------------
 
-@records(np.real, np.real_if_close)
-def real(val: Any, tol: Any = None) -> Any:
+@records(np.real)
+def real(val: Any) -> Any:
     """Real arrays are their own real part."""
     return val
+
+
+@records(np.real_if_close, data=1)
+def real_if_close(a: Any, tol: Any = 100) -> Any:
+    """The same, as an array."""
+    return asarray(a)
 
 
 @records(np.imag)
 def imag(val: Any) -> Any:
     """The imaginary part of a real array."""
-    return np.zeros(shape_of(val))
+    return np.zeros_like(T.concrete(asarray(val)))
 
 
-@records(np.round, np.around)
+@records(np.round, np.around, data=2)
 def around(a: Any, decimals: Any = 0, out: Any = None) -> Any:
     """Round to decimals, half to even."""
     decimals = operator.index(decimals)
@@ -79,25 +85,25 @@ def around(a: Any, decimals: Any = 0, out: Any = None) -> Any:
     return deliver(out, y, "round")
 
 
-@records(np.fix)
+@records(np.fix, data=1)
 def fix(x: Any, out: Any = None) -> Any:
     """Round towards zero."""
     return deliver(out, np.trunc(x), "fix")
 
 
-@records(np.isposinf)
+@records(np.isposinf, data=1)
 def isposinf(x: Any, out: Any = None) -> Any:
     """Is it +inf?"""
     return deliver(out, np.equal(x, np.inf), "isposinf")
 
 
-@records(np.isneginf)
+@records(np.isneginf, data=1)
 def isneginf(x: Any, out: Any = None) -> Any:
     """Is it -inf?"""
     return deliver(out, np.equal(x, -np.inf), "isneginf")
 
 
-@records(np.nan_to_num)
+@records(np.nan_to_num, data=1)
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """Numbers in place of NaN and infinities."""
     if code_of(x) != FLOAT:
@@ -112,7 +118,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
     return y
 
 
-@records(np.isclose)
+@records(np.isclose, data=4)
 def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
     """|a - b| <= atol + rtol |b|: traced booleans."""
     a, b = (live(asarray(v) if isinstance(v, (list, tuple)) else v) for v in (a, b))
@@ -124,13 +130,13 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool 
     return y | (np.isnan(a) & np.isnan(b)) if equal_nan else y
 
 
-@records(np.allclose)
+@records(np.allclose, data=4)
 def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
     """Are all elements close: a traced boolean, which an `if` guards."""
     return np.all(isclose(a, b, rtol, atol, equal_nan))
 
 
-@records(np.array_equal)
+@records(np.array_equal, data=3)
 def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     """The same shape and elements: a traced boolean."""
     a1, a2 = asarray(a1), asarray(a2)
@@ -140,7 +146,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     return np.all(same | (np.isnan(a1) & np.isnan(a2)) if equal_nan else same)
 
 
-@records(np.array_equiv)
+@records(np.array_equiv, data=2)
 def array_equiv(a1: Any, a2: Any) -> Any:
     """The same elements after broadcasting: a traced boolean."""
     try:
@@ -152,11 +158,13 @@ def array_equiv(a1: Any, a2: Any) -> Any:
 
 # ---- differences, diagonals, convolution ----------------------------------------------------------------------------
 
-@records(np.diff)
+@records(np.diff, data=2)
 def diff(a: Any, n: int = 1, axis: Any = -1, prepend: Any = NOVALUE, append: Any = NOVALUE) -> Any:
     """n-th differences along an axis."""
     if n < 0:
         raise ValueError(f"order must be non-negative but got {n!r}")
+    if n == 0:
+        return a
     x = live(asarray(a))
     if x.ndim == 0:
         raise ValueError("diff requires input that is at least one dimensional")
@@ -176,7 +184,13 @@ def diff(a: Any, n: int = 1, axis: Any = -1, prepend: Any = NOVALUE, append: Any
     return x
 
 
-@records(np.trace, np.linalg.trace, method="trace")
+@records(np.linalg.trace, data=1)
+def matrix_trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
+    """np.linalg.trace: of the last two axes."""
+    return trace(x, offset, -2, -1, dtype)
+
+
+@records(np.trace, method="trace", data=2)
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Any:
     """Sum of a diagonal."""
     return total(np.diagonal(asarray(a), offset, axis1, axis2), -1, dtype, out)
@@ -203,7 +217,7 @@ def cut(full: Any, n: int, m: int, mode: Any, early: int) -> Any:
     raise ValueError(f"mode must be one of 'valid', 'same', or 'full' (got {mode!r})")
 
 
-@records(np.convolve)
+@records(np.convolve, data=3)
 def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     """Discrete convolution of 1-D arrays."""
     a, v = np.atleast_1d(live(asarray(a))), np.atleast_1d(live(asarray(v)))
@@ -213,10 +227,27 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     return cut(full_convolution(long, short), a.size, v.size, mode, 1)
 
 
-@records(np.correlate)
+@records(np.polymul, data=1)
+def polymul(a1: Any, a2: Any) -> Any:
+    """Product of polynomials, from the coefficients of the highest powers; leading zeros are dropped and guarded."""
+    return convolve(coefficients(a1), coefficients(a2))
+
+
+def coefficients(a: Any) -> Any:
+    """A vector of coefficients without leading zeros."""
+    a = np.atleast_1d(live(asarray(a)))
+    if a.ndim > 1:
+        raise ValueError("Polynomial must be 1d only.")
+    a = np.trim_zeros(a, "f")
+    return a if a.size else np.zeros(1)
+
+
+@records(np.correlate, data=3)
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     """Cross-correlation of 1-D arrays."""
-    a, v = np.atleast_1d(live(asarray(a))), np.atleast_1d(live(asarray(v)))
+    a, v = live(asarray(a)), live(asarray(v))
+    if a.ndim != 1 or v.ndim != 1 or not a.size or not v.size:
+        np.correlate(np.empty(a.shape), np.empty(v.shape), mode)                 # NumPy's own error
     if v.size > a.size:
         return cut(full_convolution(v, a[::-1]), a.size, v.size, mode, 1)[::-1]
     return cut(full_convolution(a, v[::-1]), a.size, v.size, mode, 1)
@@ -224,38 +255,38 @@ def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
 
 # ---- NaN is ignored -------------------------------------------------------------------------------------------------
 
-@records(np.nansum)
+@records(np.nansum, data=1)
 def nansum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE, **kwargs: Any) -> Any:
     """Sum of what is a number."""
     return total(select(np.isnan(a), 0.0, a) if code_of(a) == FLOAT else a, axis, dtype, out, keepdims, **kwargs)
 
 
-@records(np.nanprod)
+@records(np.nanprod, data=1)
 def nanprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE,
             **kwargs: Any) -> Any:
     """Product of what is a number."""
     return product(select(np.isnan(a), 1.0, a) if code_of(a) == FLOAT else a, axis, dtype, out, keepdims, **kwargs)
 
 
-@records(np.nancumsum)
+@records(np.nancumsum, data=1)
 def nancumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """Cumulative sum with 0 for NaN."""
     return running_sum(select(np.isnan(a), 0.0, a), axis, dtype, out)
 
 
-@records(np.nancumprod)
+@records(np.nancumprod, data=1)
 def nancumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """Cumulative product with 1 for NaN."""
     return running_product(select(np.isnan(a), 1.0, a), axis, dtype, out)
 
 
-@records(np.nanmax)
+@records(np.nanmax, data=1)
 def nanmax(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, **kwargs: Any) -> Any:
     """Maximum of what is a number; NaN where nothing is."""
     return _nan_extremum(largest, -np.inf, a, axis, out, keepdims, kwargs)
 
 
-@records(np.nanmin)
+@records(np.nanmin, data=1)
 def nanmin(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, **kwargs: Any) -> Any:
     """Minimum of what is a number; NaN where nothing is."""
     return _nan_extremum(smallest, np.inf, a, axis, out, keepdims, kwargs)
@@ -266,23 +297,33 @@ def _nan_extremum(reduce: Any, neutral: float, a: Any, axis: Any, out: Any, keep
         return reduce(a, axis, out, keepdims, **kwargs)
     void = np.isnan(a)
     y = reduce(select(void, neutral, a), axis, None, keepdims, **kwargs)
+    if kwargs.get("initial", NOVALUE) is not NOVALUE:
+        return deliver(out, y, "nan extremum")
     nothing = every(void, axis, keepdims=keepdims)
     return deliver(out, select(nothing, np.nan, y), "nan extremum")
 
 
-@records(np.nanargmax)
+@records(np.nanargmax, data=1)
 def nanargmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
     """Position of the maximum of what is a number."""
-    return argmax(select(np.isnan(a), -np.inf, a), axis, out, keepdims=keepdims)
+    return argmax(numbers_or(-np.inf, a, axis), axis, out, keepdims=keepdims)
 
 
-@records(np.nanargmin)
+@records(np.nanargmin, data=1)
 def nanargmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
     """Position of the minimum of what is a number."""
-    return argmin(select(np.isnan(a), np.inf, a), axis, out, keepdims=keepdims)
+    return argmin(numbers_or(np.inf, a, axis), axis, out, keepdims=keepdims)
 
 
-@records(np.nanmean)
+def numbers_or(other: float, a: Any, axis: Any) -> Any:
+    """a with another number for NaN; that there is a number in every line is guarded."""
+    void = np.isnan(asarray(a))
+    if bool(np.any(every(void, axis))):
+        raise ValueError("All-NaN slice encountered")
+    return select(void, other, a)
+
+
+@records(np.nanmean, data=1)
 def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE,
             **kwargs: Any) -> Any:
     """Mean of what is a number; the count is traced."""
@@ -292,7 +333,7 @@ def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdi
     return deliver(out, nansum(a, axis, keepdims=keepdims) / n, "nanmean")
 
 
-@records(np.nanvar)
+@records(np.nanvar, data=1)
 def nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE,
            **kwargs: Any) -> Any:
     """Variance of what is a number."""
@@ -305,7 +346,7 @@ def nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: A
     return deliver(out, y, "nanvar")
 
 
-@records(np.nanstd)
+@records(np.nanstd, data=1)
 def nanstd(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE,
            **kwargs: Any) -> Any:
     """Standard deviation of what is a number."""
@@ -314,7 +355,7 @@ def nanstd(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: A
 
 # ---- grids ----------------------------------------------------------------------------------------------------------
 
-@records(np.linspace)
+@records(np.linspace, data=3)
 def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
              axis: int = 0, *, device: Any = None) -> Any:
     """Evenly spaced numbers between traced ends."""
@@ -337,7 +378,7 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, retste
     return (y, step) if retstep else y
 
 
-@records(np.logspace)
+@records(np.logspace, data=3)
 def logspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None,
              axis: int = 0) -> Any:
     """Powers of the base with evenly spaced exponents."""
@@ -345,7 +386,7 @@ def logspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: 
     return y if dtype is None else cast_to(y, requested(dtype, "logspace"))
 
 
-@records(np.geomspace)
+@records(np.geomspace, data=3)
 def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
     """Evenly spaced logarithms, between ends of the same sign."""
     start, stop = np.multiply(start, 1.0), np.multiply(stop, 1.0)

@@ -5,22 +5,25 @@ Must not know: how elements are sorted and found (sorting.py) or masked (selecti
 """
 from __future__ import annotations
 
+import math
+import operator
 from typing import Any
 
 import numpy as np
 
 from fastad import _tape as T
-from fastad.operands import BOOL, FLOAT, INT, asarray, cast_to, code_of, live, records, refusal, shape_of
+from fastad.movers import relayout
+from fastad.operands import BOOL, FLOAT, INT, asarray, cast_to, code_of, live, records, refusal, run_plain, shape_of
 from fastad.selection import nonzero
 from fastad.sorting import argsort, searchsorted, sort
 
 
-@records(np.unique)
+@records(np.unique, data=1)
 def unique(ar: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False,
            axis: Any = None, *, equal_nan: bool = True, sorted: bool = True) -> Any:
     """The different elements in ascending order; their number is guarded."""
     if axis is not None and (axis or np.ndim(ar) != 1):
-        raise refusal("np.unique", "axis= is recorded for axis=None only")
+        return unique_rows(ar, return_index, return_inverse, return_counts, axis)
     flat = asarray(ar).reshape(-1)
     order: Any = argsort(flat, kind="stable") if return_index or return_inverse else None
     x = sort(flat) if order is None else flat[order]
@@ -41,37 +44,66 @@ def unique(ar: Any, return_index: bool = False, return_inverse: bool = False, re
     return tuple(out) if len(out) > 1 else out[0]
 
 
-@records(np.isin)
+def unique_rows(ar: Any, return_index: bool, return_inverse: bool, return_counts: bool, axis: int) -> Any:
+    """The different slices along an axis, in lexicographic order; their number is guarded."""
+    ar = asarray(ar)
+    whole = np.moveaxis(ar, axis, 0)
+    n = whole.shape[0]
+    x = whole.reshape(n, math.prod(whole.shape[1:]))
+    if not x.size:
+        raise refusal("np.unique", "axis= of an empty array is not recorded")
+    order = np.lexsort(x.T[::-1])
+    x = x[order]
+    new = np.concatenate([np.ones(1, bool), np.any(np.not_equal(x[1:], x[:-1]), axis=1)])
+    (first,) = nonzero(new)
+    out = [np.moveaxis(x[first].reshape(-1, *whole.shape[1:]), 0, axis)]
+    if return_index:
+        out.append(order[first])
+    if return_inverse:
+        inverse = T.recordable(np.empty(n, np.int64))
+        inverse[order] = np.cumsum(new) - 1
+        like = np.unique(T.concrete(ar), return_inverse=True, axis=axis)[1]      # its shape depends on the version
+        out.append(inverse.reshape(like.shape))
+    if return_counts:
+        out.append(np.diff(np.concatenate([first, [n]])))
+    return tuple(out) if len(out) > 1 else out[0]
+
+
+@records(np.isin, data=2)
 def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *,
          kind: Any = None) -> Any:
     """Which elements occur among others: traced booleans."""
     a, b = live(asarray(element)), live(asarray(test_elements)).reshape(-1)
     found = np.any(np.equal(np.expand_dims(a, -1), b), axis=-1)
-    return ~found if invert else found
+    return relayout(asarray(~found if invert else found), np.empty(shape_of(found)))
 
 
-@records(np.lexsort)
+@records(np.lexsort, data=1)
 def lexsort(keys: Any, axis: int = -1) -> Any:
     """The permutation that sorts by several keys, the last one first."""
     keys = [live(asarray(k)) for k in keys]
-    if any(k.ndim != 1 for k in keys) or axis not in (-1, 0):
-        raise refusal("np.lexsort", "keys of one axis are recorded; sort line by line")
-    if not keys or len({k.size for k in keys}) > 1:
+    if not keys or len({k.shape for k in keys}) > 1:
         np.lexsort([np.empty(k.shape) for k in keys])            # NumPy's own error
-    order = argsort(keys[0])
+    axis = operator.index(axis)
+    if not keys[0].ndim:
+        return run_plain(np.lexsort, (keys, axis), {})
+    order = argsort(keys[0], axis)
     for key in keys[1:]:
-        order = order[argsort(key[order])]
+        if order.ndim < 2:
+            order = order[argsort(key[order])]
+        else:
+            order = np.take_along_axis(order, argsort(np.take_along_axis(key, order, axis), axis), axis)
     return order
 
 
 # ---- histogram ------------------------------------------------------------------------------------------------------
 
-@records(np.histogram)
+@records(np.histogram, data=2)
 def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
     """How many elements, or with what sum of weights, lie between edges; a derivative passes through weights only."""
     a = live(asarray(a)).reshape(-1)
     if isinstance(bins, str):
-        raise refusal("np.histogram", "rules for the number of bins are not recorded; give a number or the edges")
+        bins = len(np.histogram_bin_edges(a, bins, range, weights)) - 1
     if weights is not None:
         weights = live(asarray(weights))
         if shape_of(weights) != shape_of(asarray(a)) and weights.size != a.size:

@@ -25,6 +25,8 @@ from fastad import _tape as T
 from fastad import math_names, numpy_api, pythonic, scipy_doors, sparse_products
 from fastad._state import wrapped_within
 from fastad.errors import AdError, UnsupportedError
+from fastad.intercepted import CONVERTING, CREATING, CREATING_LIKE, DERIVING, REFUSING
+from fastad.operands import RECORDED
 
 Scalar, Array = T.Scalar, T.Array
 current_tape = T.current_tape
@@ -32,30 +34,6 @@ make_plain = T.make_plain
 _getframe = sys._getframe
 _ndarray = np.ndarray
 
-# Results are new memory: recordable arrays in which nothing is traced yet.
-_CREATING = ("zeros", "empty", "ones", "eye", "identity", "linspace", "logspace", "indices", "tri")
-_CREATING_LIKE = ("zeros_like", "empty_like", "ones_like")
-# The same, or a view of an argument, which stays the user's own memory.
-_DERIVING = ("copy", "diag", "diagflat", "meshgrid", "tile", "repeat", "concatenate", "stack", "hstack",
-             "vstack", "dstack", "column_stack", "append", "pad", "atleast_1d", "atleast_2d", "atleast_3d",
-             "broadcast_arrays", "vander", "sum", "prod", "mean", "std", "var", "max", "min", "amax", "amin",
-             "dot", "inner", "outer", "cumsum", "diff", "median", "average", "trapezoid", "interp", "argmax",
-             "argmin", "sort", "argsort", "roll", "reshape", "ravel", "squeeze", "transpose", "block", "polyval",
-             "cross", "vdot", "cumprod", "where", "shape", "ndim", "size", "any", "all", "clip", "ptp", "einsum",
-             "convolve", "kron", "tensordot", "gradient", "insert", "delete", "flip", "take", "round", "nansum",
-             "nanmean", "searchsorted", "percentile", "quantile", "cov", "unwrap", "broadcast_to",
-             "count_nonzero", "isclose", "allclose", "array_equal", "argwhere", "around", "array_equiv", "array_split",
-             "bincount", "compress", "concat", "copyto", "corrcoef", "correlate", "diagonal", "digitize", "dsplit",
-             "ediff1d", "expand_dims", "extract", "fill_diagonal", "fix", "flatnonzero", "fliplr", "flipud",
-             "geomspace", "histogram", "hsplit", "i0", "imag", "isin", "isneginf", "isposinf", "lexsort",
-             "matrix_transpose", "moveaxis", "nan_to_num", "nanargmax", "nanargmin", "nancumprod", "nancumsum",
-             "nanmax", "nanmin", "nanprod", "nanstd", "nanvar", "nonzero", "permute_dims", "place", "polyadd",
-             "polyder", "polyint", "polysub", "put", "put_along_axis", "putmask", "real", "real_if_close", "resize",
-             "rollaxis", "rot90", "sinc", "split", "swapaxes", "take_along_axis", "trace", "tril", "triu", "unique",
-             "vsplit")
-_CONVERTING = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "asarray_chkfinite", "require")
-_FILLING = ("full", "full_like", "arange", "fromiter", "fromfunction")
-_STATE = ("errstate", "seterr")
 # Python code in NumPy that makes its arrays by NumPy's public names: it is recorded as if it were the user's.
 _LIKE_USERS = "numpy.polynomial."
 _KINDS = ("divide", "over", "under", "invalid")
@@ -140,7 +118,9 @@ def _full(original: Callable[..., Any]) -> Callable[..., Any]:
         fill_value = _as_array(fill_value)
         if not T.is_wrapped(fill_value):
             return _recordable(original(shape, fill_value, dtype, order))
-        y = make_plain(np_empty(shape, fill_value.dtype if dtype is None else dtype, order))
+        dtype = fill_value.dtype if dtype is None else T.DTYPES[numpy_api.requested(dtype, "np.full")]
+        kwargs.pop("like", None)
+        y = make_plain(np_empty(shape, dtype, order, **kwargs))
         y[...] = fill_value
         return y
     return full
@@ -154,9 +134,7 @@ def _full_like(original: Callable[..., Any]) -> Callable[..., Any]:
         fill_value = _as_array(fill_value)
         if not T.is_wrapped(fill_value):
             return _recordable(original(a, fill_value, *args, **kwargs))
-        y = make_plain(np_empty_like(T.concrete(a), *args, **kwargs))
-        y[...] = fill_value
-        return y
+        return numpy_api.full_like(a, fill_value, *args, **kwargs)
     return full_like
 
 
@@ -231,14 +209,22 @@ def _ndenumerate(original: Callable[..., Any]) -> Callable[..., Any]:
     return ndenumerate
 
 
-def _nditer(original: Callable[..., Any]) -> Callable[..., Any]:
+def _refusing(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original, updated=())
-    def nditer(op: Any, *args: Any, **kwargs: Any) -> Any:
-        if not _outside(_getframe(1)) and wrapped_within(op) == 2:
-            raise UnsupportedError(f"{T.here()}: np.nditer of traced values hands out NumPy's own memory; loop over "
-                                   "x.flat, np.ndenumerate(x) or np.ndindex(x.shape)")
-        return original(op, *args, **kwargs)
-    return nditer
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        if not _outside(_getframe(1)) and wrapped_within([*args, *kwargs.values()]) == 2:
+            raise UnsupportedError(f"{T.here()}: np.{original.__name__}: {REFUSING[original.__name__]}")
+        return original(*args, **kwargs)
+    return refuse
+
+
+def _as_strided(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def as_strided(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if _outside(_getframe(1)) or wrapped_within(x) != 2:
+            return original(x, *args, **kwargs)
+        return numpy_api.strided(numpy_api.asarray(x), lambda c: original(c, *args, **kwargs))
+    return as_strided
 
 
 # ---- converting ------------------------------------------------------------------------------------------------------
@@ -256,6 +242,8 @@ def _deriving(original: Callable[..., Any]) -> Callable[..., Any]:
             args = (_as_array(args[0]), *map(_as_numbers, args[1:]))
         if kwargs:
             kwargs = {name: _as_numbers(x) for name, x in kwargs.items()}
+            if original in RECORDED and not any(map(T.is_traced, args)) and any(map(T.is_traced, kwargs.values())):
+                return numpy_api.function(original, (), args, kwargs)            # NumPy looks at arrays only
         result = original(*args, **kwargs)
         return result if type(result) is Array else _adopted(result, *args)
     return derive
@@ -326,6 +314,8 @@ def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwarg
     dtype, order = known.get("dtype"), known.get("order")
     if dtype is not None and np.dtype(dtype) == object:
         return numpy_api.boxed(x)
+    if known.get("device") is not None:
+        np_asarray(0.0, device=known["device"])     # NumPy's own error
     copy = known.get("copy", True if original is np_array else None)
     a = numpy_api.asarray(x)
     if copy is False and type(x) is not Array:
@@ -334,7 +324,8 @@ def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwarg
     if dtype is not None and np.dtype(dtype) != a.dtype:
         if copy is False:
             raise ValueError("Unable to avoid copy while creating an array as requested.")
-        a, fresh = T.astype(a, np.dtype(dtype)), True
+        a, fresh = numpy_api.astype(a, dtype), True
+        a = a if type(a) is Array else numpy_api.asarray(a)
     if original is np_require:           # its letters and words for an order, and for memory of its own
         wanted = known.get("requirements") or ()
         wanted = {w[0].upper() if len(w) == 1 else w.upper() for w in ([wanted] if isinstance(wanted, str) else wanted)}
@@ -425,16 +416,16 @@ def _seterr(original: Callable[..., Any]) -> Callable[..., Any]:
 
 np_empty, np_empty_like, np_indices, np_array = np.empty, np.empty_like, np.indices, np.array
 np_ascontiguousarray, np_asfortranarray = np.ascontiguousarray, np.asfortranarray
-np_concatenate, np_block = np.concatenate, np.block
+np_concatenate, np_block, np_asarray = np.concatenate, np.block, np.asarray
 np_asarray_chkfinite, np_require = np.asarray_chkfinite, np.require
 # Their first argument is a sequence of arrays: NumPy looks into it when it dispatches.
 _TAKES_SEQUENCE = (np.concatenate, np.stack, np.hstack, np.vstack, np.dstack, np.column_stack)
 
 _BUILDERS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
-    **dict.fromkeys(_CREATING, _creating), **dict.fromkeys(_CREATING_LIKE, _creating_like),
-    **dict.fromkeys(_DERIVING, _deriving), **dict.fromkeys(_CONVERTING, _converting),
+    **dict.fromkeys(CREATING, _creating), **dict.fromkeys(CREATING_LIKE, _creating_like),
+    **dict.fromkeys(DERIVING, _deriving), **dict.fromkeys(CONVERTING, _converting),
     "full": _full, "full_like": _full_like, "arange": _arange, "fromiter": _fromiter, "fromfunction": _fromfunction,
-    "errstate": _errstate, "seterr": _seterr, "ndenumerate": _ndenumerate, "nditer": _nditer,
+    "errstate": _errstate, "seterr": _seterr, "ndenumerate": _ndenumerate, **dict.fromkeys(REFUSING, _refusing),
 }
 _LINALG = dict.fromkeys(("norm", "vector_norm", "matrix_norm", "det", "inv", "solve"), _deriving)
 
@@ -461,7 +452,9 @@ _originals["numpy.linalg"] = {name: getattr(np.linalg, name) for name in _LINALG
 _replacements["numpy.linalg"] = {name: build(_originals["numpy.linalg"][name]) for name, build in _LINALG.items()}
 _originals["numpy"] |= {"r_": np.r_, "c_": np.c_}
 _replacements["numpy"] |= {"r_": _Joiner(np.r_, False), "c_": _Joiner(np.c_, True)}
-_modules = {"numpy": np, "numpy.linalg": np.linalg, "math": math}
+_originals["numpy.lib.stride_tricks"] = {"as_strided": np.lib.stride_tricks.as_strided}
+_replacements["numpy.lib.stride_tricks"] = {"as_strided": _as_strided(np.lib.stride_tricks.as_strided)}
+_modules = {"numpy": np, "numpy.linalg": np.linalg, "numpy.lib.stride_tricks": np.lib.stride_tricks, "math": math}
 _stand_ins = {original: _replacements["math"][name] for name, original in _originals["math"].items()}
 _lock = threading.Lock()
 _open: set[int] = set()                  # ids of the contexts that are open in the process, all threads

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
+from fastad.checking import checked, usual
 from fastad.operands import (
+    DATA,
     METHODS,
     Array,
     asarray,
@@ -42,8 +44,6 @@ REFUSED = {
     "getfield": "fields of structured arrays are not recorded",
     "setfield": "fields of structured arrays are not recorded",
     "newbyteorder": "other byte orders are not recorded",
-    "partition": "use x.sort()",
-    "argpartition": "use x.argsort()",
     "resize": "an array cannot change its size in place; use x = np.resize(x, shape)",
 }
 
@@ -51,7 +51,7 @@ REFUSED = {
 def method(x: Any, name: str) -> Any:
     """What `x.name` is for a name that the heart does not know."""
     implementation = METHODS.get(name)
-    if implementation is not None:
+    if implementation is not None and (type(x) is Array or hasattr(np.generic, name) or name == "is_integer"):
         return partial(call, x, name, implementation)
     if name in FOREIGN:
         raise AttributeError(f"{T.here()}: ndarray.{name}: {FOREIGN[name]}")
@@ -71,7 +71,11 @@ def method(x: Any, name: str) -> Any:
 def call(x: Any, name: str, implementation: Any, *args: Any, **kwargs: Any) -> Any:
     """Call a method: ours where something is traced, NumPy's on the concrete array otherwise."""
     if T.tape_of(x, *args) is not None or traced(args) or (kwargs and traced(tuple(kwargs.values()))):
-        return implementation(x, *args, **kwargs)
+        data = DATA.get(implementation, 0)
+        if not data or usual((x, *args), kwargs, data):
+            return implementation(x, *args, **kwargs)
+        numpys = getattr(np.ndarray if type(x) is Array else np.generic, name)
+        return checked(numpys, implementation, (x, *args), kwargs, f"ndarray.{name}")
     seen: list[Any] = []
     c = bare(x, seen)
     out = getattr(c, name)(*bare(args, seen), **{k: bare(v, seen) for k, v in kwargs.items()})

@@ -162,6 +162,8 @@ def moved(x: Any, out: Any, positions: Any, key: Any = None) -> Any:
     """The traced result whose concrete value is `out` and whose elements are those of x at 1-based positions."""
     if type(out) is list or type(out) is tuple:
         return type(out)([moved(x, o, p) for o, p in zip(out, positions, strict=True)])
+    if not x.size and is_array(out):     # nothing but fills
+        return T.wrap(out)
     if not is_array(out) or out.ndim == 0:
         one = x[np.unravel_index(int(positions) - 1, x.shape)]
         return lifted(one) if is_array(out) else one
@@ -215,6 +217,8 @@ def mover(*functions: Any, method: str | None = None) -> Any:
 
 def _mover(func: Any) -> Any:
     def record(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if type(x) is T.Scalar and not is_array(func(T.concrete(x), *args, **kwargs)):
+            return x                     # a number stays one
         items = tuple(kwargs.items()) if kwargs else ()
         key = (func, args, items) if simple(args) and simple(items) else None
         return move(x, lambda c: func(c, *args, **kwargs), key)

@@ -13,29 +13,33 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import composites, counting, einsum, norms, pythonic, sorting
+from fastad import composites, counting, einsum, norms, padding, partitions, pythonic, quantiles, sorting
+from fastad.checking import checked, usual
 from fastad.methods import method
 from fastad.objects import boxed, unboxed
 from fastad.operands import (
+    DATA,
     RECORDED,
     Flat,
     asarray,
     cast_to,
-    existing,
     refusal,
+    requested,
     run_plain,
     scalar_value,
     traced,
     zeros_of,
 )
 from fastad.products import matmul
-from fastad.rearranging import array, full, reshape
+from fastad.rearranging import array, astype, full, full_like, reshape, strided
 from fastad.selection import nonzero, put_flat, take_flat, where, wrap_index
 from fastad.ufuncs import ufunc
 
-ROOMS = (composites, counting, einsum, norms, pythonic, sorting)       # imported for what they register
-__all__ = ["Flat", "array", "asarray", "boxed", "cast_to", "full", "function", "matmul", "method", "nonzero",
-           "put_flat", "reshape", "scalar_value", "take_flat", "ufunc", "unboxed", "where", "wrap_index", "zeros_of"]
+# Imported for what they register.
+ROOMS = (composites, counting, einsum, norms, padding, partitions, pythonic, quantiles, sorting)
+__all__ = ["array", "asarray", "astype", "boxed", "cast_to", "Flat", "full", "full_like", "function", "matmul",
+           "method", "nonzero", "put_flat", "requested", "reshape", "scalar_value", "strided", "take_flat",
+           "ufunc", "unboxed", "where", "wrap_index", "zeros_of"]
 
 # Their results depend on shapes and dtypes alone, or are text for people.
 CONSTANT = {
@@ -51,29 +55,19 @@ LINALG = "linear algebra comes with a later release; wrap it with ad.primitive m
 REFUSED: dict[Any, str] = {
     "numpy.fft": "Fourier transforms come with a later release; wrap it with ad.primitive meanwhile",
     "numpy.linalg": LINALG,
-    **dict.fromkeys((np.polyfit, np.roots, np.poly, np.polydiv), LINALG),
-    **dict.fromkeys((np.partition, np.argpartition), "the order inside the parts is NumPy's own; use np.sort"),
+    **dict.fromkeys((np.polyfit, np.roots), LINALG),
     **dict.fromkeys((np.sort_complex,), "complex numbers are not recorded yet; use np.sort"),
-    **dict.fromkeys((np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d,
-                     np.intersect1d, np.setdiff1d, np.setxor1d, np.trim_zeros, *existing("in1d")),
-                    "the result's length depends on values; use np.unique, np.isin and masks, or ad.peek(x) for a "
-                    "constant"),
-    **dict.fromkeys((np.histogram2d, np.histogramdd, np.histogram_bin_edges),
-                    "counts have no derivative; use ad.peek(x), or np.bincount(np.digitize(x, edges), weights)"),
-    **dict.fromkeys((np.nanmedian, np.nanpercentile, np.nanquantile), "the number of NaN would decide the formula; "
-                    "take np.median of x[~np.isnan(x)]"),
     **dict.fromkeys((np.save, np.savetxt, np.savez, np.savez_compressed), "files hold numbers; save ad.peek(x)"),
     **dict.fromkeys((np.angle,), "complex numbers are not recorded yet; use np.arctan2"),
+    **dict.fromkeys((np.busday_count, np.busday_offset, np.datetime_as_string, np.is_busday), "dates are not traced"),
     **dict.fromkeys((np.packbits, np.unpackbits), "bits are not traced"),
     np.emath.sqrt.__module__: "its functions may give complex numbers, which are not recorded yet; use np.sqrt ...",
-    **dict.fromkeys((np.polymul,), "use np.convolve of the coefficients"),
 }
 
 # What never comes here: functions that NumPy dispatches for their `like=` alone, and those of files, dates and text.
 UNDISPATCHED = {
     np.arange, np.array, np.asanyarray, np.asarray, np.empty, np.eye, np.frombuffer, np.fromfile, np.fromfunction,
     np.fromiter, np.fromstring, np.full, np.genfromtxt, np.identity, np.loadtxt, np.ones, np.require, np.tri, np.zeros,
-    np.busday_count, np.busday_offset, np.datetime_as_string, np.is_busday,
 }
 FOREIGN = ("numpy.strings", "numpy.char", "numpy.rec")
 
@@ -87,13 +81,20 @@ def function(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return run_plain(func, args, kwargs)
     implementation = RECORDED.get(func)
     if implementation is not None:
-        return implementation(*args, **kwargs)
+        data = DATA.get(implementation, 0)
+        if not data or usual(args, kwargs, data):
+            return implementation(*args, **kwargs)
+        return checked(func, implementation, args, kwargs, name_of(func))
     if (getattr(func, "__module__", "") or "").startswith("numpy.polynomial."):
         return func._implementation(*args, **kwargs)             # Python code, recorded like the user's
-    why = REFUSED.get(func) or REFUSED.get((getattr(func, "__module__", "") or "").rpartition("._")[0]) \
-        or REFUSED.get(getattr(func, "__module__", ""))
-    raise refusal(name_of(func), why or "this NumPy function is not recorded. Write it out with recorded functions, "
-                  "wrap it with ad.primitive, or pass ad.peek(x) if a constant is meant")
+    raise refusal(name_of(func), reason(func) or "this NumPy function is not recorded. Write it out with recorded "
+                  "functions, wrap it with ad.primitive, or pass ad.peek(x) if a constant is meant")
+
+
+def reason(func: Any) -> str | None:
+    """Why a function is refused, by its own name or its module's."""
+    module = getattr(func, "__module__", "") or ""
+    return REFUSED.get(func) or REFUSED.get(module.rpartition("._")[0]) or REFUSED.get(module)
 
 
 def name_of(func: Any) -> str:

@@ -20,15 +20,22 @@ from fastad.errors import UnsupportedError
 Array, Scalar = T.Array, T.Scalar
 RECORDED: dict[Any, Any] = {}            # NumPy function -> what records it
 METHODS: dict[str, Any] = {}             # method of ndarray -> what records it, called with the array
+DATA: dict[Any, int] = {}                # what records it -> number of leading arguments that are data (checking.py)
 NOVALUE = np._NoValue
 CODES = {dtype: code for code, dtype in enumerate(T.DTYPES)}
 FLOAT, INT, BOOL = 0, 1, 2
 _real_ndarray = np.ndarray
 
 
-def records(*functions: Any, method: str | None = None) -> Any:
-    """Register an implementation, called with wrapped arguments of which one at least is traced."""
+def records(*functions: Any, method: str | None = None, data: int = 0) -> Any:
+    """Register an implementation, called with wrapped arguments of which one at least is traced.
+
+    `data`: how many leading arguments are data.  A call with more than these and an axis is compared with NumPy's own
+    result while it is recorded (checking.py).  0: never: NumPy runs anyway, or the function writes, or its result is
+    not unique (the signs of eigenvectors).
+    """
     def register(implementation: Any) -> Any:
+        DATA[implementation] = data
         for f in functions:
             RECORDED[f] = implementation
         if method is not None:
@@ -89,6 +96,8 @@ def code_of(x: Any) -> int:
 
 def requested(dtype: Any, what: str) -> int:
     """Code of a dtype argument; others than the three are refused."""
+    if isinstance(dtype, type) and issubclass(dtype, np.dtype):  # a class of np.dtypes
+        dtype = dtype.type
     code = CODES.get(np.dtype(dtype))
     if code is None:
         raise refusal(what, f"dtype={np.dtype(dtype)} is not recorded; float64, int64 and bool are")
@@ -286,8 +295,11 @@ def live_copy(x: Any, out: Any) -> Any:
 
 # ---- out= -----------------------------------------------------------------------------------------------------------
 
-def deliver(out: Any, value: Any, what: str, casting: Any = "same_kind") -> Any:
-    """Write a result into `out` (None: there is none) by NumPy's rules; returns what the function returns."""
+def deliver(out: Any, value: Any, what: str, casting: Any = "unsafe") -> Any:
+    """Write a result into `out` (None: there is none); returns what the function returns.
+
+    Whether `out` fits is NumPy's to say: a call with out= is a checked one.
+    """
     if isinstance(out, tuple):
         (out,) = out
     if out is None:

@@ -20,6 +20,7 @@ from fastad.operands import (
     live,
     live_copy,
     records,
+    refusal,
     requested,
     shape_of,
 )
@@ -81,7 +82,7 @@ def repeated(x: Any, shape: Any, batch: Any, matrix: Any) -> Any:
     return x, matrix[0] * matrix[1]
 
 
-@records(np.matmul, np.linalg.matmul)
+@records(np.matmul, np.linalg.matmul, data=2)
 def matmul_function(x1: Any, x2: Any, /, out: Any = None, *, casting: Any = "same_kind", dtype: Any = None,
                     order: Any = "K", subok: bool = True) -> Any:
     """np.matmul with its keywords."""
@@ -91,7 +92,7 @@ def matmul_function(x1: Any, x2: Any, /, out: Any = None, *, casting: Any = "sam
     return deliver(out, y, "matmul", casting)
 
 
-@records(np.dot, method="dot")
+@records(np.dot, method="dot", data=2)
 def dot(a: Any, b: Any, out: Any = None) -> Any:
     """np.dot: a product of numbers, a matrix product, or a sum over the last axis of a and the last but one of b."""
     a, b = operand(a), operand(b)
@@ -105,7 +106,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     return y if out is None else deliver(out, y, "dot")
 
 
-@records(np.inner)
+@records(np.inner, data=2)
 def inner(a: Any, b: Any, /) -> Any:
     """Sum over the last axes."""
     a, b = operand(a), operand(b)
@@ -115,7 +116,7 @@ def inner(a: Any, b: Any, /) -> Any:
     return tensordot(a, b, axes=([na - 1], [nb - 1]))
 
 
-@records(np.vdot)
+@records(np.vdot, data=2)
 def vdot(a: Any, b: Any, /) -> Any:
     """Sum of the products of all elements."""
     return matmul(raveled(a), raveled(b))
@@ -127,14 +128,22 @@ def raveled(x: Any) -> Any:
     return np.ravel(x if T.is_traced(x) else live_copy(x, np.ravel(x)))
 
 
-@records(np.outer, np.linalg.outer)
+@records(np.linalg.outer)
+def vector_outer(x1: Any, x2: Any, /) -> Any:
+    """np.linalg.outer: of vectors only."""
+    if len(shape_of(x1)) != 1 or len(shape_of(x2)) != 1:
+        np.linalg.outer(np.empty(shape_of(x1)), np.empty(shape_of(x2)))          # NumPy's own error
+    return outer(x1, x2)
+
+
+@records(np.outer, data=2)
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     """Products of all pairs of elements."""
     y = np.multiply(raveled(a)[:, None], raveled(b)[None, :])
     return deliver(out, y, "outer")
 
 
-@records(np.tensordot, np.linalg.tensordot)
+@records(np.tensordot, np.linalg.tensordot, data=3)
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """Sum over pairs of axes: a transposition of each operand and one matrix product."""
     a, b = operand(a), operand(b)
@@ -163,11 +172,14 @@ def in_order(x: Any, axes: Any, shape: Any) -> Any:
     return (x if axes == list(range(len(axes))) else x.transpose(axes)).reshape(shape)
 
 
-@records(np.cross)
+@records(np.cross, data=2)
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None) -> Any:
     """Vector product of 3-vectors along an axis."""
     axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
     a, b = np.moveaxis(live(operand(a)), axisa, -1), np.moveaxis(live(operand(b)), axisb, -1)
+    if {shape_of(a)[-1], shape_of(b)[-1]} in ({2}, {2, 3}):
+        raise refusal("np.cross", "vectors of two components, which NumPy gives up, are not recorded; write "
+                      "a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]")
     if shape_of(a)[-1] != 3 or shape_of(b)[-1] != 3:
         raise ValueError(f"Both input arrays must be arrays of 3-dimensional vectors, but they are "
                          f"{shape_of(a)[-1]} and {shape_of(b)[-1]} dimensional instead.")
@@ -176,4 +188,4 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 
 
 _NEXT, _LAST = [1, 2, 0], [2, 0, 1]
-records(np.linalg.cross)(lambda x1, x2, /, *, axis=-1: cross(x1, x2, axis=axis))
+records(np.linalg.cross, data=2)(lambda x1, x2, /, *, axis=-1: cross(x1, x2, axis=axis))

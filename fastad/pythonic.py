@@ -16,13 +16,16 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.operands import asarray, existing, is_array, live, records, shape_of
-from fastad.rearranging import array, full
+from fastad.rearranging import array, atleast_1d, atleast_2d, atleast_3d, full
 
 PYTHON_LEVEL = (
     np.average, np.gradient, np.polyval, np.trapezoid, np.cov, np.corrcoef, np.unwrap, np.ediff1d, np.vander,
     np.kron, np.i0, np.apply_along_axis, np.apply_over_axes, np.fill_diagonal,
     np.piecewise, np.polyadd, np.polysub, np.polyder, np.polyint, np.linalg.multi_dot,
     np.linalg.matrix_power, np.ix_, *existing("cumulative_sum", "cumulative_prod"),
+    np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d, np.unique_all, np.unique_counts, np.unique_inverse,
+    np.unique_values, np.trim_zeros, *existing("in1d"), np.histogram2d, np.histogramdd, np.histogram_bin_edges,
+    np.polydiv, np.poly,
 )
 
 
@@ -65,6 +68,7 @@ class _Converter:
 
 
 OURS: dict[str, Any] = {"broadcast": _broadcast, "_array_converter": _Converter,
+        "atleast_1d": atleast_1d, "atleast_2d": atleast_2d, "atleast_3d": atleast_3d,
         "asarray": asarray, "asanyarray": asarray, "array": array, "full": full, "ascontiguousarray": _ascontiguous,
         **{name: _plain(getattr(np, name)) for name in ("zeros", "ones", "empty", "eye", "identity", "arange")}}
 
@@ -109,10 +113,15 @@ def rehoused(func: Any, new: dict[str, Any]) -> Any:
 def _register(func: Any) -> None:
     implementation = func._implementation
     made: list[Any] = []
+    masks = func in (np.i0, np.piecewise)
 
     writes = func is np.fill_diagonal    # into its first argument, of which a copy would take the writing
 
     def record(*args: Any, **kwargs: Any) -> Any:
+        if masks and args and not shape_of(args[0]):     # (a mask of no axes is not recorded)
+            args = (np.reshape(args[0], 1), *[[np.reshape(c, 1) for c in x] if k == 0 and isinstance(x, (list, tuple))
+                                              else x for k, x in enumerate(args[1:])])
+            return record(*args, **kwargs)[0]
         if not made:
             made.append(rehoused(implementation, world(implementation.__globals__)))
         args = tuple([x if writes and k == 0 else live(x, "f") for k, x in enumerate(args)])

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.movers import _mover, assemble, move, moved, mover
+from fastad.checking import checked
+from fastad.movers import _mover, assemble, move, moved, mover, relayout
 from fastad.operands import (
     CODES,
     METHODS,
@@ -27,6 +28,7 @@ from fastad.operands import (
     requested,
     run_plain,
     shape_of,
+    traced,
 )
 
 mover(np.ravel, np.transpose, np.swapaxes, np.moveaxis, np.rollaxis, np.squeeze, np.expand_dims,
@@ -63,6 +65,22 @@ def reshape_method(a: Any, *shape: Any, order: Any = "C", copy: Any = None) -> A
     return reshape(a, shape[0] if len(shape) == 1 else shape, order, copy=copy)
 
 
+def strided(a: Any, run: Any) -> Any:
+    """np.lib.stride_tricks.as_strided: a view, read-only since its elements may overlap, inside the array's memory."""
+    c = T.concrete(a)
+    out = run(c)
+    whole = c
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    inside, outside = np.lib.array_utils.byte_bounds(out), np.lib.array_utils.byte_bounds(whole)
+    if out.dtype != c.dtype or (out.size and not (outside[0] <= inside[0] and inside[1] <= outside[1])):
+        raise refusal("np.lib.stride_tricks.as_strided", "the view would reach beyond the memory of the array")
+    if not out.size:
+        return T.wrap(out.copy())
+    out.flags.writeable = False
+    return T.view(a, out)
+
+
 def transpose_method(a: Any, *axes: Any) -> Any:
     """x.transpose(1, 0), x.transpose((1, 0)) or x.transpose()."""
     a = a if type(a) is Array else asarray(a)
@@ -91,8 +109,11 @@ def astype(a: Any, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok:
     if not np.can_cast(a.dtype, T.DTYPES[code], casting):
         raise TypeError(f"Cannot cast array data from {a.dtype!r} to {T.DTYPES[code]!r} according to the rule "
                         f"{casting!r}")
+    if device is not None:
+        np.asarray(0.0, device=device)   # NumPy's own error
     if CODES[a.dtype] != code:
-        return cast_to(a, code)
+        y = cast_to(a, code)
+        return relayout(y, T.concrete(a).astype(T.DTYPES[code], order)) if type(a) is Array and a.ndim > 1 else y
     if type(a) is Scalar or not copy:
         return a
     return RECORDED_COPY(a, order)
@@ -133,10 +154,14 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", **kwa
     return copy(np.broadcast_to(asarray(value), shape), order)
 
 
-@records(np.full_like)
+@records(np.full_like, data=2)
 def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None,
               **kwargs: Any) -> Any:
     """np.full_like with a traced fill value (or of a traced array)."""
+    if kwargs.get("device") is not None:
+        np.asarray(0.0, device=kwargs["device"])                 # NumPy's own error
+    if dtype is not None and traced((fill_value,)):
+        dtype = T.DTYPES[requested(dtype, "np.full_like")]
     made = T.recordable(np.empty_like(T.concrete(a), dtype=dtype, order=order, shape=shape))
     made[...] = fill_value
     return made
@@ -179,6 +204,12 @@ def broadcast_arrays(*arrays: Any, subok: bool = False) -> Any:
 def _join(func: Any, stacking: bool = False) -> None:
     def record(arrays: Any, *args: Any, out: Any = None, dtype: Any = None, casting: Any = "same_kind",
                **kwargs: Any) -> Any:
+        if out is not None or dtype is not None or casting != "same_kind":
+            kwargs |= {k: v for k, v in (("out", out), ("dtype", dtype)) if v is not None}
+            return checked(func, joined, (arrays, *args), kwargs | {"casting": casting}, f"np.{func.__name__}")
+        return joined(arrays, *args, **kwargs)
+
+    def joined(arrays: Any, *args: Any, out: Any = None, dtype: Any = None, casting: Any = None, **kwargs: Any) -> Any:
         arrays = list(arrays)
         if stacking and not args and not kwargs and not any(map(shape_of, arrays)):
             y = asarray(arrays)
@@ -187,11 +218,7 @@ def _join(func: Any, stacking: bool = False) -> None:
             y = assemble(lambda values: func(values, *args, **kwargs), arrays, key)
         else:
             y = assemble(func, arrays, func)
-        if out is None and dtype is None:
-            return y
-        if dtype is not None:
-            y = cast_to(y, requested(dtype, func.__name__))
-        return deliver(out, y, func.__name__, casting)
+        return deliver(out, y if dtype is None else cast_to(y, requested(dtype, func.__name__)), func.__name__)
     record.__name__ = func.__name__
     records(func)(record)
 
@@ -232,7 +259,7 @@ def block(arrays: Any) -> Any:
     return assemble(lambda values: np.block(nested(nest, values)), leaves)
 
 
-@records(np.meshgrid)
+@records(np.meshgrid, data=99)
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
     """Coordinates of a grid."""
     if indexing not in ("xy", "ij"):
@@ -275,37 +302,6 @@ def diagflat(v: Any, k: int = 0) -> Any:
 
 def _filled(func: Any, x: Any, k: Any) -> Any:
     return move(asarray(x), lambda c: func(c, k), (func, k) if type(k) is int else None)
-
-
-@records(np.pad)
-def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
-    """Padding by a constant or by elements of the array."""
-    if mode not in ("constant", "edge", "reflect", "symmetric", "wrap") or kwargs.get("reflect_type", "even") != "even":
-        raise refusal("pad", f"mode={mode!r} {kwargs or ''} is not recorded; constant, edge, reflect, symmetric and "
-                      "wrap are. Write the border with np.concatenate.")
-    a = asarray(array)
-    if kwargs:
-        np.pad(np.zeros((1,) * a.ndim), 0, mode, **dict.fromkeys(kwargs, 0) | {
-            k: v for k, v in kwargs.items() if k == "reflect_type"})             # NumPy's own error for a keyword
-    values = kwargs.get("constant_values", 0)
-    if mode != "constant" or (not T.is_wrapped(values) and np.ndim(values) == 0 and values == 0):
-        key = (np.pad, _hashable(pad_width), mode)
-        return move(a, lambda c: np.pad(c, pad_width, mode), key)
-    inside = np.pad(np.ones(a.shape, bool), pad_width)
-    if T.is_traced(values):
-        if values.size != 1:
-            raise refusal("pad", "constant_values: one traced number is recorded, an array of them is not")
-        border = asarray(values).reshape(())[()]
-    else:
-        border = np.pad(np.zeros(a.shape, a.dtype), pad_width, constant_values=T.concrete(values))
-    return T.elementwise("where", inside, np.pad(a, pad_width), cast_to(border, code_of(a)))
-
-
-def _hashable(x: Any) -> Any:
-    if isinstance(x, dict):
-        return "dict", tuple(x.items())
-    return tuple(_hashable(y) for y in x) if isinstance(x, (list, tuple)) else \
-        _hashable(x.tolist()) if isinstance(x, np.ndarray) else x
 
 
 # ---- methods --------------------------------------------------------------------------------------------------------

@@ -28,10 +28,14 @@ from fastad.operands import (
     records,
     refusal,
     requested,
+    run_plain,
     shape_of,
 )
 
 FULL = T.Axis(1, 1, 1)
+# What NumPy calls the primitives.
+PLAIN: dict[str, Any] = {"sum": np.sum, "maxr": np.max, "minr": np.min, "any": np.any, "all": np.all,
+                         "argmax": np.argmax, "argmin": np.argmin}
 
 
 # ---- axes -----------------------------------------------------------------------------------------------------------
@@ -45,6 +49,7 @@ def keeps(keepdims: Any) -> Any:
 def plan(shape: Any, axis: Any, keepdims: bool) -> Any:
     """(attribute, shape of the result, transposition or None, number of elements reduced to one)."""
     nd = len(shape)
+    axis = None if not nd and axis in (0, -1) else axis          # as NumPy
     axes = tuple(range(nd)) if axis is None else tuple(sorted(np.lib.array_utils.normalize_axis_tuple(axis, nd)))
     kept = tuple(k for k in range(nd) if k not in axes)
     result = tuple(1 if k in axes else n for k, n in enumerate(shape)) if keepdims else tuple(shape[k] for k in kept)
@@ -68,9 +73,10 @@ def fold(op: str, x: Any, axis: Any, keepdims: Any, code: int) -> Any:
     """Reduce a traced array along axes by one structural primitive."""
     if type(x) is T.Scalar:
         x = asarray(x)
-        axis = None if axis in (0, -1) else axis
     c = T.concrete(x)
     keepdims = keeps(keepdims)
+    if not T.is_traced(x):
+        return run_plain(PLAIN[op], (x, as_axis(axis)), {"keepdims": keepdims})
     attr, shape, order, count = plan(c.shape, as_axis(axis), keepdims)
     if order is not None:
         x = T.view(x, c.transpose(order))
@@ -78,7 +84,8 @@ def fold(op: str, x: Any, axis: Any, keepdims: Any, code: int) -> Any:
         x = T.view(x, c.T)               # all elements, in memory order
     y = T.structural(op, (x,), attr, shape, code)
     if len(shape) > 1 and not c.flags.c_contiguous:
-        y = relayout(y, np.add.reduce(c, axis=as_axis(axis), keepdims=keepdims))
+        like = PLAIN[op] if op[:3] == "arg" else np.add.reduce
+        y = relayout(y, like(c, axis=as_axis(axis), keepdims=keepdims))
     return y
 
 
@@ -106,7 +113,7 @@ def chosen(x: Any, where: Any, other: Any) -> Any:
 
 # ---- sum and product ------------------------------------------------------------------------------------------------
 
-@records(np.sum, method="sum")
+@records(np.sum, method="sum", data=1)
 def total(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE,
           initial: Any = NOVALUE, where: Any = NOVALUE) -> Any:
     """Sum; bools and ints add up to int64."""
@@ -158,7 +165,7 @@ def fold_product(x: Any, axis: Any, keepdims: Any) -> Any:
     return y.reshape(shape) if shape else y.reshape(-1)[0]
 
 
-@records(np.prod, method="prod")
+@records(np.prod, method="prod", data=1)
 def product(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE,
             initial: Any = NOVALUE, where: Any = NOVALUE) -> Any:
     """Product."""
@@ -173,7 +180,7 @@ def product(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdi
 
 # ---- mean and variance ----------------------------------------------------------------------------------------------
 
-@records(np.mean, method="mean")
+@records(np.mean, method="mean", data=1)
 def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE, *,
          where: Any = NOVALUE) -> Any:
     """Sum over number."""
@@ -190,7 +197,7 @@ def how_many(x: Any, axis: Any, keepdims: Any, where: Any) -> Any:
     return np.sum(mask, axis=axis, keepdims=keeps(keepdims))
 
 
-@records(np.var, method="var")
+@records(np.var, method="var", data=1)
 def variance(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE, *,
              where: Any = NOVALUE, mean: Any = NOVALUE, correction: Any = NOVALUE) -> Any:
     """Mean square of the deviations from the mean."""
@@ -209,7 +216,7 @@ def root(s: Any) -> Any:
     return T.elementwise("where", zero, 0.0, np.sqrt(T.elementwise("where", zero, 1.0, s)))
 
 
-@records(np.std, method="std")
+@records(np.std, method="std", data=1)
 def deviation(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE, *,
               where: Any = NOVALUE, mean: Any = NOVALUE, correction: Any = NOVALUE) -> Any:
     """Square root of the variance."""
@@ -228,11 +235,12 @@ def extremum(name: str, op: str, ufunc: Any, x: Any, axis: Any, out: Any, keepdi
             raise ValueError(f"reduction operation '{name}imum' does not have an identity, so to use a where mask "
                              "one has to specify 'initial'")
         x = T.elementwise("where", where, x, initial)
-    if not T.is_traced(x) or count_of(x, axis) == 0:
-        c = T.concrete(x)                # NumPy's own error where the axis is empty
-        y = ufunc.reduce(c, axis=axis, keepdims=keeps(keepdims),
-                         **({} if initial is NOVALUE else {"initial": T.concrete(initial)}))
-        y = y if initial is NOVALUE or not T.is_traced(initial) else np.broadcast_to(initial, np.shape(y))
+    if count_of(x, axis) == 0:
+        start = {} if initial is NOVALUE else {"initial": T.concrete(initial)}   # without: NumPy's own error
+        y = ufunc.reduce(T.concrete(x), axis=axis, keepdims=keeps(keepdims), **start)
+        y = y if initial is NOVALUE else np.broadcast_to(initial, np.shape(y))
+    elif not T.is_traced(x):
+        y = ufunc.reduce(T.concrete(x), axis=axis, keepdims=keeps(keepdims))
     elif type(x) is T.Scalar:
         y = x
     else:
@@ -242,21 +250,21 @@ def extremum(name: str, op: str, ufunc: Any, x: Any, axis: Any, out: Any, keepdi
     return deliver(out, y, name)
 
 
-@records(np.max, np.amax, method="max")
+@records(np.max, np.amax, method="max", data=1)
 def largest(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, initial: Any = NOVALUE,
             where: Any = NOVALUE) -> Any:
     """Maximum."""
     return extremum("max", "maxr", np.maximum, a, axis, out, keepdims, initial, where)
 
 
-@records(np.min, np.amin, method="min")
+@records(np.min, np.amin, method="min", data=1)
 def smallest(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, initial: Any = NOVALUE,
              where: Any = NOVALUE) -> Any:
     """Minimum."""
     return extremum("min", "minr", np.minimum, a, axis, out, keepdims, initial, where)
 
 
-@records(np.ptp)
+@records(np.ptp, data=1)
 def spread(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE) -> Any:
     """Maximum minus minimum."""
     return deliver(out, largest(a, axis, keepdims=keepdims) - smallest(a, axis, keepdims=keepdims), "ptp")
@@ -270,19 +278,19 @@ def truth(op: str, x: Any, axis: Any, out: Any, keepdims: Any, where: Any) -> An
     return deliver(out, fold(op, x, axis, keepdims, BOOL), op)
 
 
-@records(np.any, method="any")
+@records(np.any, method="any", data=1)
 def some(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, *, where: Any = NOVALUE) -> Any:
     """Is any element nonzero?"""
     return truth("any", a, axis, out, keepdims, where)
 
 
-@records(np.all, method="all")
+@records(np.all, method="all", data=1)
 def every(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, *, where: Any = NOVALUE) -> Any:
     """Are all elements nonzero?"""
     return truth("all", a, axis, out, keepdims, where)
 
 
-@records(np.count_nonzero)
+@records(np.count_nonzero, data=1)
 def count(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     """How many elements are nonzero."""
     return total(T.elementwise("not_equal", a, 0), axis, keepdims=keepdims)
@@ -292,16 +300,18 @@ def count(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
 
 def along(x: Any, axis: Any) -> Any:
     """(array, attribute) for a primitive that works along one axis; None: along the flattened array."""
-    if type(x) is T.Scalar or axis is None:
+    if type(x) is T.Scalar or axis is None or (not x.ndim and axis in (0, -1)):
         x = x.reshape(-1) if type(x) is T.Array else asarray(x).reshape(-1)
         axis = 0 if axis is None else axis
     return x, plan(x.shape, as_axis(axis), False)[0]
 
 
-@records(np.cumsum, method="cumsum")
+@records(np.cumsum, method="cumsum", data=1)
 def running_sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """Cumulative sum."""
     x, attr = along(prepared(a, dtype, "cumsum"), axis)
+    if not T.is_traced(x):
+        return deliver(out, run_plain(np.cumsum, (x, axis), {}), "cumsum")
     y = T.structural("cumsum", (x,), attr, x.shape, FLOAT if code_of(x) == FLOAT else INT)
     return deliver(out, relayout(y, T.concrete(x)), "cumsum")
 
@@ -319,7 +329,7 @@ def scan_halving(combine: Any, x: Any, axis: Any) -> Any:
     return x if x is first or c.flags.c_contiguous else relayout(x, combine.accumulate(c, axis))
 
 
-@records(np.cumprod, method="cumprod")
+@records(np.cumprod, method="cumprod", data=1)
 def running_product(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """Cumulative product, by doubling shifts: exact derivatives, zeros or not."""
     x = prepared(a, dtype, "cumprod")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.movers import assemble, move
+from fastad.movers import assemble, move, relayout
 from fastad.operands import (
     BOOL,
     FLOAT,
@@ -66,7 +66,7 @@ def put_flat(a: Any, positions: Any, value: Any) -> Any:
     return T.structural("put", (a, positions, value), None, shape_of(a), code, (None, INT, code))
 
 
-@records(np.nonzero, method="nonzero")
+@records(np.nonzero, method="nonzero", data=1)
 def nonzero(a: Any) -> Any:
     """Positions of the nonzero elements, one array an axis; their number is guarded."""
     if not T.is_traced(a):
@@ -85,7 +85,7 @@ def nonzero(a: Any) -> Any:
     return tuple(out)
 
 
-@records(np.flatnonzero)
+@records(np.flatnonzero, data=1)
 def flatnonzero(a: Any) -> Any:
     """Flat positions of the nonzero elements; their number is guarded."""
     if a.size == 0:
@@ -96,24 +96,29 @@ def flatnonzero(a: Any) -> Any:
     return T.structural("flatnonzero", (a if a.ndim else asarray(a),), None, (int(number),), INT)
 
 
-@records(np.argwhere)
+@records(np.argwhere, data=1)
 def argwhere(a: Any) -> Any:
     """Positions of the nonzero elements, one row each."""
-    return np.stack(nonzero(a), axis=1)
+    if not shape_of(a):
+        return argwhere(np.atleast_1d(a))[:, :0]
+    return np.stack(nonzero(a)).T
 
 
-@records(np.where)
+@records(np.where, data=3)
 def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     """x where the condition holds, else y; with one argument the positions where it holds."""
     if x is None and y is None:
-        return nonzero(np.atleast_1d(condition) if not shape_of(condition) else condition)
+        if not shape_of(condition):
+            np.where(T.concrete(condition))                      # NumPy's own error, from 2.1 on
+            condition = np.atleast_1d(condition)
+        return nonzero(condition)
     z = T.elementwise("where", condition, x, y)
     if z is NotImplemented:
         raise refusal("where", "an operand is neither a number nor an array of numbers")
     return z
 
 
-@records(np.clip, method="clip")
+@records(np.clip, method="clip", data=3)
 def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None,
          **kwargs: Any) -> Any:
     """The nearest number in an interval."""
@@ -123,12 +128,12 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: 
         y = np.maximum(y, low)
     if high is not None:
         y = np.minimum(y, high)
-    return deliver(out, y.copy() if y is a else y, "clip")
+    return deliver(out, np.copy(y) if y is a else y, "clip")
 
 
 # ---- take and put ---------------------------------------------------------------------------------------------------
 
-@records(np.take, method="take")
+@records(np.take, method="take", data=2)
 def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: Any = "raise") -> Any:
     """Elements at positions along an axis (None: of the flattened array)."""
     if not T.is_traced(indices) and not (isinstance(indices, (list, tuple)) and traced(indices)):
@@ -165,7 +170,7 @@ def in_range(k: Any, n: int, mode: Any) -> Any:
 def positions_along(shape: Any, k: Any, axis: int) -> Any:
     """Flat positions in an array of that shape of indices k along an axis; the other axes broadcast."""
     step = math.prod(shape[axis + 1:])
-    base = np.arange(math.prod(shape)).reshape(shape).take([0], axis=axis)
+    base = np.arange(math.prod(shape)).reshape(shape)[(slice(None),) * axis + (slice(0, 1),)]
     k = wrap_index(k, shape[axis])
     return (k * step if step != 1 else k) + base
 
@@ -184,7 +189,7 @@ def along_arguments(a: Any, indices: Any, axis: Any) -> Any:
     return a, k, axis_number(axis, a.ndim)
 
 
-@records(np.take_along_axis)
+@records(np.take_along_axis, data=2)
 def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     """Elements at positions along an axis, other positions for each line."""
     if not T.is_traced(indices):
@@ -231,7 +236,7 @@ def write_flat(a: Any, positions: Any, values: Any) -> None:
         a[np.unravel_index(T.concrete(positions), a.shape)] = values
 
 
-@records(np.compress)
+@records(np.compress, data=2)
 def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
     """Slices where the condition holds; their number is guarded."""
     condition = asarray(condition)
@@ -241,10 +246,15 @@ def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
     return take(a, k, axis, out)
 
 
-METHODS["compress"] = lambda a, condition, axis=None, out=None: compress(condition, a, axis, out)
+def compress_method(a: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:
+    """x.compress(condition)."""
+    return np.compress(condition, a, axis, out)
 
 
-@records(np.extract)
+METHODS["compress"] = compress_method
+
+
+@records(np.extract, data=2)
 def extract(condition: Any, arr: Any) -> Any:
     """Elements where the condition holds; their number is guarded."""
     return take(asarray(arr).reshape(-1), nonzero(asarray(condition).reshape(-1))[0])
@@ -288,13 +298,15 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
         target[...] = T.elementwise("where", where, cast_to(src, code_of(target)), target)
 
 
-@records(np.choose)
+@records(np.choose, data=2)
 def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
     """Elements of several arrays by numbers."""
     choices = list(choices)
     if traced((a,)):
         return deliver(out, chosen(asarray(a), choices, mode), "choose")
     k = T.concrete(T.pinned(a))
+    if not np.ndim(k) and not any(map(shape_of, choices)):
+        return deliver(out, choices[np.choose(k, np.arange(len(choices)), mode=mode)], "choose")
     return deliver(out, assemble(lambda v: np.choose(k, v, mode=mode), choices), "choose")
 
 
@@ -306,7 +318,7 @@ def chosen(k: Any, choices: list[Any], mode: str) -> Any:
     return take_along_axis(np.stack(choices), k[None], 0)[0]
 
 
-@records(np.select)
+@records(np.select, data=3)
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     """The choice of the first condition that holds."""
     if len(condlist) != len(choicelist) or not len(condlist):
@@ -317,10 +329,10 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
         if code_of(condition) != BOOL:
             raise TypeError("invalid entry in condlist: should be boolean ndarray")
         y = T.elementwise("where", condition, value, y)
-    return y
+    return relayout(y, np.empty(shape_of(y)))
 
 
-@records(np.bincount)
+@records(np.bincount, data=3)
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     """How often, or with what sum of weights, each integer occurs; the largest integer is guarded."""
     k = asarray(x)
@@ -330,8 +342,8 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     if k.ndim != 1 or (weights is not None and shape_of(weights) != k.shape):
         raise ValueError("The weights and list don't have the same length." if k.ndim == 1 else
                          "object too deep for desired array")
-    top = np.max(k) if k.size else -1
-    n = max(int(T.guard(top, "the length of np.bincount")) if T.is_traced(top) else int(top), minlength - 1) + 1
+    top = np.maximum(np.max(k) if k.size else -1, minlength - 1)
+    n = int(T.guard(top, "the length of np.bincount") if T.is_traced(top) else top) + 1
     if weights is None:
         weights = np.ones(k.shape, np.int64)
     else:
@@ -341,7 +353,7 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     return T.structural("addat", (k, weights), None, (n,), code_of(weights), (INT, code_of(weights)))
 
 
-@records(np.unravel_index)
+@records(np.unravel_index, data=3)
 def unravel_index(indices: Any, shape: Any, order: Any = "C") -> Any:
     """Traced flat positions as positions along the axes."""
     shape = (shape,) if np.ndim(shape) == 0 else tuple(shape)
@@ -350,12 +362,16 @@ def unravel_index(indices: Any, shape: Any, order: Any = "C") -> Any:
     return tuple([(k // step if step > 1 else k) % n for step, n in zip(steps, shape, strict=True)])
 
 
-@records(np.ravel_multi_index)
+@records(np.ravel_multi_index, data=4)
 def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: Any = "C") -> Any:
     """Traced positions along the axes as flat ones."""
     modes = (mode,) * len(dims) if isinstance(mode, str) else mode
     y = 0
     for d, (k, n, how) in enumerate(zip(multi_index, dims, modes, strict=True)):
-        k = in_range(k, n, how) if T.is_traced(k) else wrap_index(k, n)
+        if how == "raise" and not bool(np.all((k >= 0) & (k < n))):
+            raise ValueError("invalid entry in coordinates array")
+        if code_of(k) != INT:
+            np.ravel_multi_index((asarray(np.empty(shape_of(k))),), (n,), how)   # NumPy's own error
+        k = in_range(k, n, how)
         y = y + k * math.prod(dims[d + 1:] if order == "C" else dims[:d])
     return y

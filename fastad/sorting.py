@@ -25,29 +25,43 @@ from fastad.operands import (
     cast_to,
     code_of,
     deliver,
+    live,
     records,
     refusal,
     shape_of,
 )
-from fastad.reductions import along, count_of, fold, plan, refuse_order
+from fastad.reductions import along, count_of, fold, refuse_order
 from fastad.selection import take_flat
 
 # ---- sort -----------------------------------------------------------------------------------------------------------
 
 @records(np.argsort, method="argsort")
-def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None,
+            descending: Any = NOVALUE) -> Any:
     """The permutation that sorts along an axis; always stable, NaN last."""
     refuse_order("argsort", order)
+    refuse_descending(descending)
+    axis = axis if axis is None else operator.index(axis)
     if kind is not None:
         np.argsort([0.0], kind=kind)     # NumPy's own error for a kind that it does not know
     x, attr = along(asarray(a), axis)
+    if not T.is_traced(x):
+        return T.wrap(np.argsort(T.concrete(x), -1 if axis is None else axis, kind="stable"))
     y = T.structural("argsort", (x,), attr, x.shape, INT)
     return y if T.concrete(x).flags.c_contiguous else relayout(y, np.argsort(T.concrete(x), axis=axis))
 
 
-@records(np.sort)
-def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+def refuse_descending(descending: Any) -> None:
+    """The other direction, which NumPy knows from 2.5 on."""
+    if descending is not NOVALUE and descending:
+        raise refusal("sort", "descending= is not recorded; sort -x, or turn the result round")
+
+
+@records(np.sort, data=1)
+def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None,
+         descending: Any = NOVALUE) -> Any:
     """A sorted copy."""
+    refuse_descending(descending)
     x = asarray(a)
     k = argsort(x, axis, kind, order)
     if axis is None or x.ndim == 1:
@@ -65,8 +79,10 @@ def flat_along(shape: Any, k: Any, axis: int) -> Any:
     return k + T.wrap(base) if base.size > 1 else k
 
 
-def sort_method(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
+def sort_method(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None,
+                descending: Any = NOVALUE) -> None:
     """x.sort(): in place."""
+    refuse_descending(descending)
     a[...] = sort(a, axis, kind, order)
 
 
@@ -82,87 +98,27 @@ def extreme_position(op: str, a: Any, axis: Any, out: Any, keepdims: Any) -> Any
     return deliver(out, fold(op, x, axis, keepdims, INT), op)
 
 
-@records(np.argmax, method="argmax")
+@records(np.argmax, method="argmax", data=1)
 def argmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
     """Position of the maximum."""
     return extreme_position("argmax", a, axis, out, keepdims)
 
 
-@records(np.argmin, method="argmin")
+@records(np.argmin, method="argmin", data=1)
 def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE) -> Any:
     """Position of the minimum."""
     return extreme_position("argmin", a, axis, out, keepdims)
 
 
-# ---- order statistics -----------------------------------------------------------------------------------------------
-
-def sorted_last(a: Any, axis: Any) -> Any:
-    """(sorted along a new last axis into which `axis` (None: all) went, shape with ones for keepdims)."""
-    x = cast_to(asarray(a), FLOAT)
-    _, kept, _, n = plan(x.shape, axis, True)
-    axes = range(x.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, x.ndim)
-    rest = [k for k in range(x.ndim) if k not in axes]
-    x = x.transpose(rest + sorted(axes)).reshape(tuple(x.shape[k] for k in rest) + (n,))
-    return sort(x), kept
-
-
-def with_nan(y: Any, last: Any) -> Any:
-    """NaN where the last of the sorted elements is NaN."""
-    return T.elementwise("where", np.isnan(last), last, y)
-
-
-@records(np.median)
-def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
-    """The middle of the sorted elements, or the mean of the two in the middle."""
-    if count_of(a, axis) == 0:
-        raise refusal("median", "the median of no elements is not recorded")
-    s, kept = sorted_last(a, axis)
-    n = s.shape[-1]
-    y = s[..., n // 2] if n % 2 else (s[..., n // 2 - 1] + s[..., n // 2]) / 2
-    y = with_nan(y, s[..., n - 1])
-    return deliver(out, y.reshape(kept) if keepdims else y, "median")
-
-
-def quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False,
-             method: str = "linear", keepdims: bool = False, *, weights: Any = None) -> Any:
-    """Linear interpolation between the sorted elements."""
-    if method not in ("linear", "lower", "higher", "midpoint") or weights is not None or T.is_traced(q):
-        raise refusal("quantile", "recorded are the methods linear, lower, higher and midpoint without weights, for "
-                      "constant q")
-    q = np.asarray(T.concrete(q), dtype=float)
-    if ((q < 0) | (q > 1)).any():
-        raise ValueError("Quantiles must be in the range [0, 1]")
-    s, kept = sorted_last(a, axis)
-    n = s.shape[-1]
-    at = (n - 1) * q
-    low = np.clip(np.floor(at).astype(int), 0, n - 1)
-    high = np.minimum(low + 1, n - 1) if method == "linear" else np.ceil(at).astype(int)
-    part = at - low if method == "linear" else {"lower": 0.0, "higher": 1.0, "midpoint": 0.5}[method]
-    part = np.where(high == low, 0.0, part)
-    below, above = np.take(s, low, axis=-1), np.take(s, high, axis=-1)
-    y = np.where(part < 0.5, below + (above - below) * part, above - (above - below) * (1 - part))
-    y = with_nan(y, s[(..., n - 1, *(None,) * q.ndim)])
-    if q.ndim:                           # in front, in C order, as NumPy's
-        y = np.moveaxis(y, range(y.ndim - q.ndim, y.ndim), range(q.ndim)).copy()
-    return deliver(out, y.reshape(q.shape + kept) if keepdims else y, "quantile")
-
-
-records(np.quantile)(quantile)
-
-
-@records(np.percentile)
-def percentile(a: Any, q: Any, *args: Any, **kwargs: Any) -> Any:
-    """The quantile at q / 100."""
-    return quantile(a, np.true_divide(T.concrete(q), 100) if not T.is_traced(q) else q, *args, **kwargs)
-
-
 # ---- tables ---------------------------------------------------------------------------------------------------------
 
-@records(np.searchsorted)
+@records(np.searchsorted, data=3)
 def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     """Where v belongs in the sorted a."""
     if sorter is not None:
-        raise refusal("searchsorted", "sorter= is not recorded; write np.searchsorted(a[sorter], v)")
+        if code_of(sorter) != INT:
+            raise TypeError("sorter must only contain integers")
+        return searchsorted(np.take(live(asarray(a)), sorter), v, side)
     if side not in ("left", "right"):
         raise ValueError(f"search side must be 'left' or 'right' (got '{side}')")
     a, v = asarray(a), asarray(v) if isinstance(v, (list, tuple)) else v
@@ -176,7 +132,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
 METHODS["searchsorted"] = searchsorted
 
 
-@records(np.digitize)
+@records(np.digitize, data=3)
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     """The bin of each element."""
     bins = asarray(bins)
@@ -189,7 +145,7 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     return searchsorted(bins, x, side)
 
 
-@records(np.interp)
+@records(np.interp, data=3)
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """Linear interpolation in a table, by NumPy's formula; x, xp and fp may be traced.
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from typing import Any
 
 import numpy as np
 
 from fastad import _tape as T
 from fastad import primitives, products, reductions, scipy_names
-from fastad.movers import relayout
+from fastad.checking import checked, same, usual
 from fastad.operands import (
     BOOL,
     FLOAT,
@@ -21,6 +22,7 @@ from fastad.operands import (
     NOVALUE,
     Array,
     asarray,
+    bare,
     cast_to,
     code_of,
     deliver,
@@ -33,6 +35,9 @@ from fastad.operands import (
 )
 from fastad.selection import clip
 
+NO_RULE = ("this ufunc has no derivative rule here (fastad.primitives lists those that have); wrap it with "
+           "ad.primitive, or use ad.peek(x) if a constant is meant")
+OF_OBJECTS = "the ufuncs of np.frompyfunc give arrays of objects; use np.vectorize"
 _clip = getattr(np, "_core").umath.clip  # noqa: B009 - the ufunc behind np.clip has no public name
 
 
@@ -69,8 +74,18 @@ def ufunc(func: Any, method: Any, inputs: Any, kwargs: Any) -> Any:
     if not traced(inputs) and not traced(tuple(kwargs.values())):
         return run_plain(getattr(func, method), inputs, kwargs)
     if method == "__call__":
-        return call(func, inputs, **kwargs)
-    return METHOD[method](func, *inputs, **kwargs)
+        if not kwargs or kwargs.keys() <= PLAIN_KEYWORDS:
+            return call(func, inputs, **kwargs)
+        return checked(func, lambda *xs, **kw: call(func, xs, **kw), inputs, kwargs, func.__name__)
+    implementation = METHOD[method]
+    if method == "at" or (func in USUAL.get(method, ()) and usual(inputs, kwargs) and (
+            method == "reduce" or (type(inputs[0]) is Array and None not in (*inputs[1:], kwargs.get("axis", 0))))):
+        return implementation(func, *inputs, **kwargs)
+    return checked(getattr(func, method), functools.partial(implementation, func), inputs, kwargs,
+                   f"np.{func.__name__}.{method}")
+
+
+PLAIN_KEYWORDS = frozenset(("out", "where", "subok"))
 
 
 def call(func: Any, inputs: Any, out: Any = None, where: Any = True, dtype: Any = None, casting: Any = "same_kind",
@@ -111,8 +126,8 @@ def evaluate(func: Any, inputs: Any) -> Any:
     rows = primitives.rows_of_results(func)
     if rows:
         return scipy_names.of_rows(func, rows, inputs)
-    raise refusal(getattr(func, "__name__", str(func)), "this ufunc has no derivative rule here (fastad.primitives "
-                  "lists those that have); wrap it with ad.primitive, or use ad.peek(x) if a constant is meant")
+    raise refusal(getattr(func, "__name__", str(func)), OF_OBJECTS if any("O" in t for t in func.types) and len(
+        func.types) == 1 else NO_RULE)
 
 
 # ---- reduce, accumulate ---------------------------------------------------------------------------------------------
@@ -127,40 +142,46 @@ def reduce(func: Any, a: Any, axis: Any = 0, dtype: Any = None, out: Any = None,
            initial: Any = NOVALUE, where: Any = True) -> Any:
     """ufunc.reduce: by default along axis 0."""
     implementation = REDUCE.get(func)
+    initial = NOVALUE if initial is None else initial
     if implementation is None:
-        if where is not True or dtype is not None:
-            raise refusal(f"{func.__name__}.reduce", "where= and dtype= are not recorded; write a loop over the rows")
-        return deliver(out, reduced(func, asarray(a), axis, keepdims, initial), func.__name__)
-    kwargs: dict[str, Any] = {} if initial is NOVALUE else {"initial": initial}
+        a = asarray(a) if dtype is None else cast_to(asarray(a), requested(dtype, func.__name__))
+        return deliver(out, reduced(func, a, axis, keepdims, initial, where), func.__name__)
+    truth = func in (np.logical_and, np.logical_or) and initial is not NOVALUE
+    kwargs: dict[str, Any] = {} if initial is NOVALUE or truth else {"initial": initial}
     if where is not True:
         kwargs["where"] = where
     if dtype is not None and func in (np.add, np.multiply):
         kwargs["dtype"] = dtype
+    if truth:
+        return deliver(out, func(implementation(a, axis=axis, keepdims=keepdims, **kwargs), initial), func.__name__)
     return implementation(a, axis=axis, out=out, keepdims=keepdims, **kwargs)
 
 
-def reduced(func: Any, a: Any, axis: Any, keepdims: bool, initial: Any) -> Any:
-    """A ufunc between all rows, one after the other."""
-    extra = {} if initial is NOVALUE else {"initial": T.concrete(initial)}
-    plain = func.reduce(T.concrete(a), axis=axis, keepdims=keepdims, **extra)    # the shape, and NumPy's own errors
-    axes = range(a.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
+def reduced(func: Any, a: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Any:
+    """A ufunc between all rows, one after the other; whether NumPy does so is compared afterwards (checking.py)."""
+    axes = range(a.ndim) if axis is None or not a.ndim else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
     rest = [k for k in range(a.ndim) if k not in axes]
-    rows = list(a.transpose([*axes, *rest]).reshape((-1, *[a.shape[k] for k in rest])))
+    shape = tuple(a.shape[k] for k in rest)
+
+    def rows_of(x: Any) -> Any:
+        return list(x.transpose([*axes, *rest]).reshape((math.prod(a.shape[k] for k in axes), *shape)))
+
+    rows = rows_of(a)
     start = func.identity if initial is NOVALUE else initial
-    rows = rows if start is None else [start, *rows]
+    if start is not None:                # (of booleans: the identity -1 of bitwise_and is True)
+        start = cast_to(start, code_of(a) if initial is NOVALUE else min(code_of(start), code_of(a)))
+    y: Any
+    if where is not True:
+        y, masks = start, rows_of(np.broadcast_to(where, a.shape))
+        for mask, row in zip(masks, rows, strict=True):
+            y = T.elementwise("where", mask, evaluate(func, (y, row)), y)
+    else:
+        y = functools.reduce(lambda x, y: evaluate(func, (x, y)), rows if start is None else [start, *rows])
     if not rows:
-        return T.wrap(plain) if isinstance(plain, np.ndarray) else plain
-    y = functools.reduce(lambda x, y: evaluate(func, (x, y)), rows)
-    if len(rows) == 1 and isinstance(y, np.ndarray):
-        y = y.copy()                     # the only row: a result of its own, not a view
-    check_order(func, y, plain)
-    return relayout(np.reshape(y, plain.shape) if keepdims else y, plain)
-
-
-def check_order(func: Any, y: Any, plain: Any) -> None:
-    """Refuse ufuncs that NumPy does not apply to one row after the other (its vectorised arctan2 does not)."""
-    if not np.allclose(T.concrete(y), np.reshape(plain, shape_of(y)), equal_nan=True):
-        raise refusal(func.__name__, "NumPy's own order in reductions by this ufunc is unknown; write a loop")
+        y = np.broadcast_to(y, shape)
+    if len(rows) < 2 and isinstance(y, np.ndarray):
+        y = np.copy(y)                   # the only row: a result of its own, not a view
+    return np.reshape(y, tuple(1 if k in axes else n for k, n in enumerate(a.shape))) if keepdims else y
 
 
 def accumulate(func: Any, a: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
@@ -168,30 +189,30 @@ def accumulate(func: Any, a: Any, axis: Any = 0, dtype: Any = None, out: Any = N
     a = asarray(a)
     if func in ACCUMULATE:
         return ACCUMULATE[func](a, axis, dtype, out)
+    axis = 0 if axis is None else axis
+    if dtype is not None:
+        a = cast_to(a, requested(dtype, func.__name__))
     if func not in PAIRWISE:
-        plain = func.accumulate(T.concrete(a), axis)             # NumPy's own errors
         rows = list(itertools.accumulate(np.moveaxis(a, axis, 0), lambda x, y: evaluate(func, (x, y))))
-        y = relayout(np.stack(rows, axis), plain) if rows else a.copy()
-        check_order(func, y, plain)
-        return deliver(out, y, func.__name__)
-    if func in (np.logical_and, np.logical_or):      # the first element, too, is a truth value
-        y = reductions.scan_halving(func, cast_to(a, BOOL), axis)
-        return deliver(out, relayout(y, func.accumulate(T.concrete(a), axis)), func.__name__)
-    y = reductions.scan_halving(func, a, axis)
+        return deliver(out, np.stack(rows, axis) if rows else a.copy(), func.__name__)
+    truth = func in (np.logical_and, np.logical_or)      # the first element, too, is a truth value
+    y = reductions.scan_halving(func, cast_to(a, BOOL) if truth else a, axis)
     return deliver(out, y if y is not a else a.copy(), func.__name__)
 
 
 def reduceat(func: Any, a: Any, indices: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
     """ufunc.reduceat with constant indices: a reduction of each slice."""
     a = asarray(a)
-    ends = np.asarray(T.concrete(T.pinned(indices)))
-    if ends.dtype.kind not in "iu" or (ends < 0).any() or (ends >= a.shape[axis]).any():
-        func.reduceat(T.concrete(a), ends, axis)     # NumPy's own error
+    if dtype is not None:
+        a = cast_to(a, requested(dtype, func.__name__))
+    ends, axis = np.asarray(T.concrete(T.pinned(indices))), 0 if axis is None else axis
+    if not ends.size:
+        return deliver(out, np.take(a, [], axis=axis), func.__name__)
     parts = []
     for k, start in enumerate(ends):
         stop = ends[k + 1] if k + 1 < len(ends) else a.shape[axis]
         span = range(int(start), int(stop) if stop > start else int(start) + 1)
-        parts.append(reduce(func, np.take(a, list(span), axis=axis), axis=axis, dtype=dtype))
+        parts.append(reduce(func, np.take(a, list(span), axis=axis), axis=axis))
     return deliver(out, np.stack(parts, axis=axis), func.__name__)
 
 
@@ -206,6 +227,16 @@ def at(func: Any, a: Any, indices: Any, b: Any = None) -> Any:
     """ufunc.at: duplicates of an index act one after the other."""
     if type(a) is not Array:
         raise refusal(f"{func.__name__}.at", "the array must be made inside the recorded function")
+    want = T.concrete(a).copy("K")
+    with np.errstate(all="ignore"):
+        func.at(want, bare_key(indices), *(() if b is None else (bare(b, []),)))
+    act(func, a, indices, b)
+    if not same(T.concrete(a), want):
+        raise refusal(f"np.{func.__name__}.at", "NumPy's result differs from what can be recorded; write a loop")
+
+
+def act(func: Any, a: Any, indices: Any, b: Any) -> None:
+    """a = func(a, b) at indices."""
     positions = np.arange(a.size).reshape(a.shape)
     if traced((indices,)):
         positions = T.wrap(positions)[indices]
@@ -220,7 +251,6 @@ def at(func: Any, a: Any, indices: Any, b: Any = None) -> Any:
     b = asarray(b)
     b = np.broadcast_to(b if func is np.add else -b, shape_of(positions))
     a += added_at(positions, b, a)
-    return None
 
 
 def act_at(func: Any, a: Any, positions: Any, b: Any) -> None:
@@ -243,9 +273,7 @@ def act_at(func: Any, a: Any, positions: Any, b: Any) -> None:
 
 def bare_key(key: Any) -> Any:
     """A key with ndarrays in place of plain wrappers."""
-    if isinstance(key, tuple):
-        return tuple([bare_key(k) for k in key])
-    return T.concrete(key)
+    return bare(key, [])
 
 
 def added_at(positions: Any, values: Any, like: Any) -> Any:
@@ -256,4 +284,5 @@ def added_at(positions: Any, values: Any, like: Any) -> Any:
     return T.structural("addat", (positions, values), None, shape, code, (INT, code), tape)
 
 
+USUAL = {"reduce": REDUCE, "accumulate": {*ACCUMULATE, np.maximum, np.minimum}}
 METHOD: dict[str, Any] = {"reduce": reduce, "accumulate": accumulate, "reduceat": reduceat, "outer": outer, "at": at}

@@ -4,7 +4,7 @@ Owns: Program(seed): a scalar function of one or two arguments as source text, w
 Must not know: fastad. A program is executed while it is built, at both points and at a neighbour
 of each; a statement stays only if it is valid, bounded and smooth there. So shapes need no
 bookkeeping, and almost every gradient can be checked by differences.
-Next: tests/fuzz_statements.py and fuzz_forms.py (the vocabulary), tests/fuzz.py (the checks).
+Next: tests/fuzz_statements.py, fuzz_forms.py, fuzz_functions.py (the vocabulary), tests/fuzz.py (the checks).
 """
 
 import collections
@@ -17,7 +17,7 @@ import warnings
 
 import numpy as np
 
-from tests import fuzz_forms  # noqa: F401  (adds to the vocabulary)
+from tests import fuzz_forms, fuzz_functions  # noqa: F401  (add to the vocabulary)
 from tests.fuzz_scope import Nothing, Scope
 from tests.fuzz_statements import STATEMENTS
 
@@ -273,7 +273,7 @@ def _names(code):
 def _close(a, b):
     """Bounded, of a size worth having, and not a jump between neighbours."""
     if isinstance(a, np.ndarray):
-        if not isinstance(b, np.ndarray) or a.shape != b.shape or a.size > 48 or a.dtype == object:
+        if not isinstance(b, np.ndarray) or a.shape != b.shape or a.size > 48 or a.dtype.kind not in "fiub":
             return False
         if a.dtype.kind != "f":
             return bool((a == b).all()) and bool((np.abs(a.astype(int)) < 1000).all())

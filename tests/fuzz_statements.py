@@ -160,7 +160,7 @@ def _(s):
     )
 
 
-@statement("write.augmented_transposed", 0.6, mutates=True)
+@statement("write.augmented_transposed", 0.7, mutates=True)
 def _(s):
     a = s.target(2)
     if len(set(s.shape(a))) > 1:
