@@ -19,12 +19,15 @@ from fastad.operands import (
     INT,
     METHODS,
     NOVALUE,
+    SINGLE,
     as_traced,
     asarray,
     axis_number,
     cast_to,
     code_of,
     deliver,
+    inexact,
+    joint_array,
     records,
     refusal,
     shape_of,
@@ -98,7 +101,7 @@ def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NOVALUE
 
 def sorted_last(a: Any, axis: Any) -> Any:
     """(sorted along a new last axis into which `axis` (None: all) went, shape with ones for keepdims)."""
-    x = cast_to(asarray(a), FLOAT)
+    x = inexact(asarray(a))
     _, kept, _, n = plan(x.shape, axis, True)
     axes = range(x.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, x.ndim)
     rest = [k for k in range(x.ndim) if k not in axes]
@@ -129,7 +132,9 @@ def quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input:
     if method not in ("linear", "lower", "higher", "midpoint") or weights is not None or T.is_traced(q):
         raise refusal("quantile", "recorded are the methods linear, lower, higher and midpoint without weights, for "
                       "constant q")
-    q = np.asarray(T.concrete(q), dtype=float)
+    q = T.concrete(q)
+    narrow = code_of(a) == SINGLE and (isinstance(q, (int, float)) or np.asarray(q).dtype == np.float32)
+    q = np.asarray(q, dtype=np.float32 if narrow else float)
     if ((q < 0) | (q > 1)).any():
         raise ValueError("Quantiles must be in the range [0, 1]")
     s, kept = sorted_last(a, axis)
@@ -138,7 +143,7 @@ def quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input:
     low = np.clip(np.floor(at).astype(int), 0, n - 1)
     high = np.minimum(low + 1, n - 1) if method == "linear" else np.ceil(at).astype(int)
     part = at - low if method == "linear" else {"lower": 0.0, "higher": 1.0, "midpoint": 0.5}[method]
-    part = np.where(high == low, 0.0, part)
+    part = np.where(high == low, 0.0, part).astype(q.dtype)
     below, above = np.take(s, low, axis=-1), np.take(s, high, axis=-1)
     y = np.where(part < 0.5, below + (above - below) * part, above - (above - below) * (1 - part))
     y = with_nan(y, s[(..., n - 1, *(None,) * q.ndim)])
@@ -153,7 +158,8 @@ records(np.quantile)(quantile)
 @records(np.percentile)
 def percentile(a: Any, q: Any, *args: Any, **kwargs: Any) -> Any:
     """The quantile at q / 100."""
-    return quantile(a, np.true_divide(T.concrete(q), 100) if not T.is_traced(q) else q, *args, **kwargs)
+    hundred = np.float32(100) if code_of(a) == SINGLE else 100
+    return quantile(a, np.true_divide(T.concrete(q), hundred) if not T.is_traced(q) else q, *args, **kwargs)
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
@@ -168,7 +174,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     a, v = asarray(a), asarray(v) if isinstance(v, (list, tuple)) else v
     if a.ndim != 1:
         raise ValueError("object of too small depth for desired array")
-    code = min(code_of(a), code_of(v))
+    code = joint_array(a, v)
     attr = T.Number(1 if side == "right" else 0)
     return T.structural("searchsorted", (a, v), attr, shape_of(v), INT, (code, code))
 
