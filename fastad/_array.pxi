@@ -15,13 +15,18 @@ cdef object shape_of(x):
     return (<object>(<Array>x).c).shape if type(x) is Array else np.shape(x)
 
 
+cdef inline int kind_rank(int dtype) noexcept:
+    """bool, int, float: NumPy's same-kind rule lets a result be stored in an array of its kind or a later one."""
+    return 0 if dtype == FA_BOOL else 1 if dtype == FA_I64 else 2
+
+
 cdef object inplace(int op, Array a, object x):
     """a op= x: NumPy's same-kind rule, then a write through the view."""
     r = apply(op, (a, x))
     if r is NotImplemented:
         return r
     code = code_of(r)
-    if code < a.s.dtype:
+    if kind_rank(code) > kind_rank(a.s.dtype):
         ufunc = ROWS[op].ufunc
         ufunc((<object>a.c).copy(), np.zeros((), DTYPES[code_of(x)]), out=(<object>a.c).copy())  # NumPy's error
         raise UnsupportedError(f"{here()}: {DTYPE_NAMES[a.s.dtype]} array {ROWS[op].name}= {DTYPE_NAMES[code]}")
@@ -182,7 +187,9 @@ cdef class Array:
 
     def __ipow__(self, x):
         r = power(self, x)
-        return inplace(OP_POWER, self, x) if code_of(r) < self.s.dtype else store_and_return(self, r)
+        if kind_rank(code_of(r)) > kind_rank(self.s.dtype):
+            return inplace(OP_POWER, self, x)
+        return store_and_return(self, r)
 
     def __iand__(self, x):
         return inplace(OP_AND, self, x)
@@ -337,7 +344,7 @@ cdef class Array:
 
     @property
     def imag(self):
-        return np.zeros((<object>self.c).shape)
+        return np.zeros((<object>self.c).shape, (<object>self.c).dtype)
 
     @property
     def flat(self):

@@ -115,15 +115,29 @@ cdef fa_cell cell_of(value, int dtype):
     c.i = 0
     if dtype == FA_F64:
         c.f = NAN if value is None else value        # x[0] = None is NumPy's NaN
+    elif dtype == FA_F32:
+        c.s = NAN if value is None else <float><double>value
     else:
         c.i = int(value)
     return c
 
 
+cdef object np_float32 = np.float32
+
+
 cdef object number_of(fa_cell c, int dtype):
     if dtype == FA_F64:
         return c.f
+    if dtype == FA_F32:
+        return np_float32(c.s)
     return bool(c.i) if dtype == FA_BOOL else c.i
+
+
+def number_of_bits(int64_t bits, int dtype):
+    """The number of rank 0 whose cell holds these bits."""
+    cdef fa_cell c
+    c.i = bits
+    return number_of(c, dtype)
 
 
 cdef class Map(Attr):

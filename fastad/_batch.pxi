@@ -82,7 +82,7 @@ def batch(Tape tape, int64_t k, batched=None):
     k : int
         Number of lanes, at least 1.
     batched : sequence of bool, optional
-        Which inputs have the leading axis; by default the float64 ones.
+        Which inputs have the leading axis; by default the real ones.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def batch(Tape tape, int64_t k, batched=None):
     if k < 1:
         raise ShapeError(f"batch: {k} lanes; there must be one at least")
     if batched is None:
-        batched = [AVALS[tape.aval[<uint32_t>at]].dtype == FA_F64 for at in tape.inputs]
+        batched = [is_real(AVALS[tape.aval[<uint32_t>at]].dtype) for at in tape.inputs]
     if len(batched) != len(tape.inputs):
         raise ShapeError(f"batch: {len(batched)} flags for {len(tape.inputs)} inputs")
     b = Lanes(tape)
@@ -163,10 +163,8 @@ cdef int batch_guard(Lanes b, uint32_t i) except -1:
     cdef Tape s = b.source
     cdef uint32_t x = s.arg[2 * <size_t>i], g = s.arg[2 * <size_t>i + 1], same
     kind, location = s.guard_info[g]
-    value = s.guards[g].expected
     dtype = AVALS[s.aval[x]].dtype
-    if dtype == FA_F64:
-        value = np.int64(value).view(np.float64)
+    value = T.number_of_bits(s.guards[g].expected, dtype)
     same = b.elementwise_("equal", b.map[x], b.const(value, dtype))
     b.map[i] = b.emit("all", (same,), FA_BOOL, T.Axis(1, b.k, 1))
     b.target.emit_guard(b.map[i], 1, kind, location)

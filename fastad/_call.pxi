@@ -38,14 +38,19 @@ cdef class Undisturbed:
 cdef int put_value(char *out, uint32_t aval, object y, bint add) except -1:
     """Store a result, or add an adjoint, of exactly this shape."""
     cdef const fa_aval *av = &AVALS[aval]
-    cdef cnp.ndarray a = np.ascontiguousarray(y, dtype=np.float64)
-    cdef const double *x = <const double *>cnp.PyArray_DATA(a)
-    cdef double *to = <double *>out
+    cdef cnp.ndarray a = np.ascontiguousarray(y, dtype=DTYPES[av.dtype])
+    cdef const char *x = <const char *>cnp.PyArray_DATA(a)
     cdef int64_t k
     if np.shape(y) != aval_shape(aval):
         raise ShapeError(f"a primitive gave a result of shape {np.shape(y)}, expected {aval_shape(aval)}")
+    if not add:
+        memcpy(out, x, av.size * fa_itemsize[av.dtype])
+        return 0
     for k in range(av.size):
-        to[k] = to[k] + x[k] if add else x[k]
+        if av.dtype == FA_F64:
+            (<double *>out)[k] += (<const double *>x)[k]
+        else:
+            (<float *>out)[k] += (<const float *>x)[k]
     return 0
 
 

@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 from libc.stdint cimport uint32_t
 cimport numpy as cnp
 
-from fastad._tape cimport AVALS, FA_CAPTURE, FA_F64, FA_I64, Frame, Tape, fa_aval
+from fastad._tape cimport AVALS, FA_CAPTURE, FA_F32, FA_F64, Frame, Tape, fa_aval, fa_itemsize
 
 import threading
 
@@ -24,10 +24,12 @@ cnp.import_array()
 
 cdef object ndarray_type = np.ndarray
 cdef Py_ssize_t clock = 0                # counts replays of all tapes: the order in which they were last used
-cdef int[3] NPY_TYPE
+cdef object float32_type = np.float32
+cdef int[4] NPY_TYPE                      # by dtype code
 NPY_TYPE[0] = cnp.NPY_DOUBLE
 NPY_TYPE[1] = np.dtype(np.int64).num
 NPY_TYPE[2] = cnp.NPY_BOOL
+NPY_TYPE[3] = cnp.NPY_FLOAT
 
 PYTHON, GRADIENT, VALUE_AND_GRADIENT = range(3)
 cdef enum: WITH_PYTHON, WITH_GRADIENT, WITH_VALUE
@@ -92,7 +94,7 @@ cdef class Entry:
         """Are these the plain arrays and floats that the tape takes, with nothing to convert?"""
         cdef Tape t = self.tape
         cdef Py_ssize_t k
-        if not t.flat or len(args) != len(t.inputs):
+        if not t.flat or len(args) != len(t.inputs) or (t.kinds is not None and not t.serves(list(args))):
             return False
         for k in range(len(args)):
             if not fits(args[k], &AVALS[t.aval[<uint32_t>t.inputs[k]]]):
@@ -104,7 +106,7 @@ cdef bint fits(object x, const fa_aval *av) noexcept:
     cdef cnp.ndarray a
     cdef int d
     if av.nd == 0:
-        return av.dtype == FA_F64 and PyFloat_Check(x)
+        return av.dtype == FA_F64 and PyFloat_Check(x) or av.dtype == FA_F32 and type(x) is float32_type
     if type(x) is not ndarray_type:
         return False
     a = <cnp.ndarray>x
@@ -189,9 +191,9 @@ cdef class Point:
         for i in range(1, t.n):
             av = &AVALS[t.aval[i]]
             if t.op[i] == FA_CAPTURE and av.nd:
-                copy = np.empty(av.size * 8, dtype=np.uint8)
+                copy = np.empty(av.size * fa_itemsize[av.dtype], dtype=np.uint8)
                 old = self.f.v[i].p
-                memcpy(cnp.PyArray_DATA(copy), old, av.size * (8 if av.dtype <= FA_I64 else 1))
+                memcpy(cnp.PyArray_DATA(copy), old, av.size * fa_itemsize[av.dtype])
                 for j in range(i, t.n):          # reshapes share the memory
                     if AVALS[t.aval[j]].nd and self.f.v[j].p == old:
                         self.f.v[j].p = cnp.PyArray_DATA(copy)

@@ -13,7 +13,12 @@ cdef int supported_dtype(dtype) except -1:
         return FA_F64
     if dtype.kind == "i" or (dtype.kind == "u" and dtype.itemsize < 8):
         return FA_I64
-    raise UnsupportedError(f"{here()}: dtype {dtype} is not recorded (float64, int64 and bool are)")
+    raise UnsupportedError(f"{here()}: dtype {dtype} is not recorded (float64, float32, int64 and bool are)")
+
+
+def recorded_dtype(dtype):
+    """Code of the dtype as which values of `dtype` are recorded."""
+    return supported_dtype(dtype)
 
 
 cdef int code_of(object x) except -2:
@@ -33,6 +38,102 @@ cdef int code_of(object x) except -2:
     if isinstance(x, complex):
         raise UnsupportedError(f"{here()}: complex numbers are not recorded yet")
     return -1
+
+
+# What an operand brings into NumPy's promotion.  Python's numbers are weak: they are of the kind at least, of no size.
+cdef enum:
+    WITH_BOOL = 1
+    WITH_SMALL = 2                       # an integer of one or two bytes: every one is a float32
+    WITH_INT = 4
+    WITH_F16 = 8
+    WITH_F32 = 16
+    WITH_F64 = 32
+    WEAK_INT = 64
+    WEAK_FLOAT = 128
+
+cdef int[4] WITH
+WITH[FA_F64] = WITH_F64
+WITH[FA_I64] = WITH_INT
+WITH[FA_BOOL] = WITH_BOOL
+WITH[FA_F32] = WITH_F32
+
+
+cdef int brings(object x) except -2:
+    """Which of these an operand is; -1: not an operand that we know."""
+    cdef int code
+    if type(x) is Scalar:
+        return WITH[(<Scalar>x).dt] if not (<Scalar>x).weak else WEAK_FLOAT if (<Scalar>x).dt == FA_F64 else WEAK_INT
+    if type(x) is Array:
+        return WITH[(<Array>x).s.dtype]
+    if isinstance(x, (ndarray_type, generic_type)):
+        code = supported_dtype(x.dtype)
+        if code == FA_I64 and x.dtype.itemsize <= 2:
+            return WITH_SMALL
+        return WITH_F16 if code == FA_F64 and x.dtype.itemsize == 2 else WITH[code]
+    code = code_of(x)
+    if code < 0:
+        return -1
+    return WEAK_FLOAT if code == FA_F64 else WEAK_INT if code == FA_I64 else WITH_BOOL
+
+
+cdef int promoted(int all) except -1:
+    """Dtype code of operands that bring `all` together, as NEP 50 has it.  float16 is computed in float64."""
+    if all & WITH_F64 or (all & WITH_F16 and not all & WITH_F32):
+        return FA_F64
+    if all & WITH_F32:
+        return FA_F64 if all & WITH_INT else FA_F32
+    if all & WEAK_FLOAT:
+        return FA_F64
+    return FA_BOOL if all == WITH_BOOL else FA_I64
+
+
+cdef int brought(tuple xs, Py_ssize_t first) except -2:
+    """What operands bring together, those before the first left out; -1 if one is neither a number nor an array."""
+    cdef int all = 0, one
+    cdef Py_ssize_t k
+    for k in range(first, len(xs)):
+        one = brings(xs[k])
+        if one < 0:
+            return -1
+        all |= one
+    if all & WITH_F32 and all & (WEAK_FLOAT | WITH_F64):
+        for x in xs:
+            if type(x) is Scalar and (<Scalar>x).dt == FA_F64:
+                note_kinds((<Scalar>x).tape)
+    return all
+
+
+cdef int note_kinds(Tape t) except -1:
+    """A number met float32: whether it was Python's or NumPy's decides on the dtype of the result."""
+    while t is not None and t.owner != NULL:
+        t.kinds_met = True
+        t = t.parent
+    return 0
+
+
+def promote(*xs):
+    """Dtype code in which NumPy computes with these operands; -1 if one is neither a number nor an array."""
+    cdef int all = brought(xs, 0)
+    return -1 if all < 0 else promoted(all)
+
+
+def is_weak(x):
+    """Is x a number of Python's, traced or not?"""
+    return (<Scalar>x).weak != 0 if type(x) is Scalar else type(x) is float or type(x) is int
+
+
+def weakened(x):
+    """x, a traced result that plain Python would give as a float."""
+    if type(x) is Scalar and (<Scalar>x).dt == FA_F64:
+        (<Scalar>x).weak = 1
+    return x
+
+
+cdef inline object weakly(object r, object a, object b):
+    """The result of an operator on two numbers: a float of Python's if both are."""
+    if type(r) is Scalar and (<Scalar>r).dt == FA_F64 and is_weak(a) and is_weak(b):
+        (<Scalar>r).weak = 1
+    return r
 
 
 cdef Tape joint_tape(Tape t, object x):
@@ -116,7 +217,10 @@ cdef int resolve(Tape t, object x, int want, operand *o, list keep) except -1:
         o.cell = cell_of(x, want)
         o.aval = want
         o.data = NULL
-        o.id = t.const_f64(o.cell.f) if want == FA_F64 else t.const_cell(want, o.cell)
+        o.id = t.const_f64(o.cell.f) if want == FA_F64 else t.const_f32(o.cell) if want == FA_F32 else \
+            t.const_cell(want, o.cell)
+        if want == FA_F32 and x is not None and isfinite(<double>x) and not isfinite(<double>o.cell.s):
+            np.float32(0) * x                # NumPy's own warning or error: it overflows float32
         return 0
     if have != want:
         convert(t, o, have, want, keep)
@@ -181,19 +285,16 @@ cdef object apply2(int op, object l, object r):
 
 cdef int operand_dtype(int op, tuple xs) except -2:
     """Dtype in which NumPy computes `op` on these operands; -1: an operand that we do not know."""
-    cdef int code, m = FA_BOOL
-    cdef Py_ssize_t k
-    for k in range(1 if op == FA_WHERE else 0, len(xs)):
-        code = code_of(xs[k])
-        if code < 0:
-            return -1
-        m = min(m, code)
+    cdef int m, all = brought(xs, 1 if op == FA_WHERE else 0)
+    if all < 0:
+        return -1
+    m = promoted(all)
     if op == FA_WHERE:
         return m
     if ROW_FLOAT[op]:
-        return FA_F64
+        return FA_F32 if m == FA_F32 and fa_prims[op].loop[FA_F32].fn != NULL else FA_F64
     if (m == FA_BOOL and not ROW_BOOLIN[op]) or (m == FA_I64 and not ROW_INT[op]) or \
-            (m == FA_F64 and fa_prims[op].loop[0].fn == NULL and op != FA_STRONGZERO and op != FA_ZEROPRODUCT):
+            (is_real(m) and fa_prims[op].loop[m].fn == NULL and op != FA_STRONGZERO and op != FA_ZEROPRODUCT):
         ufunc = ROWS[op].ufunc           # NumPy's own error, or a dtype that we do not record
         out = ufunc(*[DTYPES[m].type(1)] * len(xs)).dtype
         raise UnsupportedError(f"{here()}: {ROWS[op].name} of {DTYPE_NAMES[m]} gives {out}, which is not recorded")
@@ -222,9 +323,8 @@ cdef object apply(int op, tuple xs):
     for k in range(n):
         if AVALS[o[k].aval].nd:
             scalar = False
-    if scalar:
-        return scalar_result(t, op, m, n, o)
-    return array_result(t, op, m, n, o, xs, keep)
+    result = scalar_result(t, op, m, n, o) if scalar else array_result(t, op, m, n, o, xs, keep)
+    return cast(result, FA_F32) if ROW_NARROW[op] and promote(*xs) == FA_F32 else result
 
 
 cdef object scalar_result(Tape t, int op, int m, int n, operand *o):
@@ -393,7 +493,7 @@ cdef object plain_apply(int op, tuple xs):
 cdef object power(object l, object r):
     """l ** r, by the shortcuts for constant exponents that NumPy takes."""
     if type(r) is not Scalar and type(r) is not Array and isinstance(r, (int, float, generic_type)) \
-            and code_of(l) == FA_F64:
+            and is_real(code_of(l)) and (code_of(l) == FA_F64 or promote(l, r) == FA_F32):
         if r == 2:
             return apply1(FA_SQUARE, l)
         if r == 1:
@@ -447,8 +547,8 @@ cdef object cast(object x, int dtype):
 
 
 def astype(x, dtype):
-    """x converted to float64, int64 or bool (other dtypes are refused)."""
+    """x converted to float64, float32, int64 or bool (other dtypes are refused)."""
     code = dtype_codes.get(np.dtype(dtype))
     if code is None:
-        raise UnsupportedError(f"{here()}: astype({np.dtype(dtype)}): only float64, int64 and bool are recorded")
+        raise UnsupportedError(f"{here()}: astype({np.dtype(dtype)}): float64, float32, int64 and bool are recorded")
     return cast(x, code)

@@ -9,6 +9,11 @@ cdef fa_prim *PRIMS = fa_prims
 cdef uint8_t *FORMS = FORM
 
 
+cdef const fa_template *partial_of(int op, int dtype, int k) noexcept nogil:
+    """The partial derivative of a row by operand k, in the dtype of the operands."""
+    return &fa_prims[op].partial_f32[k] if dtype == FA_F32 else &fa_prims[op].partial[k]
+
+
 cdef fa_cell scalar_kernel(uint16_t op, int din, const fa_cell *x) noexcept nogil:
     """One elementwise primitive on cells: what every sweep computes."""
     return fa_scalar(op, din, x)
@@ -51,7 +56,7 @@ cdef int forget_foreign() noexcept with gil:
 
 cdef int run_flat(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexcept nogil:
     """`run_code` with this module's matrix product."""
-    env.dgemm = dgemm
+    matrix_products(env)
     env.flags = env.has_foreign = 0
     return run_code(c, boundary, v, env)
 

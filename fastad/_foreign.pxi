@@ -3,7 +3,7 @@
 Owns: the matrix product of BLAS (through SciPy's Cython interface), custom primitives that run Python code, and the
 translation of floating-point flags into NumPy's warnings.
 """
-from scipy.linalg.cython_blas cimport dgemm as blas_dgemm
+from scipy.linalg.cython_blas cimport dgemm as blas_dgemm, sgemm as blas_sgemm
 import sys
 import warnings
 
@@ -13,21 +13,46 @@ cdef extern from "<fenv.h>" nogil:
     int FE_INVALID
 
 
-cdef void dgemm(int ta, int tb, int64_t m, int64_t n, int64_t k, const double *a, const double *b, double *c,
-                double beta) noexcept nogil:
+ctypedef fused real:
+    double
+    float
+
+
+cdef inline void gemm(int ta, int tb, int64_t m, int64_t n, int64_t k, const real *a, const real *b, real *c,
+                      real beta) noexcept nogil:
     """Row-major c = op(a) op(b) + beta c: the column-major product of the transposes, operands exchanged."""
     cdef int m_ = <int>m
     cdef int n_ = <int>n
     cdef int k_ = <int>k
     cdef int lda = m_ if ta else k_
     cdef int ldb = k_ if tb else n_
-    cdef double one = 1.0
+    cdef real one = 1.0
     cdef char trans_a = b'T' if ta else b'N'
     cdef char trans_b = b'T' if tb else b'N'
     lda = max(lda, 1)
     ldb = max(ldb, 1)
     n_ = max(n_, 1)
-    blas_dgemm(&trans_b, &trans_a, &n_, &m_, &k_, &one, <double *>b, &ldb, <double *>a, &lda, &beta, c, &n_)
+    if real is double:
+        blas_dgemm(&trans_b, &trans_a, &n_, &m_, &k_, &one, <double *>b, &ldb, <double *>a, &lda, &beta, c, &n_)
+    else:
+        blas_sgemm(&trans_b, &trans_a, &n_, &m_, &k_, &one, <float *>b, &ldb, <float *>a, &lda, &beta, c, &n_)
+
+
+cdef void dgemm(int ta, int tb, int64_t m, int64_t n, int64_t k, const double *a, const double *b, double *c,
+                double beta) noexcept nogil:
+    gemm(ta, tb, m, n, k, a, b, c, beta)
+
+
+cdef void sgemm(int ta, int tb, int64_t m, int64_t n, int64_t k, const float *a, const float *b, float *c,
+                float beta) noexcept nogil:
+    gemm(ta, tb, m, n, k, a, b, c, beta)
+
+
+cdef int matrix_products(fa_env *env) noexcept nogil:
+    """Give a sweep the matrix products of BLAS."""
+    env.dgemm = dgemm
+    env.sgemm = sgemm
+    return 0
 
 
 cdef int flags_to_report(Tape t, int flags) except -1:

@@ -8,8 +8,8 @@ Next: structural_rules.py, _reverse_mode.pxi.
 def jvp(Tape tape):
     """Tangent of a tape, as a tape.
 
-    Inputs: those of `tape`, then one tangent for each active float64 input.
-    Outputs: those of `tape`, then the tangents of its float64 outputs (constant zeros where they do not depend on
+    Inputs: those of `tape`, then one tangent for each active real input.
+    Outputs: those of `tape`, then the tangents of its real outputs (constant zeros where they do not depend on
     the inputs).
     """
     cdef Builder b
@@ -30,7 +30,7 @@ def jvp(Tape tape):
     b.copy_outputs()
     for at in tape.outputs:
         i = at
-        if AVALS[tape.aval[i]].dtype == FA_F64:
+        if is_real(AVALS[tape.aval[i]].dtype):
             b.target.outputs.append(b.d[i] if b.d[i] else b.zeros(tape.aval[i]))
     return b.target.finish()
 
@@ -57,7 +57,7 @@ cdef int tangent(Builder b, uint32_t i) except -1:
     if op >= FA_ELEMENTWISE:
         y = tangent_elementwise(b, i)
     elif op == FA_ELEMENT:
-        y = 0 if b.d[x] == 0 else b.target.push(op, FA_AVAL_F64, b.d[x], s.arg[2 * <size_t>i + 1])
+        y = 0 if b.d[x] == 0 else b.target.push(op, strong(s.aval[i]), b.d[x], s.arg[2 * <size_t>i + 1])
     else:
         site = b.site(i)
         y = structural_rules.tangent(b, site) if any(site.dx) else 0
@@ -67,7 +67,7 @@ cdef int tangent(Builder b, uint32_t i) except -1:
 
 cdef uint32_t tangent_elementwise(Builder b, uint32_t i) except? 0:
     cdef Tape s = b.source
-    cdef int op = s.op[i]
+    cdef int op = s.op[i], dtype = AVALS[s.aval[i]].dtype
     cdef const uint32_t *ids = NULL
     cdef uint32_t[4] x
     cdef uint32_t[3] chosen
@@ -79,8 +79,8 @@ cdef uint32_t tangent_elementwise(Builder b, uint32_t i) except? 0:
             return 0
         chosen[0] = x[0]
         for k in range(1, 3):
-            chosen[k] = b.d[ids[k]] if b.d[ids[k]] else b.target.const_f64(0.0)
-        return b.elementwise(FA_WHERE, FA_F64, 3, chosen)
+            chosen[k] = b.d[ids[k]] if b.d[ids[k]] else b.target.const_real(dtype, 0.0)
+        return b.elementwise(FA_WHERE, dtype, 3, chosen)
     if op == FA_STRONGZERO or op == FA_ZEROPRODUCT:
         if b.d[ids[0]]:
             y = b.product(b.d[ids[0]], x[1]) if op == FA_STRONGZERO else b.elementwise2(op, b.d[ids[0]], x[1])
@@ -88,7 +88,7 @@ cdef uint32_t tangent_elementwise(Builder b, uint32_t i) except? 0:
             y = b.plus(y, b.elementwise2(FA_ZEROPRODUCT, x[0], b.d[ids[1]]))
         return y
     for k in range(m):
-        p = &PRIMS[op].partial[k]
+        p = partial_of(op, dtype, k)
         if b.d[ids[k]] and p.out != FA_ZERO:
-            y = b.plus(y, b.product(b.d[ids[k]], b.stamp(p, x)))
+            y = b.plus(y, b.product(b.d[ids[k]], b.stamp(p, x, dtype)))
     return y

@@ -334,10 +334,9 @@ cdef int copy_in(fa_cell *cell, const fa_aval *av, object value, Py_ssize_t k) e
         if cnp.PyArray_TYPE(array) == NPY_TYPE[av.dtype] and cnp.PyArray_IS_C_CONTIGUOUS(array) \
                 and cnp.PyArray_NDIM(array) == av.nd and cnp.PyArray_ISNOTSWAPPED(array) \
                 and (av.nd == 0 or same_shape(array, av)):
-            if av.nd == 0 and av.dtype == FA_BOOL:
-                cell.i = (<uint8_t *>cnp.PyArray_DATA(array))[0]
-            else:
-                memcpy(fa_data(cell, av), cnp.PyArray_DATA(array), av.size * fa_itemsize[av.dtype])
+            if av.nd == 0:               # the whole cell, of which a small number fills a part
+                cell.i = 0
+            memcpy(fa_data(cell, av), cnp.PyArray_DATA(array), av.size * fa_itemsize[av.dtype])
             return 0
     if isinstance(value, (Scalar, Array)):
         raise TracerError("a tape was called with a traced value; use the function (ad.grad, ad.jvp ...) to nest")
@@ -375,6 +374,8 @@ cdef object copy_out(const fa_cell *cell, const fa_aval *av):
     if av.nd == 0:
         if av.dtype == FA_F64:
             return np_float64(cell.f)
+        if av.dtype == FA_F32:
+            return np_float32(cell.s)
         return np.bool_(cell.i != 0) if av.dtype == FA_BOOL else np.int64(cell.i)
     for d in range(av.nd):
         dims[d] = av.shape[d]

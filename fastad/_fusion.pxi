@@ -98,7 +98,7 @@ cdef class Fusion(Copier):
         cdef Tape s = self.source
         cdef const fa_axis *axis = <const fa_axis *>s.attrs[s.arg[2 * <size_t>i + 1]]
         cdef const fa_aval *x = &AVALS[s.aval[s.arg[2 * <size_t>i]]]
-        return AVALS[s.aval[i]].nd == 0 and x.nd and x.size > 1 and x.dtype == FA_F64 and axis.outer == 1 \
+        return AVALS[s.aval[i]].nd == 0 and x.nd and x.size > 1 and is_real(x.dtype) and axis.outer == 1 \
             and axis.inner == 1
 
     cdef bint readable(self, uint32_t i) except -1:
@@ -424,6 +424,7 @@ cdef class LoopWriter:
     cdef int write_sum(self, uint32_t i) except -1:
         cdef int x = self.operand(self.t.arg[2 * <size_t>i])
         cdef fa_finstr *f = self.instruction(FA_FUSED_SUM, i)
+        f.din = f.dout
         f.in_[0] = x
         f.out = self.loop.f.nsums                            # the plan gives it a cell
         self.loop.f.nsums += 1
@@ -451,7 +452,7 @@ cdef class LoopWriter:
         cdef const fa_map *m
         cdef const fa_assemble *a
         cdef const uint32_t *ids = NULL
-        cdef int dtype = AVALS[t.aval[i]].dtype, copy = FA_DO_COPY8 if fa_itemsize[dtype] == 8 else FA_DO_COPY1, k
+        cdef int dtype = AVALS[t.aval[i]].dtype, copy = fa_do_copy[dtype], k
         cdef fa_finstr *f
         t.operands(i, &ids)
         read.parts = &self.loop.parts[self.loop.nparts]
@@ -465,7 +466,7 @@ cdef class LoopWriter:
             read.fills = a.accumulate or not a.covers
             read.fill = a.fill
             if a.accumulate:
-                copy = FA_DO_ADDF if dtype == FA_F64 else FA_DO_ADDI if dtype == FA_I64 else FA_DO_OR
+                copy = fa_do_add[dtype]
             for k in range(a.n):
                 self.add_parts(read, a.maps[k], ids[k], copy)
         f = self.instruction(FA_FUSED_READ, i)

@@ -81,8 +81,8 @@ cdef class Plan:
     cdef Tape t
     cdef uint32_t *last                  # instruction of the last use of a value, of a root for arrays
     cdef uint32_t *root                  # whose memory an array uses; its own id until it is taken over
-    cdef uint32_t *free_cells[3]
-    cdef uint32_t nfree[3]
+    cdef uint32_t *free_cells[4]         # by dtype
+    cdef uint32_t nfree[4]
     cdef object arena
     cdef dict place                      # root -> (size, offset), for what is in the arena
     cdef dict cells                      # (aval, offset) -> cell
@@ -98,15 +98,15 @@ cdef class Plan:
         self.external = {}
         self.last = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
         self.root = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
-        for d in range(3):
+        for d in range(FA_NDTYPE):
             self.free_cells[d] = <uint32_t *>malloc(self.t.n * sizeof(uint32_t))
-        if self.last == NULL or self.root == NULL or self.free_cells[2] == NULL:
+        if self.last == NULL or self.root == NULL or self.free_cells[FA_NDTYPE - 1] == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {self.t.n} instructions")
 
     def __dealloc__(self):
         free(self.last)
         free(self.root)
-        for d in range(3):
+        for d in range(FA_NDTYPE):
             free(self.free_cells[<int>d])
 
     def run(self, list loops):
@@ -240,7 +240,7 @@ cdef class Plan:
         self.release_loop(first, end)
         sums = [i for i in range(first, end) if t.op[i] == FA_SUM]
         for k, i in enumerate(sums):     # written when everything has been read
-            loop.sums[<int>k] = self.program.cell[i] = self.scalar_cell(FA_F64)
+            loop.sums[<int>k] = self.program.cell[i] = self.scalar_cell(AVALS[t.aval[i]].dtype)
         for i in sums:
             if self.last[i] == 0:
                 self.free_scalar(i)

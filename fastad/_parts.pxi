@@ -68,6 +68,7 @@ def tape_from_parts(dict parts):
     t.locations.update(parts["locations"])
     t.inputs.extend(parts["inputs"])
     t.outputs.extend(parts["outputs"])
+    t.narrow = any([AVALS[t.aval[<uint32_t>i]].dtype == FA_F32 for i in t.inputs])
     t.boundary = parts["boundary"]
     t.ignored = frozenset(parts["ignored"])
     t.inactive_input = <uint8_t *>calloc(max(1, len(t.inputs)), 1)

@@ -12,10 +12,10 @@ from libc.stdint cimport uint8_t, uint32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 from fastad._tape cimport (
-    AVALS, Attr, FORMS, PRIMS, Tape, fa_cell, fa_map, scalar_kernel, FA_ADD, FA_AVAL_WEAK_BOOL, FA_AVAL_WEAK_F64,
-    FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_F64, FA_FORM_NARY, FA_GUARD,
-    FA_MOVE, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STRONGZERO, FA_SUBTRACT, FA_WHERE, FA_WRAP,
-    FA_ZEROPRODUCT,
+    AVALS, Attr, FORMS, PRIMS, Tape, fa_aval, fa_cell, fa_map, is_real, scalar_kernel, FA_ADD, FA_AVAL_WEAK_F32,
+    FA_AVAL_WEAK_F64, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_F64,
+    FA_FORM_NARY, FA_GUARD, FA_MOVE, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STRONGZERO, FA_SUBTRACT, FA_WHERE,
+    FA_WRAP, FA_ZEROPRODUCT,
 )
 from fastad._transform cimport Copier
 
@@ -65,6 +65,11 @@ cdef class Pass(Copier):
         return self.target.const_f64(value.f) if dtype == FA_F64 else self.target.const_cell(dtype, value)
 
 
+cdef inline double real_of(fa_cell x, int dtype) noexcept:
+    """The number in a cell of rank 0."""
+    return x.f if dtype == FA_F64 else <double>x.s
+
+
 # ---- constant folding -----------------------------------------------------------------------------------------------
 def fold(Tape tape):
     """Compute scalar instructions of constants, by the kernels of the sweep: the bits are the same.
@@ -102,13 +107,13 @@ cdef class Fold(Pass):
         for k in range(m):
             if not self.number(x[k], &v[k]):
                 return False
-        if (din != FA_F64 and op >= FA_OWN_END) or (op >= FA_OWN_END and PRIMS[op].loop[din].fn == NULL):
+        if (not is_real(din) and op >= FA_OWN_END) or (op >= FA_OWN_END and PRIMS[op].loop[din].fn == NULL):
             return False
         y = scalar_kernel(op, din, v)
         if PRIMS[op].foreign and PyErr_Occurred() != NULL:
             PyErr_Clear()                # the sweep will meet it, and report it if it is the user's
             return False
-        if dout == FA_F64 and not isfinite(y.f):
+        if is_real(dout) and not isfinite(real_of(y, dout)):
             return False
         self.map[i] = self.push_number(dout, y)
         return True
@@ -123,15 +128,21 @@ cdef class Fold(Pass):
         return True
 
     cdef bint fold_cast(self, uint32_t i) except -1:
-        """int and bool to float: exact or rounded to nearest, as C does it."""
+        """To real numbers: exact or rounded to nearest, as C does it."""
         cdef fa_cell v, y
         cdef uint32_t x = self.map[self.source.arg[2 * <size_t>i]]
-        if AVALS[self.source.aval[i]].dtype != FA_F64 or not self.number(x, &v):
+        cdef int din, dout = AVALS[self.source.aval[i]].dtype
+        if not is_real(dout) or not self.number(x, &v):
             return False
-        y = v
-        if AVALS[self.target.aval[x]].dtype != FA_F64:
-            y.f = <double>v.i
-        self.map[i] = self.push_number(FA_F64, y)
+        din = AVALS[self.target.aval[x]].dtype
+        y.i = 0
+        if dout == FA_F64:
+            y.f = real_of(v, din) if is_real(din) else <double>v.i
+        else:
+            y.s = <float>real_of(v, din) if is_real(din) else <float>v.i
+            if not isfinite(<double>y.s):                # too large for it: the sweep raises a flag
+                return False
+        self.map[i] = self.push_number(dout, y)
         return True
 
 
@@ -152,7 +163,7 @@ cdef class Simplify(Pass):
         cdef uint32_t y = 0
         if op == FA_RESHAPE or op == FA_MOVE:
             y = self.unmoved(i, op)
-        elif s.boundary and i >= s.boundary and op >= FA_ELEMENTWISE and AVALS[s.aval[i]].dtype == FA_F64:
+        elif s.boundary and i >= s.boundary and op >= FA_ELEMENTWISE and is_real(AVALS[s.aval[i]].dtype):
             if op == FA_NEGATIVE:
                 y = self.twice_negative(i)
             elif op <= FA_DIVIDE or op == FA_STRONGZERO or op == FA_ZEROPRODUCT:
@@ -204,9 +215,9 @@ cdef class Simplify(Pass):
     cdef uint32_t fits(self, uint32_t x, uint32_t i) noexcept:
         """x if it may stand for value i: the same dtype and shape; else 0."""
         cdef uint32_t a = self.target.aval[x], b = self.source.aval[i]
-        if FA_AVAL_WEAK_F64 <= a <= FA_AVAL_WEAK_BOOL:
+        if FA_AVAL_WEAK_F64 <= a <= FA_AVAL_WEAK_F32:
             a -= FA_AVAL_WEAK_F64
-        if FA_AVAL_WEAK_F64 <= b <= FA_AVAL_WEAK_BOOL:
+        if FA_AVAL_WEAK_F64 <= b <= FA_AVAL_WEAK_F32:
             b -= FA_AVAL_WEAK_F64
         return x if a == b else 0
 
@@ -241,9 +252,9 @@ cdef class Simplify(Pass):
         cdef fa_cell v
         cdef double ca = 7, cb = 7       # any number without a rule
         if self.filled_with(a, &v):
-            ca = v.f
+            ca = real_of(v, AVALS[self.target.aval[a]].dtype)
         if self.filled_with(b, &v):
-            cb = v.f
+            cb = real_of(v, AVALS[self.target.aval[b]].dtype)
         if op == FA_ADD:
             return self.fits(b, i) if ca == 0 else self.fits(a, i) if cb == 0 else 0
         if op == FA_SUBTRACT:
@@ -265,7 +276,8 @@ cdef class Simplify(Pass):
 
     cdef uint32_t zero(self, uint32_t x, uint32_t i) except? 0:
         """A zero in place of value i: x, which is zero, where it fits."""
-        return self.target.const_f64(0.0) if AVALS[self.source.aval[i]].nd == 0 else self.fits(x, i)
+        cdef const fa_aval *av = &AVALS[self.source.aval[i]]
+        return self.target.const_real(av.dtype, 0.0) if av.nd == 0 else self.fits(x, i)
 
     cdef uint32_t negated(self, uint32_t x, uint32_t i) except? 0:
         return self.target.push(FA_NEGATIVE, self.source.aval[i], x, 0) if self.fits(x, i) else 0

@@ -19,10 +19,10 @@ from fastad import _passes
 from fastad import _tape as T
 from fastad._tape cimport (
     AVALS, FORMS, Tape, aval_shape, copy_in, copy_out, fa_assemble, fa_aval, fa_axis, fa_cell, fa_code, fa_env,
-    fa_fused, fa_itemsize, fa_map, fa_piece, fa_stack, flags_to_report, report_flags, run_flat, FA_ASSEMBLE,
-    FA_AVAL_I64, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENTWISE, FA_ERASE, FA_F64, FA_FORM_BINARY, FA_FORM_NARY,
-    FA_FUSED, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM,
-    FA_WHERE, FA_WRITE,
+    fa_do_add, fa_do_copy, fa_fused, fa_itemsize, fa_map, fa_piece, fa_stack, flags_to_report, is_real,
+    report_flags, run_flat, FA_ASSEMBLE, FA_AVAL_I64, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENTWISE, FA_ERASE,
+    FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_NDTYPE, FA_OK, FA_OWN_END,
+    FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE, FA_WRITE,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError, ShapeError
@@ -37,7 +37,7 @@ cdef extern from "_kernels/arena.h":
 
 cdef extern from "_kernels/layout.h" nogil:
     enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR
-    enum: FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_BUFFER_BYTES, FA_DO_COPY8, FA_DO_COPY1, FA_DO_ADDF, FA_DO_ADDI, FA_DO_OR
+    enum: FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_BUFFER_BYTES
     ctypedef struct fa_finstr:
         uint16_t op
         uint8_t kind
@@ -71,10 +71,11 @@ include "_memory_plan.pxi"
 include "_fusion.pxi"
 
 
-cdef int[3] NPY
+cdef int[4] NPY
 NPY[0] = cnp.NPY_DOUBLE
 NPY[1] = T.DTYPES[1].num
 NPY[2] = cnp.NPY_BOOL
+NPY[3] = cnp.NPY_FLOAT
 
 
 cdef class ProgramFrame:

@@ -179,7 +179,7 @@ cdef int guard_array(Tape t, uint32_t i, concrete, str whose="an array given to 
     cdef uint32_t[3] choice
     k = t.emit_const(np.ascontiguousarray(concrete, dtype=DTYPES[av.dtype]))
     k = t.push(FA_EQUAL, mask, i, k)
-    if av.dtype == FA_F64 and np.isnan(concrete).any():
+    if is_real(av.dtype) and np.isnan(concrete).any():
         choice[0] = t.emit_const(np.isnan(concrete))
         choice[1] = t.push(FA_NOT_EQUAL, mask, i, i)         # still NaN
         choice[2] = k

@@ -10,8 +10,8 @@ Next: structural_rules.py.
 def vjp(Tape tape, outputs=None):
     """Adjoint of a tape, as a tape.
 
-    Inputs: those of `tape`, then one seed for each float64 output.
-    Outputs: those of `tape`, then the adjoints of its active float64 inputs.
+    Inputs: those of `tape`, then one seed for each real output.
+    Outputs: those of `tape`, then the adjoints of its active real inputs.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def vjp(Tape tape, outputs=None):
     seeds = []
     for k in chosen:
         i = tape.outputs[k]
-        if AVALS[tape.aval[i]].dtype == FA_F64:
+        if is_real(AVALS[tape.aval[i]].dtype):
             seeds.append((i, b.target.emit_input(strong(tape.aval[i]))))
     b.copy_all()
     for at, seed in seeds:
@@ -70,7 +70,7 @@ cdef int adjoint(Builder b, uint32_t i, uint32_t w) except -1:
 
 cdef int adjoint_elementwise(Builder b, uint32_t i, uint32_t w) except -1:
     cdef Tape s = b.source
-    cdef int op = s.op[i]
+    cdef int op = s.op[i], dtype = AVALS[s.aval[i]].dtype
     cdef const uint32_t *ids = NULL
     cdef uint32_t[4] x
     cdef uint32_t[3] chosen
@@ -82,17 +82,17 @@ cdef int adjoint_elementwise(Builder b, uint32_t i, uint32_t w) except -1:
         if op == FA_WHERE:
             chosen[0] = x[0]
             chosen[k] = w
-            chosen[3 - k] = b.target.const_f64(0.0)
-            give_whole(b, ids[k], b.elementwise(FA_WHERE, FA_F64, 3, chosen))
+            chosen[3 - k] = b.target.const_real(dtype, 0.0)
+            give_whole(b, ids[k], b.elementwise(FA_WHERE, dtype, 3, chosen))
         elif op == FA_ZEROPRODUCT or (op == FA_STRONGZERO and k == 1):
             # a zero factor silences an adjoint that is not finite, a zero adjoint such a factor
             give_whole(b, ids[k], b.elementwise2(FA_ZEROPRODUCT, x[1 - k], w))
         elif op == FA_STRONGZERO:
             give_whole(b, ids[k], b.product(w, x[1]))
         elif PRIMS[op].partial[k].out != FA_ZERO:
-            p = b.stamp(&PRIMS[op].partial[k], x)
+            p = b.stamp(partial_of(op, dtype, k), x, dtype)
             if AVALS[s.aval[ids[k]]].nd == 0 and AVALS[b.target.aval[p]].nd == 0:
-                give_whole(b, ids[k], b.product(b.fitted(w, FA_AVAL_F64), p))     # sum first: one product, not n
+                give_whole(b, ids[k], b.product(b.fitted(w, dtype), p))     # sum first: one product, not n
             else:
                 give_whole(b, ids[k], b.product(w, p))
     return 0
@@ -196,7 +196,7 @@ cdef uint32_t add_in_place(Builder b, uint32_t w, uint32_t aval, uint32_t source
     packed, unpacked = structural_rules.split_map(m)
     cdef uint32_t part
     if packed is not None:
-        source = b.emit("move", (source,), aval_id(FA_F64, (packed.sizes[1],)), packed)
+        source = b.emit("move", (source,), aval_id(AVALS[aval].dtype, (packed.sizes[1],)), packed)
     part = b.emit("move", (w,), b.target.aval[source], unpacked.T)
     part = b.elementwise2(FA_ADD, part, source)
     return b.emit("write", (w, part), aval, unpacked)
@@ -214,7 +214,7 @@ cdef uint32_t with_takes(Builder b, uint32_t w, uint32_t aval, list takes) excep
         index, value = takes[0]
     else:
         index = structural_rules.concatenated(b, [i for i, _ in takes])
-        value = structural_rules.concatenated(b, [b.fit(v, T.aval(FA_F64, b.shape(i))) for i, v in takes])
+        value = structural_rules.concatenated(b, [b.fit(v, T.aval(AVALS[aval].dtype, b.shape(i))) for i, v in takes])
     part = b.emit("addat", (index, value), aval)
     return b.plus(w, part)
 
@@ -248,7 +248,7 @@ cdef class Reverse:
         """Add what map `m` takes from `source` to operand k; `now`: source is about to be overwritten."""
         cdef uint32_t x = self.operand(k)
         cdef int64_t n = pairs(m)
-        aval = strong(self.b.source.aval[x])
+        cdef uint32_t aval = strong(self.b.source.aval[x])
         if AVALS[aval].nd == 0 or (now and 2 * n >= AVALS[aval].size):
             give_whole(self.b, x, self.b.emit("move", (source,), aval, m))
         elif not now:
@@ -257,7 +257,7 @@ cdef class Reverse:
             packed, unpacked = structural_rules.split_map(m)
             if packed is None:
                 packed = structural_rules.identity_map(n)
-            source = self.b.emit("move", (source,), aval_id(FA_F64, (n,)), packed)
+            source = self.b.emit("move", (source,), aval_id(AVALS[aval].dtype, (n,)), packed)
             parts_of(self.b, x).moves.append((source, unpacked))
 
     def give_taken(self, int k, uint32_t index, uint32_t w):

@@ -22,6 +22,7 @@ cdef inline object arith(int op, object l, object r):
     cdef Tape t
     cdef double a, b
     cdef uint32_t i, j
+    cdef Scalar s
     cdef fa_cell v
     if type(l) is Scalar:
         x = <Scalar>l
@@ -33,12 +34,16 @@ cdef inline object arith(int op, object l, object r):
                 y = <Scalar>r
                 if y.dt == FA_F64 and y.tape is t:
                     v.f = fa_scalar_f64(op, a, y.v.f)
-                    return new_scalar(t, t.push(op, FA_AVAL_F64, i, y.id), FA_F64, v)
+                    s = new_scalar(t, t.push(op, FA_AVAL_F64, i, y.id), FA_F64, v)
+                    s.weak = x.weak & y.weak
+                    return s
             elif PyFloat_Check(r) or PyLong_CheckExact(r):
                 b = PyFloat_AS_DOUBLE(r) if PyFloat_Check(r) else PyLong_AsDouble(r)
                 j = t.const_f64(b)
                 v.f = fa_scalar_f64(op, a, b)
-                return new_scalar(t, t.push(op, FA_AVAL_F64, i, j), FA_F64, v)
+                s = new_scalar(t, t.push(op, FA_AVAL_F64, i, j), FA_F64, v)
+                s.weak = x.weak and (PyFloat_CheckExact(r) or not PyFloat_Check(r))
+                return s
     elif PyFloat_Check(l) or PyLong_CheckExact(l):
         y = <Scalar>r
         t = y.tape
@@ -46,7 +51,9 @@ cdef inline object arith(int op, object l, object r):
             a = PyFloat_AS_DOUBLE(l) if PyFloat_Check(l) else PyLong_AsDouble(l)
             i = t.const_f64(a)
             v.f = fa_scalar_f64(op, a, y.v.f)
-            return new_scalar(t, t.push(op, FA_AVAL_F64, i, y.id), FA_F64, v)
+            s = new_scalar(t, t.push(op, FA_AVAL_F64, i, y.id), FA_F64, v)
+            s.weak = y.weak and (PyFloat_CheckExact(l) or not PyFloat_Check(l))
+            return s
     return apply2(op, l, r)
 
 
@@ -104,13 +111,13 @@ cdef inline object api():
     return numpy_api
 
 
-cdef tuple CLASS_OF = (np.float64, np.int64, np.bool_)
+cdef tuple CLASS_OF = (np.float64, np.int64, np.bool_, np.float32)
 
 
 @cython.final
 @cython.freelist(8192)
 cdef class Scalar:
-    """A traced number: stands for a np.float64, np.int64 or np.bool_ while a function is recorded."""
+    """A traced number: stands for a np.float64, np.float32, np.int64 or np.bool_ while a function is recorded."""
 
     __array_priority__ = 1e6
     shape = ()
@@ -143,34 +150,34 @@ cdef class Scalar:
         return arith(FA_DIVIDE, a, b)
 
     def __neg__(self):
-        return apply1(FA_NEGATIVE, self)
+        return weakly(apply1(FA_NEGATIVE, self), self, self)
 
     def __pos__(self):
-        return apply1(OP_POSITIVE, self)
+        return weakly(apply1(OP_POSITIVE, self), self, self)
 
     def __abs__(self):
-        return apply1(FA_ABSOLUTE, self)
+        return weakly(apply1(FA_ABSOLUTE, self), self, self)
 
     def __invert__(self):
         return apply1(OP_INVERT, self)
 
     def __pow__(a, b, m):
-        return power(a, b) if m is None else NotImplemented
+        return weakly(power(a, b), a, b) if m is None else NotImplemented
 
     def __rpow__(b, a, m):
-        return power(a, b) if m is None else NotImplemented
+        return weakly(power(a, b), a, b) if m is None else NotImplemented
 
     def __floordiv__(a, b):
-        return apply2(OP_FLOOR_DIVIDE, a, b)
+        return weakly(apply2(OP_FLOOR_DIVIDE, a, b), a, b)
 
     def __rfloordiv__(b, a):
-        return apply2(OP_FLOOR_DIVIDE, a, b)
+        return weakly(apply2(OP_FLOOR_DIVIDE, a, b), a, b)
 
     def __mod__(a, b):
-        return apply2(OP_REMAINDER, a, b)
+        return weakly(apply2(OP_REMAINDER, a, b), a, b)
 
     def __rmod__(b, a):
-        return apply2(OP_REMAINDER, a, b)
+        return weakly(apply2(OP_REMAINDER, a, b), a, b)
 
     def __divmod__(a, b):
         return both(apply2(OP_FLOOR_DIVIDE, a, b), a, b)
@@ -237,14 +244,14 @@ cdef class Scalar:
     def __bool__(self):
         cdef Scalar b = self
         check_open(self.tape, self)
-        if self.dt == FA_F64:
+        if is_real(self.dt):
             b = <Scalar>apply2(FA_NOT_EQUAL, self, 0.0)
         self.tape.add_guard(b.id, b.v.i, "bool()")
         return b.v.i != 0
 
     def __index__(self):
-        if self.dt == FA_F64:
-            raise TypeError("'numpy.float64' object cannot be interpreted as an integer")
+        if is_real(self.dt):
+            raise TypeError(f"'numpy.{DTYPE_NAMES[self.dt]}' object cannot be interpreted as an integer")
         check_open(self.tape, self)
         if self.dt == FA_BOOL:
             raise TypeError("'numpy.bool' object cannot be interpreted as an integer")
@@ -254,9 +261,9 @@ cdef class Scalar:
     def __int__(self):
         cdef Scalar i = self
         check_open(self.tape, self)
-        if self.dt == FA_F64:
-            if not isfinite(self.v.f):
-                return int(self.v.f)     # Python's own error
+        if is_real(self.dt):
+            if not isfinite(<double>self.number()):
+                return int(self.number())            # Python's own error
             i = <Scalar>cast(self, FA_I64)
         self.tape.add_guard(i.id, i.v.i, "int()")
         return i.v.i
@@ -335,7 +342,7 @@ cdef class Scalar:
         return structural("reshape", (self,), None, (1,) * items.count(None), self.dt)
 
     def __iter__(self):
-        raise TypeError("'numpy.float64' object is not iterable")
+        raise TypeError(f"'numpy.{DTYPE_NAMES[self.dt]}' object is not iterable")
 
     def __copy__(self):                  # of a variable: its value, as with an array; the copy is no second variable
         return self if self.leaf is None else apply1(OP_POSITIVE, self)
@@ -388,7 +395,7 @@ cdef class Scalar:
         return self
 
     def is_integer(self):
-        return self.dt != FA_F64 or apply2(FA_EQUAL, apply1(OP_FLOOR, self), self)
+        return not is_real(self.dt) or apply2(FA_EQUAL, apply1(OP_FLOOR, self), self)
 
     def __getattr__(self, name):
         return api().method(self, name)

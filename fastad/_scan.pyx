@@ -19,7 +19,7 @@ from fastad import _tape as T
 from fastad._program cimport Program, ProgramFrame
 from fastad._tape cimport (
     AVALS, Attr, Tape, aval_id, aval_shape, fa_aval, fa_call, fa_cell, fa_code, fa_env, fa_itemsize, foreign_fn,
-    foreign_jvp, foreign_vjp, run_flat, FA_CAPTURE, FA_F64, FA_GUARD, FA_OK,
+    foreign_jvp, foreign_vjp, is_real, run_flat, FA_CAPTURE, FA_F64, FA_GUARD, FA_OK,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError
@@ -435,7 +435,7 @@ def between(Tape tape, inputs, outputs, bint guards=False):
     try:
         for at in inputs:
             i = at
-            c.map[i] = c.target.emit_input(tape.aval[i], AVALS[tape.aval[i]].dtype == FA_F64)
+            c.map[i] = c.target.emit_input(tape.aval[i], is_real(AVALS[tape.aval[i]].dtype))
         for at in outputs:
             wanted[<uint32_t>at] = 1
         for i in range(tape.n - 1, 0, -1):

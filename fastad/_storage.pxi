@@ -145,11 +145,15 @@ cdef uint32_t constant_array(Tape t, cnp.ndarray c, int dtype) except 0:
     cdef cnp.ndarray flat = contiguous(c)
     if repeats_one(<char *>cnp.PyArray_DATA(flat), cnp.PyArray_SIZE(flat), cnp.PyArray_ITEMSIZE(flat)):
         x = cell_of((<object>flat).item(0), dtype)
-        if dtype != FA_F64 or x.f == x.f:
+        if not isnan_cell(x, dtype):
             i = t.const_f64(x.f) if dtype == FA_F64 else t.const_cell(dtype, x)
             shape = (<object>c).shape
             return t.push(FA_MOVE, aval_id(dtype, shape), i, t.attr_id(view_map(1, shape, 0, (0,) * len(shape))))
     return t.emit_const(c)
+
+
+cdef inline bint isnan_cell(fa_cell x, int dtype) noexcept:
+    return x.f != x.f if dtype == FA_F64 else x.s != x.s if dtype == FA_F32 else False
 
 
 cdef inline bint repeats_one(const char *data, int64_t n, int64_t itemsize) noexcept:
@@ -333,6 +337,8 @@ cdef inline int load_cell(Storage s, int64_t k, fa_cell *v) except -1:
     v.i = 0
     if s.dtype == FA_F64:
         v.f = (<double *>s.base)[k]
+    elif s.dtype == FA_F32:
+        v.s = (<float *>s.base)[k]
     elif s.dtype == FA_I64:
         v.i = (<int64_t *>s.base)[k]
     else:
@@ -390,6 +396,8 @@ cdef int put_element(Array a, int64_t k, object value) except -1:
     s.version += 1
     if s.dtype == FA_F64:
         (<double *>s.base)[k] = o.cell.f
+    elif s.dtype == FA_F32:
+        (<float *>s.base)[k] = o.cell.s
     elif s.dtype == FA_I64:
         (<int64_t *>s.base)[k] = o.cell.i
     else:
@@ -517,8 +525,9 @@ cdef object fingerprint(array):
     if array.size <= SMALL:
         return array.copy(order="C")
     step = array.size // 64
-    if array.flags.c_contiguous and array.dtype.itemsize == 8:
-        return int(array.reshape(-1).view(np.int64).sum()), array.reshape(-1)[::step].copy()
+    if array.flags.c_contiguous and array.dtype.itemsize in (4, 8):
+        whole = array.reshape(-1).view(f"i{array.dtype.itemsize}")
+        return int(whole.sum(dtype=np.int64)), array.reshape(-1)[::step].copy()
     return None, array.flat[::step].copy()
 
 

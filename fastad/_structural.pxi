@@ -123,6 +123,14 @@ def structural(op, xs, Attr attr, tuple shape, int dtype, want=None, Tape tape=N
         free(o)
 
 
+cdef uint8_t[512] KEEPS_DTYPE             # 1 + the operand whose dtype the result has; 0: another one
+memset(KEEPS_DTYPE, 0, sizeof(KEEPS_DTYPE))
+for _code in (FA_ELEMENT, FA_RESHAPE, FA_STOP, FA_MOVE, FA_ERASE, FA_WRITE, FA_STACK, FA_TAKE, FA_PUT, FA_MAXR,
+              FA_MINR):
+    KEEPS_DTYPE[_code] = 1
+KEEPS_DTYPE[FA_ADDAT] = 2
+
+
 cdef object run_structural(Tape t, int code, int n, operand *o, Attr attr, uint32_t out, list keep):
     cdef const fa_aval **avs = <const fa_aval **>malloc(max(1, n) * sizeof(fa_aval *))
     cdef char **data = <char **>malloc(max(1, n) * sizeof(char *))
@@ -132,7 +140,10 @@ cdef object run_structural(Tape t, int code, int n, operand *o, Attr attr, uint3
     cdef int k, status
     cdef const void *ptr = NULL if attr is None else attr.ptr
     v.i = 0
-    env.dgemm = dgemm
+    if KEEPS_DTYPE[code] and AVALS[o[KEEPS_DTYPE[code] - 1].aval].dtype != AVALS[out].dtype:
+        k = AVALS[o[KEEPS_DTYPE[code] - 1].aval].dtype
+        raise InternalError(f"{OPNAMES[code]} of {DTYPE_NAMES[k]} was recorded as {DTYPE_NAMES[AVALS[out].dtype]}")
+    matrix_products(&env)
     env.flags = env.has_foreign = 0
     try:
         for k in range(n):

@@ -16,8 +16,9 @@ ctypedef int (*foreign_vjp)(void *self, int n, const char *const *x, const char 
 
 cdef extern from "_kernels/layout.h" nogil:
     enum:
-        FA_MAXD, FA_F64, FA_I64, FA_BOOL, FA_NDTYPE
-        FA_AVAL_F64, FA_AVAL_I64, FA_AVAL_BOOL, FA_AVAL_WEAK_F64, FA_AVAL_WEAK_I64, FA_AVAL_WEAK_BOOL, FA_NAVAL_SCALAR
+        FA_MAXD, FA_F64, FA_I64, FA_BOOL, FA_F32, FA_NDTYPE
+        FA_AVAL_F64, FA_AVAL_I64, FA_AVAL_BOOL, FA_AVAL_F32
+        FA_AVAL_WEAK_F64, FA_AVAL_WEAK_I64, FA_AVAL_WEAK_BOOL, FA_AVAL_WEAK_F32, FA_NAVAL_SCALAR
         FA_NOP, FA_INPUT, FA_CONST, FA_CAPTURE, FA_ELEMENT, FA_RESHAPE, FA_STOP, FA_CAST, FA_MOVE, FA_ERASE, FA_WRITE
         FA_ASSEMBLE, FA_STACK, FA_TAKE, FA_ADDAT, FA_PUT, FA_WRAP, FA_LASTWRITER, FA_FLATNONZERO
         FA_SUM, FA_MAXR, FA_MINR, FA_ANY, FA_ALL, FA_ARGMAX, FA_ARGMIN, FA_CUMSUM, FA_ARGSORT, FA_SEARCHSORTED
@@ -29,9 +30,12 @@ cdef extern from "_kernels/layout.h" nogil:
         FA_FORM_LEAF, FA_FORM_UNARY, FA_FORM_BINARY, FA_FORM_NARY
         FA_TSLOT_Y, FA_TSLOT_CONST, FA_MAX_TSLOTS, FA_ZERO
         FA_OK, FA_EGUARD, FA_EINDEX, FA_EFOREIGN
-    const int[3] fa_itemsize
+    const int[4] fa_itemsize
+    const int[4] fa_do_copy
+    const int[4] fa_do_add
     ctypedef union fa_cell:
         double f
+        float s
         int64_t i
         void *p
     ctypedef struct fa_aval:
@@ -118,8 +122,9 @@ cdef extern from "_kernels/layout.h" nogil:
     ctypedef struct fa_prim:
         uint8_t arity
         uint8_t differentiable
-        fa_loop[3] loop
+        fa_loop[4] loop
         fa_template[3] partial
+        fa_template[3] partial_f32
         uint8_t foreign
     ctypedef struct fa_fused:
         int64_t size
@@ -152,6 +157,12 @@ cdef extern from "_kernels/layout.h" nogil:
         void (*dgemm)(int, int, int64_t, int64_t, int64_t, const double *, const double *, double *,
                       double) noexcept nogil
         int has_foreign
+        void (*sgemm)(int, int, int64_t, int64_t, int64_t, const float *, const float *, float *, float) noexcept nogil
+
+
+cdef inline bint is_real(int dtype) noexcept nogil:
+    """Is it a dtype of real numbers, which have derivatives?"""
+    return dtype == FA_F64 or dtype == FA_F32
 
 
 # ---- abstract values: interned (dtype, weak, shape); the table never moves, so sweeps may read it without the GIL
@@ -163,10 +174,12 @@ cdef tuple aval_shape(uint32_t a)
 # ---- doors for the other compiled modules (_exports.pxi and where they are defined)
 cdef fa_prim *PRIMS                      # the table's loops and templates, by opcode
 cdef uint8_t *FORMS                      # how arg is to be read, by opcode
+cdef const fa_template *partial_of(int op, int dtype, int k) noexcept nogil
 cdef fa_cell scalar_kernel(uint16_t op, int din, const fa_cell *x) noexcept nogil
 cdef int run_code(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexcept nogil
 cdef int run_flat(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexcept nogil
 cdef uint32_t capture(Tape t, array) except 0
+cdef int matrix_products(fa_env *env) noexcept nogil
 cdef int copy_in(fa_cell *cell, const fa_aval *av, object value, Py_ssize_t k) except -1
 cdef object copy_out(const fa_cell *cell, const fa_aval *av)
 cdef int report_flags(int flags) except -1
@@ -235,6 +248,9 @@ cdef class Tape:
     cdef readonly dict derived           # derivative tapes and programs, by name
     cdef public object program
     cdef uint8_t *shares                 # WRITE and friends that may overwrite their operand (built with the frame)
+    cdef bint narrow                     # an input is float32
+    cdef public bint kinds_met           # a float64 number has met float32
+    cdef public object kinds             # then: which inputs are Python's floats, where NumPy's promote otherwise
     cdef object __weakref__
 
     cdef int grow(self) except -1
@@ -245,6 +261,8 @@ cdef class Tape:
     cdef uint32_t push_capture(self, object array) except 0
     cdef uint32_t const_f64(self, double x) except 0
     cdef uint32_t const_cell(self, int dtype, fa_cell x) except 0
+    cdef uint32_t const_real(self, int dtype, double x) except 0
+    cdef uint32_t const_f32(self, fa_cell c) except 0
     cdef int locate(self, uint32_t i) except -1
     cdef int add_guard(self, uint32_t x, int64_t expected, str kind) except -1
     cdef bint is_active(self, uint32_t i) except -1
@@ -267,6 +285,7 @@ cdef class Tape:
     cdef list read_inputs(self, fa_cell *cells)
     cdef int seed(self, fa_cell *cells, uint32_t i, object w) except -1
     cdef list values_of(self, tuple args, dict kwargs)
+    cdef int check_narrow(self, list values) except -1
     cdef object pack_outputs(self, list out)
     cdef object pack_gradients(self, list adjoints)
     cdef list seeds_of(self, object w)

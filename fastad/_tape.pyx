@@ -14,7 +14,7 @@ from libc.stdlib cimport malloc, calloc, realloc, free
 from libc.string cimport memcpy, memset, memcmp
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, uint64_t
 from cpython.object cimport PyObject
-from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check, PyFloat_CheckExact
 from cpython.long cimport PyLong_CheckExact, PyLong_AsDouble
 from cpython.ref cimport Py_DECREF
 cimport numpy as cnp
@@ -90,13 +90,15 @@ cdef dict aval_index = {}
 cdef list aval_shapes = []
 if AVALS == NULL:
     raise MemoryError("fastad: no memory for the table of abstract values")
-DTYPES = (np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.bool_))
-DTYPE_NAMES = ("float64", "int64", "bool")
-cdef dict dtype_codes = {DTYPES[0]: 0, DTYPES[1]: 1, DTYPES[2]: 2}
-cdef int[3] NPY_TYPE
+DTYPES = (np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.bool_), np.dtype(np.float32))     # by code
+DTYPE_NAMES = ("float64", "int64", "bool", "float32")
+REAL = frozenset({FA_F64, FA_F32})           # codes of the dtypes that have derivatives
+cdef dict dtype_codes = {dtype: code for code, dtype in enumerate(DTYPES)}
+cdef int[4] NPY_TYPE
 NPY_TYPE[0] = cnp.NPY_DOUBLE
 NPY_TYPE[1] = DTYPES[1].num
 NPY_TYPE[2] = cnp.NPY_BOOL
+NPY_TYPE[3] = cnp.NPY_FLOAT
 
 
 cdef uint32_t new_aval(int dtype, int weak, tuple shape) except? 0xffffffff:
@@ -124,7 +126,7 @@ cdef uint32_t new_aval(int dtype, int weak, tuple shape) except? 0xffffffff:
 
 def _intern_scalars():
     for weak in range(2):
-        for dtype in range(3):
+        for dtype in range(FA_NDTYPE):
             new_aval(dtype, weak, ())
 
 
@@ -144,10 +146,10 @@ cdef tuple aval_shape(uint32_t a):
 
 
 def aval(dtype, shape, bint weak=False):
-    """Interned id of an abstract value: `dtype` code (0 float64, 1 int64, 2 bool), shape tuple."""
+    """Interned id of an abstract value: `dtype` code (its place in DTYPES), shape tuple."""
     shape = tuple(map(int, shape))
     if weak and not shape:
-        return 3 + <int>dtype
+        return FA_AVAL_WEAK_F64 + <int>dtype
     return aval_id(dtype, shape)
 
 
@@ -181,88 +183,18 @@ ROWS = {}                                                           # elementwis
 cdef uint8_t[512] FORM                                              # how arg is to be read
 cdef uint8_t[512] ROW_FLOAT                                         # takes float64 only: ints and bools are cast
 cdef uint8_t[512] ROW_BOOL                                          # the result is bool
+cdef uint8_t[512] ROW_NARROW                                        # float64 inside, float32 for float32 operands
 cdef uint8_t[512] ROW_INT                                           # takes int64
 cdef uint8_t[512] ROW_BOOLIN                                        # takes bool
 cdef uint8_t[512] REFUSED                                           # bit k: no derivative by operand k
 memset(FORM, 0, sizeof(FORM))
 memset(REFUSED, 0, sizeof(REFUSED))
+memset(ROW_NARROW, 0, sizeof(ROW_NARROW))
 for _name, (_code, _form) in STRUCTURAL.items():
     FORM[_code] = _form
 
 
-cdef int number_rows() except -1:
-    """Give each row its opcode (those with a kernel of their own have theirs in layout.h) and fetch NumPy's loops."""
-    cdef int k, code
-    own = {fa_own_names[k].decode(): FA_ELEMENTWISE + k for k in range(FA_OWN_END - FA_ELEMENTWISE)}
-    cdef int following = FA_OWN_END
-    for row in primitives.TABLE:
-        if row.name in own:
-            code = own.pop(row.name)
-        else:
-            code = following
-            following += 1
-        OPCODES[row.name] = code
-        OPNAMES[code] = row.name
-        ROWS[code] = row
-        describe_row(code, row)
-    if own:
-        raise InternalError(f"primitives.py has no row for {sorted(own)}")
-    return 0
-
-
-cdef int describe_row(int code, row) except -1:
-    cdef fa_prim *p = &fa_prims[code]
-    cdef int k
-    p.arity = row.arity
-    p.differentiable = row.differentiable
-    for k in range(3):
-        p.foreign |= ("fib"[k] in row.foreign) << k
-    for at, _ in row.refused:
-        REFUSED[code] |= 1 << <int>at
-    FORM[code] = FA_FORM_UNARY if row.arity == 1 else FA_FORM_BINARY if row.arity == 2 else FA_FORM_NARY
-    ROW_FLOAT[code] = row.dtypes == "f"
-    ROW_INT[code] = "i" in row.dtypes
-    ROW_BOOLIN[code] = "b" in row.dtypes
-    ROW_BOOL[code] = row.result == "bool"
-    if isinstance(row.ufunc, np.ufunc):
-        fetch_loops(code, row, row.ufunc)
-        own_loop(code, row)
-    return 0
-
-
-cdef int fetch_loops(int code, row, ufunc) except -1:
-    """Find the inner loops of `ufunc` for float64, int64 and bool operands."""
-    cdef PyUFuncObject *u = <PyUFuncObject *><void *>ufunc
-    cdef int k, j, d, out
-    for d in range(3):
-        if "fib"[d] not in row.dtypes:
-            continue
-        out = NPY_TYPE[2] if row.result == "bool" else NPY_TYPE[d]
-        for k in range(u.ntypes):
-            for j in range(u.nargs):
-                if u.types[k * u.nargs + j] != (NPY_TYPE[d] if j < u.nin else out):
-                    break
-            else:
-                if u.functions[k] != NULL:
-                    fa_prims[code].loop[d].fn = u.functions[k]
-                    fa_prims[code].loop[d].data = u.data[k] if u.data != NULL else NULL
-                break
-        if fa_prims[code].loop[d].fn == NULL and not row.own:
-            raise InternalError(f"NumPy {np.__version__} has no {DTYPE_NAMES[d]} loop for {row.name}")
-    return 0
-
-
-def ensure_row(name):
-    """Resolve a row whose ufunc lives in SciPy; returns its opcode."""
-    code = OPCODES[name]
-    row = ROWS[code]
-    if isinstance(row.ufunc, str) and fa_prims[<int>code].loop[0].fn == NULL:
-        if row.signature:
-            adapt_loop(code, row)
-        else:
-            fetch_loops(code, row, primitives.resolve(row))
-        record_partials(code, row)       # may need other rows of SciPy, and they this one: its loop is there
-    return code
+include "_rows.pxi"
 
 
 # ---- source locations ----------------------------------------------------------------------------------------------
@@ -362,6 +294,11 @@ def here():
 include "_attrs.pxi"
 
 
+cdef object zero_tangent(uint32_t a):
+    """Zeros of an abstract value, in float64 where that is no real number."""
+    return np.zeros(aval_shape(a), DTYPES[AVALS[a].dtype] if is_real(AVALS[a].dtype) else np.float64)[()]
+
+
 # ---- the tape ------------------------------------------------------------------------------------------------------
 # An entry of the dict of locations: hash, id and place, an index, spare room, and the id as a Python object.
 cdef enum: LOCATION_BYTES = 80
@@ -370,8 +307,8 @@ cdef enum: LOCATION_BYTES = 80
 cdef class Tape:
     """A recorded program: instructions in static single assignment form in typed contiguous buffers.
 
-    Made by `fastad.record`; every derivative of a tape is another tape.  Values are float64, int64 or bool arrays of
-    any rank; instruction i defines value i.
+    Made by `fastad.record`; every derivative of a tape is another tape.  Values are arrays of any rank of float64,
+    float32, int64 or bool; instruction i defines value i.
 
     Called with the arguments of the function it replays.  `forward`, `tangent` and `reverse` are the classical sweeps,
     `jvp_tape`, `vjp_tape` and `batch` make other tapes; `print(tape)` shows the instructions, `stats` their number and
@@ -514,7 +451,7 @@ cdef class Tape:
         cdef fa_cell c
         memcpy(&bits, &x, 8)
         cdef uint32_t slot = <uint32_t>((bits * <uint64_t>0x9E3779B97F4A7C15) >> 58)
-        if self.const_id[slot] != 0 and self.const_bits[slot] == bits:
+        if self.const_id[slot] != 0 and self.const_bits[slot] == bits and self.aval[self.const_id[slot]] == FA_AVAL_F64:
             return self.const_id[slot]
         c.f = x
         cdef uint32_t i = self.const_cell(FA_F64, c)
@@ -529,6 +466,26 @@ cdef class Tape:
         self.cells[self.ncells] = x
         self.ncells += 1
         return self.push(FA_CONST, dtype, self.ncells - 1, 0)
+
+    cdef uint32_t const_real(self, int dtype, double x) except 0:
+        """A real constant of rank 0."""
+        cdef fa_cell c
+        if dtype == FA_F64:
+            return self.const_f64(x)
+        c.i = 0
+        c.s = <float>x
+        return self.const_f32(c)
+
+    cdef uint32_t const_f32(self, fa_cell c) except 0:
+        """A float32 constant, held once as `const_f64` does it, in the same table."""
+        cdef uint64_t bits = <uint64_t>c.i
+        cdef uint32_t slot = <uint32_t>((bits * <uint64_t>0x9E3779B97F4A7C15) >> 58), i
+        if self.const_id[slot] != 0 and self.const_bits[slot] == bits and self.aval[self.const_id[slot]] == FA_AVAL_F32:
+            return self.const_id[slot]
+        i = self.const_cell(FA_F32, c)
+        self.const_bits[slot] = bits
+        self.const_id[slot] = i
+        return i
 
     cdef int locate(self, uint32_t i) except -1:
         self.locations[i] = user_location()
@@ -567,7 +524,7 @@ cdef class Tape:
             self.act = <uint8_t *>realloc(self.act, self.cap)
             for k in range(self.nact, self.n):
                 self.act[k] = 0
-                if AVALS[self.aval[k]].dtype != FA_F64 or self.op[k] == FA_STOP or self.op[k] == FA_GUARD:
+                if not is_real(AVALS[self.aval[k]].dtype) or self.op[k] == FA_STOP or self.op[k] == FA_GUARD:
                     continue
                 if self.op[k] == FA_INPUT:
                     self.act[k] = not (self.inactive_input != NULL and
@@ -600,6 +557,10 @@ cdef class Tape:
     # -- the same for Python: transformations, listings, files
     def __len__(self):
         return self.n - 1
+
+    def serves(self, list values):
+        """Do these values promote as those of the recording?  float32 * 2.0 is float32, * np.float64(2) is not."""
+        return self.kinds is None or self.kinds == tuple([type(x) is float for x in values])
 
     @property
     def recording(self):
@@ -647,6 +608,7 @@ cdef class Tape:
         cdef uint32_t k = len(self.inputs)
         cdef uint32_t i = self.push(FA_INPUT, aval, k, 0)
         self.inputs.append(i)
+        self.narrow |= AVALS[aval].dtype == FA_F32
         self.inactive_input = <uint8_t *>realloc(self.inactive_input, k + 1)
         self.inactive_input[k] = not active
         return i
@@ -723,9 +685,9 @@ cdef class Tape:
 
     @property
     def input_active(self):
-        """For each input: does it have an adjoint (active, and float64)?"""
+        """For each input: does it have an adjoint (active, and of real numbers)?"""
         cdef Py_ssize_t k
-        return [not self.inactive_input[k] and AVALS[self.aval[<uint32_t>self.inputs[k]]].dtype == FA_F64
+        return [not self.inactive_input[k] and is_real(AVALS[self.aval[<uint32_t>self.inputs[k]]].dtype)
                 for k in range(len(self.inputs))]
 
     def columns(self):
@@ -815,7 +777,7 @@ cdef class Tape:
         cdef fa_env env
         cdef int status
         f.bind(values)
-        env.dgemm = dgemm
+        matrix_products(&env)
         env.flags = env.has_foreign = 0
         f.busy = True                    # while a handler of floating-point errors runs, too: it may sweep this tape
         try:
@@ -868,7 +830,7 @@ cdef class Tape:
         cdef uint32_t i
         for k in range(len(self.inputs)):
             i = <uint32_t>self.inputs[k]
-            if AVALS[self.aval[i]].dtype == FA_F64 and not self.inactive_input[k]:
+            if is_real(AVALS[self.aval[i]].dtype) and not self.inactive_input[k]:
                 out.append(copy_out(&cells[i], &AVALS[self.aval[i]]))
         return out
 
@@ -876,22 +838,28 @@ cdef class Tape:
         """Add the seed w to the adjoint of output i."""
         cdef const fa_aval *av = &AVALS[self.aval[i]]
         cdef cnp.ndarray array
-        cdef double *to
+        cdef char *to
         cdef int64_t k
-        if av.dtype != FA_F64:
+        if not is_real(av.dtype):
             return 0
         if av.nd == 0 and PyFloat_Check(w):
-            cells[i].f += PyFloat_AS_DOUBLE(w)
+            if av.dtype == FA_F64:
+                cells[i].f += PyFloat_AS_DOUBLE(w)
+            else:
+                cells[i].s += <float>PyFloat_AS_DOUBLE(w)
             return 0
         given = np.asarray(w)
         shape = aval_shape(self.aval[i])
         if given.dtype.kind not in "fiub" or (given.shape != shape and given.ndim):
             raise ShapeError(f"tape: a seed (the adjoint of a result) is {type(w).__name__} of shape {given.shape} and "
-                             f"dtype {given.dtype}; the result is float64 of shape {shape}")
-        array = np.ascontiguousarray(np.broadcast_to(given.astype(np.float64), shape))
-        to = <double *>fa_data(&cells[i], av)
+                             f"dtype {given.dtype}; the result is {DTYPE_NAMES[av.dtype]} of shape {shape}")
+        array = np.ascontiguousarray(np.broadcast_to(given.astype(DTYPES[av.dtype]), shape))
+        to = fa_data(&cells[i], av)
         for k in range(av.size):
-            to[k] += (<double *>cnp.PyArray_DATA(array))[k]
+            if av.dtype == FA_F64:
+                (<double *>to)[k] += (<double *>cnp.PyArray_DATA(array))[k]
+            else:
+                (<float *>to)[k] += (<float *>cnp.PyArray_DATA(array))[k]
         return 0
 
     cdef int run_reverse(self, Frame f, list seeds) except -1:
@@ -903,7 +871,7 @@ cdef class Tape:
         for k in range(len(self.outputs)):
             if f.active[<uint32_t>self.outputs[k]]:
                 self.seed(f.a, self.outputs[k], seeds[k])
-        env.dgemm = dgemm
+        matrix_products(&env)
         env.flags = env.has_foreign = 0
         f.busy = True
         try:
@@ -917,7 +885,7 @@ cdef class Tape:
         return 0
 
     cdef int set_tangents(self, Frame f, list tangents) except -1:
-        """Directions of the inputs; None, and what is no float64, does not move."""
+        """Directions of the inputs; None, and what is no real number, does not move."""
         cdef Py_ssize_t k
         cdef uint32_t i
         cdef const fa_aval *av
@@ -940,7 +908,7 @@ cdef class Tape:
         cdef int status
         f.ensure_tangents()
         self.set_tangents(f, tangents)
-        env.dgemm = dgemm
+        matrix_products(&env)
         env.flags = env.has_foreign = 0
         f.busy = True
         try:
@@ -983,7 +951,7 @@ cdef class Tape:
             if f.active[<uint32_t>i]:
                 out.append(copy_out(&f.t[<uint32_t>i], &AVALS[self.aval[<uint32_t>i]]))
             else:
-                out.append(np.zeros(aval_shape(self.aval[<uint32_t>i]))[()])
+                out.append(zero_tangent(self.aval[<uint32_t>i]))
         return out
 
     def value_at_point(self, uint32_t i):
@@ -997,7 +965,7 @@ cdef class Tape:
         if f.a == NULL:
             raise AdError("Tape.adjoint_at_point: no reverse sweep in this thread yet")
         if not f.active[i]:
-            return np.zeros(aval_shape(self.aval[i]))[()]
+            return zero_tangent(self.aval[i])
         return copy_out(&f.a[i], &AVALS[self.aval[i]])
 
     def tangent_at_point(self, uint32_t i):
@@ -1006,7 +974,7 @@ cdef class Tape:
         if f.t == NULL:
             raise AdError("Tape.tangent_at_point: no tangent sweep in this thread yet")
         if not f.active[i]:
-            return np.zeros(aval_shape(self.aval[i]))[()]
+            return zero_tangent(self.aval[i])
         return copy_out(&f.t[i], &AVALS[self.aval[i]])
 
     # -- what users call.  A flat row of numbers and arrays goes to the sweep with no Python function between; all else
@@ -1025,11 +993,25 @@ cdef class Tape:
 
     cdef list values_of(self, tuple args, dict kwargs):
         """The inputs' values, in order."""
+        cdef list values
         if self.flat and not kwargs and len(args) == len(self.inputs):
-            return list(args)
-        if self.signature_ is None:
+            values = list(args)
+        elif self.signature_ is None:
             raise ShapeError(f"tape: got {len(args)} arguments, expected {len(self.inputs)}")
-        return self.signature_.values(args, kwargs)
+        else:
+            values = self.signature_.values(args, kwargs)
+        if self.narrow:
+            self.check_narrow(values)
+        return values
+
+    cdef int check_narrow(self, list values) except -1:
+        """The function itself would compute in float64 where a float64 came in place of a float32."""
+        for k, (i, x) in enumerate(zip(self.inputs, values)):
+            if AVALS[self.aval[<uint32_t>i]].dtype == FA_F32 and isinstance(x, (ndarray_type, generic_type)) \
+                    and x.dtype.kind in "fiu" and not np.can_cast(x.dtype, np.float32):
+                raise ShapeError(f"tape: input {k} has dtype {x.dtype}, recorded with float32; pass "
+                                 "x.astype(np.float32), or record again")
+        return 0
 
     cdef object pack_outputs(self, list out):
         if self.lone_out:
@@ -1125,7 +1107,7 @@ cdef class Tape:
         return open_door("vjp_tape")(self)
 
     def batch(self, k):
-        """The tape for k points at once: every float64 argument and every result has a leading axis of length k.
+        """The tape for k points at once: every real argument and every result has a leading axis of length k.
 
         Integers and booleans among the arguments are the same for all points.  Guards must hold at every point.
         """

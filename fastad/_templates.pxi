@@ -74,6 +74,8 @@ cdef int adapt_loop(int code, row) except -1:
         a.kind[k] = ord(c)
     for at, value in row.constants:
         a.constant[<int>at] = value
+    single = wanted.translate({ord("d"): "f", ord("D"): "F"})
+    ROW_NARROW[code] = any([types.replace("i", "l").replace("p", "l") == single for types in ufunc.types])
     for k in range(u.ntypes):
         if ufunc.types[k] == wanted:
             a.inner.fn = u.functions[k]
@@ -125,7 +127,69 @@ cdef int record_partials(int code, row) except -1:
     partials = partials if row.arity > 1 else (partials,)
     for k in range(row.arity):
         pack_template(t, row.arity, partials[k], &fa_prims[code].partial[k])
+        single_template(&fa_prims[code].partial[k], &fa_prims[code].partial_f32[k])
     return 0
+
+
+cdef int single_template(const fa_template *p, fa_template *q) except -1:
+    """The same template in float32; a row that has no loop for that is computed in float64 between two casts."""
+    cdef int first = FA_TSLOT_CONST + p.nconst, i, j, m, op, dtype, n = 0
+    cdef bint wide
+    cdef int[128] slot
+    cdef fa_tinstr *instr
+    cdef fa_cell *cells
+    q[0] = p[0]
+    if p.out == FA_ZERO:
+        return 0
+    instr = <fa_tinstr *>calloc(5 * p.n + 1, sizeof(fa_tinstr))
+    cells = <fa_cell *>calloc(p.nconst + 1, sizeof(fa_cell))
+    for i in range(p.nconst):
+        dtype = constant_dtype(p, FA_TSLOT_CONST + i)
+        cells[i] = p.consts[i]
+        if dtype == FA_F64:
+            cells[i].i = 0
+            cells[i].s = <float>p.consts[i].f
+    for i in range(first):
+        slot[i] = i
+    for i in range(p.n):
+        op = p.instr[i].op
+        m = 3 if op == FA_WHERE else 1 if op == FA_CAST else fa_prims[op].arity
+        wide = op >= FA_OWN_END and p.instr[i].din == FA_F64 and fa_prims[op].loop[FA_F32].fn == NULL
+        if first + n + 2 * m + 1 >= FA_MAX_TSLOTS:
+            raise InternalError("a partial derivative has too many instructions in float32")
+        for j in range(m if wide else 0):
+            instr[n].op, instr[n].din, instr[n].dout, instr[n].in_[0] = FA_CAST, FA_F32, FA_F64, slot[p.instr[i].in_[j]]
+            instr[n + m - j].in_[j] = first + n
+            n += 1
+        if not wide:
+            for j in range(m):
+                instr[n].in_[j] = slot[p.instr[i].in_[j]]
+        instr[n].op = op
+        instr[n].din = FA_F32 if p.instr[i].din == FA_F64 and not wide else p.instr[i].din
+        instr[n].dout = FA_F32 if p.instr[i].dout == FA_F64 and not wide else p.instr[i].dout
+        n += 1
+        if wide and p.instr[i].dout == FA_F64:
+            instr[n].op, instr[n].din, instr[n].dout, instr[n].in_[0] = FA_CAST, FA_F64, FA_F32, first + n - 1
+            n += 1
+        slot[first + i] = first + n - 1
+    q.n = n
+    q.out = slot[p.out]
+    q.instr = instr
+    q.consts = cells
+    if fa_check_template(q) != 0:
+        raise InternalError("a partial derivative was packed into a float32 template that cannot run")
+    return 0
+
+
+cdef int constant_dtype(const fa_template *p, int at) except -1:
+    """Dtype of the constant in a slot: that of the instruction which reads it."""
+    cdef int i, j
+    for i in range(p.n):
+        for j in range(3 if p.instr[i].op == FA_WHERE else 1 if p.instr[i].op == FA_CAST
+                       else fa_prims[p.instr[i].op].arity):
+            if p.instr[i].in_[j] == at:
+                return FA_BOOL if p.instr[i].op == FA_WHERE and j == 0 else p.instr[i].din
+    return FA_F64
 
 
 cdef int pack_template(Tape t, int arity, object partial, fa_template *p) except -1:

@@ -44,7 +44,7 @@ cdef class Builder(Copier):
     cdef bint constant(self, uint32_t x, double *value) noexcept
     cdef uint32_t elementwise(self, int op, int dtype, int m, const uint32_t *ids) except 0
     cdef uint32_t elementwise2(self, int op, uint32_t a, uint32_t b) except 0
-    cdef uint32_t stamp(self, const fa_template *p, const uint32_t *x) except 0
+    cdef uint32_t stamp(self, const fa_template *p, const uint32_t *x, int dtype) except 0
     cdef uint32_t template_constant(self, const fa_template *p, int at, int dtype) except 0
     cdef Site site(self, uint32_t i)
     cdef uint32_t product(self, uint32_t w, uint32_t p) except 0

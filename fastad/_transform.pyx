@@ -10,9 +10,9 @@ from libc.math cimport isfinite
 from libc.stdint cimport uint8_t, uint32_t, int64_t
 from libc.stdlib cimport malloc, calloc, realloc, free
 from fastad._tape cimport (
-    AVALS, Attr, FORMS, PRIMS, Tape, aval_id, aval_shape, capture, fa_map, fa_template, FA_ADD, FA_AVAL_F64,
-    FA_AVAL_WEAK_BOOL, FA_AVAL_WEAK_F64, FA_BOOL, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENT,
-    FA_ELEMENTWISE, FA_F64, FA_FORM_BINARY, FA_FORM_NARY, FA_FORM_UNARY, FA_GUARD, FA_MULTIPLY, FA_NEGATIVE,
+    AVALS, Attr, FORMS, PRIMS, Tape, aval_id, aval_shape, capture, fa_map, fa_template, is_real, partial_of, FA_ADD,
+    FA_AVAL_F64, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_BOOL, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENT,
+    FA_ELEMENTWISE, FA_F32, FA_F64, FA_FORM_BINARY, FA_FORM_NARY, FA_FORM_UNARY, FA_GUARD, FA_MULTIPLY, FA_NEGATIVE,
     FA_STRONGZERO, FA_STRUCTURAL_END, FA_TSLOT_CONST, FA_TSLOT_Y, FA_WHERE, FA_ZERO, FA_ZEROPRODUCT,
 )
 import math
@@ -27,7 +27,7 @@ __all__ = ["batch", "fix", "inline", "jvp", "vjp"]
 
 cdef inline uint32_t strong(uint32_t aval) noexcept:
     """The abstract value without its weak bit."""
-    return aval - FA_AVAL_WEAK_F64 if FA_AVAL_WEAK_F64 <= aval <= FA_AVAL_WEAK_BOOL else aval
+    return aval - FA_AVAL_WEAK_F64 if FA_AVAL_WEAK_F64 <= aval <= FA_AVAL_WEAK_F32 else aval
 
 
 cdef int ensure_templates() except -1:
@@ -120,6 +120,8 @@ cdef class Copier:
         if op == FA_CONST and AVALS[s.aval[i]].nd == 0:
             if AVALS[s.aval[i]].dtype == FA_F64:
                 self.map[i] = t.const_f64(s.cells[a].f)
+            elif AVALS[s.aval[i]].dtype == FA_F32:
+                self.map[i] = t.const_f32(s.cells[a])
             else:
                 self.map[i] = t.const_cell(AVALS[s.aval[i]].dtype, s.cells[a])
         elif op == FA_CONST:
@@ -199,11 +201,11 @@ cdef class Builder(Copier):
         return self.map[i]
 
     cdef bint constant(self, uint32_t x, double *value) noexcept:
-        """Is x a constant float64 scalar?"""
+        """Is x a constant real scalar?"""
         cdef Tape t = self.target
-        if t.op[x] != FA_CONST or t.aval[x] != FA_AVAL_F64:
+        if t.op[x] != FA_CONST or AVALS[t.aval[x]].nd or not is_real(AVALS[t.aval[x]].dtype):
             return False
-        value[0] = t.cells[t.arg[2 * <size_t>x]].f
+        value[0] = t.cells[t.arg[2 * <size_t>x]].f if t.aval[x] == FA_AVAL_F64 else t.cells[t.arg[2 * <size_t>x]].s
         return True
 
     cdef uint32_t elementwise(self, int op, int dtype, int m, const uint32_t *ids) except 0:
@@ -224,17 +226,17 @@ cdef class Builder(Copier):
         cdef uint32_t[2] ids
         ids[0] = a
         ids[1] = b
-        return self.elementwise(op, FA_F64, 2, ids)
+        return self.elementwise(op, AVALS[self.target.aval[a]].dtype, 2, ids)
 
-    cdef uint32_t stamp(self, const fa_template *p, const uint32_t *x) except 0:
-        """Write a partial derivative out; x: ids of three operands and the result."""
+    cdef uint32_t stamp(self, const fa_template *p, const uint32_t *x, int dtype) except 0:
+        """Write a partial derivative in `dtype` out; x: ids of three operands and the result."""
         cdef uint32_t[128] slot
         cdef uint32_t[3] ids
         cdef int first = FA_TSLOT_CONST + p.nconst, i, j, m, op, at
         if p.out < FA_TSLOT_CONST:
             return x[p.out]
         if p.out < first:
-            return self.target.const_f64(p.consts[p.out - FA_TSLOT_CONST].f)
+            return self.template_constant(p, p.out, dtype)
         for i in range(first):
             slot[i] = x[i] if i < FA_TSLOT_CONST else 0
         for i in range(p.n):
@@ -251,6 +253,8 @@ cdef class Builder(Copier):
     cdef uint32_t template_constant(self, const fa_template *p, int at, int dtype) except 0:
         if dtype == FA_F64:
             return self.target.const_f64(p.consts[at - FA_TSLOT_CONST].f)
+        if dtype == FA_F32:
+            return self.target.const_f32(p.consts[at - FA_TSLOT_CONST])
         return self.target.const_cell(dtype, p.consts[at - FA_TSLOT_CONST])
 
     cdef uint32_t product(self, uint32_t w, uint32_t p) except 0:
@@ -260,7 +264,7 @@ cdef class Builder(Copier):
             if c == 1.0:
                 return w
             if c == -1.0:
-                return self.elementwise(FA_NEGATIVE, FA_F64, 1, &w)
+                return self.elementwise(FA_NEGATIVE, AVALS[self.target.aval[w]].dtype, 1, &w)
             if isfinite(c):
                 return self.elementwise2(FA_MULTIPLY, w, p)
         return self.elementwise2(FA_STRONGZERO, w, p)
@@ -269,11 +273,16 @@ cdef class Builder(Copier):
         return y if x == 0 else x if y == 0 else self.elementwise2(FA_ADD, x, y)
 
     cdef uint32_t fitted(self, uint32_t x, uint32_t aval) except 0:
-        """x with exactly this abstract value: summed, repeated or reshaped."""
+        """x with exactly this abstract value: converted, summed, repeated or reshaped."""
         cdef uint32_t have = self.target.aval[x]
         aval = strong(aval)
         if have == aval:
             return x
+        if AVALS[have].dtype != AVALS[aval].dtype:
+            have = aval_id(AVALS[aval].dtype, aval_shape(have))
+            x = self.emit("cast", (x,), have)
+            if have == aval:
+                return x
         if AVALS[aval].nd == 0 and AVALS[have].size != 1:
             return self.emit("sum", (x,), aval, T.Axis(1, AVALS[have].size, 1))
         if AVALS[have].nd == 0:
@@ -352,7 +361,7 @@ cdef class Builder(Copier):
         return self.const(np.zeros(aval_shape(aval), T.DTYPES[AVALS[aval].dtype]), AVALS[aval].dtype)
 
     def fit(self, uint32_t x, uint32_t aval):
-        """x with exactly this abstract value: summed, repeated or reshaped."""
+        """x with exactly this abstract value: converted, summed, repeated or reshaped."""
         return self.fitted(x, aval)
 
 

@@ -17,8 +17,10 @@ from fastad.state import Watch
 __all__ = ["Audit"]
 
 RELATIVE = 1e-9
+RELATIVE_SINGLE = 1e-4                   # where float32 was computed
 SHAKES = 9                               # runs with other last digits, to see what rounding can do
 SHAKEN = (1e-15, 1e-14, 1e-13)
+SHAKEN_SINGLE = (6e-8, 6e-7, 6e-6)
 
 
 def _number(x: Any) -> bool:
@@ -38,13 +40,14 @@ def _copied(tree: Any, number: Any = float) -> Any:
 
 
 def disagreement(expected: np.ndarray, got: np.ndarray) -> np.ndarray:
-    """Where two arrays differ by more than 1e-9 of the largest element; NaNs are equal."""
+    """Where two arrays differ by more than 1e-9 (float32: 1e-4) of the largest element; NaNs are equal."""
     if expected.dtype.kind != "f" and got.dtype.kind != "f":
         return np.asarray(expected != got)
     with np.errstate(all="ignore"):
         size = np.abs(np.concatenate([expected.ravel(), got.ravel()]).astype(np.float64))
         scale = np.max(size, initial=0.0, where=np.isfinite(size))
-        near = (np.abs(expected - got) <= RELATIVE * scale) | (expected == got)
+        relative = RELATIVE_SINGLE if np.float32 in (expected.dtype, got.dtype) else RELATIVE
+        near = (np.abs(expected - got) <= relative * scale) | (expected == got)
     return np.asarray(~(near | (np.isnan(expected) & np.isnan(got))))
 
 
@@ -142,7 +145,11 @@ class Audit:
         def shaken(x: Any) -> Any:
             if not self.is_input(x) or np.asarray(x).dtype.kind != "f":
                 return x
-            y = x * (1 + draw.choice(SHAKEN) * draw.uniform(-1, 1, np.shape(x)))
+            single = np.asarray(x).dtype == np.float32
+            shake = draw.choice(SHAKEN_SINGLE if single else SHAKEN)
+            y = x * (1 + shake * draw.uniform(-1, 1, np.shape(x)))
+            if single:
+                return np.asarray(y, dtype=np.float32)[()]
             return float(y) if type(x) is float else y           # Python's numbers have rules of their own
 
         with np.errstate(all="ignore"):
@@ -159,7 +166,8 @@ class Audit:
         """Numbers that a new recording computes, with the tape's own kernels."""
         leaves, tree = trees.flatten((tuple(args), dict(kwargs)))
         with T.Recording(interception.recording()) as tape, np.errstate(all="ignore"):
-            inputs = [laid_out(T.make_input(tape, x, False), axis_order(x)) if self.is_input(x) else x for x in leaves]
+            inputs = [laid_out(T.make_input(tape, x, False, T.is_weak(x)), axis_order(x)) if self.is_input(x) else x
+                      for x in leaves]
             traced_args, traced_kwargs = trees.unflatten(tree, inputs)
             return _numbers(self.f(*traced_args, **traced_kwargs))
 

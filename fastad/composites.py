@@ -19,12 +19,16 @@ from fastad.operands import (
     INT,
     METHODS,
     NOVALUE,
+    REAL,
+    SINGLE,
     Array,
     asarray,
     axis_number,
     cast_to,
     code_of,
     deliver,
+    inexact,
+    joint,
     live,
     records,
     refusal,
@@ -73,7 +77,7 @@ def imag(val: Any) -> Any:
 def around(a: Any, decimals: Any = 0, out: Any = None) -> Any:
     """Round to decimals, half to even."""
     decimals = operator.index(decimals)
-    if code_of(a) != FLOAT:
+    if code_of(a) not in REAL:
         if decimals < 0 or code_of(a) == BOOL:
             raise refusal("round", "integers and booleans are rounded to whole numbers only")
         return deliver(out, a, "round")
@@ -106,12 +110,12 @@ def isneginf(x: Any, out: Any = None) -> Any:
 @records(np.nan_to_num, data=1)
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """Numbers in place of NaN and infinities."""
-    if code_of(x) != FLOAT:
+    if code_of(x) not in REAL:
         return np.copy(x) if copy else x
-    limits = np.finfo(float)
+    limits = np.finfo(T.DTYPES[code_of(x)])
     y = select(np.isnan(x), nan, x)
-    y = select(np.equal(x, np.inf), limits.max if posinf is None else posinf, y)
-    y = select(np.equal(x, -np.inf), limits.min if neginf is None else neginf, y)
+    y = select(np.equal(x, np.inf), float(limits.max) if posinf is None else posinf, y)
+    y = select(np.equal(x, -np.inf), float(limits.min) if neginf is None else neginf, y)
     if not copy and type(x) is Array:
         x[...] = y
         return x
@@ -124,8 +128,8 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool 
     a, b = (live(asarray(v) if isinstance(v, (list, tuple)) else v) for v in (a, b))
     same = np.equal(a, b)
     fine = np.isfinite(b)
-    gap = np.abs(np.subtract(cast_to(a, FLOAT), cast_to(b, FLOAT)))
-    near = np.less_equal(select(same, 0.0, gap), atol + rtol * np.abs(cast_to(b, FLOAT)))
+    gap = np.abs(np.subtract(inexact(a), inexact(b)))
+    near = np.less_equal(select(same, 0.0, gap), atol + rtol * np.abs(inexact(b)))
     y = (near & fine) | same
     return y | (np.isnan(a) & np.isnan(b)) if equal_nan else y
 
@@ -258,14 +262,14 @@ def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
 @records(np.nansum, data=1)
 def nansum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE, **kwargs: Any) -> Any:
     """Sum of what is a number."""
-    return total(select(np.isnan(a), 0.0, a) if code_of(a) == FLOAT else a, axis, dtype, out, keepdims, **kwargs)
+    return total(select(np.isnan(a), 0.0, a) if code_of(a) in REAL else a, axis, dtype, out, keepdims, **kwargs)
 
 
 @records(np.nanprod, data=1)
 def nanprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE,
             **kwargs: Any) -> Any:
     """Product of what is a number."""
-    return product(select(np.isnan(a), 1.0, a) if code_of(a) == FLOAT else a, axis, dtype, out, keepdims, **kwargs)
+    return product(select(np.isnan(a), 1.0, a) if code_of(a) in REAL else a, axis, dtype, out, keepdims, **kwargs)
 
 
 @records(np.nancumsum, data=1)
@@ -293,7 +297,7 @@ def nanmin(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOVALUE, *
 
 
 def _nan_extremum(reduce: Any, neutral: float, a: Any, axis: Any, out: Any, keepdims: Any, kwargs: Any) -> Any:
-    if code_of(a) != FLOAT:
+    if code_of(a) not in REAL:
         return reduce(a, axis, out, keepdims, **kwargs)
     void = np.isnan(a)
     y = reduce(select(void, neutral, a), axis, None, keepdims, **kwargs)
@@ -327,22 +331,23 @@ def numbers_or(other: float, a: Any, axis: Any) -> Any:
 def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE,
             **kwargs: Any) -> Any:
     """Mean of what is a number; the count is traced."""
-    if code_of(a) != FLOAT or kwargs:
+    if code_of(a) not in REAL or kwargs:
         return mean(a, axis, dtype, out, keepdims, **kwargs)
     n = total(~np.isnan(a), axis, keepdims=keepdims)
-    return deliver(out, nansum(a, axis, keepdims=keepdims) / n, "nanmean")
+    return deliver(out, nansum(a, axis, keepdims=keepdims) / cast_to(n, code_of(a)), "nanmean")
 
 
 @records(np.nanvar, data=1)
 def nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE,
            **kwargs: Any) -> Any:
     """Variance of what is a number."""
-    if code_of(a) != FLOAT or kwargs:
+    if code_of(a) not in REAL or kwargs:
         return variance(a, axis, dtype, out, ddof, keepdims, **kwargs)
     there = ~np.isnan(a)
     dev = select(there, a - nanmean(a, axis, keepdims=True), 0.0)
     n = total(there, axis, keepdims=keepdims) - ddof
-    y = select(np.greater(n, 0), total(np.square(dev), axis, keepdims=keepdims) / np.maximum(n, 1), np.nan)
+    y = total(np.square(dev), axis, keepdims=keepdims) / cast_to(np.maximum(n, 1), code_of(a))
+    y = select(np.greater(n, 0), y, np.nan)
     return deliver(out, y, "nanvar")
 
 
@@ -363,10 +368,11 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, retste
     if num < 0:
         raise ValueError(f"Number of samples, {num}, must be non-negative.")
     div = num - 1 if endpoint else num
-    start, stop = cast_to(live(asarray(start)), FLOAT), cast_to(live(asarray(stop)), FLOAT)
+    code = SINGLE if joint(start, stop) == SINGLE else FLOAT
+    start, stop = (cast_to(live(asarray(v)), code) for v in (start, stop))
     delta = stop - start
     shape = shape_of(delta)
-    steps = np.arange(num, dtype=float).reshape((-1,) + (1,) * len(shape))
+    steps = np.arange(num, dtype=T.DTYPES[code]).reshape((-1,) + (1,) * len(shape))
     step = delta / div if div > 0 else np.nan
     y = np.multiply(steps, step if div > 0 else delta) + start
     if endpoint and num > 1:
@@ -389,7 +395,7 @@ def logspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: 
 @records(np.geomspace, data=3)
 def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
     """Evenly spaced logarithms, between ends of the same sign."""
-    start, stop = np.multiply(start, 1.0), np.multiply(stop, 1.0)
+    start, stop = np.multiply(start, np.float64(1)), np.multiply(stop, np.float64(1))
     if bool(np.any(start == 0)) or bool(np.any(stop == 0)):
         raise ValueError("Geometric sequence cannot include zero")
     if not bool(np.all(np.sign(start) == np.sign(stop))):

@@ -42,7 +42,7 @@ def stop_gradient(x):
 def stopped(x):
     if not T.is_traced(x):
         return x
-    return T.structural("stop", (x,), None, x.shape, {"f": 0, "i": 1, "b": 2}[x.dtype.kind])
+    return T.structural("stop", (x,), None, x.shape, T.kind_of(x))
 
 
 def peek(x):
@@ -162,7 +162,7 @@ class Rule:
     def __init__(self, name, owner, args, kwargs, operands):
         self.name, self.owner, self.kwargs, self.operands = name, owner, kwargs, operands
         self.fixed = [None if k in operands else x for k, x in enumerate(args)]
-        self.tree = self.first = None
+        self.tree = self.first = self.single = None
         self.shapes: list = []
 
     def args(self, xs):
@@ -184,19 +184,26 @@ class Rule:
     def unpacked(self, y):
         """The result as fn returns it, from the vector."""
         if self.tree == trees.LEAF:
-            return y
+            return self.in_single(y, 0)
         parts, start = [], 0
-        for shape in self.shapes:
+        for k, shape in enumerate(self.shapes):
             size = int(np.prod(shape, dtype=np.int64))
-            parts.append(y[start] if shape == () else y[start:start + size].reshape(shape))
+            parts.append(self.in_single(y[start] if shape == () else y[start:start + size].reshape(shape), k))
             start += size
         return trees.unflatten(self.tree, parts)
+
+    def in_single(self, x, k):
+        """Part k of the vector, in float32 where fn returned it so."""
+        if not self.single or not self.single[k]:
+            return x
+        return T.astype(x, np.float32) if T.is_wrapped(x) else np.float32(x)
 
     def packed(self, y, what):
         """A result, tangent or adjoint of the result as one float64 array."""
         leaves, tree = trees.flatten(y)
         if self.tree is None:
             self.tree, self.shapes = tree, [np.shape(x) for x in leaves]
+            self.single = [getattr(x, "dtype", None) == np.float32 for x in leaves]
         if tree != self.tree or [np.shape(x) for x in leaves] != self.shapes:
             raise ShapeError(f"primitive {self.name}: {what} has shapes {[np.shape(x) for x in leaves]}; the result "
                              f"that was recorded has {self.shapes}")
@@ -371,4 +378,4 @@ def as_float(x):
 
 
 def aval_of(x):
-    return T.aval({"f": 0, "i": 1, "u": 1, "b": 2}[np.asarray(x).dtype.kind], np.shape(x))
+    return T.aval(T.recorded_dtype(np.asarray(x).dtype), np.shape(x))

@@ -13,7 +13,22 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.movers import relayout
-from fastad.operands import BOOL, FLOAT, INT, asarray, cast_to, code_of, live, records, refusal, run_plain, shape_of
+from fastad.operands import (
+    BOOL,
+    FLOAT,
+    INT,
+    REAL,
+    SINGLE,
+    asarray,
+    cast_to,
+    code_of,
+    joint_array,
+    live,
+    records,
+    refusal,
+    run_plain,
+    shape_of,
+)
 from fastad.selection import nonzero
 from fastad.sorting import argsort, searchsorted, sort
 
@@ -28,7 +43,7 @@ def unique(ar: Any, return_index: bool = False, return_inverse: bool = False, re
     order: Any = argsort(flat, kind="stable") if return_index or return_inverse else None
     x = sort(flat) if order is None else flat[order]
     new = np.not_equal(x[1:], x[:-1])
-    if equal_nan and code_of(x) == FLOAT:
+    if equal_nan and code_of(x) in REAL:
         new = new & ~(np.isnan(x[1:]) & np.isnan(x[:-1]))
     new = np.concatenate([np.ones(min(x.size, 1), bool), new])
     (first,) = nonzero(new)
@@ -131,6 +146,7 @@ def even_edges(a: Any, bins: Any, limits: Any) -> Any:
     """Edges at equal distances between two limits, by default the smallest and the largest element."""
     np.histogram([], bins, None if limits is None else tuple(map(T.concrete, limits)))      # NumPy's own errors
     low, high = (np.min(a), np.max(a)) if limits is None and a.size else (0.0, 1.0) if limits is None else limits
-    low, high = cast_to(low, FLOAT), cast_to(high, FLOAT)
-    half = np.where(np.equal(low, high), 0.5, 0.0)
+    code = SINGLE if joint_array(low, high, a) == SINGLE else FLOAT
+    low, high = cast_to(low, code), cast_to(high, code)
+    half = cast_to(np.where(np.equal(low, high), 0.5, 0.0), code)
     return np.linspace(low - half, high + half, int(bins) + 1)

@@ -32,7 +32,8 @@ def grad(f, argnums=0, has_aux=False, audit=True):
         `stats()` tells how often.  Inside another recording nothing is kept.
 
         An array gives a fresh float64 array of its shape, a number a np.float64, a list, tuple or dict one of the
-        same kind; several `argnums` give a tuple.  float32 arguments are converted to float64.
+        same kind; several `argnums` give a tuple.  A float32 argument has a
+        float32 gradient: all is computed in the dtype in which NumPy would.
 
     Raises
     ------

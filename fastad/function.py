@@ -196,7 +196,7 @@ class Function(Dispatcher):
             return self.call_nested(arguments, extra)
         reason = None if failed is None else self.guard_failed(error)
         for entry in self.cache.find(arguments.key):
-            if entry is failed:
+            if entry is failed or not entry.tape.serves(arguments.values):
                 continue
             changed = entry.why_changed(self.f)
             if changed is not None:

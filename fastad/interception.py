@@ -165,7 +165,7 @@ def _traced_arange(original: Callable[..., Any], *args: Any, **kwargs: Any) -> A
         return _recordable(original(*map(operator.index, (start, stop, step)), dtype=dtype))
     count = max(0, int(np.ceil((stop - start) / step)))
     width = (start + step) - start       # NumPy's own step: the difference of its first two elements
-    y = start + width * make_plain(original(count, dtype=np.float64))
+    y = start + width * make_plain(original(count, dtype=T.DTYPES[T.kind_of(width)]))
     return y if dtype is None else y.astype(dtype)
 
 
@@ -284,19 +284,19 @@ def _converted(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return _traced_conversion(original, x, *args[1:], **kwargs)
 
 
-_CODE_OF_TYPE = {float: 0, np.float64: 0, int: 1, np.int64: 1, bool: 2, np.bool_: 2}
+_CODE_OF_TYPE = {float: 0, np.float64: 0, int: 1, np.int64: 1, bool: 2, np.bool_: 2, np.float32: 3}
 _CODE_OF_DTYPE = {dtype: code for code, dtype in enumerate(T.DTYPES)}
 
 
 def _vector(numbers: list[Any] | tuple[Any, ...]) -> Any:
     """The array of a list of numbers, filled element by element: no instruction until it is read as a whole."""
-    code = 2
+    codes = set()
     for x in numbers:
         of_x = _CODE_OF_DTYPE[x.dtype] if type(x) is Scalar else _CODE_OF_TYPE.get(type(x))
         if of_x is None:
             return None
-        code = min(code, of_x)
-    y = make_plain(np_empty(len(numbers), T.DTYPES[code]))
+        codes.add(of_x)
+    y = make_plain(np_empty(len(numbers), np.result_type(*[T.DTYPES[code] for code in codes])))
     for k, x in enumerate(numbers):      # the traced ones first: then the others are known elements as well
         if type(x) is Scalar:
             y[k] = x

@@ -58,7 +58,7 @@ class Names:
         dtype, _ = T.aval_of(aval)
         if dtype == 2:
             return f"assert {'' if expected else 'not '}{self.name(x)}"
-        value = np.int64(expected).view(np.float64) if dtype == 0 else expected
+        value = T.number_of_bits(expected, dtype) if dtype in T.REAL else expected
         return f"assert {self.name(x)} == {number(value)}"
 
     def line(self, i: int) -> str:

@@ -21,14 +21,15 @@ from fastad._scan import Scan, without_captures
 from fastad._transform import inline
 from fastad.errors import InternalError, ShapeError, TapeDivergence, UnsupportedError
 from fastad.function import enclosing
+from fastad.operands import live
 from fastad.recording import Arguments, name_of, record_call
 from fastad.structural_rules import c_strides
 
 __all__ = ["cond", "scan", "while_loop"]
 
 Tree = Any
-F64, I64, BOOL = 0, 1, 2
-CODES = {"f": F64, "i": I64, "u": I64, "b": BOOL}
+F64, I64, BOOL, F32 = 0, 1, 2, 3
+KINDS = "fiub"                            # of dtype: what a loop can carry
 
 
 def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree = None, length: int | None = None,
@@ -217,7 +218,7 @@ class Loop:
         """A leaf: traced, or an ndarray."""
         if T.is_wrapped(x):
             return x
-        if isinstance(x, (bool, int, float, np.generic, np.ndarray)) and np.asarray(x).dtype.kind in CODES:
+        if isinstance(x, (bool, int, float, np.generic, np.ndarray)) and np.asarray(x).dtype.kind in KINDS:
             return np.asarray(x)
         raise UnsupportedError(f"{T.here()}: {self.name}: {what} holds a {type(x).__name__}"
                                f"{f' of dtype {x.dtype}' if isinstance(x, np.ndarray) else ''}; numbers and arrays of "
@@ -280,15 +281,16 @@ class Loop:
             if np.shape(v) != np.shape(old):
                 raise ShapeError(f"{self.name}: leaf {k} of the state has shape {np.shape(old)} before the step and "
                                  f"{np.shape(v)} after it")
-            if CODES[v.dtype.kind] != CODES[old.dtype.kind]:
+            if T.recorded_dtype(v.dtype) != T.recorded_dtype(old.dtype):
                 self.change_of_type(k, old.dtype, v.dtype)
         y, ytree = trees.flatten(result[1])
         y = [self.checked(v, "y") for v in y]
         return [v if T.is_wrapped(v) else v[()] for v in new], [v if T.is_wrapped(v) else v[()] for v in y], ytree
 
     def change_of_type(self, k: int, old: np.dtype, new: np.dtype) -> None:
-        if CODES[new.kind] == F64 and self.loose[k]:
-            self.state[k] = np.asarray(self.state[k], dtype=np.float64)
+        if new.kind == "f" and self.loose[k]:
+            self.loose[k] = old.kind != "f"          # from a whole number to float64 or float32, and then no more
+            self.state[k] = np.asarray(self.state[k], dtype=new)
             raise Promotion
         raise ShapeError(f"{self.name}: leaf {k} of the state has dtype {old} before the step and {new} after it; "
                          f"begin with a state of dtype {new}")
@@ -305,12 +307,12 @@ class Loop:
                   for i, value in zip(tape.lifted_from, tape.lifted_values, strict=True)]
         tape, captured = without_captures(tape)
         state = [as_float64(x) for x in self.state]
-        operands = [*state, *self.xs, *around, *captured]
+        operands = [*state, *map(without_float32, [*self.xs, *around, *captured])]
         dtypes = [T.aval_of(tape.instruction(i)[2])[0] for i in tape.outputs]
         sources = [(k, 0, int(np.prod(np.shape(x)[1:], dtype=np.int64)) if 0 <= k - len(state) < len(self.xs) else 0)
                    for k, x in enumerate(operands)]
         attr = Scan(self.name, normalised(tape, len(state)), len(state), len(self.xs), self.length, self.reverse,
-                    sources, [T.aval(CODES[x.dtype.kind], np.shape(x)) for x in operands])
+                    sources, [T.aval(T.recorded_dtype(x.dtype), np.shape(x)) for x in operands])
         try:
             y = T.structural("call", operands, attr, (attr.total,), F64, tape=parent)
         except TapeDivergence as error:
@@ -367,14 +369,19 @@ def as_float64(x: Any) -> Any:
     return T.astype(x, np.float64) if T.is_wrapped(x) else x.astype(np.float64)
 
 
+def without_float32(x: Any) -> Any:
+    """An operand in float64 if it is float32, read again at every replay if it is the user's."""
+    return x if x.dtype != np.float32 else as_float64(x if T.is_traced(x) else live(x))
+
+
 def normalised(tape: Any, ncarry: int) -> Any:
-    """The body with float64 in place of integers and bools in its state and results."""
+    """The body with float64 in place of all else in its state and results, and of float32 among its inputs."""
     new = T.Tape()
     avals = [T.aval_of(tape.instruction(i)[2]) for i in tape.inputs]
-    ids = [new.emit_input(T.aval(F64 if k < ncarry else dtype, shape), k < ncarry or dtype == F64)
+    ids = [new.emit_input(T.aval(F64 if k < ncarry or dtype == F32 else dtype, shape), k < ncarry or dtype in T.REAL)
            for k, (dtype, shape) in enumerate(avals)]
-    for k, (dtype, shape) in enumerate(avals[:ncarry]):
-        if dtype != F64:
+    for k, (dtype, shape) in enumerate(avals):
+        if dtype == F32 or (dtype != F64 and k < ncarry):
             ids[k] = new.emit("cast", (ids[k],), T.aval(dtype, shape))
     outputs = []
     for i in inline(new, tape, ids):
@@ -397,4 +404,4 @@ def part(y: Any, offset: int, shape: tuple[int, ...], dtype: int) -> Any:
         size = int(np.prod(shape, dtype=np.int64))
         leaf = T.structural("move", (y,), T.Map.view(y.size, shape, offset, c_strides(shape)), shape, F64) \
             if size else np.zeros(shape)
-    return leaf if dtype == F64 else leaf.astype((np.float64, np.int64, np.bool_)[dtype])
+    return leaf if dtype == F64 else leaf.astype(T.DTYPES[dtype])

@@ -113,14 +113,14 @@ def _twin(original: Callable[..., Any], row: str) -> Callable[..., Any]:
         numbers = tuple(map(_number, args))
         if not any(map(T.is_traced, numbers)):
             return original(*numbers)
-        return _checked(original, numbers, T.elementwise(T.ensure_row(row), *numbers))
+        return _checked(original, numbers, T.weakened(T.elementwise(T.ensure_row(row), *numbers)))
     return recorded
 
 
 def _unary(original: Callable[..., Any], row: str) -> Callable[..., Any]:
     """The same for one argument and a row that takes only floats, with a short way for a traced number."""
     code, general = T.OPCODES[row], _twin(original, row)
-    elementwise, concrete = T.elementwise, T.concrete
+    elementwise, concrete, weakened = T.elementwise, T.concrete, T.weakened
     total = original.__name__ not in _PARTIAL
 
     @functools.wraps(original)
@@ -128,7 +128,7 @@ def _unary(original: Callable[..., Any], row: str) -> Callable[..., Any]:
         if len(args) == 1:
             x, = args
             if type(x) is Scalar:
-                y = elementwise(code, x)
+                y = weakened(elementwise(code, x if x.dtype is _FLOAT else _number(x)))
                 return y if total and math_isfinite(concrete(y)) else _checked(original, args, y)
             if type(x) is not Array:
                 return original(x)
@@ -164,7 +164,7 @@ def _log(original: Callable[..., Any]) -> Callable[..., Any]:
 def _rounding(original: Callable[..., Any], row: str) -> Callable[..., Any]:
     """floor, ceil, trunc: to a traced integer."""
     def recorded(x: Any) -> Any:
-        if type(x) is Scalar and x.dtype != _FLOAT:
+        if type(x) is Scalar and x.dtype.kind != "f":
             return T.astype(x, _INT)
         x = _number(x)
         try:
@@ -299,7 +299,7 @@ def _dispatching(original: Callable[..., Any], recorded: Callable[..., Any], dee
         def either(*args: Any, **kwargs: Any) -> Any:
             for x in args:
                 if type(x) is Scalar or type(x) is Array:
-                    return recorded(*args, **kwargs)
+                    return T.weakened(recorded(*args, **kwargs))
             return original(*args, **kwargs)
     return either
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.operands import FLOAT, asarray, cast_to, records, refusal
+from fastad.operands import asarray, inexact, records, refusal
 from fastad.reductions import root
 
 
@@ -22,7 +22,7 @@ def root_of_squares(x: Any, axis: Any, keepdims: Any) -> Any:
 @records(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     """Norm of vectors, and those of matrices that need no decomposition."""
-    x = cast_to(asarray(x), FLOAT)
+    x = inexact(asarray(x))
     if axis is None:
         if ord is None or (ord in ("fro", "f") and x.ndim == 2) or (ord == 2 and x.ndim == 1):
             return root_of_squares(x, None, keepdims)
@@ -44,7 +44,7 @@ def vector_norm(x: Any, ord: Any, axis: Any, keepdims: Any) -> Any:
     if ord == -np.inf:
         return np.min(np.abs(x), axis=axis, keepdims=keepdims)
     if ord == 0:
-        return np.sum(x != 0, axis=axis, keepdims=keepdims).astype(float)
+        return np.sum(x != 0, axis=axis, keepdims=keepdims).astype(x.dtype)
     if ord == 1:
         return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
     if isinstance(ord, str):
@@ -71,7 +71,7 @@ def matrix_norm(x: Any, ord: Any, axis: Any, keepdims: Any) -> Any:
 @records(np.linalg.vector_norm)
 def array_api_vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Any:
     """np.linalg.vector_norm: over several axes as over one."""
-    x = cast_to(asarray(x), FLOAT)
+    x = inexact(asarray(x))
     axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     if len(axes) == 1:
         return vector_norm(x, ord, axes[0], keepdims)
@@ -87,4 +87,4 @@ def array_api_vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False,
 @records(np.linalg.matrix_norm)
 def array_api_matrix_norm(x: Any, /, *, keepdims: Any = False, ord: Any = "fro") -> Any:
     """np.linalg.matrix_norm."""
-    return matrix_norm(cast_to(asarray(x), FLOAT), ord, (-2, -1), keepdims)
+    return matrix_norm(inexact(asarray(x)), ord, (-2, -1), keepdims)

@@ -23,7 +23,8 @@ METHODS: dict[str, Any] = {}             # method of ndarray -> what records it,
 DATA: dict[Any, int] = {}                # what records it -> number of leading arguments that are data (checking.py)
 NOVALUE = np._NoValue
 CODES = {dtype: code for code, dtype in enumerate(T.DTYPES)}
-FLOAT, INT, BOOL = 0, 1, 2
+FLOAT, INT, BOOL, SINGLE = 0, 1, 2, 3    # codes of float64, int64, bool, float32
+REAL = (FLOAT, SINGLE)
 _real_ndarray = np.ndarray
 
 
@@ -85,7 +86,7 @@ def dtype_code(dtype: Any) -> int:
         return INT
     if dtype.kind == "b":
         return BOOL
-    raise UnsupportedError(f"{T.here()}: dtype {dtype} is not recorded (float64, int64 and bool are)")
+    raise UnsupportedError(f"{T.here()}: dtype {dtype} is not recorded (float64, float32, int64 and bool are)")
 
 
 def code_of(x: Any) -> int:
@@ -94,13 +95,32 @@ def code_of(x: Any) -> int:
     return code if code >= 0 else dtype_code(np.asarray(x).dtype)
 
 
+def joint(*xs: Any) -> int:
+    """Dtype code in which NumPy computes with these operands (NEP 50: Python's numbers are weak)."""
+    code = T.promote(*xs)
+    return code if code >= 0 else T.promote(*[x if T.kind_of(x) >= 0 else np.asarray(x) for x in xs])
+
+
+def joint_array(*xs: Any) -> int:
+    """Dtype code of an array that holds all of these: there Python's numbers are as good as NumPy's."""
+    codes = set(map(code_of, xs))
+    if SINGLE not in codes:
+        return min(codes)
+    return dtype_code(np.result_type(*[np.asarray(T.concrete(x)).dtype for x in xs]))
+
+
+def inexact(x: Any) -> Any:
+    """x as NumPy takes it where it wants real numbers: integers and booleans become float64."""
+    return x if code_of(x) in REAL else cast_to(x, FLOAT)
+
+
 def requested(dtype: Any, what: str) -> int:
-    """Code of a dtype argument; others than the three are refused."""
+    """Code of a dtype argument; others than the four are refused."""
     if isinstance(dtype, type) and issubclass(dtype, np.dtype):  # a class of np.dtypes
         dtype = dtype.type
     code = CODES.get(np.dtype(dtype))
     if code is None:
-        raise refusal(what, f"dtype={np.dtype(dtype)} is not recorded; float64, int64 and bool are")
+        raise refusal(what, f"dtype={np.dtype(dtype)} is not recorded; float64, float32, int64 and bool are")
     return code
 
 
@@ -205,16 +225,17 @@ _stack = functools.lru_cache(1024)(T.Stack)
 
 def from_nested(rows: Any) -> Any:
     """The array of a nested list with traced numbers or arrays in it."""
-    code = BOOL
+    codes = set()
     for x in rows:
         kind = type(x)
         if kind is Scalar:
-            code = min(code, CODES[x.dtype])
+            codes.add(CODES[x.dtype])
         elif kind is float or kind is int:
-            code = min(code, FLOAT if kind is float else INT)
+            codes.add(FLOAT if kind is float else INT)
         else:
             break
     else:
+        code = min(codes) if SINGLE not in codes else joint_array(*rows)
         return T.structural("stack", rows, _stack(len(rows)), (len(rows),), code, (code,) * len(rows))
     leaves: list[Any] = []
     nest = _nesting(rows, leaves)
@@ -222,7 +243,7 @@ def from_nested(rows: Any) -> Any:
     if all(not shape_of(x) for x in leaves):
         shape = np.shape(_nested(nest, list(range(len(leaves)))))
         if math.prod(shape) == len(leaves):
-            code = min(map(code_of, leaves))
+            code = joint_array(*leaves)
             return T.structural("stack", leaves, _stack(len(leaves)), shape, code, (code,) * len(leaves))
     return RECORDED["assemble"](lambda arrays: np.array(_nested(nest, arrays)), leaves)
 

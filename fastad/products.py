@@ -15,8 +15,8 @@ from fastad import _tape as T
 from fastad.operands import (
     asarray,
     cast_to,
-    code_of,
     deliver,
+    joint,
     live,
     live_copy,
     records,
@@ -41,7 +41,7 @@ def matmul(a: Any, b: Any) -> Any:
         return np.matmul(np.empty(sa), np.empty(sb))     # NumPy's own error
     if not T.is_traced(a) and not T.is_traced(b):
         return T.wrap(np.matmul(T.concrete(a), T.concrete(b)))
-    code = min(code_of(a), code_of(b))
+    code = joint(a, b)
     if len(sb) <= 2:                     # the batch of a is only more rows
         a, ta = stored(a) if len(sa) == 2 else (a, False)
         b, tb = stored(b) if len(sb) == 2 else (b, False)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.operands import FLOAT, asarray, cast_to, code_of, deliver, live, records, refusal, shape_of
+from fastad.operands import REAL, SINGLE, asarray, code_of, deliver, inexact, live, records, refusal, shape_of
 from fastad.reductions import plan
 from fastad.sorting import argsort, sort
 
@@ -24,7 +24,7 @@ STEPS = ("lower", "higher", "midpoint", "nearest", "inverted_cdf", "averaged_inv
 
 def along_last(a: Any, axis: Any) -> Any:
     """(a with `axis`, all for None, as a new last axis, shape with ones for keepdims)."""
-    x = cast_to(asarray(a), FLOAT)
+    x = inexact(asarray(a))
     _, kept, _, n = plan(x.shape, axis, True)
     axes = range(x.ndim) if axis is None or not x.ndim else np.lib.array_utils.normalize_axis_tuple(axis, x.ndim)
     rest = [k for k in range(x.ndim) if k not in axes]
@@ -58,7 +58,7 @@ def quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input:
 def percentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False,
                method: str = "linear", keepdims: bool = False, *, weights: Any = None) -> Any:
     """The quantile at q / 100."""
-    return between("percentile", a, np.true_divide(q, 100), axis, out, method, keepdims, weights, False)
+    return between("percentile", a, hundredth(a, q), axis, out, method, keepdims, weights, False)
 
 
 @records(np.nanquantile, data=1)
@@ -72,7 +72,7 @@ def nanquantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_inp
 def nanpercentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False,
                   method: str = "linear", keepdims: Any = False, *, weights: Any = None) -> Any:
     """The percentile of what is a number."""
-    return between("nanpercentile", a, np.true_divide(q, 100), axis, out, method, keepdims, weights, True)
+    return between("nanpercentile", a, hundredth(a, q), axis, out, method, keepdims, weights, True)
 
 
 @records(np.nanmedian, data=1)
@@ -86,7 +86,7 @@ def between(what: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepdim
     """A quantile by any method; `numbers`: NaN are not counted."""
     if method not in POSITIONS and method not in STEPS:
         raise ValueError(f"{method!r} is not a valid method")
-    q = live(asarray(q)) if T.is_traced(q) else np.asarray(T.concrete(q), dtype=float)
+    q = live(asarray(q)) if T.is_traced(q) else constant(a, T.concrete(q))
     if bool(np.any((q < 0) | (q > 1))):
         raise ValueError("Quantiles must be in the range [0, 1]")
     if T.is_traced(q) and method in STEPS:
@@ -105,6 +105,24 @@ def between(what: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepdim
     if q.ndim:                           # in front, in C order, as NumPy's
         y = np.moveaxis(y, range(y.ndim - q.ndim, y.ndim), range(q.ndim)).copy()
     return deliver(out, y.reshape(q.shape + kept) if keepdims is not np._NoValue and keepdims else y, what)
+
+
+def narrow(a: Any, q: Any) -> bool:
+    """Does NumPy compute in float32?  A Python number is weak."""
+    return code_of(a) == SINGLE and (isinstance(q, (int, float)) and not isinstance(q, np.float64)
+                                     or getattr(q, "dtype", None) == np.float32)
+
+
+def constant(a: Any, q: Any) -> Any:
+    return np.asarray(q, dtype=np.float32 if narrow(a, q) else float)
+
+
+def hundredth(a: Any, q: Any) -> Any:
+    """q / 100 in the type in which NumPy divides."""
+    if T.is_traced(q):
+        return np.true_divide(q, 100)
+    q = T.concrete(q)
+    return np.true_divide(q, np.float32(100)) if narrow(a, q) else np.true_divide(q, 100)
 
 
 def count_of_numbers(s: Any) -> Any:
@@ -181,7 +199,7 @@ def weighted(x: Any, w: Any, q: Any, numbers: bool) -> Any:
     """The first element at which the sum of the weights reaches the part q of all (method "inverted_cdf")."""
     if T.is_traced(q):
         raise refusal("quantile", "weights= are recorded for constant q")
-    if code_of(x) == FLOAT and numbers:
+    if code_of(x) in REAL and numbers:
         w = np.where(np.isnan(x), 0.0, w)
     order = argsort(x)
     s, w = np.take_along_axis(x, order, -1), np.take_along_axis(w, order, -1)

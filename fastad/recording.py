@@ -2,7 +2,7 @@
 
 Owns: which arguments are inputs and which are static, the signature of a tape, the opening and closing of a recording.
 An input is a float, a np.floating or an ndarray of float, int or bool; None is an empty tree; everything else (ints,
-bools, strings, callables ...) is static.  float32 is computed in float64.
+bools, strings, callables ...) is static.  float16 is computed in float64.
 Must not know: derivatives, caches.  Next: trees.py (containers), function.py (who keeps tapes), _tape.pyx.
 """
 import copy
@@ -260,7 +260,7 @@ def aval_key(value):
     if type(value) is float:
         return 0
     dtype = value.dtype
-    return T.aval(0 if dtype.kind == "f" else 2 if dtype.kind == "b" else 1, value.shape)
+    return T.aval(T.recorded_dtype(dtype), value.shape)
 
 
 def leaf_name(tree, position):
@@ -305,7 +305,7 @@ class Signature:
     positions : list of int
         Leaf number of each input; the other leaves are `statics` (leaf number -> value).
     active : list of bool
-        Which inputs are differentiated (and are float64, so that they have an adjoint).
+        Which inputs are differentiated (and are of real numbers, so that they have an adjoint).
     kept : dict
         Leaves of the result that are no outputs of the tape (leaf number -> value).
     parameters : tuple of str
@@ -425,7 +425,7 @@ def record_call(f, arguments, enclosing=False):
         tape.set_origin(location_of(f))
         for k, value, wanted in zip(arguments.positions, arguments.values, arguments.wanted, strict=True):
             active = wanted or (enclosing and T.is_active(value))
-            leaves[k] = laid_out(T.make_input(tape, T.concrete(value), active), axis_order(value))
+            leaves[k] = laid_out(T.make_input(tape, T.concrete(value), active, T.is_weak(value)), axis_order(value))
         args, kwargs = trees.unflatten(arguments.tree, leaves)
         try:
             result = interception.stand_in(f)(*args, **kwargs)
@@ -442,6 +442,8 @@ def record_call(f, arguments, enclosing=False):
     if any(axis_order(value) for value in arguments.values):
         signature.flat = False           # no short way: it does not look at the order in memory
     tape.signature = signature
+    if tape.kinds_met:                   # a number met float32: Python's floats are weak there, NumPy's are not
+        tape.kinds = tuple([type(value) is float for value in arguments.values])
     return tape
 
 

@@ -18,13 +18,14 @@ from fastad.movers import relayout
 from fastad.operands import (
     BOOL,
     CODES,
-    FLOAT,
     INT,
     NOVALUE,
+    REAL,
     asarray,
     cast_to,
     code_of,
     deliver,
+    inexact,
     records,
     refusal,
     requested,
@@ -127,9 +128,14 @@ def total(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims
     return y if out is None else deliver(out, y, "sum")
 
 
+def summed(code: int) -> int:
+    """Dtype code of a sum: bools and ints add up to int64."""
+    return code if code in REAL else INT
+
+
 def fold_sum(x: Any, axis: Any, keepdims: Any) -> Any:
     """Sum along axes."""
-    return fold("sum", x, axis, keepdims, FLOAT if x.dtype == T.DTYPES[FLOAT] else INT)
+    return fold("sum", x, axis, keepdims, summed(code_of(x)))
 
 
 def plain_or(fold_with: Any, x: Any, axis: Any, keepdims: Any) -> Any:
@@ -184,9 +190,14 @@ def product(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdi
 def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE, *,
          where: Any = NOVALUE) -> Any:
     """Sum over number."""
-    x = cast_to(prepared(a, dtype, "mean"), FLOAT)
-    y = total(x, axis, keepdims=keepdims, where=where) / how_many(x, axis, keepdims, where)
+    x = inexact(prepared(a, dtype, "mean"))
+    y = over(total(x, axis, keepdims=keepdims, where=where), how_many(x, axis, keepdims, where))
     return y if out is None else deliver(out, y, "mean")
+
+
+def over(y: Any, n: Any) -> Any:
+    """A sum over a number of elements, in the dtype of the sum."""
+    return y / (n if type(n) is int else cast_to(n, code_of(y)))
 
 
 def how_many(x: Any, axis: Any, keepdims: Any, where: Any) -> Any:
@@ -201,12 +212,13 @@ def how_many(x: Any, axis: Any, keepdims: Any, where: Any) -> Any:
 def variance(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE, *,
              where: Any = NOVALUE, mean: Any = NOVALUE, correction: Any = NOVALUE) -> Any:
     """Mean square of the deviations from the mean."""
-    x = cast_to(prepared(a, dtype, "var"), FLOAT)
+    x = inexact(prepared(a, dtype, "var"))
     ddof = ddof if correction is NOVALUE else correction
-    centre = total(x, axis, keepdims=True, where=where) / how_many(x, axis, True, where) if mean is NOVALUE else mean
+    if mean is NOVALUE:
+        mean = over(total(x, axis, keepdims=True, where=where), how_many(x, axis, True, where))
     n = how_many(x, axis, keepdims, where)
-    spread = total(np.square(x - centre), axis, keepdims=keepdims, where=where)
-    y = spread / (np.maximum(n - ddof, 0) if ddof else n)
+    spread = total(np.square(x - mean), axis, keepdims=keepdims, where=where)
+    y = over(spread, np.maximum(n - ddof, 0) if ddof else n)
     return deliver(out, y, "var")
 
 
@@ -312,7 +324,7 @@ def running_sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) ->
     x, attr = along(prepared(a, dtype, "cumsum"), axis)
     if not T.is_traced(x):
         return deliver(out, run_plain(np.cumsum, (x, axis), {}), "cumsum")
-    y = T.structural("cumsum", (x,), attr, x.shape, FLOAT if code_of(x) == FLOAT else INT)
+    y = T.structural("cumsum", (x,), attr, x.shape, summed(code_of(x)))
     return deliver(out, relayout(y, T.concrete(x)), "cumsum")
 
 

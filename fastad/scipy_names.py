@@ -34,7 +34,7 @@ def constant(x: Any) -> Any:
     if not T.is_traced(x):
         return x
     shape = np.shape(T.concrete(x))
-    return T.structural("stop", (x,), None, shape, 0)
+    return T.structural("stop", (x,), None, shape, T.kind_of(x))
 
 
 # ---- ufuncs of several rows ------------------------------------------------------------------------------------------

@@ -17,12 +17,14 @@ from fastad.operands import (
     FLOAT,
     INT,
     METHODS,
+    REAL,
     Array,
     asarray,
     axis_number,
     cast_to,
     code_of,
     deliver,
+    joint,
     records,
     refusal,
     shape_of,
@@ -314,6 +316,8 @@ def chosen(k: Any, choices: list[Any], mode: str) -> Any:
     """Elements of several arrays by traced numbers; one that is out of range is an error, as the first time."""
     if mode == "raise" and not bool(np.all((k >= 0) & (k < len(choices)))):
         raise ValueError("invalid entry in choice array")
+    code = joint(*choices)
+    choices = [cast_to(asarray(c), code) for c in choices]
     k, *choices = np.broadcast_arrays(in_range(cast_to(k, INT), len(choices), mode), *choices)
     return take_along_axis(np.stack(choices), k[None], 0)[0]
 
@@ -323,7 +327,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     """The choice of the first condition that holds."""
     if len(condlist) != len(choicelist) or not len(condlist):
         raise ValueError("list of cases must be same length as list of conditions")
-    code = min(map(code_of, [*choicelist, default]))
+    code = joint(*choicelist, default)
     y = cast_to(default, code)
     for condition, value in zip(reversed(condlist), reversed(choicelist), strict=True):
         if code_of(condition) != BOOL:
@@ -336,8 +340,8 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     """How often, or with what sum of weights, each integer occurs; the largest integer is guarded."""
     k = asarray(x)
-    if code_of(k) == FLOAT and k.size:
-        raise TypeError("Cannot cast array data from dtype('float64') to dtype('int64') according to the rule 'safe'; "
+    if code_of(k) in REAL and k.size:
+        raise TypeError(f"Cannot cast array data from {k.dtype!r} to dtype('int64') according to the rule 'safe'; "
                         "np.bincount counts integers: x.astype(int)")
     if k.ndim != 1 or (weights is not None and shape_of(weights) != k.shape):
         raise ValueError("The weights and list don't have the same length." if k.ndim == 1 else

@@ -26,7 +26,7 @@ __all__ = ["VERSION", "dumps", "load", "loads", "save"]
 MAGIC = b"\x89FASTAD\n"                      # a high bit and a newline: transfers that alter text alter these
 VERSION = 1
 HEAD = struct.Struct("<8sIIQQ")              # magic, version, crc32 of the rest, bytes of header and of arrays
-DTYPES = {"float64": "<f8", "int64": "<i8", "bool": "|b1", "uint16": "<u2", "uint32": "<u4"}
+DTYPES = {"float64": "<f8", "float32": "<f4", "int64": "<i8", "bool": "|b1", "uint16": "<u2", "uint32": "<u4"}
 COLUMNS = {"op": "uint16", "aval": "uint32", "arg": "uint32", "pool": "uint32", "cells": "int64", "expected": "int64"}
 
 # The fields of each kind of attribute, a letter each: i int, b bool, a array of int64, A the same or None, p pieces or
@@ -170,7 +170,7 @@ def refuse_foreign(image: verify.Image, tape: Any) -> None:
 
 def stored_dtype(array: np.ndarray) -> str:
     """The dtype as which the tape reads a captured array."""
-    return {"f": "float64", "b": "bool"}.get(array.dtype.kind, "int64")
+    return T.DTYPE_NAMES[T.recorded_dtype(array.dtype)]
 
 
 def places_to_json(locations: dict[int, str], body: Body) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from fastad.operands import (
     cast_to,
     code_of,
     deliver,
+    joint_array,
     live,
     records,
     refusal,
@@ -124,7 +125,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     a, v = asarray(a), asarray(v) if isinstance(v, (list, tuple)) else v
     if a.ndim != 1:
         raise ValueError("object of too small depth for desired array")
-    code = min(code_of(a), code_of(v))
+    code = joint_array(a, v)
     attr = T.Number(1 if side == "right" else 0)
     return T.structural("searchsorted", (a, v), attr, shape_of(v), INT, (code, code))
 

@@ -23,7 +23,7 @@ from fastad.errors import InternalError, UnsupportedError
 
 __all__ = ["RULES", "Rule", "adjoint", "batch", "tangent"]
 
-F64, I64, BOOL = 0, 1, 2
+I64, BOOL = 1, 2
 
 
 class Rule(NamedTuple):
@@ -142,7 +142,7 @@ def identity_adjoint(r: Any, s: Any) -> None:
 
 
 def element_tangent(b: Any, s: Any) -> int:
-    return b.emit("element", (s.dx[0], s.attr), F64)
+    return b.emit("element", (s.dx[0], s.attr), b.dtype(s.dx[0]))
 
 
 def element_adjoint(r: Any, s: Any) -> None:
@@ -184,7 +184,7 @@ def addat_tangent(b: Any, s: Any) -> int:
 
 
 def addat_adjoint(r: Any, s: Any) -> None:
-    r.give(1, r.b.emit("take", (s.w, s.x[0]), T.aval(F64, r.b.shape(s.x[0]))))
+    r.give(1, r.b.emit("take", (s.w, s.x[0]), T.aval(r.b.dtype(s.w), r.b.shape(s.x[0]))))
 
 
 # ---- linear in several operands -------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def stack_tangent(b: Any, s: Any) -> int:
         keep = [k for k, dx in enumerate(scalars) if dx]
         at, scalars = at[keep], [scalars[k] for k in keep]
     else:
-        zero = b.const(0.0)
+        zero = b.const(0.0, b.dtype(s.y))
         scalars = [dx or zero for dx in scalars]
     has_base = bool(first and base[0])
     whole = s.attr.positions is None and not s.attr.accumulate
@@ -245,7 +245,7 @@ def stack_adjoint(r: Any, s: Any) -> None:
     last = range(len(at)) if s.attr.accumulate else sorted({p: k for k, p in enumerate(at)}.values())
     for k in last:
         if s.active[first + k]:
-            r.give(first + k, r.b.emit("element", (s.w, at[k]), F64))
+            r.give(first + k, r.b.emit("element", (s.w, at[k]), r.b.dtype(s.w)))
     if first and s.active[0]:
         if s.attr.accumulate:
             r.give(0, s.w)
@@ -257,18 +257,18 @@ def stack_adjoint(r: Any, s: Any) -> None:
 
 def put_tangent(b: Any, s: Any) -> int:
     aval = b.aval_of(s.y)
-    return b.emit("put", (s.dx[0] or b.zeros(aval), s.x[1], s.dx[2] or b.const(0.0)), aval)
+    return b.emit("put", (s.dx[0] or b.zeros(aval), s.x[1], s.dx[2] or b.const(0.0, b.dtype(s.y))), aval)
 
 
 def put_adjoint(r: Any, s: Any) -> None:
     """Where an index comes twice the last value stays, so only the last writer gets an adjoint."""
     b, index = r.b, s.x[1]
     if s.active[2]:
-        aval = T.aval(F64, b.shape(index))
+        aval = T.aval(b.dtype(s.w), b.shape(index))
         last = b.emit("lastwriter", (index,), T.aval(BOOL, b.shape(index)), T.Number(b.size(s.w)))
-        r.give(2, b.elementwise_("where", last, b.emit("take", (s.w, index), aval), b.const(0.0)))
+        r.give(2, b.elementwise_("where", last, b.emit("take", (s.w, index), aval), b.const(0.0, b.dtype(s.w))))
     if s.active[0]:
-        r.give(0, b.emit("put", (s.w, index, b.const(0.0)), b.aval_of(s.w)))
+        r.give(0, b.emit("put", (s.w, index, b.const(0.0, b.dtype(s.w))), b.aval_of(s.w)))
 
 
 # ---- extrema: ties share evenly -------------------------------------------------------------------------------------
@@ -278,13 +278,13 @@ def ties(b: Any, s: Any) -> tuple[int, int]:
     x = s.x[0]
     extremum = b.emit("move", (s.y,), b.aval_of(x), repeat_axis(s.attr))
     mask = b.elementwise_("logical_or", b.elementwise_("equal", x, extremum), b.elementwise_("isnan", x))
-    ones = b.emit("cast", (mask,), T.aval(F64, b.shape(x)))
+    ones = b.emit("cast", (mask,), T.aval(b.dtype(x), b.shape(x)))
     return mask, b.emit("sum", (ones,), b.aval_of(s.y), s.attr)
 
 
 def extremum_tangent(b: Any, s: Any) -> int:
     mask, count = ties(b, s)
-    chosen = b.elementwise_("where", mask, s.dx[0], b.const(0.0))
+    chosen = b.elementwise_("where", mask, s.dx[0], b.const(0.0, b.dtype(s.y)))
     return b.elementwise_("divide", b.emit("sum", (chosen,), b.aval_of(s.y), s.attr), count)
 
 
@@ -292,7 +292,7 @@ def extremum_adjoint(r: Any, s: Any) -> None:
     b = r.b
     mask, count = ties(b, s)
     share = b.emit("move", (b.elementwise_("divide", s.w, count),), b.aval_of(s.x[0]), repeat_axis(s.attr))
-    r.give(0, b.elementwise_("where", mask, share, b.const(0.0)))
+    r.give(0, b.elementwise_("where", mask, share, b.const(0.0, b.dtype(s.w))))
 
 
 # ---- products -------------------------------------------------------------------------------------------------------
@@ -319,12 +319,12 @@ def matmul_adjoint(r: Any, s: Any) -> None:
     if s.active[0]:
         attr = (T.Matmul(batches, k, n, m, bstep, m * n, tb, True) if ta
                 else T.Matmul(batches, m, n, k, m * n, bstep, False, not tb))
-        y = b.emit("matmul", (c, w) if ta else (w, c), T.aval(F64, (batches, m * k)), attr)
+        y = b.emit("matmul", (c, w) if ta else (w, c), T.aval(b.dtype(w), (batches, m * k)), attr)
         r.give(0, summed_batch(b, y, b.aval_of(a), batches, m * k, astep == 0))
     if s.active[1]:
         attr = (T.Matmul(batches, n, m, k, m * n, astep, True, ta) if tb
                 else T.Matmul(batches, k, m, n, astep, m * n, not ta, False))
-        y = b.emit("matmul", (w, a) if tb else (a, w), T.aval(F64, (batches, k * n)), attr)
+        y = b.emit("matmul", (w, a) if tb else (a, w), T.aval(b.dtype(w), (batches, k * n)), attr)
         r.give(1, summed_batch(b, y, b.aval_of(c), batches, k * n, bstep == 0))
 
 
@@ -344,7 +344,7 @@ def spmm_adjoint(r: Any, s: Any) -> None:
         nnz = len(indices)
         row, column = np.repeat(np.arange(nrow), np.diff(indptr)), np.arange(ncols)
         of_w, of_x = (indices, row) if transpose else (row, indices)
-        aval = T.aval(F64, (nnz, ncols))
+        aval = T.aval(b.dtype(s.w), (nnz, ncols))
         at_w = b.emit("move", (w,), aval, T.Map.table(b.size(w), nnz * ncols, of_w[:, None] * ncols + column))
         at_x = b.emit("move", (x,), aval, T.Map.table(b.size(x), nnz * ncols, of_x[:, None] * ncols + column))
         products = b.elementwise_("multiply", at_w, at_x)
@@ -491,7 +491,7 @@ def matmul_batch(b: Any, s: Any) -> int:
             steps[j] = size if s.batched[j] else 0
         elif s.batched[j] and steps[j] == 0:         # shared within each lane
             every = T.Map.view(s.k * size, (s.k, batches, size), 0, (size, 0, 1))
-            x[j] = b.emit("move", (x[j],), T.aval(F64, (s.k, batches, size)), every)
+            x[j] = b.emit("move", (x[j],), T.aval(b.dtype(x[j]), (s.k, batches, size)), every)
             steps[j] = size
         elif not s.batched[j] and steps[j] != 0:
             x[j] = b.lanes(s, j)
@@ -504,9 +504,9 @@ def spmm_batch(b: Any, s: Any) -> int:
         return lane_by_lane(b, s)
     nrow, ncol, ncols, _, _, transpose = s.attr.fields()
     rows, out = (nrow, ncol) if transpose else (ncol, nrow)
-    x = b.emit("move", (s.x[1],), T.aval(F64, (rows, s.k, ncols)),
+    x = b.emit("move", (s.x[1],), T.aval(b.dtype(s.x[1]), (rows, s.k, ncols)),
                T.Map.view(s.k * rows * ncols, (rows, s.k, ncols), 0, (ncols, rows * ncols, 1)))
-    y = b.emit("spmm", (s.x[0], x), T.aval(F64, (out, s.k, ncols)), csr(s.attr, s.k * ncols))
+    y = b.emit("spmm", (s.x[0], x), T.aval(b.dtype(x), (out, s.k, ncols)), csr(s.attr, s.k * ncols))
     back = T.Map.view(s.k * out * ncols, (s.k, out, ncols), 0, (ncols, s.k * ncols, 1))
     return b.emit("move", (y,), lanes_aval(b, s), back)
 

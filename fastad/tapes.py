@@ -40,13 +40,23 @@ def input_avals(tape):
     return [T.aval_of(tape.instruction(i)[2]) for i in tape.inputs]
 
 
+def differentiated(tape):
+    """(dtype code, shape) of the inputs that have an adjoint."""
+    return [aval for aval, active in zip(input_avals(tape), tape.input_active, strict=True) if active]
+
+
+def real_outputs(tape):
+    """(dtype code, shape) of the outputs that get a seed."""
+    return [(dtype, shape) for dtype, shape in output_avals(tape) if dtype in T.REAL]
+
+
 def jvp_tape(tape):
-    """(inputs, directions of the active ones) -> (outputs, tangents of the float64 ones)."""
+    """(inputs, directions of the active ones) -> (outputs, tangents of the real ones)."""
     return kept(tape, "jvp", lambda t: named(transform().jvp(t), t, "tangent"))
 
 
 def vjp_tape(tape):
-    """(inputs, seeds of the float64 outputs) -> (outputs, adjoints of the active inputs)."""
+    """(inputs, seeds of the real outputs) -> (outputs, adjoints of the active inputs)."""
     return kept(tape, "vjp", lambda t: named(transform().vjp(t), t, "adjoint"))
 
 
@@ -62,9 +72,9 @@ def with_seed(tape, adjoint, rest=0.0):
            for i, active in zip(tape.inputs, tape.input_active, strict=True)]
     first = True
     for dtype, shape in output_avals(tape):
-        if dtype == 0:
+        if dtype in T.REAL:
             seed = 1.0 if first else rest
-            ids.append(target.emit_const(seed if shape == () else np.full(shape, seed)))
+            ids.append(target.emit_const(seed if shape == () else np.full(shape, seed), dtype))
         first = False
     leaves = len(target)
     target.set_outputs(transform().inline(target, adjoint, ids))
@@ -92,6 +102,15 @@ def batch_tape(tape, k):
     found = transform().batch(tape, operator.index(k))
     found.signature = tape.signature
     return found
+
+
+def in_dtype(x, dtype):
+    """A direction or seed, traced or not, in the dtype (its code) of the value to which it belongs."""
+    if T.is_wrapped(x):
+        return T.astype(x, T.DTYPES[dtype])
+    if isinstance(x, np.ndarray):
+        return x.astype(T.DTYPES[dtype], copy=False)
+    return float(x) if dtype == 0 else T.DTYPES[dtype].type(x)
 
 
 def inlined(parent, tape, ids, values):

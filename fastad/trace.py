@@ -199,7 +199,7 @@ def seeds_of(tape: Any, observed: Observed, names: Names) -> list[tuple[str, int
     seeds = []
     for k, i in enumerate(tape.inputs):
         dtype, shape = names.aval(i)
-        if dtype == 0 and observed.active[k]:
+        if dtype in T.REAL and observed.active[k]:
             for position in range(int(np.prod(shape, dtype=int))):
                 index = np.unravel_index(position, shape)
                 label = f"[{', '.join([str(int(j)) for j in index])}]" if shape else ""
@@ -236,7 +236,7 @@ def row_of(tape: Any, names: Names, i: int, values: dict[int, Any], tangents: li
            adjoints: dict[int, Any]) -> Row:
     line = names.line(i).partition("  #")[0].rstrip()
     name, _, expression = line.partition(" = ")
-    real = names.aval(i)[0] == 0
+    real = names.aval(i)[0] in T.REAL
     partials = [] if adjoints.get(i) is None else partials_of(tape, i, values)
     return Row(name, expression, tape.location(i), values[i], tuple([t[i] if real else None for t in tangents]),
                adjoints.get(i), tuple([(names.name(k), p) for k, p in partials if adjoints.get(k) is not None]))
@@ -248,7 +248,8 @@ def partials_of(tape: Any, i: int, values: dict[int, Any]) -> list[tuple[int, fl
     if op in ("guard", "input", "const", "capture", "element") or not operands:
         return []
     avals = [tape.instruction(k)[2] for k in operands]
-    if {T.aval_of(a) for a in (aval, *avals)} != {(0, ())}:
+    kinds = {T.aval_of(a) for a in (aval, *avals)}
+    if len(kinds) > 1 or T.aval_of(aval) not in [(dtype, ()) for dtype in T.REAL]:
         return []
     alone = T.Tape()
     alone.set_outputs([alone.emit(op, [alone.emit_input(a) for a in avals], aval, attr)])

@@ -20,6 +20,7 @@ from fastad.operands import (
     FLOAT,
     INT,
     NOVALUE,
+    REAL,
     Array,
     asarray,
     bare,
@@ -49,9 +50,9 @@ def modf(x: Any) -> Any:
 
 def ldexp(a: Any, n: Any) -> Any:
     """a * 2**n for integers n."""
-    if code_of(n) == FLOAT:
+    if code_of(n) in REAL:
         raise TypeError("ufunc 'ldexp' takes integer exponents; write a * np.exp2(n)")
-    return a * np.exp2(n)
+    return a * cast_to(np.exp2(n), code_of(a) if code_of(a) in REAL else FLOAT)
 
 
 COMPOSED: dict[Any, Any] = {
@@ -104,7 +105,8 @@ def call(func: Any, inputs: Any, out: Any = None, where: Any = True, dtype: Any 
     if where is not True:
         if out is None:
             raise refusal(name, "where= without out= leaves elements uninitialised; use np.where(mask, f(x), other)")
-        y = T.elementwise("where", where, y, cast_to(out, code_of(y)) if code_of(out) > code_of(y) else out)
+        fits = np.can_cast(y.dtype, out.dtype, "same_kind")
+        y = T.elementwise("where", where, y, out if fits else cast_to(out, code_of(y)))
         y = y if code_of(y) == code_of(out) else y
     if isinstance(out, tuple):
         return tuple([deliver(o, v, f"ufunc '{name}'", casting) for o, v in zip(out, y, strict=True)])
@@ -265,7 +267,7 @@ def act_at(func: Any, a: Any, positions: Any, b: Any) -> None:
         (now,) = np.nonzero(turn == k)
         where = np.unravel_index(flat[now], a.shape)
         y = evaluate(func, (a[where],) if b is None else (a[where], b[now]))
-        if code_of(y) < code_of(a):
+        if not np.can_cast(T.DTYPES[code_of(y)], a.dtype, "same_kind"):
             raise TypeError(f"Cannot cast ufunc '{func.__name__}' output from {y.dtype!r} to {a.dtype!r} with casting "
                             "rule 'same_kind'")
         a[where] = y
@@ -278,7 +280,7 @@ def bare_key(key: Any) -> Any:
 
 def added_at(positions: Any, values: Any, like: Any) -> Any:
     """An array like `like` with values added up at flat positions."""
-    code = min(code_of(values), INT)
+    code = reductions.summed(code_of(values))
     shape = shape_of(like)
     tape = T.tape_of(positions, values, like)
     return T.structural("addat", (positions, values), None, shape, code, (INT, code), tape)

@@ -15,9 +15,6 @@ from fastad.errors import DerivativeError, ShapeError
 from fastad.function import Function
 from fastad.recording import matched, short
 
-DTYPES = ("float64", "int64", "bool")
-
-
 # ---- what was returned -----------------------------------------------------------------------------------------------
 
 def result_tree(function, tape):
@@ -32,34 +29,34 @@ def result_tree(function, tape):
 
 
 def need_number(function, tape):
-    """The result proper is one float64 number."""
+    """The result proper is one real number."""
     tree, signature = result_tree(function, tape), tape.signature
     if tree == trees.LEAF and 0 not in signature.kept:
         dtype, shape = tapes.output_avals(tape)[0]
-        if dtype == 0 and shape == ():
+        if dtype in T.REAL and shape == ():
             return
         if not shape:
             raise DerivativeError(f"{function.verb} of {function.name} ({signature.location}): it must return one "
-                                  f"float64 number, and returned a number of dtype {DTYPES[dtype]}, which has no "
-                                  "derivative. Return the float64 number from which it was made.")
+                                  f"real number, and returned a number of dtype {T.DTYPE_NAMES[dtype]}, which has no "
+                                  "derivative. Return the real number from which it was made.")
         what = f"an array of shape {shape}"
     else:
         what = short(signature.kept[0]) if tree == trees.LEAF else f"a container {trees.describe(tree)}"
-    raise DerivativeError(f"{function.verb} of {function.name} ({signature.location}): it must return one float64 "
+    raise DerivativeError(f"{function.verb} of {function.name} ({signature.location}): it must return one real "
                           f"number, and returned {what}. Use ad.jacobian (all derivatives) or ad.vjp (a weighted sum "
                           "of them) for several numbers, or return their sum.")
 
 
 def need_floats(function, tape):
-    """Every leaf of the result proper is a float64 output of the tape; returns their (shape) list."""
+    """Every leaf of the result proper is an output of real numbers; returns their (shape) list."""
     n, signature = trees.count(result_tree(function, tape)), tape.signature
     shapes = []
     for k, (dtype, shape) in zip(range(n), tapes.output_avals(tape), strict=False):
         if k in signature.kept:
             break
-        if dtype != 0:
+        if dtype not in T.REAL:
             raise DerivativeError(f"{function.verb} of {function.name} ({signature.location}): result {k} has dtype "
-                                  f"{DTYPES[dtype]}, which has no derivative; return it as aux (has_aux=True)")
+                                  f"{T.DTYPE_NAMES[dtype]}, which has no derivative; return it as aux (has_aux=True)")
         shapes.append(shape)
     if len(shapes) < n:
         raise DerivativeError(f"{function.verb} of {function.name} ({signature.location}): result {len(shapes)} is "
@@ -183,7 +180,7 @@ class Tangent(Function):
         self.still = still
 
     def check(self, tape):
-        """Any result will do: what is no float64 has the tangent None."""
+        """Any result will do: what is no real number has the tangent None."""
 
     def replay(self, entry, values, extra):
         tape = entry.tape
@@ -197,11 +194,12 @@ class Tangent(Function):
         out = written_along(parent, tapes.jvp_tape(tape), tape, ids, values, found)
         n = len(tape.outputs)
         y_dot = iter(out[n:])
-        return self.pack(tape, out[:n], [next(y_dot) if dtype == 0 else None for dtype, _ in tapes.output_avals(tape)])
+        return self.pack(tape, out[:n], [next(y_dot) if dtype in T.REAL else None
+                                         for dtype, _ in tapes.output_avals(tape)])
 
     def pack(self, tape, outputs, tangents):
         signature = tape.signature
-        tangents = [v if dtype == 0 else None
+        tangents = [v if dtype in T.REAL else None
                     for v, (dtype, _) in zip(tangents, tapes.output_avals(tape), strict=True)]
         kept = dict.fromkeys(signature.kept)
         leaves = iter(tangents)
@@ -212,9 +210,8 @@ class Tangent(Function):
 def written_along(parent, tangent_tape, tape, ids, values, directions):
     """Write a tangent tape into a recording, along one direction an explicit input; lifted ones do not move."""
     directions = directions + [None] * len(tape.lifted_from)
-    seeds = [np.zeros(np.shape(x)) if v is None else v
-             for x, v, a in zip(values, directions, tape.input_active, strict=True) if a]
-    seeds = [v if isinstance(v, np.ndarray) or T.is_wrapped(v) else float(v) for v in seeds]
+    seeds = [tapes.in_dtype(np.zeros(shape)[()] if v is None else v, dtype) for v, a, (dtype, shape)
+             in zip(directions, tape.input_active, tapes.input_avals(tape), strict=True) if a]
     return tapes.inlined(parent, tangent_tape, ids + [T.id_in(parent, v) for v in seeds],
                          values + [np.array(T.concrete(v)) for v in seeds])
 
@@ -259,8 +256,8 @@ class Pullback(Function):
             need_real(x, f"pullback of {self.name}: adjoint {k}")
             if np.shape(x) != shape:
                 raise ShapeError(f"pullback of {self.name}: adjoint {k} has shape {np.shape(x)}, the result {shape}")
-        leaves = [x if isinstance(x, np.ndarray) or T.is_wrapped(x) else float(x) for x in leaves]
-        return leaves + [np.zeros(shape) for _, shape in avals[len(leaves):]]
+        leaves += [np.zeros(shape)[()] for _, shape in avals[len(leaves):]]
+        return [tapes.in_dtype(x, dtype if dtype in T.REAL else 0) for x, (dtype, _) in zip(leaves, avals, strict=True)]
 
     def spread(self, tape, adjoints):
         return trees.unflatten(tape.signature.tree, tape.signature.spread(adjoints))[0]
@@ -269,7 +266,7 @@ class Pullback(Function):
         outputs = tape.signature.pack_outputs(tapes.inlined(parent, tape, ids, values))
 
         def pullback(w):
-            floats = [k for k, (dtype, _) in enumerate(tapes.output_avals(tape)) if dtype == 0]
+            floats = [k for k, (dtype, _) in enumerate(tapes.output_avals(tape)) if dtype in T.REAL]
             seeds = [self.seeds(tape, w)[k] for k in floats]
             current = T.current_tape() or parent
             for x in traced:             # the recording may have ended; nothing is written into a finished tape
@@ -422,7 +419,7 @@ class Jacobian(Function):
         tape = entry.tape
         ins, outs = self.shapes(tape)
         active, n = tape.signature.active, len(outs)
-        rest = [shape for dtype, shape in tapes.output_avals(tape)[n:] if dtype == 0]
+        rest = [shape for dtype, shape in tapes.output_avals(tape)[n:] if dtype in T.REAL]
         if entry.program is not None:
             return self.replay_compiled(entry, values, ins, outs, rest)
         y = tape.sweep(values)
@@ -474,9 +471,10 @@ class Jacobian(Function):
         ins, outs = self.shapes(tape)
         n, y = len(tape.outputs), list[Any]()
         declared = tape.signature.active + [False] * len(tape.lifted_from)
+        of_seeds = tapes.differentiated(tape) if self.forwards(ins, outs) else tapes.real_outputs(tape)
 
         def written(derived, seeds):
-            seeds = [np.array(s) for s in seeds]
+            seeds = [tapes.in_dtype(np.array(s), dtype) for s, (dtype, _) in zip(seeds, of_seeds, strict=True)]
             out = tapes.inlined(parent, derived, ids + [T.id_in(parent, s) for s in map(constant, seeds)],
                                 values + seeds)
             y[:] = y or out[:n]
@@ -489,7 +487,7 @@ class Jacobian(Function):
                          in zip(declared, tape.input_active, tapes.input_avals(tape), strict=True) if a]
                 return written(tapes.jvp_tape(tape), seeds)[:len(outs)]
         else:
-            rest = [np.zeros(shape) for dtype, shape in tapes.output_avals(tape)[len(outs):] if dtype == 0]
+            rest = [np.zeros(shape) for dtype, shape in tapes.output_avals(tape)[len(outs):] if dtype in T.REAL]
 
             def sweep(units):
                 return wanted(tape, written(tapes.vjp_tape(tape), units + rest))
@@ -498,7 +496,7 @@ class Jacobian(Function):
 
 def constant(x):
     """A seed as what the recording takes for a constant rather than for the user's memory."""
-    return float(x) if x.ndim == 0 else T.make_plain(x)
+    return T.make_plain(x) if x.ndim else float(x) if x.dtype == np.float64 else x[()]
 
 
 def size_of(shape):
@@ -546,11 +544,11 @@ class Hessian(Function):
     def nest(self, parent, tape, ids, values, extra):
         derived = tapes.jvp_tape(tapes.gradient_tape(tape))
         declared = tape.signature.active + [False] * len(tape.lifted_from)
-        skip = len(tape.outputs) + sum(tape.input_active) + sum([d == 0 for d, _ in tapes.output_avals(tape)])
+        skip = len(tape.outputs) + sum(tape.input_active) + len(tapes.real_outputs(tape))
 
         def sweep(units):
             units = iter(units)
-            seeds = [np.array(next(units)) if w else np.zeros(shape) for w, a, (_, shape)
+            seeds = [tapes.in_dtype(np.array(next(units) if w else np.zeros(shape)), dtype) for w, a, (dtype, shape)
                      in zip(declared, tape.input_active, tapes.input_avals(tape), strict=True) if a]
             out = tapes.inlined(parent, derived, ids + [T.id_in(parent, constant(s)) for s in seeds], values + seeds)
             return wanted(tape, out[skip:])
@@ -585,5 +583,5 @@ class HessianProduct(Function):
     def nest(self, parent, tape, ids, values, extra):
         found = directions(self, tape, values, extra)
         out = written_along(parent, tapes.jvp_tape(tapes.gradient_tape(tape)), tape, ids, values, found)
-        skip = len(tape.outputs) + sum(tape.input_active) + sum([d == 0 for d, _ in tapes.output_avals(tape)])
+        skip = len(tape.outputs) + sum(tape.input_active) + len(tapes.real_outputs(tape))
         return chosen(tape.signature, wanted(tape, out[skip:]), 0)

@@ -74,7 +74,7 @@ class Image:
         avals = []
         for k in ids.tolist():
             dtype, shape = T.aval_of(k)
-            avals.append((dtype, 3 <= k < 6, shape))
+            avals.append((dtype, len(T.DTYPES) <= k < 2 * len(T.DTYPES), shape))
         return Image(names=[T.OPNAMES[code] for code in codes.tolist()], avals=avals, **parts)
 
     def tape(self) -> Any:
@@ -123,7 +123,7 @@ def check_avals(image: Image) -> list[Aval]:
             need(0 <= extent, f"negative extent in shape {shape}")
             size *= max(extent, 1)
             need(size <= MAX_SIZE, f"shape {shape} is larger than any memory")
-        need(dtype in (0, 1, 2) and len(shape) <= 64 and not (weak and shape), "unknown kind of value")
+        need(dtype in range(len(T.DTYPES)) and len(shape) <= 64 and not (weak and shape), "unknown kind of value")
         avals.append(Aval(dtype, shape, 0 if 0 in shape else size))
     return avals
 

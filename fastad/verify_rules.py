@@ -14,7 +14,7 @@ import numpy as np
 
 from fastad import _tape as T
 
-F64, I64, BOOL = range(3)
+F64, I64, BOOL, F32 = range(4)
 MAX_SIZE = 1 << 40                           # elements of an array: beyond any memory
 MAX_LISTED = 1 << 28                         # positions that are enumerated to judge a claim
 MAX_EMPTY = 1 << 31                          # turns of a loop that moves nothing
@@ -46,7 +46,8 @@ def elementwise(row: Any, y: Aval, xs: Sequence[Aval]) -> None:
         need(xs[0].dtype == BOOL, "the condition is not boolean")
     dtype = xs[-1].dtype
     need(all(x.dtype == dtype for x in xs[row.rule == "select":]), "operands of different dtypes")
-    need("fib"[dtype] in row.dtypes, f"no loop for {T.DTYPE_NAMES[dtype]}")
+    has_loop = "fibf"[dtype] in row.dtypes and (dtype != F32 or T.row_takes(row.name, F32))
+    need(has_loop, f"no loop for {T.DTYPE_NAMES[dtype]}")
     need(y.dtype == (BOOL if row.result == "bool" else dtype), "dtype of the result")
     for x in xs:
         need(not x.shape or (y.shape and x.size == y.size), f"operand of shape {x.shape} for result {y.shape}")
@@ -200,7 +201,7 @@ def spmm(y: Aval, xs: Sequence[Aval], attr: Any) -> None:
     data, x = counted(xs, 2)
     nrow, ncol, ncols, _, indices, transpose = kind(attr, "csr")
     rows, cols = (ncol, nrow) if transpose else (nrow, ncol)
-    need(y.dtype == x.dtype == data.dtype == F64, "sparse products are float64")
+    need(y.dtype == x.dtype == data.dtype in T.REAL, "sparse products are of real numbers")
     need(data.size == len(indices) and x.size == cols * ncols and y.size == rows * ncols, "sizes of the product")
 
 
@@ -247,7 +248,7 @@ def check_csr(attr: Any) -> None:
 
 def check_assemble(attr: Any) -> None:
     maps, _, covers, _, fill_dtype = attr.fields()
-    need(fill_dtype in (F64, I64, BOOL), "dtype of the fill")
+    need(fill_dtype in range(len(T.DTYPES)), "dtype of the fill")
     for m in maps:
         check_map(m)
     if covers:
@@ -260,7 +261,7 @@ def check_assemble(attr: Any) -> None:
 def check_map(attr: Any) -> None:
     """Every position within both sides; covers and injective as claimed."""
     nsrc, ndst, pieces, src, dst, covers, src_injective, dst_injective, _, fill_dtype = attr.fields()
-    need(0 <= nsrc <= MAX_SIZE and 0 <= ndst <= MAX_SIZE and fill_dtype in (F64, I64, BOOL), "sizes of a map")
+    need(0 <= nsrc <= MAX_SIZE and 0 <= ndst <= MAX_SIZE and fill_dtype in range(len(T.DTYPES)), "sizes of a map")
     if pieces is None:
         need(src is not None or dst is not None, "a table without sides")
         n = len(src if src is not None else dst)

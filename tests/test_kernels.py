@@ -59,13 +59,13 @@ def test_benchmark_mode_runs(root, tmp_path):
 @pytest.mark.parametrize("header, right, wrong", [
     ("move.h", "m.s = -m.s;", ";"),
     ("reduce.h", "a[j].key < a[i].key", "a[j].key <= a[i].key"),
-    ("products.h", "fa_spmm_add(A, !A->transpose", "fa_spmm_add(A, A->transpose"),
-    ("tangent.h", "ties > 1 ? sum / (double)ties : sum", "sum"),
-    ("reverse.h", "fa_map_zero(o->attr, FA_F64, w);", ";"),
+    ("product_real.h", "fa_spmm_add)(A, !A->transpose", "fa_spmm_add)(A, A->transpose"),
+    ("tangent_real.h", "ties > 1 ? sum / (FA_REAL)ties : sum", "sum"),
+    ("reverse_real.h", "fa_map_zero(o->attr, FA_DTYPE, w);", ";"),
     ("elementwise.h", "env->flags |= fa_fpflags();", ""),
     ("fused.h", "d + below > 0 ? 0", "1 ? 0"),
     ("reader.h", "m.s = -m.s;", ";"),
-    ("elementwise.h", "(fa_pair)((fa_pair_mask)p & mask)", "p"),
+    ("pack_real.h", "(FA_R(fa_pack))((FA_R(fa_pack_mask))p & mask)", "p"),
 ])
 def test_a_wrong_kernel_fails(root, tmp_path, header, right, wrong):
     """The tests are tested: one changed expression must be found."""

@@ -368,7 +368,7 @@ def test_threads_have_points_of_their_own():
 
 
 def test_a_function_that_is_no_objective_says_so():
-    with pytest.raises(DerivativeError, match="must return one float64 number"):
+    with pytest.raises(DerivativeError, match="must return one real number"):
         optimize.minimize(residuals, START)
     with pytest.raises(DerivativeError, match="returned None"):
         optimize.minimize(lambda x: None, START)

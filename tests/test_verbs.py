@@ -196,7 +196,7 @@ def test_ints_become_floats_where_they_are_differentiated():
     assert ad.grad(lambda x: x**3)(2) == 12.0
     assert np.array_equal(ad.grad(lambda x: (x**3).sum())(np.array([1, 2])), [3.0, 12.0])
     g = ad.grad(lambda x: (x**3).sum())(np.array([1, 2], dtype=np.float32))
-    assert g.dtype == np.float64 and np.array_equal(g, [3.0, 12.0])
+    assert g.dtype == np.float32 and np.array_equal(g, [3.0, 12.0])
 
 
 def test_static_arguments_select_code():

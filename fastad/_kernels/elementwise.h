@@ -15,79 +15,83 @@ FA_INLINE fa_span fa_span_of(const fa_aval *av, const char *p) {
 FA_INLINE fa_span fa_span_at(fa_span s, int64_t j) { return (fa_span){s.p + j * s.step, s.step}; }
 
 /* ---- own block kernels -------------------------------------------------------------------------------------- */
-/* Two products at a time, by masks on both factors.  The compiler makes a branch of a select: it may not multiply 0 by
-   infinity where the program does not, since that raises a flag.  Masked factors are +0, and raise none. */
-typedef double fa_pair __attribute__((vector_size(16), aligned(8), may_alias));
-typedef int64_t fa_pair_mask __attribute__((vector_size(16)));
-
-FA_INLINE fa_pair fa_masked_product(fa_pair w, fa_pair p, fa_pair_mask mask) {
-    return (fa_pair)((fa_pair_mask)w & mask) * (fa_pair)((fa_pair_mask)p & mask);
-}
-FA_INLINE fa_pair fa_strongzero_pair(fa_pair w, fa_pair p) { return fa_masked_product(w, p, w != 0.0); }
-FA_INLINE fa_pair fa_zeroproduct_pair(fa_pair w, fa_pair p) { return fa_masked_product(w, p, (w != 0.0) & (p != 0.0)); }
-
-/* Steps of 0 or 1 element are turned into compile-time constants: no loop asks for them. */
-#define FA_PAIR_AT(A) (*(const fa_pair *)(A))
-#define FA_PRODUCT_LOOP(PRODUCT, INTO, A, B, ONE_A, ONE_B) do { \
+/* Several products at a time, by masks on both factors.  The compiler makes a branch of a select: it may not multiply 0
+   by infinity where the program does not, since that raises a flag.  Masked factors are +0, and raise none.
+   Steps of 0 or 1 element are turned into compile-time constants: no loop asks for them. */
+#define FA_PACK_AT(A) (*(const FA_R(fa_pack) *)(A))
+#define FA_PRODUCT_LOOP(ONE, PACK, INTO, A, B, ONE_A, ONE_B) do { \
         int64_t j = 0; \
-        for (; j + 2 <= n; j += 2) *(fa_pair *)(y + j) INTO PRODUCT##_pair(A, B); \
-        for (; j < n; j++) y[j] INTO PRODUCT(ONE_A, ONE_B); \
+        for (; j + FA_LANES <= n; j += FA_LANES) *(FA_R(fa_pack) *)(y + j) INTO PACK(A, B); \
+        for (; j < n; j++) y[j] INTO ONE(ONE_A, ONE_B); \
     } while (0)
-#define FA_PRODUCT_BLOCK(PRODUCT, INTO) do { \
-        const fa_f64 *a = (const fa_f64 *)w.p, *b = (const fa_f64 *)p.p; \
+#define FA_PRODUCT_BLOCK(ONE, PACK, INTO) do { \
+        const FA_R(fa_any) *a = (const FA_R(fa_any) *)w.p, *b = (const FA_R(fa_any) *)p.p; \
         if (n <= 0) break; \
-        fa_pair as = {*a, *a}, bs = {*b, *b}; \
-        if (w.step && p.step) FA_PRODUCT_LOOP(PRODUCT, INTO, FA_PAIR_AT(a + j), FA_PAIR_AT(b + j), a[j], b[j]); \
-        else if (w.step) FA_PRODUCT_LOOP(PRODUCT, INTO, FA_PAIR_AT(a + j), bs, a[j], *b); \
-        else if (p.step) FA_PRODUCT_LOOP(PRODUCT, INTO, as, FA_PAIR_AT(b + j), *a, b[j]); \
-        else FA_PRODUCT_LOOP(PRODUCT, INTO, as, bs, *a, *b); \
+        FA_R(fa_pack) as = FA_R(fa_pack_of)(*a), bs = FA_R(fa_pack_of)(*b); \
+        if (w.step && p.step) FA_PRODUCT_LOOP(ONE, PACK, INTO, FA_PACK_AT(a + j), FA_PACK_AT(b + j), a[j], b[j]); \
+        else if (w.step) FA_PRODUCT_LOOP(ONE, PACK, INTO, FA_PACK_AT(a + j), bs, a[j], *b); \
+        else if (p.step) FA_PRODUCT_LOOP(ONE, PACK, INTO, as, FA_PACK_AT(b + j), *a, b[j]); \
+        else FA_PRODUCT_LOOP(ONE, PACK, INTO, as, bs, *a, *b); \
     } while (0)
-FA_FN void fa_strongzero_block(int64_t n, fa_span w, fa_span p, double *restrict y) {
-    FA_PRODUCT_BLOCK(fa_strongzero, =);
-}
-FA_FN void fa_zeroproduct_block(int64_t n, fa_span w, fa_span p, double *restrict y) {
-    FA_PRODUCT_BLOCK(fa_zeroproduct, =);
-}
+#define FA_BODY "pack_real.h"
+#include "reals.h"
+#undef FA_PACK_AT
+#undef FA_PRODUCT_LOOP
+#undef FA_PRODUCT_BLOCK
 
+#define FA_WHERE_LOOP(T) do { \
+        const T *u = (const T *)a.p, *v = (const T *)b.p; \
+        T *out = (T *)y; \
+        if (cs && as && bs) for (int64_t j = 0; j < n; j++) out[j] = mask[j] ? u[j] : v[j]; \
+        else for (int64_t j = 0; j < n; j++) out[j] = mask[j * cs] ? u[j * as] : v[j * bs]; \
+    } while (0)
 FA_FN void fa_where_block(int64_t n, int itemsize, fa_span c, fa_span a, fa_span b, char *y) {
     const uint8_t *mask = (const uint8_t *)c.p;
     int64_t cs = c.step != 0, as = a.step != 0, bs = b.step != 0;
-    if (itemsize == 1) {
-        for (int64_t j = 0; j < n; j++) y[j] = mask[j * cs] ? a.p[j * as] : b.p[j * bs];
-    } else {
-        const fa_i64 *u = (const fa_i64 *)a.p, *v = (const fa_i64 *)b.p;
-        fa_i64 *out = (fa_i64 *)y;
-        if (cs && as && bs) for (int64_t j = 0; j < n; j++) out[j] = mask[j] ? u[j] : v[j];
-        else for (int64_t j = 0; j < n; j++) out[j] = mask[j * cs] ? u[j * as] : v[j * bs];
-    }
+    if (itemsize == 1) FA_WHERE_LOOP(char);
+    else if (itemsize == 4) FA_WHERE_LOOP(fa_u32);
+    else FA_WHERE_LOOP(fa_i64);
 }
+#undef FA_WHERE_LOOP
 
+/* VALUE makes an element of the result of v, one of the operand. */
+#define FA_CAST_LOOP(FROM, INTO, VALUE) do { \
+        const FROM *from = (const FROM *)x.p; \
+        INTO *into = (INTO *)y; \
+        for (int64_t j = 0; j < n; j++) { FROM v = from[j * s]; into[j] = (INTO)(VALUE); } \
+    } while (0)
 FA_FN void fa_cast_block(int64_t n, int din, int dout, fa_span x, char *y) {
-    const fa_f64 *f = (const fa_f64 *)x.p;
-    const fa_i64 *i = (const fa_i64 *)x.p;
-    const uint8_t *b = (const uint8_t *)x.p;
     int64_t s = x.step != 0;
     if (n == 0) return;
     if (din == dout && s) {
         memcpy(y, x.p, (size_t)(n * fa_itemsize[din]));
         return;
     }
-    switch (3 * din + dout) {
-    case 3 * FA_F64 + FA_F64: for (int64_t j = 0; j < n; j++) ((fa_f64 *)y)[j] = f[j * s]; break;
-    case 3 * FA_F64 + FA_I64: for (int64_t j = 0; j < n; j++) ((fa_i64 *)y)[j] = fa_f64_to_i64(f[j * s]); break;
-    case 3 * FA_F64 + FA_BOOL: for (int64_t j = 0; j < n; j++) y[j] = f[j * s] != 0; break;
-    case 3 * FA_I64 + FA_F64: for (int64_t j = 0; j < n; j++) ((fa_f64 *)y)[j] = (double)i[j * s]; break;
-    case 3 * FA_I64 + FA_I64: for (int64_t j = 0; j < n; j++) ((fa_i64 *)y)[j] = i[j * s]; break;
-    case 3 * FA_I64 + FA_BOOL: for (int64_t j = 0; j < n; j++) y[j] = i[j * s] != 0; break;
-    case 3 * FA_BOOL + FA_F64: for (int64_t j = 0; j < n; j++) ((fa_f64 *)y)[j] = b[j * s]; break;
-    case 3 * FA_BOOL + FA_I64: for (int64_t j = 0; j < n; j++) ((fa_i64 *)y)[j] = b[j * s]; break;
-    default: for (int64_t j = 0; j < n; j++) y[j] = (char)b[j * s]; break;
+    switch (FA_NDTYPE * din + dout) {
+    case FA_NDTYPE * FA_F64 + FA_F64: FA_CAST_LOOP(fa_f64, fa_f64, v); break;
+    case FA_NDTYPE * FA_F64 + FA_F32: FA_CAST_LOOP(fa_f64, fa_f32, v); break;
+    case FA_NDTYPE * FA_F64 + FA_I64: FA_CAST_LOOP(fa_f64, fa_i64, fa_f64_to_i64(v)); break;
+    case FA_NDTYPE * FA_F64 + FA_BOOL: FA_CAST_LOOP(fa_f64, uint8_t, v != 0); break;
+    case FA_NDTYPE * FA_F32 + FA_F64: FA_CAST_LOOP(fa_f32, fa_f64, v); break;
+    case FA_NDTYPE * FA_F32 + FA_F32: FA_CAST_LOOP(fa_f32, fa_f32, v); break;
+    case FA_NDTYPE * FA_F32 + FA_I64: FA_CAST_LOOP(fa_f32, fa_i64, fa_f64_to_i64((double)v)); break;
+    case FA_NDTYPE * FA_F32 + FA_BOOL: FA_CAST_LOOP(fa_f32, uint8_t, v != 0); break;
+    case FA_NDTYPE * FA_I64 + FA_F64: FA_CAST_LOOP(fa_i64, fa_f64, v); break;
+    case FA_NDTYPE * FA_I64 + FA_F32: FA_CAST_LOOP(fa_i64, fa_f32, v); break;
+    case FA_NDTYPE * FA_I64 + FA_I64: FA_CAST_LOOP(fa_i64, fa_i64, v); break;
+    case FA_NDTYPE * FA_I64 + FA_BOOL: FA_CAST_LOOP(fa_i64, uint8_t, v != 0); break;
+    case FA_NDTYPE * FA_BOOL + FA_F64: FA_CAST_LOOP(uint8_t, fa_f64, v); break;
+    case FA_NDTYPE * FA_BOOL + FA_F32: FA_CAST_LOOP(uint8_t, fa_f32, v); break;
+    case FA_NDTYPE * FA_BOOL + FA_I64: FA_CAST_LOOP(uint8_t, fa_i64, v); break;
+    default: FA_CAST_LOOP(uint8_t, uint8_t, v); break;
     }
 }
+#undef FA_CAST_LOOP
 
 /* ---- NumPy's loops ------------------------------------------------------------------------------------------ */
 FA_FN void fa_fill_block(int64_t n, int itemsize, const char *x, char *y) {
     if (itemsize == 1) memset(y, *x, (size_t)n);
+    else if (itemsize == 4) for (int64_t j = 0; j < n; j++) ((fa_u32 *)y)[j] = *(const fa_u32 *)x;
     else for (int64_t j = 0, v = *(const fa_i64 *)x; j < n; j++) ((fa_i64 *)y)[j] = v;
 }
 
@@ -114,12 +118,20 @@ FA_FN void fa_elementwise_block(uint16_t op, int din, int dout, int64_t n, const
     const fa_prim *prim = &fa_prims[op];
     int scalar_operand = 0;
     if (n == 0) return;
-    if (op == FA_STRONGZERO) { fa_strongzero_block(n, in[0], in[1], (double *)y); return; }
-    if (op == FA_ZEROPRODUCT) { fa_zeroproduct_block(n, in[0], in[1], (double *)y); return; }
+    if (op == FA_STRONGZERO) {
+        if (din == FA_F64) fa_strongzero_block_f64(n, in[0], in[1], (double *)y);
+        else fa_strongzero_block_f32(n, in[0], in[1], (float *)y);
+        return;
+    }
+    if (op == FA_ZEROPRODUCT) {
+        if (din == FA_F64) fa_zeroproduct_block_f64(n, in[0], in[1], (double *)y);
+        else fa_zeroproduct_block_f32(n, in[0], in[1], (float *)y);
+        return;
+    }
     if (op == FA_WHERE) { fa_where_block(n, fa_itemsize[dout], in[0], in[1], in[2], y); return; }
     if (op == FA_CAST) { fa_cast_block(n, din, dout, in[0], y); return; }
     for (int k = 0; k < prim->arity; k++) scalar_operand |= !in[k].step;
-    if (scalar_operand && op >= FA_OWN_END && din == FA_F64 && n > 1) {
+    if (scalar_operand && op >= FA_OWN_END && fa_is_real(din) && n > 1) {
         fa_loop_spread(prim, din, dout, n, in, y);
         return;
     }

@@ -39,10 +39,10 @@ square: FA_PUT_F64(FA_A * FA_A);
 root: FA_PUT_F64(sqrt(FA_A));
 reciprocal: FA_PUT_F64(1.0 / FA_A);
 absolute: FA_PUT_F64(fabs(FA_A));
-maximum: FA_PUT_F64(fa_max(FA_A, FA_B));
-minimum: FA_PUT_F64(fa_min(FA_A, FA_B));
-strongzero: FA_PUT_F64(fa_strongzero(FA_A, FA_B));
-zeroproduct: FA_PUT_F64(fa_zeroproduct(FA_A, FA_B));
+maximum: FA_PUT_F64(fa_max_f64(FA_A, FA_B));
+minimum: FA_PUT_F64(fa_min_f64(FA_A, FA_B));
+strongzero: FA_PUT_F64(fa_strongzero_f64(FA_A, FA_B));
+zeroproduct: FA_PUT_F64(fa_zeroproduct_f64(FA_A, FA_B));
 element: FA_PUT_F64(fa_element_f64(c, v, arg[two * i], arg[two * i + 1]));
 where:
     a = arg[two * i];

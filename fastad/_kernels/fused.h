@@ -18,7 +18,7 @@
 /* Elements of the dimensions from k on whose destination, counted from d, lies in [0, m); y begins at destination 0. */
 FA_FN void fa_read_dims(int what, const fa_reader *r, int k, int64_t d, const char *x, int64_t m, char *y) {
     const fa_rdim *dim = &r->dim[k];
-    int64_t size = what == FA_DO_COPY1 || what == FA_DO_OR ? 1 : 8, below = k + 1 < r->nd ? dim[1].reach : 1, first, last;
+    int64_t size = fa_do_size[what], below = k + 1 < r->nd ? dim[1].reach : 1, first, last;
     if (d >= m || d + dim->reach <= 0) return;
     first = d + below > 0 ? 0 : (-(d + below) + dim->d) / dim->d;       /* the first that reaches beyond -1 */
     last = (m - 1 - d) / dim->d;
@@ -33,7 +33,7 @@ FA_FN void fa_read_dims(int what, const fa_reader *r, int k, int64_t d, const ch
 
 /* The elements of a piece whose destination lies in [lo, lo + m), into the block y. */
 FA_FN void fa_read_piece(int what, const fa_reader *r, const char *x, int64_t lo, int64_t m, char *y) {
-    int64_t size = what == FA_DO_COPY1 || what == FA_DO_OR ? 1 : 8, d = r->doff - lo;
+    int64_t size = fa_do_size[what], d = r->doff - lo;
     if (r->nd) {
         fa_read_dims(what, r, 0, d, x + r->soff * size, m, y);
     } else if (d >= 0 && d < m) {
@@ -43,6 +43,7 @@ FA_FN void fa_read_piece(int what, const fa_reader *r, const char *x, int64_t lo
 }
 /* ---- the loop ------------------------------------------------------------------------------------------------ */
 typedef struct { char *p; intptr_t step, advance; } fa_place;
+typedef union { fa_sumtree_f64 f64; fa_sumtree_f32 f32; } fa_anytree;
 
 FA_FN void fa_fused_places(const fa_fused *f, const fa_cell *v, char *scratch, fa_place *at) {
     for (uint32_t s = 0; s < f->nslots; s++) {
@@ -69,7 +70,7 @@ FA_FN void fa_fused_read(const fa_finstr *ins, const fa_fused *f, const fa_code 
 }
 
 FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v, fa_place *at, int64_t j, int64_t m,
-                          fa_sumtree *sums, fa_env *env) {
+                          fa_anytree *sums, fa_env *env) {
     for (uint32_t i = 0; i < f->n; i++) {
         const fa_finstr *ins = &f->instr[i];
         if (i == f->nprimal) env->flags |= fa_fpflags();
@@ -83,11 +84,21 @@ FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v,
             fa_fused_read(ins, f, c, v, j, m, at[ins->out].p + j * at[ins->out].advance);
         } else {
             const fa_place *x = &at[ins->in[0]];
-            fa_sumtree_add(&sums[ins->out], fa_sum_f64((const double *)(x->p + j * x->advance), x->step != 0, m));
+            const char *first = x->p + j * x->advance;
+            fa_anytree *sum = &sums[ins->out];
+            if (ins->din == FA_F64) fa_sumtree_add_f64(&sum->f64, fa_sum_f64((const double *)first, x->step != 0, m));
+            else fa_sumtree_add_f32(&sum->f32, fa_sum_f32((const float *)first, x->step != 0, m));
         }
     }
     if (f->nprimal < f->n) fa_fpclear();                        /* what derivative code raises is of no one's concern */
     else env->flags |= fa_fpflags();
+}
+
+FA_INLINE int fa_is_f64_sum(const fa_code *c, uint32_t cell) { return c->avals[c->cell_aval[cell]].dtype == FA_F64; }
+
+FA_FN void fa_store_sum(const fa_code *c, fa_cell *v, uint32_t cell, const fa_anytree *sum) {
+    if (fa_is_f64_sum(c, cell)) v[cell].f = fa_sumtree_end_f64(&sum->f64);
+    else v[cell] = fa_cell_f32(fa_sumtree_end_f32(&sum->f32));
 }
 
 /* ---- chunks -------------------------------------------------------------------------------------------------- */
@@ -99,14 +110,14 @@ typedef struct {
     const fa_cell *v;
     int level;                               /* a chunk is 2**level blocks */
     atomic_int flags;
-    fa_sumtree *sums;                        /* of chunk k: nsums from k * nsums on */
+    fa_anytree *sums;                        /* of chunk k: nsums from k * nsums on */
 } fa_fused_job;
 
 FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v, char *scratch, int64_t begin,
-                           int64_t end, fa_sumtree *sums, fa_env *env) {
+                           int64_t end, fa_anytree *sums, fa_env *env) {
     fa_place at[FA_FUSED_SLOTS];
     fa_fused_places(f, v, scratch, at);
-    for (uint32_t k = 0; k < f->nsums; k++) fa_sumtree_begin(&sums[k]);
+    for (uint32_t k = 0; k < f->nsums; k++) fa_sumtree_begin_f64(&sums[k].f64);      /* both begin alike */
     for (int64_t j = begin; j < end; j += FA_BLOCK)
         fa_fused_block(f, c, v, at, j, end - j < FA_BLOCK ? end - j : FA_BLOCK, sums, env);
 }
@@ -131,7 +142,7 @@ FA_FN void fa_fused_chunk(void *job, int64_t chunk, int is_worker) {
 }
 
 FA_FN void fa_run_fused_shared(const fa_code *c, fa_cell *v, const fa_fused *f, fa_env *env) {
-    fa_sumtree sums[FA_MOST_CHUNKS * FA_FUSED_SUMS], all;
+    fa_anytree sums[FA_MOST_CHUNKS * FA_FUSED_SUMS], all;
     fa_fused_job job = {f, c, v, 3, 0, sums};
     int64_t blocks = (f->size + FA_BLOCK - 1) / FA_BLOCK, chunks;
     while ((blocks + ((int64_t)1 << job.level) - 1) >> job.level > FA_MOST_CHUNKS) job.level++;
@@ -139,23 +150,28 @@ FA_FN void fa_run_fused_shared(const fa_code *c, fa_cell *v, const fa_fused *f, 
     fa_pool_run(fa_fused_chunk, &job, chunks);
     env->flags |= atomic_load(&job.flags);
     for (uint32_t k = 0; k < f->nsums; k++) {
-        fa_sumtree_begin(&all);
-        for (int64_t chunk = 0; chunk < chunks; chunk++) fa_sumtree_join(&all, &sums[chunk * f->nsums + k], job.level);
-        v[f->sums[k]].f = fa_sumtree_end(&all);
+        int is_f64 = fa_is_f64_sum(c, f->sums[k]);
+        fa_sumtree_begin_f64(&all.f64);
+        for (int64_t chunk = 0; chunk < chunks; chunk++) {
+            const fa_anytree *part = &sums[chunk * f->nsums + k];
+            if (is_f64) fa_sumtree_join_f64(&all.f64, &part->f64, job.level);
+            else fa_sumtree_join_f32(&all.f32, &part->f32, job.level);
+        }
+        fa_store_sum(c, v, f->sums[k], &all);
     }
 }
 
 /* Runs the loop.  Cells of arrays point to their memory; results of sums are written last, so that their cells may be
    those of scalars that die here. */
 FA_FN int fa_run_fused(const fa_code *c, fa_cell *v, const fa_fused *f, fa_env *env) {
-    fa_sumtree sums[FA_FUSED_SUMS];
+    fa_anytree sums[FA_FUSED_SUMS];
     env->flags |= fa_fpflags();
     if (f->shared && fa_pool_threads() > 1) {
         fa_run_fused_shared(c, v, f, env);
         return FA_OK;
     }
     fa_fused_blocks(f, c, v, (char *)v[f->scratch].p, 0, f->size, sums, env);
-    for (uint32_t k = 0; k < f->nsums; k++) v[f->sums[k]].f = fa_sumtree_end(&sums[k]);
+    for (uint32_t k = 0; k < f->nsums; k++) fa_store_sum(c, v, f->sums[k], &sums[k]);
     return FA_OK;
 }
 #endif

@@ -14,8 +14,9 @@
              binary  (a, b)
              n-ary   (start in pool, attr)      pool[start] = count, then the operand ids
 
-   A value lives in a cell.  Rank 0: in the cell itself (f64 in .f, i64 in .i, bool as 0/1 in .i).
-   Rank > 0: .p points to C-contiguous data (double, int64_t, uint8_t).  fa_data() hides the difference.
+   A value lives in a cell.  Rank 0: in the cell itself (f64 in .f, i64 in .i, bool as 0/1 in .i, f32 in .s with the
+   other half of the cell zero).
+   Rank > 0: .p points to C-contiguous data (double, int64_t, uint8_t, float).  fa_data() hides the difference.
    Id 0 is reserved (FA_NOP) and means "none". */
 #ifndef FASTAD_LAYOUT_H
 #define FASTAD_LAYOUT_H
@@ -24,10 +25,10 @@
 
 enum { FA_MAXD = 64 };                       /* NumPy's own limit */
 
-enum { FA_F64, FA_I64, FA_BOOL, FA_NDTYPE };
-static const int fa_itemsize[FA_NDTYPE] = {8, 8, 1};
+enum { FA_F64, FA_I64, FA_BOOL, FA_F32, FA_NDTYPE };
+static const int fa_itemsize[FA_NDTYPE] = {8, 8, 1, 4};
 
-typedef union { double f; int64_t i; void *p; } fa_cell;
+typedef union { double f; float s; int64_t i; void *p; } fa_cell;
 
 typedef struct {
     uint8_t dtype, weak;                     /* weak: a Python number (NEP 50) */
@@ -37,7 +38,8 @@ typedef struct {
 } fa_aval;
 
 /* The first avals are interned in this order, so that `aval == FA_AVAL_F64` is a one-compare test for a scalar. */
-enum { FA_AVAL_F64, FA_AVAL_I64, FA_AVAL_BOOL, FA_AVAL_WEAK_F64, FA_AVAL_WEAK_I64, FA_AVAL_WEAK_BOOL, FA_NAVAL_SCALAR };
+enum { FA_AVAL_F64, FA_AVAL_I64, FA_AVAL_BOOL, FA_AVAL_F32,
+       FA_AVAL_WEAK_F64, FA_AVAL_WEAK_I64, FA_AVAL_WEAK_BOOL, FA_AVAL_WEAK_F32, FA_NAVAL_SCALAR };
 
 static inline char *fa_data(const fa_cell *cell, const fa_aval *av) { return av->nd ? (char *)cell->p : (char *)cell; }
 
@@ -109,8 +111,11 @@ typedef struct {
     fa_cell fill;                            /* in the dtype of the result */
 } fa_map;
 
-/* what a map does to its elements; ADD by dtype, the others by item size */
-enum { FA_DO_COPY8, FA_DO_COPY1, FA_DO_ADDF, FA_DO_ADDI, FA_DO_OR };
+/* what a map does to its elements: the copies by item size, the additions by dtype (of bools: or) */
+enum { FA_DO_COPY8, FA_DO_COPY1, FA_DO_ADDF, FA_DO_ADDI, FA_DO_OR, FA_DO_COPY4, FA_DO_ADDS, FA_NDO };
+static const int fa_do_size[FA_NDO] __attribute__((unused)) = {8, 1, 8, 8, 1, 4, 4};
+static const int fa_do_copy[FA_NDTYPE] __attribute__((unused)) = {FA_DO_COPY8, FA_DO_COPY8, FA_DO_COPY1, FA_DO_COPY4};
+static const int fa_do_add[FA_NDTYPE] __attribute__((unused)) = {FA_DO_ADDF, FA_DO_ADDI, FA_DO_OR, FA_DO_ADDS};
 
 typedef struct {
     int32_t n;
@@ -165,6 +170,7 @@ typedef struct {
     fa_loop loop[FA_NDTYPE];                 /* by the dtype of the operands; fn NULL: none */
     fa_template partial[3];                  /* by operand (WHERE, STRONGZERO, ZEROPRODUCT: own rules) */
     uint8_t foreign;                         /* bit d: the loop for dtype d may take the GIL and set a Python error */
+    fa_template partial_f32[3];              /* the same in float32; they are zero where the others are */
 } fa_prim;
 
 extern fa_prim fa_prims[FA_MAX_OPCODES];     /* filled at import from primitives.py */
@@ -221,5 +227,7 @@ typedef struct {
     void (*dgemm)(int ta, int tb, int64_t m, int64_t n, int64_t k, const double *a, const double *b, double *c, double beta);
                                              /* row-major c = op(a) op(b) + beta c */
     int has_foreign;                         /* a loop or call of the sweep may have set a Python error */
+    void (*sgemm)(int ta, int tb, int64_t m, int64_t n, int64_t k, const float *a, const float *b, float *c,
+                  float beta);
 } fa_env;
 #endif

@@ -12,98 +12,31 @@
    The error grows with log n, the order depends on n alone, and a loop that meets one block after the other can follow
    it (fused.h). */
 enum { FA_PAIRWISE = 128 };
-FA_FN double fa_sum_block(const double *x, int64_t s, int64_t n) {
-    if (n < 8) {
-        double r = n ? x[0] : 0.0;
-        for (int64_t j = 1; j < n; j++) r += x[j * s];
-        return r;
-    }
-    if (n <= FA_PAIRWISE) {
-        double r[8];
-        int64_t j = 8;
-        if (s == 1) {
-            for (int l = 0; l < 8; l++) r[l] = x[l];
-            for (; j + 8 <= n; j += 8) for (int l = 0; l < 8; l++) r[l] += x[j + l];
-        } else {
-            for (int l = 0; l < 8; l++) r[l] = x[l * s];
-            for (; j + 8 <= n; j += 8) for (int l = 0; l < 8; l++) r[l] += x[(j + l) * s];
-        }
-        double y = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]));
-        for (; j < n; j++) y += x[j * s];
-        return y;
-    }
-    int64_t half = n / 2 / 8 * 8;
-    return fa_sum_block(x, s, half) + fa_sum_block(x + half * s, s, n - half);
-}
-
-/* level[k]: the sum of 2**k blocks, where bit k of `blocks` is set */
-typedef struct { uint64_t blocks; double level[55]; } fa_sumtree;
-
-FA_INLINE void fa_sumtree_begin(fa_sumtree *t) { t->blocks = 0; }
-
-FA_INLINE void fa_sumtree_add(fa_sumtree *t, double x) {
-    int k = 0;
-    for (; t->blocks >> k & 1; k++) x = t->level[k] + x;
-    t->level[k] = x;
-    t->blocks++;
-}
-
-/* The sums of the next 2**level blocks, or of fewer where they are the last. */
-FA_INLINE void fa_sumtree_join(fa_sumtree *t, const fa_sumtree *next, int level) {
-    for (int k = 0; k < level; k++) if (next->blocks >> k & 1) t->level[k] = next->level[k];
-    if (next->blocks >> level) {
-        double x = next->level[level];
-        int k = level;
-        for (; t->blocks >> k & 1; k++) x = t->level[k] + x;
-        t->level[k] = x;
-    }
-    t->blocks += next->blocks;
-}
-
-FA_INLINE double fa_sumtree_end(const fa_sumtree *t) {
-    double y = 0.0;
-    int first = 1;
-    for (int k = 0; t->blocks >> k; k++)
-        if (t->blocks >> k & 1) {
-            y = first ? t->level[k] : t->level[k] + y;
-            first = 0;
-        }
-    return y;
-}
-
-FA_FN double fa_sum_f64(const double *x, int64_t s, int64_t n) {
-    fa_sumtree t;
-    if (n <= FA_BLOCK) return fa_sum_block(x, s, n);
-    fa_sumtree_begin(&t);
-    for (int64_t j = 0; j < n; j += FA_BLOCK) fa_sumtree_add(&t, fa_sum_block(x + j * s, s, n - j < FA_BLOCK ? n - j : FA_BLOCK));
-    return fa_sumtree_end(&t);
-}
+#define FA_BODY "sum_real.h"
+#include "reals.h"
 
 /* ---- inner loops: n elements, strides in elements -------------------------------------------------------------- */
-FA_INLINE void fa_copy8(fa_i64 *restrict d, int64_t ds, const fa_i64 *restrict s, int64_t ss, int64_t n) {
-    if (ds == 1 && ss == 1) {
-        if (n < 16) for (int64_t j = 0; j < n; j++) d[j] = s[j];
-        else memcpy(d, s, (size_t)n * 8);
-    } else if (ds == 1 && ss == 0) {
-        for (int64_t j = 0, v = *s; j < n; j++) d[j] = v;
-    } else if (ds == 1) {
-        for (int64_t j = 0; j < n; j++) d[j] = s[j * ss];
-    } else {
-        for (int64_t j = 0; j < n; j++) d[j * ds] = s[j * ss];
-    }
+#define FA_COPY(NAME, T) \
+FA_INLINE void NAME(T *restrict d, int64_t ds, const T *restrict s, int64_t ss, int64_t n) { \
+    if (ds == 1 && ss == 1) { \
+        if (n < 16) for (int64_t j = 0; j < n; j++) d[j] = s[j]; \
+        else memcpy(d, s, (size_t)n * sizeof *d); \
+    } else if (ds == 1 && ss == 0) { \
+        T v = *s; \
+        for (int64_t j = 0; j < n; j++) d[j] = v; \
+    } else if (ds == 1) { \
+        for (int64_t j = 0; j < n; j++) d[j] = s[j * ss]; \
+    } else { \
+        for (int64_t j = 0; j < n; j++) d[j * ds] = s[j * ss]; \
+    } \
 }
+FA_COPY(fa_copy8, fa_i64)
+FA_COPY(fa_copy4, fa_u32)
 
 FA_INLINE void fa_copy1(uint8_t *restrict d, int64_t ds, const uint8_t *restrict s, int64_t ss, int64_t n) {
     if (ds == 1 && ss == 1) memcpy(d, s, (size_t)n);
     else if (ds == 1 && ss == 0) memset(d, *s, (size_t)n);
     else for (int64_t j = 0; j < n; j++) d[j * ds] = s[j * ss];
-}
-
-FA_INLINE void fa_add_f64(fa_f64 *restrict d, int64_t ds, const fa_f64 *restrict s, int64_t ss, int64_t n) {
-    if (ds == 1 && ss == 1) for (int64_t j = 0; j < n; j++) d[j] += s[j];
-    else if (ds == 0) *d += fa_sum_f64((const double *)s, ss, n);
-    else if (ss == 0) for (int64_t j = 0; j < n; j++) d[j * ds] += *s;
-    else for (int64_t j = 0; j < n; j++) d[j * ds] += s[j * ss];
 }
 
 /* Integers wrap around, as NumPy's do. */
@@ -120,28 +53,36 @@ typedef struct { int64_t n0, n1, d0, d1, s0, s1; } fa_plate;
 
 /* A transposing copy touches one cache line an element on one side; tiles keep those lines until they are used up. */
 enum { FA_TILE = 16 };
-FA_FN void fa_transpose8(fa_i64 *restrict d, const fa_i64 *restrict s, const fa_plate *p) {
-    for (int64_t i0 = 0; i0 < p->n0; i0 += FA_TILE)
-        for (int64_t j0 = 0; j0 < p->n1; j0 += FA_TILE) {
-            int64_t i1 = i0 + FA_TILE < p->n0 ? i0 + FA_TILE : p->n0;
-            int64_t j1 = j0 + FA_TILE < p->n1 ? j0 + FA_TILE : p->n1;
-            for (int64_t i = i0; i < i1; i++)
-                for (int64_t j = j0; j < j1; j++) d[i * p->d0 + j * p->d1] = s[i * p->s0 + j * p->s1];
-        }
+#define FA_TRANSPOSE(NAME, T) \
+FA_FN void NAME(T *restrict d, const T *restrict s, const fa_plate *p) { \
+    for (int64_t i0 = 0; i0 < p->n0; i0 += FA_TILE) \
+        for (int64_t j0 = 0; j0 < p->n1; j0 += FA_TILE) { \
+            int64_t i1 = i0 + FA_TILE < p->n0 ? i0 + FA_TILE : p->n0; \
+            int64_t j1 = j0 + FA_TILE < p->n1 ? j0 + FA_TILE : p->n1; \
+            for (int64_t i = i0; i < i1; i++) \
+                for (int64_t j = j0; j < j1; j++) d[i * p->d0 + j * p->d1] = s[i * p->s0 + j * p->s1]; \
+        } \
 }
+FA_TRANSPOSE(fa_transpose8, fa_i64)
+FA_TRANSPOSE(fa_transpose4, fa_u32)
 
 #define FA_PLATE_ROWS(INNER, T) \
     for (int64_t i = 0; i < p->n0; i++) \
         INNER((T *)d + i * p->d0, p->d1, (const T *)s + i * p->s0, p->s1, p->n1)
 FA_FN void fa_run_plate(int what, char *d, const char *s, const fa_plate *p) {
+    int transposes = p->n0 >= FA_TILE && p->n1 >= FA_TILE && p->s0 == 1 && p->s1 != 0;
     switch (what) {
     case FA_DO_COPY8:
-        if (p->n0 >= FA_TILE && p->n1 >= FA_TILE && p->s0 == 1 && p->s1 != 0)
-            fa_transpose8((fa_i64 *)d, (const fa_i64 *)s, p);
+        if (transposes) fa_transpose8((fa_i64 *)d, (const fa_i64 *)s, p);
         else FA_PLATE_ROWS(fa_copy8, fa_i64);
+        break;
+    case FA_DO_COPY4:
+        if (transposes) fa_transpose4((fa_u32 *)d, (const fa_u32 *)s, p);
+        else FA_PLATE_ROWS(fa_copy4, fa_u32);
         break;
     case FA_DO_COPY1: FA_PLATE_ROWS(fa_copy1, uint8_t); break;
     case FA_DO_ADDF: FA_PLATE_ROWS(fa_add_f64, fa_f64); break;
+    case FA_DO_ADDS: FA_PLATE_ROWS(fa_add_f32, fa_f32); break;
     case FA_DO_ADDI: FA_PLATE_ROWS(fa_add_i64, fa_i64); break;
     default: FA_PLATE_ROWS(fa_or1, uint8_t); break;
     }
@@ -186,7 +127,7 @@ FA_FN int fa_normalise(const fa_piece *piece, int swap, fa_dim *dims, int64_t *d
 /* Runs one piece; swap exchanges the roles of its two sides. */
 FA_FN void fa_run_piece(int what, const fa_piece *piece, int swap, char *dst, const char *src) {
     fa_dim dims[FA_MAXD];
-    int64_t doff, soff, index[FA_MAXD], size = what == FA_DO_COPY1 || what == FA_DO_OR ? 1 : 8;
+    int64_t doff, soff, index[FA_MAXD], size = fa_do_size[what];
     int nd = fa_normalise(piece, swap, dims, &doff, &soff);
     fa_plate plate = {1, 1, 0, 1, 0, 1};
     if (nd < 0) return;
@@ -220,7 +161,9 @@ FA_FN void fa_run_table(int what, int64_t n, const int64_t *di, const int64_t *s
     switch (what) {
     case FA_DO_COPY8: FA_TABLE_LOOP(d8[i] = s8[j]) break;
     case FA_DO_COPY1: FA_TABLE_LOOP(dst[i] = src[j]) break;
+    case FA_DO_COPY4: FA_TABLE_LOOP(((fa_u32 *)dst)[i] = ((const fa_u32 *)src)[j]) break;
     case FA_DO_ADDF: FA_TABLE_LOOP(((fa_f64 *)dst)[i] += ((const fa_f64 *)src)[j]) break;
+    case FA_DO_ADDS: FA_TABLE_LOOP(((fa_f32 *)dst)[i] += ((const fa_f32 *)src)[j]) break;
     case FA_DO_ADDI: FA_TABLE_LOOP(d8[i] = (int64_t)((uint64_t)d8[i] + (uint64_t)s8[j])) break;
     default: FA_TABLE_LOOP(dst[i] |= src[j]) break;
     }
@@ -236,28 +179,29 @@ FA_FN void fa_run_map(int what, const fa_map *map, int swap, char *dst, const ch
 
 /* dst[map.dst] = src[map.src] */
 FA_INLINE void fa_map_copy(const fa_map *map, int dtype, char *dst, const char *src) {
-    fa_run_map(fa_itemsize[dtype] == 1 ? FA_DO_COPY1 : FA_DO_COPY8, map, 0, dst, src);
+    fa_run_map(fa_do_copy[dtype], map, 0, dst, src);
 }
 
 /* dst[map.dst] += src[map.src]; of bools: or */
 FA_INLINE void fa_map_add(const fa_map *map, int dtype, char *dst, const char *src) {
-    fa_run_map(dtype == FA_F64 ? FA_DO_ADDF : dtype == FA_I64 ? FA_DO_ADDI : FA_DO_OR, map, 0, dst, src);
+    fa_run_map(fa_do_add[dtype], map, 0, dst, src);
 }
 
-/* the adjoint of both: src[map.src] += dst[map.dst], float64 */
-FA_INLINE void fa_map_add_transposed(const fa_map *map, char *adj_src, const char *adj_dst) {
-    fa_run_map(FA_DO_ADDF, map, 1, adj_src, adj_dst);
+/* the adjoint of both: src[map.src] += dst[map.dst] */
+FA_INLINE void fa_map_add_transposed(const fa_map *map, int dtype, char *adj_src, const char *adj_dst) {
+    fa_run_map(fa_do_add[dtype], map, 1, adj_src, adj_dst);
 }
 
 /* dst[map.dst] = 0: a copy from a source that is one zero everywhere */
 FA_FN void fa_map_zero(const fa_map *map, int dtype, char *dst) {
     static const int64_t none[FA_MAXD];
     fa_cell zero = {.i = 0};
-    int what = fa_itemsize[dtype] == 1 ? FA_DO_COPY1 : FA_DO_COPY8;
+    int what = fa_do_copy[dtype];
     if (map->ntable >= 0) {
         for (int64_t k = 0; k < map->ntable; k++) {
             int64_t i = map->dst ? map->dst[k] : k;
             if (what == FA_DO_COPY1) dst[i] = 0;
+            else if (what == FA_DO_COPY4) ((fa_u32 *)dst)[i] = 0;
             else ((fa_i64 *)dst)[i] = 0;
         }
         return;
@@ -274,6 +218,7 @@ FA_FN void fa_map_zero(const fa_map *map, int dtype, char *dst) {
 FA_FN void fa_fill(int dtype, fa_cell fill, int64_t n, char *dst) {
     if (n == 0) return;
     if (fill.i == 0 || fa_itemsize[dtype] == 1) memset(dst, (int)(fill.i & 0xff), (size_t)(n * fa_itemsize[dtype]));
+    else if (fa_itemsize[dtype] == 4) for (int64_t j = 0; j < n; j++) ((fa_u32 *)dst)[j] = (uint32_t)fill.i;
     else for (int64_t j = 0; j < n; j++) ((fa_i64 *)dst)[j] = fill.i;
 }
 #endif

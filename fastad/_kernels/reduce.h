@@ -9,28 +9,8 @@
 #include "move.h"
 
 /* ---- sum ---------------------------------------------------------------------------------------------------- */
-/* Rows of m <= FA_PAIRWISE columns, pairwise over the rows: vectorises over the columns. */
-FA_FN void fa_sum_rows(const double *x, int64_t stride, int64_t n, int64_t m, double *y) {
-    if (n <= 8) {
-        if (n == 0) memset(y, 0, (size_t)m * 8);
-        else memcpy(y, x, (size_t)m * 8);
-        for (int64_t i = 1; i < n; i++)
-            for (int64_t j = 0; j < m; j++) y[j] += x[i * stride + j];
-        return;
-    }
-    double right[FA_PAIRWISE];
-    fa_sum_rows(x, stride, n / 2, m, y);
-    fa_sum_rows(x + n / 2 * stride, stride, n - n / 2, m, right);
-    for (int64_t j = 0; j < m; j++) y[j] += right[j];
-}
-
-FA_FN void fa_sum_axis_f64(const fa_axis *ax, const double *x, double *y) {
-    for (int64_t o = 0; o < ax->outer; o++, x += ax->n * ax->inner, y += ax->inner) {
-        if (ax->inner == 1) *y = fa_sum_f64(x, 1, ax->n);
-        else for (int64_t j = 0; j < ax->inner; j += FA_PAIRWISE)
-            fa_sum_rows(x + j, ax->inner, ax->n, ax->inner - j < FA_PAIRWISE ? ax->inner - j : FA_PAIRWISE, y + j);
-    }
-}
+#define FA_BODY "reduce_real.h"
+#include "reals.h"
 
 /* bool and int64 add up to int64 */
 FA_FN void fa_sum_axis_int(const fa_axis *ax, int dtype, const char *x, int64_t *y) {
@@ -79,6 +59,8 @@ FA_FN void NAME(const fa_axis *ax, const T *x, T *y) { \
 #define FA_BELOW_F(x, m) (((m) == (m)) & ((__builtin_isless((x), (m))) | ((x) != (x))))
 FA_EXTREMUM(fa_max_axis_f64, double, FA_ABOVE_F)
 FA_EXTREMUM(fa_min_axis_f64, double, FA_BELOW_F)
+FA_EXTREMUM(fa_max_axis_f32, float, FA_ABOVE_F)
+FA_EXTREMUM(fa_min_axis_f32, float, FA_BELOW_F)
 FA_EXTREMUM(fa_max_axis_i64, int64_t, FA_ABOVE)
 FA_EXTREMUM(fa_min_axis_i64, int64_t, FA_BELOW)
 FA_EXTREMUM(fa_max_axis_bool, uint8_t, FA_ABOVE)
@@ -97,6 +79,8 @@ FA_FN void NAME(const fa_axis *ax, const T *x, int64_t *y) { \
 }
 FA_ARGEXTREMUM(fa_argmax_f64, double, FA_ABOVE_F)
 FA_ARGEXTREMUM(fa_argmin_f64, double, FA_BELOW_F)
+FA_ARGEXTREMUM(fa_argmax_f32, float, FA_ABOVE_F)
+FA_ARGEXTREMUM(fa_argmin_f32, float, FA_BELOW_F)
 FA_ARGEXTREMUM(fa_argmax_i64, int64_t, FA_ABOVE)
 FA_ARGEXTREMUM(fa_argmin_i64, int64_t, FA_BELOW)
 FA_ARGEXTREMUM(fa_argmax_bool, uint8_t, FA_ABOVE)
@@ -106,6 +90,8 @@ FA_FN void fa_extremum_axis(const fa_axis *ax, int dtype, int largest, const cha
     switch (2 * dtype + largest) {
     case 2 * FA_F64 + 1: fa_max_axis_f64(ax, (const double *)x, (double *)y); break;
     case 2 * FA_F64: fa_min_axis_f64(ax, (const double *)x, (double *)y); break;
+    case 2 * FA_F32 + 1: fa_max_axis_f32(ax, (const float *)x, (float *)y); break;
+    case 2 * FA_F32: fa_min_axis_f32(ax, (const float *)x, (float *)y); break;
     case 2 * FA_I64 + 1: fa_max_axis_i64(ax, (const int64_t *)x, (int64_t *)y); break;
     case 2 * FA_I64: fa_min_axis_i64(ax, (const int64_t *)x, (int64_t *)y); break;
     case 2 * FA_BOOL + 1: fa_max_axis_bool(ax, (const uint8_t *)x, (uint8_t *)y); break;
@@ -117,6 +103,8 @@ FA_FN void fa_argextremum_axis(const fa_axis *ax, int dtype, int largest, const 
     switch (2 * dtype + largest) {
     case 2 * FA_F64 + 1: fa_argmax_f64(ax, (const double *)x, y); break;
     case 2 * FA_F64: fa_argmin_f64(ax, (const double *)x, y); break;
+    case 2 * FA_F32 + 1: fa_argmax_f32(ax, (const float *)x, y); break;
+    case 2 * FA_F32: fa_argmin_f32(ax, (const float *)x, y); break;
     case 2 * FA_I64 + 1: fa_argmax_i64(ax, (const int64_t *)x, y); break;
     case 2 * FA_I64: fa_argmin_i64(ax, (const int64_t *)x, y); break;
     case 2 * FA_BOOL + 1: fa_argmax_bool(ax, (const uint8_t *)x, y); break;
@@ -125,7 +113,12 @@ FA_FN void fa_argextremum_axis(const fa_axis *ax, int dtype, int largest, const 
 }
 
 FA_INLINE int fa_truth(int dtype, const char *x, int64_t j) {
-    return dtype == FA_F64 ? ((const double *)x)[j] != 0 : dtype == FA_I64 ? ((const int64_t *)x)[j] != 0 : x[j] != 0;
+    switch (dtype) {
+    case FA_F64: return ((const double *)x)[j] != 0;
+    case FA_F32: return ((const float *)x)[j] != 0;
+    case FA_I64: return ((const int64_t *)x)[j] != 0;
+    default: return x[j] != 0;
+    }
 }
 
 FA_FN void fa_any_all_axis(const fa_axis *ax, int dtype, int all, const char *x, uint8_t *y) {
@@ -152,6 +145,7 @@ FA_FN void NAME(const fa_axis *ax, const TX *x, T *y) { \
 #define FA_PLUS(a, b) ((a) + (b))
 #define FA_PLUS_WRAP(a, b) ((int64_t)((uint64_t)(a) + (uint64_t)(b)))
 FA_CUMSUM_AXIS(fa_cumsum_f64, double, double, FA_PLUS)
+FA_CUMSUM_AXIS(fa_cumsum_f32, float, float, FA_PLUS)
 FA_CUMSUM_AXIS(fa_cumsum_i64, int64_t, int64_t, FA_PLUS_WRAP)
 FA_CUMSUM_AXIS(fa_cumsum_bool, int64_t, uint8_t, FA_PLUS_WRAP)
 
@@ -163,7 +157,7 @@ FA_INLINE uint64_t fa_sortkey(int dtype, const char *x, int64_t j) {
     const uint64_t top = (uint64_t)1 << 63;
     if (dtype == FA_BOOL) return x[j] != 0;
     if (dtype == FA_I64) return (uint64_t)((const int64_t *)x)[j] ^ top;
-    double v = ((const double *)x)[j];
+    double v = dtype == FA_F64 ? ((const double *)x)[j] : (double)((const float *)x)[j];
     uint64_t bits;
     if (v != v) return UINT64_MAX;
     v += 0.0;                                /* -0 becomes +0 */

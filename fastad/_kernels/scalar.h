@@ -24,9 +24,16 @@
 #define FA_LIKELY(x) __builtin_expect(!!(x), 1)
 #define FA_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-/* Values travel as bytes between doubles and integers: these types may alias anything. */
+/* Values travel as bytes between real numbers and integers: these types may alias anything. */
 typedef int64_t __attribute__((may_alias)) fa_i64;
 typedef double __attribute__((may_alias)) fa_f64;
+typedef float __attribute__((may_alias)) fa_f32;
+typedef uint32_t __attribute__((may_alias)) fa_u32;
+/* by the suffixes of reals.h */
+typedef fa_f64 fa_any_f64;
+typedef fa_f32 fa_any_f32;
+typedef int64_t fa_bits_f64;
+typedef int32_t fa_bits_f32;
 
 /* ---- exception flags ---------------------------------------------------------------------------------------- */
 enum { FA_FPMASK = FE_DIVBYZERO | FE_OVERFLOW | FE_UNDERFLOW | FE_INVALID };
@@ -55,42 +62,34 @@ FA_INLINE int64_t fa_f64_to_i64(double x) {
     return x >= -0x1p63 && x < 0x1p63 ? (int64_t)x : INT64_MIN;
 }
 
+FA_INLINE int fa_is_real(int dtype) { return dtype == FA_F64 || dtype == FA_F32; }
+
+/* a float32 fills half a cell: the other half is zero, so that equal numbers are equal cells */
+FA_INLINE fa_cell fa_cell_f64(double x) { return (fa_cell){.f = x}; }
+FA_INLINE fa_cell fa_cell_f32(float x) {
+    fa_cell y = {.i = 0};
+    y.s = x;
+    return y;
+}
+
 FA_INLINE fa_cell fa_cast_cell(int din, int dout, fa_cell x) {
-    fa_cell y;
-    y.i = 0;
+    fa_cell y = {.i = 0};
     if (din == dout || (din == FA_BOOL && dout == FA_I64)) return x;
-    if (dout == FA_BOOL) y.i = din == FA_F64 ? x.f != 0 : x.i != 0;
-    else if (dout == FA_I64) y.i = fa_f64_to_i64(x.f);
-    else y.f = (double)x.i;
+    if (fa_is_real(din)) {
+        double v = din == FA_F64 ? x.f : (double)x.s;
+        if (dout == FA_BOOL) y.i = v != 0;
+        else if (dout == FA_I64) y.i = fa_f64_to_i64(v);
+        else y = dout == FA_F64 ? fa_cell_f64(v) : fa_cell_f32((float)v);
+    } else if (dout == FA_BOOL) y.i = x.i != 0;
+    else y = dout == FA_F64 ? fa_cell_f64((double)x.i) : fa_cell_f32((float)x.i);
     return y;
 }
 
 /* ---- own arithmetic ----------------------------------------------------------------------------------------- */
-/* The quiet comparisons raise no FE_INVALID for NaN, as NumPy's do not. */
-FA_INLINE double fa_max(double a, double b) { return a != a || __builtin_isgreater(a, b) ? a : b; }
-FA_INLINE double fa_min(double a, double b) { return a != a || __builtin_isless(a, b) ? a : b; }
-
-/* 0 where w == 0, whatever p is; never a flag for 0 * inf.  Loops over arrays: fa_strongzero_pair. */
-FA_INLINE double fa_strongzero(double w, double p) {
-    return w != 0.0 ? w * p : 0.0;
-}
-
-/* 0 where either factor is: how a strong-zero product depends on its second factor.  There w masks p, and a tangent or
-   adjoint p that is zero stays zero. */
-FA_INLINE double fa_zeroproduct(double w, double p) {
-    return (w != 0.0) & (p != 0.0) ? w * p : 0.0;
-}
-
-FA_INLINE int fa_compare_f64(uint16_t op, double a, double b) {
-    switch (op) {
-    case FA_EQUAL: return a == b;
-    case FA_NOT_EQUAL: return a != b;
-    case FA_LESS: return __builtin_isless(a, b);
-    case FA_LESS_EQUAL: return __builtin_islessequal(a, b);
-    case FA_GREATER: return __builtin_isgreater(a, b);
-    default: return __builtin_isgreaterequal(a, b);
-    }
-}
+FA_INLINE double fa_sqrt_f64(double x) { return sqrt(x); }
+FA_INLINE float fa_sqrt_f32(float x) { return sqrtf(x); }
+FA_INLINE double fa_abs_f64(double x) { return fabs(x); }
+FA_INLINE float fa_abs_f32(float x) { return fabsf(x); }
 
 /* NumPy's loop on one element, always with the step of contiguous data.  The result cell may be an operand. */
 FA_FN fa_cell fa_loop_once(uint16_t op, int dtype, fa_cell a, fa_cell b, fa_cell c) {
@@ -106,40 +105,20 @@ FA_FN fa_cell fa_loop_once(uint16_t op, int dtype, fa_cell a, fa_cell b, fa_cell
     return y;
 }
 
-/* float64 in, float64 out: what the recorder computes for each operator */
-static inline __attribute__((unused)) double fa_scalar_f64(uint16_t op, double a, double b) {
-    switch (op) {
-    case FA_ADD: return a + b;
-    case FA_SUBTRACT: return a - b;
-    case FA_MULTIPLY: return a * b;
-    case FA_DIVIDE: return a / b;
-    case FA_NEGATIVE: return -a;
-    case FA_SQUARE: return a * a;
-    case FA_SQRT: return sqrt(a);
-    case FA_RECIPROCAL: return 1.0 / a;
-    case FA_ABSOLUTE: return fabs(a);
-    case FA_MAXIMUM: return fa_max(a, b);
-    case FA_MINIMUM: return fa_min(a, b);
-    case FA_STRONGZERO: return fa_strongzero(a, b);
-    case FA_ZEROPRODUCT: return fa_zeroproduct(a, b);
-    default: return fa_loop_once(op, FA_F64, (fa_cell){.f = a}, (fa_cell){.f = b}, (fa_cell){.i = 0}).f;
-    }
-}
+#define FA_BODY "scalar_real.h"
+#include "reals.h"
 
 /* Any elementwise primitive on cells.  din: dtype of the operands (WHERE: of the two it chooses from).
    Operands beyond the primitive's arity are not looked at.  A bool result is a full cell, 0 or 1 in .i. */
 static inline __attribute__((unused)) fa_cell fa_scalar_cells(uint16_t op, int din, fa_cell a, fa_cell b, fa_cell c) {
     fa_cell y;
     if (op == FA_WHERE) return a.i ? b : c;
-    if (din == FA_F64) {
+    if (op < FA_OWN_END && fa_is_real(din)) {
         if (op >= FA_EQUAL && op <= FA_GREATER_EQUAL) {
-            y.i = fa_compare_f64(op, a.f, b.f);
+            y.i = din == FA_F64 ? fa_compare_f64(op, a.f, b.f) : fa_compare_f32(op, a.s, b.s);
             return y;
         }
-        if (op < FA_OWN_END) {
-            y.f = fa_scalar_f64(op, a.f, b.f);
-            return y;
-        }
+        return din == FA_F64 ? fa_cell_f64(fa_scalar_f64(op, a.f, b.f)) : fa_cell_f32(fa_scalar_f32(op, a.s, b.s));
     }
     return fa_loop_once(op, din, a, b, c);
 }

@@ -46,6 +46,9 @@ FA_INLINE void fa_stack_put(const fa_stack *st, int64_t k, int dtype, fa_cell s,
     if (dtype == FA_F64) {
         fa_f64 *y = (fa_f64 *)out + at;
         *y = st->accumulate ? *y + s.f : s.f;
+    } else if (dtype == FA_F32) {
+        fa_f32 *y = (fa_f32 *)out + at;
+        *y = st->accumulate ? *y + s.s : s.s;
     } else if (dtype == FA_I64) {
         fa_i64 *y = (fa_i64 *)out + at;
         *y = st->accumulate ? (int64_t)((uint64_t)*y + (uint64_t)s.i) : s.i;
@@ -58,26 +61,27 @@ FA_FN void fa_stack_begin(const fa_stack *st, const fa_aval *av, const char *bas
 }
 
 /* ---- indexing by values ------------------------------------------------------------------------------------- */
+#define FA_TAKE_LOOP(T) \
+    do { \
+        for (int64_t k = 0; k < m; k++) { \
+            if ((uint64_t)idx[k] >= (uint64_t)n) return FA_EINDEX; \
+            ((T *)out)[k] = ((const T *)x)[idx[k]]; \
+        } \
+    } while (0)
 FA_FN int fa_take(int dtype, int64_t n, const char *x, int64_t m, const int64_t *idx, char *out) {
-    if (fa_itemsize[dtype] == 1) {
-        for (int64_t k = 0; k < m; k++) {
-            if ((uint64_t)idx[k] >= (uint64_t)n) return FA_EINDEX;
-            out[k] = x[idx[k]];
-        }
-    } else {
-        for (int64_t k = 0; k < m; k++) {
-            if ((uint64_t)idx[k] >= (uint64_t)n) return FA_EINDEX;
-            ((fa_i64 *)out)[k] = ((const fa_i64 *)x)[idx[k]];
-        }
-    }
+    if (fa_itemsize[dtype] == 1) FA_TAKE_LOOP(char);
+    else if (fa_itemsize[dtype] == 4) FA_TAKE_LOOP(fa_u32);
+    else FA_TAKE_LOOP(fa_i64);
     return FA_OK;
 }
+#undef FA_TAKE_LOOP
 
 /* out.flat[idx] = v, in order; v is as large as idx or one element (vstep 0) */
 FA_FN int fa_put(int dtype, int64_t n, int64_t m, const int64_t *idx, const char *v, int64_t vstep, char *out) {
     for (int64_t k = 0; k < m; k++) {
         if ((uint64_t)idx[k] >= (uint64_t)n) return FA_EINDEX;
         if (fa_itemsize[dtype] == 1) out[idx[k]] = v[k * vstep];
+        else if (fa_itemsize[dtype] == 4) ((fa_u32 *)out)[idx[k]] = ((const fa_u32 *)v)[k * vstep];
         else ((fa_i64 *)out)[idx[k]] = ((const fa_i64 *)v)[k * vstep];
     }
     return FA_OK;
@@ -89,6 +93,7 @@ FA_FN int fa_addat(int dtype, int64_t n, int64_t m, const int64_t *idx, const ch
         int64_t at = idx[k], from = k * vstep;
         if ((uint64_t)at >= (uint64_t)n) return FA_EINDEX;
         if (dtype == FA_F64) ((fa_f64 *)out)[at] += ((const fa_f64 *)v)[from];
+        else if (dtype == FA_F32) ((fa_f32 *)out)[at] += ((const fa_f32 *)v)[from];
         else if (dtype == FA_BOOL) out[at] |= v[from];
         else ((fa_i64 *)out)[at] = (int64_t)((uint64_t)((fa_i64 *)out)[at] + (uint64_t)((const fa_i64 *)v)[from]);
     }
@@ -106,6 +111,7 @@ FA_FN int fa_wrap(int64_t n, int64_t m, const int64_t *idx, int64_t *out) {
 
 FA_FN void fa_cumsum_axis(const fa_axis *ax, int dtype, const char *x, char *out) {
     if (dtype == FA_F64) fa_cumsum_f64(ax, (const double *)x, (double *)out);
+    else if (dtype == FA_F32) fa_cumsum_f32(ax, (const float *)x, (float *)out);
     else if (dtype == FA_I64) fa_cumsum_i64(ax, (const int64_t *)x, (int64_t *)out);
     else fa_cumsum_bool(ax, (const uint8_t *)x, (int64_t *)out);
 }
@@ -172,6 +178,7 @@ FA_FN int fa_kernel(uint16_t op, const void *attr, int nin, const fa_aval *const
     case FA_FLATNONZERO: fa_flatnonzero(xtype, in_av[0]->size, in[0], out_av->size, (int64_t *)out); return FA_OK;
     case FA_SUM:
         if (xtype == FA_F64) fa_sum_axis_f64(attr, (const double *)in[0], (double *)out);
+        else if (xtype == FA_F32) fa_sum_axis_f32(attr, (const float *)in[0], (float *)out);
         else fa_sum_axis_int(attr, xtype, in[0], (int64_t *)out);
         return FA_OK;
     case FA_MAXR: case FA_MINR: fa_extremum_axis(attr, xtype, op == FA_MAXR, in[0], out); return FA_OK;
@@ -187,10 +194,15 @@ FA_FN int fa_kernel(uint16_t op, const void *attr, int nin, const fa_aval *const
         return FA_OK;
     case FA_MATMUL:
         if (dtype == FA_F64)
-            fa_matmul_f64(attr, env->dgemm, (const double *)in[0], (const double *)in[1], (double *)out, 0.0);
+            fa_matmul_f64(attr, env->dgemm, (const double *)in[0], (const double *)in[1], (double *)out, 0);
+        else if (dtype == FA_F32)
+            fa_matmul_f32(attr, env->sgemm, (const float *)in[0], (const float *)in[1], (float *)out, 0);
         else fa_matmul_int(attr, dtype, in[0], in[1], out);
         return FA_OK;
-    case FA_SPMM: fa_spmm(attr, (const double *)in[0], (const double *)in[1], (double *)out); return FA_OK;
+    case FA_SPMM:
+        if (dtype == FA_F64) fa_spmm_f64(attr, (const double *)in[0], (const double *)in[1], (double *)out);
+        else fa_spmm_f32(attr, (const float *)in[0], (const float *)in[1], (float *)out);
+        return FA_OK;
     case FA_CALL: return fa_call_foreign(attr, nin, in, out, env);
     default: return FA_EOPCODE;
     }

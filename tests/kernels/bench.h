@@ -54,7 +54,7 @@ static void bench(int steps) {
     scalar_tape t = {0, 0, 0, 0, 0};
     uint32_t x = X, y = Y;
     double best[3] = {1, 1, 1}, start;
-    fa_env env = {0, 0, 0, 0};
+    fa_env env = {0};
     emit(&t, FA_NOP, 0, 0);
     for (int k = 1; k < NLEAF; k++) emit(&t, k <= DELTA ? FA_INPUT : FA_CONST, 0, 0);
     for (int s = 0; s < steps; s++) rk4_step(&t, &x, &y);

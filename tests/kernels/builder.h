@@ -96,7 +96,7 @@ static const fa_template tone = {0, 1, 4, 0, ones}, tminus = {0, 1, 4, 0, minus_
 static fa_template direct(int slot) { return (fa_template){0, 0, (uint16_t)slot, 0, 0}; }
 
 static void prim(int op, int arity, fa_loopfn f, fa_template a, fa_template b) {
-    fa_prims[op] = (fa_prim){(uint8_t)arity, 1, {{f, 0}, {0, 0}, {0, 0}}, {a, b, tzero}, 0};
+    fa_prims[op] = (fa_prim){.arity = (uint8_t)arity, .differentiable = 1, .loop = {{f, 0}}, .partial = {a, b, tzero}};
 }
 static void make_prims(void) {
     static const fa_loopfn compare[6] = {l_eq, l_ne, l_lt, l_le, l_gt, l_ge};
@@ -171,7 +171,7 @@ static void *own(prog *p, void *memory) { return p->memory[p->nmemory++] = memor
 
 static prog *new_prog(void) {
     prog *p = calloc(1, sizeof *p);
-    for (int k = 0; k < FA_NAVAL_SCALAR; k++) p->avals[k] = (fa_aval){(uint8_t)(k % 3), k >= 3, 0, 1, 0};
+    for (int k = 0; k < FA_NAVAL_SCALAR; k++) p->avals[k] = (fa_aval){(uint8_t)(k % FA_NDTYPE), k >= FA_NDTYPE, 0, 1, 0};
     p->navals = FA_NAVAL_SCALAR;
     p->n = 1;
     p->env.dgemm = naive_dgemm;
@@ -241,6 +241,9 @@ static void random_fill(double *x, int64_t n) {
     for (int64_t k = 0; k < n; k++) x[k] = uniform() * (below(2) ? 1 : -1);
 }
 
+/* the same program in float32: single.h */
+static void check_single(prog *p, const char *label, double *const *x, double *const *dx, const double *w);
+
 /* ---- the derivative check --------------------------------------------------------------------------------------- */
 static void load_inputs(prog *p, double *const *x, double *const *dx, double h) {
     for (uint32_t i = 1; i < p->n; i++)
@@ -305,5 +308,6 @@ static void check_derivatives(prog *p, const char *label, double fd_tolerance) {
             for (int64_t k = 0; k < aval_at(p, i)->size; k++) scale += fabs(xbar[k] * dx[i][k]);
         }
     EXPECT(fabs(left - right) <= 1e-13 * scale, "%s: <w, J v> = %.17g but <J^T w, v> = %.17g", label, left, right);
+    check_single(p, label, x, dx, w);
 }
 #endif

@@ -80,7 +80,7 @@ static void test_partials(int op) {
         for (int j = 0; j < FA_BLOCK; j++) {
             fa_cell c[4];
             for (int s = 0; s < 4; s++) c[s] = fa_load_cell(FA_F64, fa_span_at(in[s], j).p);
-            double want = fa_partial_scalar(t, c[0], c[1], c[2], c[3]);
+            double want = fa_partial_scalar_f64(t, c[0], c[1], c[2], c[3]);
             EXPECT(same_f64(*(const double *)fa_span_at(got, j).p, want), "partial %d of %d", k / 2, op);
         }
     }
@@ -162,15 +162,26 @@ static void test_quiet_zeros(void) {
         for (int add = 0; add < 2; add++) {
             for (int j = 0; j < 7; j++) y[j] = 0;
             feclearexcept(FE_ALL_EXCEPT);
-            if (add) { fa_strongzero_add(7, lhs[k], rhs[k], y); fa_zeroproduct_add(7, lhs[k], rhs[k], y); }
-            else fa_strongzero_block(7, lhs[k], rhs[k], y);
+            if (add) { fa_strongzero_add_f64(7, lhs[k], rhs[k], y); fa_zeroproduct_add_f64(7, lhs[k], rhs[k], y); }
+            else fa_strongzero_block_f64(7, lhs[k], rhs[k], y);
             EXPECT(!fetestexcept(FE_INVALID), "a strong zero raised a flag: case %d, %d", k, add);
             for (int j = 0; j < 7; j++) EXPECT(same_f64(y[j], 0.0), "zero times %g is %g", p[j], y[j]);
         }
     for (int n = 0; n < 8; n++) {
         for (int j = 0; j < 7; j++) { w[j] = j - 3; y[j] = 77; }
-        fa_strongzero_block(n, ws, (fa_span){(char *)w, 8}, y);
+        fa_strongzero_block_f64(n, ws, (fa_span){(char *)w, 8}, y);
         for (int j = 0; j < 7; j++) EXPECT(y[j] == (j < n ? w[j] * w[j] : 77), "block of %d, element %d", n, j);
+    }
+    float ws32[7] = {0, -0.0f, 0, -0.0f, 0, 2, 0}, ps32[7] = {INFINITY, -INFINITY, NAN, 1, -1, 3, 2}, y32[7];
+    fa_span w32 = {(char *)ws32, 4}, p32 = {(char *)ps32, 4};
+    for (int n = 0; n < 8; n++) {
+        for (int j = 0; j < 7; j++) y32[j] = 77;
+        feclearexcept(FE_ALL_EXCEPT);
+        fa_strongzero_block_f32(n, w32, p32, y32);
+        fa_zeroproduct_add_f32(n, w32, p32, y32);
+        EXPECT(!fetestexcept(FE_INVALID), "a float32 strong zero raised a flag");
+        for (int j = 0; j < 7; j++)
+            EXPECT(y32[j] == (j >= n ? 77 : j == 5 ? 12 : 0), "float32 block of %d, element %d", n, j);
     }
 }
 

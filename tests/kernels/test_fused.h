@@ -35,7 +35,7 @@ static void test_reader(void) {
 
 /* y = (x[1:] - x[:-1]) * s, its square, and the sum of that, against one pass over the arrays */
 static void test_loop(int64_t n, int threads) {
-    double *x = malloc((size_t)(n + 1) * 8), *y = malloc((size_t)n * 8), *square = malloc((size_t)n * 8);
+    double *x = malloc((size_t)(n + 1) * 8), *y = malloc((size_t)n * 8), *square = calloc((size_t)n + 1, 8);
     char *scratch = malloc(2 * FA_BUFFER_BYTES);
     fa_aval avals[3] = {{.dtype = FA_F64}, {.dtype = FA_F64, .nd = 1, .size = n}, {.dtype = FA_F64, .nd = 1, .size = n + 1}};
     uint32_t cell_aval[6] = {0, 2, 0, 1, 0, 1};

@@ -1,12 +1,14 @@
 /* test_kernels.c - every kernel and every rule of the sweeps, against loops that are too simple to be wrong.
    Owns: the tests.  `test_kernels` runs them and returns the number of failures; `test_kernels bench` times the scalar
    sweeps.  Must not know: how kernels are written.
-   Next: builder.h (programs and the derivative check), naive.h (maps), test_elementwise.h, test_fused.h. */
+   Next: builder.h (programs and the derivative check), naive.h (maps), single.h (the same in float32),
+   test_elementwise.h, test_fused.h, test_single.h. */
 #include "arena.h"
 #include "bench.h"
 #include "naive.h"
 #include "test_elementwise.h"
 #include "test_fused.h"
+#include "test_single.h"
 
 static const int64_t repeats = 60;
 
@@ -550,6 +552,7 @@ static void test_arena(void) {
 
 int main(int argc, char **argv) {
     make_prims();
+    make_single_prims();
     if (argc > 1 && !strcmp(argv[1], "bench")) {
         bench(1000);
         return failures != 0;
@@ -565,6 +568,7 @@ int main(int argc, char **argv) {
     }
     test_ties(); test_index_errors(); test_matmul_integers(); test_call(); test_shape_changes(); test_guards();
     test_other_cells(); test_flags(); test_sum_accuracy(); test_arena();
+    test_single_order(); test_single_cells();
     test_elementwise();
     test_fused();
     printf("%d checks, %d failures\n", checks, failures);

@@ -1,0 +1,122 @@
+/* product_real.h - products of real matrices; included by reals.h once a type.
+   Owns: the choice between BLAS and our loops, which depends on the sizes alone; the CSR loops and their adjoints.
+   Must not know: opcodes, which product is an adjoint.
+   Next: products.h, which includes it. */
+typedef void (*FA_R(fa_blas))(int ta, int tb, int64_t m, int64_t n, int64_t k, const FA_REAL *a, const FA_REAL *b,
+                              FA_REAL *c, FA_REAL beta);
+
+/* Pairwise like fa_sum, so that a long dot product is as accurate as a long sum. */
+FA_FN FA_REAL FA_R(fa_dot)(const FA_REAL *a, int64_t as, const FA_REAL *b, int64_t bs, int64_t n) {
+    if (n <= 512) {
+        FA_REAL r[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+        int64_t j = 0;
+        if (as == 1 && bs == 1)
+            for (; j + 8 <= n; j += 8) for (int l = 0; l < 8; l++) r[l] += a[j + l] * b[j + l];
+        else
+            for (; j + 8 <= n; j += 8) for (int l = 0; l < 8; l++) r[l] += a[(j + l) * as] * b[(j + l) * bs];
+        FA_REAL y = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]));
+        for (; j < n; j++) y += a[j * as] * b[j * bs];
+        return y;
+    }
+    int64_t half = n / 2 / 8 * 8;
+    return FA_R(fa_dot)(a, as, b, bs, half) + FA_R(fa_dot)(a + half * as, as, b + half * bs, bs, n - half);
+}
+
+/* c = op(a) op(b) + beta c, beta 0 or 1, without BLAS.  Strides: rs along rows, cs along columns. */
+FA_FN void FA_R(fa_gemm_loops)(int ta, int tb, int64_t m, int64_t n, int64_t k, const FA_REAL *a, const FA_REAL *b,
+                               FA_REAL *c,
+                         FA_REAL beta) {
+    int64_t ars = ta ? 1 : k, acs = ta ? m : 1, brs = tb ? 1 : n, bcs = tb ? k : 1;
+    if (beta == 0) memset(c, 0, (size_t)(m * n) * sizeof *c);
+    if ((acs == 1 || m == 1) && (brs == 1 || n == 1)) {          /* both contiguous along k: dot products */
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = 0; j < n; j++) c[i * n + j] += FA_R(fa_dot)(a + i * ars, acs, b + j * bcs, brs, k);
+    } else if (n == 1) {                                         /* a is stored (k, m): add up its rows */
+        for (int64_t l = 0; l < k; l++)
+            for (int64_t i = 0; i < m; i++) c[i] += a[i * ars + l * acs] * b[l * brs];
+    } else {
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t l = 0; l < k; l++) {
+                FA_REAL s = a[i * ars + l * acs];
+                if (bcs == 1) for (int64_t j = 0; j < n; j++) c[i * n + j] += s * b[l * brs + j];
+                else for (int64_t j = 0; j < n; j++) c[i * n + j] += s * b[l * brs + j * bcs];
+            }
+    }
+}
+
+FA_FN void FA_R(fa_gemm)(FA_R(fa_blas) blas, int ta, int tb, int64_t m, int64_t n, int64_t k, const FA_REAL *a,
+                         const FA_REAL *b,
+                   FA_REAL *c, FA_REAL beta) {
+    if (m == 0 || n == 0) return;
+    /* a vector in the product: memory-bound, our loops are as fast, and BLAS would add its call */
+    if (!blas || k == 0 || m == 1 || n == 1 || k == 1 || (m <= FA_SMALL_GEMM && n <= FA_SMALL_GEMM
+        && k <= FA_SMALL_GEMM && m * n * k <= FA_SMALL_GEMM))
+        FA_R(fa_gemm_loops)(ta, tb, m, n, k, a, b, c, beta);
+    else blas(ta, tb, m, n, k, a, b, c, beta);
+}
+
+/* the batch of products of an instruction; beta 1 adds to y */
+FA_FN void FA_R(fa_matmul)(const fa_matmul *p, FA_R(fa_blas) blas, const FA_REAL *a, const FA_REAL *b, FA_REAL *y,
+                           FA_REAL beta) {
+    for (int64_t i = 0; i < p->batch; i++)
+        FA_R(fa_gemm)(blas, p->ta, p->tb, p->m, p->n, p->k, a + i * p->abatch, b + i * p->bbatch,
+                      y + i * p->m * p->n, beta);
+}
+
+/* abar += the adjoint of a; a batch stride of 0 adds up */
+FA_FN void FA_R(fa_matmul_adjoint_a)(const fa_matmul *p, FA_R(fa_blas) blas, const FA_REAL *b, const FA_REAL *ybar,
+                                     FA_REAL *abar) {
+    for (int64_t i = 0; i < p->batch; i++, ybar += p->m * p->n) {
+        const FA_REAL *bi = b + i * p->bbatch;
+        FA_REAL *ai = abar + i * p->abatch;
+        if (p->ta) FA_R(fa_gemm)(blas, p->tb, 1, p->k, p->m, p->n, bi, ybar, ai, 1);
+        else FA_R(fa_gemm)(blas, 0, !p->tb, p->m, p->k, p->n, ybar, bi, ai, 1);
+    }
+}
+
+FA_FN void FA_R(fa_matmul_adjoint_b)(const fa_matmul *p, FA_R(fa_blas) blas, const FA_REAL *a, const FA_REAL *ybar,
+                                     FA_REAL *bbar) {
+    for (int64_t i = 0; i < p->batch; i++, ybar += p->m * p->n) {
+        const FA_REAL *ai = a + i * p->abatch;
+        FA_REAL *bi = bbar + i * p->bbatch;
+        if (p->tb) FA_R(fa_gemm)(blas, 1, p->ta, p->n, p->k, p->m, ybar, ai, bi, 1);
+        else FA_R(fa_gemm)(blas, !p->ta, 0, p->k, p->n, p->m, ai, ybar, bi, 1);
+    }
+}
+
+/* ---- sparse ------------------------------------------------------------------------------------------------- */
+/* y += A x, or y += A^T x if transpose */
+FA_FN void FA_R(fa_spmm_add)(const fa_csr *A, int transpose, const FA_REAL *data, const FA_REAL *x, FA_REAL *y) {
+    int64_t m = A->ncols;
+    for (int64_t r = 0; r < A->nrow; r++)
+        if (m == 1 && !transpose) {
+            FA_REAL sum = 0;
+            for (int64_t e = A->indptr[r]; e < A->indptr[r + 1]; e++) sum += data[e] * x[A->indices[e]];
+            y[r] += sum;
+        } else {
+            for (int64_t e = A->indptr[r]; e < A->indptr[r + 1]; e++) {
+                int64_t c = A->indices[e];
+                const FA_REAL *xs = x + (transpose ? r : c) * m;
+                FA_REAL *ys = y + (transpose ? c : r) * m, s = data[e];
+                for (int64_t j = 0; j < m; j++) ys[j] += s * xs[j];
+            }
+        }
+}
+
+FA_INLINE void FA_R(fa_spmm)(const fa_csr *A, const FA_REAL *data, const FA_REAL *x, FA_REAL *y) {
+    memset(y, 0, (size_t)((A->transpose ? A->ncol : A->nrow) * A->ncols) * sizeof *y);
+    FA_R(fa_spmm_add)(A, A->transpose, data, x, y);
+}
+
+FA_INLINE void FA_R(fa_spmm_adjoint_x)(const fa_csr *A, const FA_REAL *data, const FA_REAL *ybar, FA_REAL *xbar) {
+    FA_R(fa_spmm_add)(A, !A->transpose, data, ybar, xbar);
+}
+
+FA_FN void FA_R(fa_spmm_adjoint_data)(const fa_csr *A, const FA_REAL *x, const FA_REAL *ybar, FA_REAL *databar) {
+    int64_t m = A->ncols;
+    for (int64_t r = 0; r < A->nrow; r++)
+        for (int64_t e = A->indptr[r]; e < A->indptr[r + 1]; e++) {
+            int64_t c = A->indices[e];
+            databar[e] += FA_R(fa_dot)(x + (A->transpose ? r : c) * m, 1, ybar + (A->transpose ? c : r) * m, 1, m);
+        }
+}
