@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import composites, counting, einsum, norms, pythonic, sorting
+from fastad import composites, counting, einsum, factorizations, least_squares, norms, pythonic, sorting
 from fastad.methods import method
 from fastad.operands import (
     RECORDED,
@@ -32,7 +32,7 @@ from fastad.rearranging import array, full, reshape
 from fastad.selection import nonzero, put_flat, take_flat, where, wrap_index
 from fastad.ufuncs import ufunc
 
-ROOMS = (composites, counting, einsum, norms, pythonic, sorting)       # imported for what they register
+ROOMS = (composites, counting, einsum, factorizations, least_squares, norms, pythonic, sorting)       # imported for what they register
 __all__ = ["Flat", "array", "asarray", "cast_to", "full", "function", "matmul", "method", "nonzero", "put_flat",
            "reshape", "scalar_value", "take_flat", "ufunc", "where", "wrap_index", "zeros_of"]
 
@@ -46,11 +46,12 @@ CONSTANT = {
 
 
 # Why a function is refused; whole modules by their name.
-LINALG = "linear algebra comes with a later release; wrap it with ad.primitive meanwhile"
+EIGENVALUES = ("eigenvalues of a general matrix are complex numbers, which are not recorded yet; of a symmetric matrix "
+               "take np.linalg.eigvalsh")
 REFUSED: dict[Any, str] = {
     "numpy.fft": "Fourier transforms come with a later release; wrap it with ad.primitive meanwhile",
-    "numpy.linalg": LINALG,
-    **dict.fromkeys((np.polyfit, np.roots, np.poly, np.polydiv), LINALG),
+    **dict.fromkeys((np.linalg.eig, np.linalg.eigvals), EIGENVALUES),
+    np.roots: "the roots of a polynomial are " + EIGENVALUES.partition(";")[0] + "; follow one root by Newton steps",
     **dict.fromkeys((np.partition, np.argpartition), "the order inside the parts is NumPy's own; use np.sort"),
     **dict.fromkeys((np.sort_complex,), "complex numbers are not recorded yet; use np.sort"),
     **dict.fromkeys((np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d,

@@ -212,7 +212,7 @@ FA_FN int fa_reverse_call(const fa_code *c, const fa_cell *v, fa_cell *adj, cons
     env->has_foreign = 1;
     code = call->vjp(call->self, (int)o->n, (const char *const *)in, fa_data_of(c, v, i), w, bars);
     free(in);
-    return code ? FA_EFOREIGN : FA_OK;
+    return code == 0 ? FA_OK : code > 0 ? FA_ELINALG : FA_EFOREIGN;
 }
 
 /* opcodes with one operand that counts: xbar is its adjoint */
@@ -257,7 +257,7 @@ FA_FN int fa_reverse_structural(const fa_code *c, const fa_cell *v, fa_cell *adj
                              (const double *)w, fa_aval_of(c, o.id[1])->nd != 0, (double *)fa_data_of(c, adj, o.id[1]));
         return FA_OK;
     case FA_MATMUL: case FA_SPMM: fa_reverse_product(c, v, adj, active, &o, op, (const double *)w, env); return FA_OK;
-    case FA_CALL: return fa_reverse_call(c, v, adj, active, &o, i, w, env);
+    case FA_CALL: case FA_LAPACK: return fa_reverse_call(c, v, adj, active, &o, i, w, env);
     default:
         if (!active[o.id[0]]) return FA_OK;
         return fa_reverse_unary(c, v, i, &o, av->size, (const double *)w, (double *)fa_data_of(c, adj, o.id[0]));

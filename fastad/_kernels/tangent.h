@@ -208,7 +208,7 @@ FA_FN int fa_tangent_call(const fa_code *c, const fa_cell *v, const fa_cell *t, 
     env->has_foreign = 1;
     code = call->jvp(call->self, (int)o->n, (const char *const *)in, fa_data_of(c, v, i), (const char *const *)tin, y);
     free(in);
-    return code ? FA_EFOREIGN : FA_OK;
+    return code == 0 ? FA_OK : code > 0 ? FA_ELINALG : FA_EFOREIGN;
 }
 
 FA_FN int fa_tangent_structural(const fa_code *c, const fa_cell *v, const fa_cell *t, const uint8_t *active,
@@ -229,7 +229,7 @@ FA_FN int fa_tangent_structural(const fa_code *c, const fa_cell *v, const fa_cel
     case FA_ASSEMBLE: fa_tangent_assemble(c, t, active, o, av, y); return FA_OK;
     case FA_STACK: fa_tangent_stack(c, t, active, o, av, y); return FA_OK;
     case FA_MATMUL: case FA_SPMM: fa_tangent_product(c, v, t, active, o, op, av, (double *)y, env); return FA_OK;
-    case FA_CALL: return fa_tangent_call(c, v, t, active, o, i, y, env);
+    case FA_CALL: case FA_LAPACK: return fa_tangent_call(c, v, t, active, o, i, y, env);
     case FA_MAXR: case FA_MINR:
         fa_tangent_extremum(o->attr, (const double *)fa_data_of(c, v, o->id[0]), (const double *)fa_data_of(c, v, i),
                             (const double *)x, (double *)y);
