@@ -93,8 +93,8 @@ cdef class Lapack(Attr):
 
     @property
     def failure(self):
-        """What NumPy's LinAlgError says."""
-        return LAPACK[self.name][2]
+        """What NumPy's LinAlgError says, of the routine or of one in its derivative."""
+        return LAPACK[self.name][2] or _SINGULAR
 
     def shapes(self):
         """(batch, rows, columns) of each operand as it lies in memory."""

@@ -61,13 +61,12 @@ def matrices(x: Any) -> Any:
     return x
 
 
-def squares(original: Any, a: Any) -> tuple[Any, int]:
+def squares(a: Any) -> tuple[Any, int]:
     """(a stack of square matrices, their size), or NumPy's own error."""
     a = matrices(a)
     shape = shape_of(a)
     if len(shape) < 2 or shape[-1] != shape[-2]:
-        original(np.empty(shape))
-        raise LinAlgError("Last 2 dimensions of the array must be square")
+        np_det(np.empty(shape))          # NumPy's own error, the same for all
     return a, shape[-1]
 
 
@@ -93,7 +92,7 @@ def failed(failure: Any, error: LinAlgError) -> LinAlgError:
 @records(np_solve)
 def solve(a: Any, b: Any) -> Any:
     """np.linalg.solve: stacks of matrices; a right-hand side of one axis is one vector for all."""
-    a, n = squares(np_solve, a)
+    a, n = squares(a)
     b = matrices(b)
     shape = shape_of(b)
     vector = len(shape) == 1
@@ -128,7 +127,7 @@ def lying(b: Any) -> tuple[Any, bool]:
 @records(np_inv)
 def inv(a: Any) -> Any:
     """np.linalg.inv."""
-    a, n = squares(np_inv, a)
+    a, n = squares(a)
     return solution(a, lu(a, n), identity(n, a), n, False)
 
 
@@ -141,14 +140,14 @@ def identity(n: int, like: Any) -> Any:
 @records(np_det)
 def det(a: Any) -> Any:
     """np.linalg.det."""
-    a, n = squares(np_det, a)
+    a, n = squares(a)
     return call("det", (a, lu(a, n)), (0, n, 0), 0, (), (2, 1))
 
 
 @records(np_slogdet)
 def slogdet(a: Any) -> Any:
     """np.linalg.slogdet; the sign has no derivative."""
-    a, n = squares(np_slogdet, a)
+    a, n = squares(a)
     factors = lu(a, n)
     sign = call("detsign", (factors,), (0, n, 0), 0, (), (1,))
     return SlogdetResult(sign, call("logdet", (a, factors), (0, n, 0), 0, (), (2, 1)))
@@ -157,7 +156,7 @@ def slogdet(a: Any) -> Any:
 @records(np_cholesky)
 def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     """np.linalg.cholesky: of the lower, or the upper triangle."""
-    a, n = squares(np_cholesky, a)
+    a, n = squares(a)
     a = swapped(a) if upper else a
     try:
         factor = call("chol", (a,), (0, n, 0), 0, (n, n))
@@ -184,7 +183,7 @@ def eigh(a: Any, UPLO: str = "L") -> Any:
     UPLO = UPLO.upper()
     if UPLO not in ("L", "U"):
         raise ValueError("UPLO argument must be 'L' or 'U'")
-    a, n = squares(np_eigh, a)
+    a, n = squares(a)
     y = call("eigh", (a,), (0, n, 0), FORM["upper"] * (UPLO == "U"))
     return EighResult(y[..., :n], swapped(part(y, n, (n, n))))
 

@@ -53,7 +53,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = NOVA
     if rcond is None:
         rcond = 1e-15 if rtol is NOVALUE else EPS * max(m, n) if rtol is None else rtol
     if hermitian:
-        a = call("mirror", (squares(np_pinv, a)[0],), (0, n, 0), 0, (n, n))
+        a = call("mirror", (squares(a)[0],), (0, n, 0), 0, (n, n))
     rcond = asarray(rcond)
     return call("pinv", (a, rcond[()] if rcond.ndim == 0 else rcond), (m, n, 0), 0, (n, m), (2, 0))
 
@@ -88,4 +88,4 @@ def cond(x: Any, p: Any = None) -> Any:
         one, other = (0, -1) if p != -2 else (-1, 0)
         y = s[..., one] / s[..., other]
         return np.where(np.isnan(y) & ~np.isnan(x).any(axis=(-2, -1)), np.inf, y)[()]
-    return norm(x, p, axis=(-2, -1)) * norm(inv(squares(np_cond, x)[0]), p, axis=(-2, -1))
+    return norm(x, p, axis=(-2, -1)) * norm(inv(squares(x)[0]), p, axis=(-2, -1))

@@ -5,8 +5,9 @@ known (Cholesky); all other adjoints are the transposed tangents.  The rules are
 are copied into derivative tapes, and run by the sweeps of tier 0.  Since they use nothing but routines that have
 rules, derivatives of any order exist.
 Must not know: NumPy's functions, the memory order of LAPACK.
-Conventions: a triangle that is not read has derivative 0.  Where eigenvalues or singular values coincide, the
-derivative of their vectors does not exist: 1/(w[i] - w[j]) counts as 0 there.
+Conventions: a triangle that is not read has derivative 0.  Where eigenvalues or singular values
+coincide to rounding (their difference is at most 2**-52 times the sum of all their sizes), the derivative of their
+vectors does not exist: 1/(w[i] - w[j]) counts as 0 there, and so does 1/s[i] where s[i] is 0 to rounding.
 Sources: M. Giles, Collected matrix derivative results for forward and reverse mode AD (2008); J. Townsend,
 Differentiating the singular value decomposition (2016); G. Golub & V. Pereyra, SIAM J. Numer. Anal. 10, 413 (1973);
 I. Murray, arXiv:1602.07527 (2016).
@@ -210,7 +211,7 @@ def eigh(c: Call) -> Matrix:
     n, upper = c.n, bool(c.form & UPPER)
     w, vt = c.y.part(0, 1, n), c.y.part(n, n, n)
     m = vt @ (c.dx[0].mirror(upper) @ vt.T)
-    gaps = (w.down(n) - w.across(n)).reciprocal()
+    gaps = (w.down(n) - w.across(n)).reciprocal(w)
     return joined(m.diagonal(), (gaps * m).T @ vt)
 
 
@@ -223,8 +224,8 @@ def svd(c: Call) -> Matrix:
     p = ut @ (c.dx[0] @ v)
     core = p.block(k, k)
     ps, sp = core * s.down(k), core * s.across(k)
-    gaps = ((s.down(k) - s.across(k)) * (s.down(k) + s.across(k))).reciprocal()
-    inverse = s.reciprocal()
+    gaps = (s.down(k) - s.across(k)).reciprocal(s) * (s.down(k) + s.across(k)).reciprocal(s)
+    inverse = s.reciprocal(s)
     du = turned(gaps * (ps + ps.T), p, inverse, ut.T, c.dx[0] @ v, full)
     dv = turned(gaps * (sp + sp.T), p.T, inverse, v, c.dx[0].T @ ut.T, full)
     return joined(p.diagonal(), du.T, dv)

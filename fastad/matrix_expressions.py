@@ -12,7 +12,7 @@ from typing import Any
 from fastad import _tape as T
 
 F64, I64 = 0, 1
-TINY = 1e-300                            # differences below have no reciprocal
+EPS = 2.0**-52
 
 
 class Matrix:
@@ -99,10 +99,12 @@ class Matrix:
     def __neg__(self) -> Matrix:
         return Matrix(self.b, self.b.elementwise_("negative", self.id), self.batch, self.rows, self.columns, self.t)
 
-    def reciprocal(self) -> Matrix:
-        """1/x, and 0 where x is (next to) 0: the derivative that does not exist counts as 0."""
+    def reciprocal(self, scale: Matrix) -> Matrix:
+        """1/x, and 0 where x is 0 to rounding beside the numbers `scale`: a derivative that does not exist counts as 0."""
         b = self.b
-        none = b.elementwise_("less", b.elementwise_("absolute", self.id), b.const(TINY))
+        sizes = Matrix(b, b.elementwise_("absolute", scale.id), scale.batch, 1, scale.size)
+        rounding = (sizes.total() * EPS).spread(self.rows, self.columns).wide(self.batch)
+        none = b.elementwise_("less_equal", b.elementwise_("absolute", self.id), rounding.id)
         y = b.elementwise_("reciprocal", b.elementwise_("where", none, b.const(1.0), self.id))
         y = b.elementwise_("where", none, b.const(0.0), y)
         return Matrix(b, y, self.batch, self.rows, self.columns, self.t)

@@ -1,4 +1,4 @@
-"""scipy_names.py - functions of scipy.special that need more than their row.
+"""scipy_names.py - functions of scipy.special that need more than their row, and the doors to them and to scipy.linalg.
 
 Owns: what records those that are Python code and convert their arguments to plain arrays (logsumexp, polygamma ...),
 and how a call finds its way here: while something is recorded their code is exchanged for a door (`install`), so that a
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import operands
+from fastad import operands, scipy_linalg_names
 from fastad._state import wrapped_within
 from fastad.operands import asarray
 from fastad.primitives import derivative_text
@@ -220,44 +220,48 @@ def sinc(x: Any) -> Any:
 
 
 # ---- the doors -------------------------------------------------------------------------------------------------------
-_doors: dict[str, tuple[types.FunctionType, types.CodeType, types.CodeType]] = {}     # name -> function, its code, ours
-_originals: dict[str, types.FunctionType] = {}
+MODULES = {"scipy.special": RECORDED, "scipy.linalg": scipy_linalg_names.RECORDED}
+Name = tuple[str, str]                   # of a module and a function
+_doors: dict[Name, tuple[types.FunctionType, types.CodeType, types.CodeType]] = {}    # function, its code, ours
+_originals: dict[Name, types.FunctionType] = {}
+_ready: set[str] = set()                 # modules whose doors are made
 
 
-def called(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A call of a function of scipy.special while something is recorded, in any thread."""
-    if T.current_tape() is not None and wrapped_within([*args, *kwargs.values()]) == 2:
-        return RECORDED[name](*args, **kwargs)
-    return _originals[name](*args, **kwargs)
+def called(module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A call of a function of SciPy's while something is recorded, in any thread."""
+    values = [*args, *kwargs.values()]
+    if T.current_tape() is not None and (wrapped_within(values) == 2 or scipy_linalg_names.factored(values)):
+        return MODULES[module][name](*args, **kwargs)
+    return _originals[module, name](*args, **kwargs)
 
 
-def _door(name: str, function: types.FunctionType) -> types.CodeType:
+def _door(module: str, name: str, function: types.FunctionType) -> types.CodeType:
     """Code that takes the place of a function's own: it must have as many free variables."""
-    free = function.__code__.co_freevars
-    text = (f"def outer({', '.join(free)}):\n    def {function.__name__}(*args, **kwargs):\n        {', '.join(free)}\n"
-            f"        from fastad.scipy_names import called\n        return called({name!r}, args, kwargs)\n"
-            f"    return {function.__name__}\n") if free else (
-            f"def {function.__name__}(*args, **kwargs):\n    from fastad.scipy_names import called\n"
-            f"    return called({name!r}, args, kwargs)\n")
+    free, inner = function.__code__.co_freevars, function.__name__
+    body = (f"        from fastad.scipy_names import called\n"
+            f"        return called({module!r}, {name!r}, args, kwargs)\n")
+    text = f"def outer({', '.join(free)}):\n    def {inner}(*args, **kwargs):\n"
+    text += (f"        {', '.join(free)}\n" if free else "") + body + f"    return {inner}\n"
     names: dict[str, Any] = {}
     exec(compile(text, __file__, "exec"), names)
-    return (names["outer"](*free) if free else names[function.__name__]).__code__
+    return names["outer"](*free).__code__
 
 
 def install() -> None:
     """Exchange the code of the functions, where SciPy is there and has them as Python code."""
-    special = sys.modules.get("scipy.special")
-    if special is None:
-        return
-    if not _doors:
-        for name in RECORDED:
-            function = getattr(special, name, None)
+    for module, recorded in MODULES.items():
+        found = sys.modules.get(module)
+        if module in _ready or found is None or not hasattr(found, "__all__"):
+            continue                     # not imported, or just being imported
+        _ready.add(module)
+        for name in recorded:
+            function = getattr(found, name, None)
             if type(function) is types.FunctionType:
                 own = types.FunctionType(function.__code__, function.__globals__, name, function.__defaults__,
                                          function.__closure__)
                 own.__kwdefaults__ = function.__kwdefaults__
-                _originals[name] = own
-                _doors[name] = function, function.__code__, _door(name, function)
+                _originals[module, name] = own
+                _doors[module, name] = function, function.__code__, _door(module, name, function)
     for function, _, ours in _doors.values():
         function.__code__ = ours
 
