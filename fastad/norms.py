@@ -11,7 +11,7 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.factorizations import svd
-from fastad.operands import FLOAT, asarray, cast_to, records
+from fastad.operands import FLOAT, asarray, axis_number, cast_to, records
 from fastad.reductions import root
 
 
@@ -57,7 +57,7 @@ def vector_norm(x: Any, ord: Any, axis: Any, keepdims: Any) -> Any:
 
 def matrix_norm(x: Any, ord: Any, axis: Any, keepdims: Any) -> Any:
     """Norm of matrices in two axes."""
-    rows, columns = (k % x.ndim for k in axis)
+    rows, columns = (axis_number(k, x.ndim) for k in axis)
     if ord is None or ord in ("fro", "f"):
         return root_of_squares(x, axis, keepdims)
     if ord in (1, -1, np.inf, -np.inf):

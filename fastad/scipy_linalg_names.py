@@ -276,7 +276,7 @@ _PADE = (64764752532480000., 32382376266240000., 7771770303897600., 118735379642
 @records
 def expm(A: Any) -> Any:
     """By scaling, the Pade approximant of order 13, and squaring (Higham 2005); the scaling is a guarded number."""
-    a, n = square(matrices(A))
+    a, n = fac.squares(A)
     a = a * 1.0
     size = np.max(np.sum(np.abs(a), axis=-2), initial=0.0)
     size = np.where(np.isfinite(size), size, 0.0)

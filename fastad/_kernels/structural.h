@@ -9,7 +9,6 @@
 #include "elementwise.h"
 #include "products.h"
 #include "reduce.h"
-#include <fenv.h>
 
 FA_INLINE int64_t fa_nbytes(const fa_aval *av) { return av->size * fa_itemsize[av->dtype]; }
 
@@ -119,14 +118,12 @@ FA_FN int fa_call_foreign(const fa_call *call, int nin, char *const *in, char *o
 /* LAPACK raises floating-point exceptions on its way that say nothing about the result. */
 FA_FN int fa_run_lapack(const fa_lapack *p, int nin, char *const *in, char *out) {
     const double *x[FA_LAPACK_OPERANDS] = {0, 0, 0};
-    fexcept_t flags;
-    int status = 0;
-    fegetexceptflag(&flags, FE_ALL_EXCEPT);
+    int status = 0, flags = fa_fpflags();
     for (int64_t b = 0; b < p->batch && !status; b++) {
         for (int j = 0; j < nin; j++) x[j] = (const double *)in[j] + (p->shared >> j & 1 ? 0 : b * p->size[j]);
         status = p->one(p, x, (double *)out + b * p->out);
     }
-    fesetexceptflag(&flags, FE_ALL_EXCEPT);
+    fa_fprestore(flags);
     return status == 0 ? FA_OK : status == 1 ? FA_ELINALG : FA_ENOMEM;
 }
 
