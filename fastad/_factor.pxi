@@ -126,12 +126,13 @@ cdef class Lapack(Attr):
         return self.p.batch, size
 
 
-def singular(Tape t, uint32_t i):
+cdef object singular(Tape t, uint32_t i):
     """The error of a routine that failed in a sweep at instruction i."""
-    attr = t.attr_list[t.arg[2 * <size_t>i + 1]]
+    cdef str why = (<Lapack>t.attr_list[t.arg[2 * <size_t>i + 1]]).failure
     where = t.location(i)
-    return LinAlgDivergence(f"{(<Lapack>attr).failure} (recorded at {where or 'a line that is not known'})", where,
-                            (<Lapack>attr).failure)
+    for x in t.instruction(i)[1] if where is None else ():       # derivative code: where its operand was recorded
+        where = where or t.location(x)
+    return LinAlgDivergence(f"{why} (recorded at {where or 'a line that is not known'})", where, why)
 
 
 # ---- the sweeps of tier 0 -------------------------------------------------------------------------------------------

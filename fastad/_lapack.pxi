@@ -18,7 +18,7 @@ cdef extern from "_kernels/scratch.h" nogil:
 # bits of `form`
 cdef enum: TRANS = 1, ROWWISE = 2, UPPER = 4, UNIT = 8, FULL = 16, HALF = 32, NONE = 64, DOUBLE = 128
 cdef enum: FAILED = 1, NO_MEMORY = 2
-cdef enum: PANEL = 128                   # columns of a block; triangles and copies go by tiles of 32 (a range wants a literal)
+cdef enum: PANEL = 128                   # columns of a block; copies go by tiles of 32 (a range wants a literal)
 cdef double ONE = 1.0
 
 
@@ -303,14 +303,16 @@ cdef int posdef_one(const fa_lapack *p, const double *const *x, double *y) noexc
 
 
 cdef int cholrev_one(const fa_lapack *p, const double *const *x, double *y) noexcept nogil:
-    """Adjoint of the Cholesky factor L = x[0] for the adjoint x[1] of L, by columns of blocks from the last to the first:
-    I. Murray, Differentiation of the Cholesky decomposition, arXiv:1602.07527, section 4 (2016).
+    """Adjoint of the matrix of which L = x[0] is the Cholesky factor, for the adjoint x[1] of L.
+
+    By columns of blocks, from the last to the first: I. Murray, Differentiation of the Cholesky decomposition,
+    arXiv:1602.07527, section 4 (2016).
 
     The result is that of the lower triangle of A, the only part that is read.
     """
     cdef int64_t n = p.n, i
     cdef int ld = <int>n, k, nb, rest, panel = PANEL if n > 2 * PANEL else max(8, min(<int>n, 48))
-    cdef const double *l = x[0]
+    cdef const double *factor = x[0]
     cdef const double *d
     cdef const double *c
     cdef double *cbar
@@ -326,18 +328,18 @@ cdef int cholrev_one(const fa_lapack *p, const double *const *x, double *y) noex
         k -= panel
         nb = min(panel, ld - k)
         rest = ld - k - nb
-        d = l + k * (n + 1)
+        d = factor + k * (n + 1)
         dbar = y + k * (n + 1)
         c = d + nb * n
         cbar = dbar + nb * n
         # C = B0 D^-T: its adjoint first, then those of the blocks to the left and of D
         trsm(b'L', True, False, False, nb, rest, d, ld, cbar, ld)
-        gemm(False, False, rest, k, nb, -1.0, cbar, ld, l + k * n, ld, 1.0, y + (k + nb) * n, ld)
+        gemm(False, False, rest, k, nb, -1.0, cbar, ld, factor + k * n, ld, 1.0, y + (k + nb) * n, ld)
         gemm(True, False, nb, nb, rest, 1.0, cbar, ld, c, ld, 0.0, work, nb)
         cholrev_block(nb, ld, d, dbar, work, work + panel * panel)
-        gemm(True, False, nb, k, rest, -1.0, cbar, ld, l + (k + nb) * n, ld, 1.0, y + k * n, ld)
+        gemm(True, False, nb, k, rest, -1.0, cbar, ld, factor + (k + nb) * n, ld, 1.0, y + k * n, ld)
         add_mirrored(nb, ld, dbar, work)
-        gemm(False, False, nb, k, nb, -1.0, work, nb, l + k * n, ld, 1.0, y + k * n, ld)
+        gemm(False, False, nb, k, nb, -1.0, work, nb, factor + k * n, ld, 1.0, y + k * n, ld)
     return 0
 
 

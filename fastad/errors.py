@@ -55,7 +55,7 @@ class IndexDivergence(TapeDivergence, IndexError):
 
 
 class LinAlgDivergence(TapeDivergence, LinAlgError):
-    """A matrix of a tape is singular, or no factorization converges: there f itself raises, or goes on after catching."""
+    """A matrix of a tape is singular, or its factorization fails: f itself raises there, or goes on after catching."""
 
 
 class UnstableDecisionError(AdError):

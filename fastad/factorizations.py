@@ -1,9 +1,9 @@
-"""factorizations.py - numpy.linalg's systems of equations and factorizations: solve, inv, det, cholesky, eigh, svd, qr ...
+"""factorizations.py - numpy.linalg's systems of equations and factorizations: solve, inv, det, cholesky, eigh, svd, qr.
 
 Owns: how NumPy's arguments (stacks that broadcast, vectors, triangles) become calls of the routines of dense linear
 algebra, and what a failure that the user's code may catch means for the tape.
 Must not know: derivatives (linear_rules.py), products (products.py), norms (norms.py).
-Next: _lapack.pxi (the routines), least_squares.py (what is made of these), scipy_linalg_names.py (SciPy's spellings).
+Next: _lapack.pxi (the routines), least_squares.py (what is made of these), scipy_linalg_names.py (SciPy).
 """
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from fastad import _tape as T
-from fastad.matrix_expressions import F64, I64, Matrix, identity, joined, lapack, lu
+from fastad.matrix_expressions import F64, I64, Matrix, identity, joined, lapack
 
 __all__ = ["adjoint", "adjoint_tape", "batch", "tangent", "tangent_tape"]
 
@@ -329,7 +329,7 @@ def adjoint_tape(attr: Any, mask: int) -> Any:
     return _passes.dead(tape)
 
 
-# ---- what the transformations ask for ---------------------------------------------------------------------------------
+# ---- what the transformations ask for --------------------------------------------------------------------------------
 
 def operands(b: Any, s: Any) -> list[int]:
     """Operands and result as the small tapes of py take them."""

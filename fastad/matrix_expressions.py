@@ -100,7 +100,7 @@ class Matrix:
         return Matrix(self.b, self.b.elementwise_("negative", self.id), self.batch, self.rows, self.columns, self.t)
 
     def reciprocal(self, scale: Matrix) -> Matrix:
-        """1/x, and 0 where x is 0 to rounding beside the numbers `scale`: a derivative that does not exist counts as 0."""
+        """1/x, and 0 where x is 0 to rounding beside the numbers `scale`: what does not exist counts as 0."""
         b = self.b
         sizes = Matrix(b, b.elementwise_("absolute", scale.id), scale.batch, 1, scale.size)
         rounding = (sizes.total() * EPS).spread(self.rows, self.columns).wide(self.batch)
@@ -216,8 +216,3 @@ def lapack(name: str, operands: tuple[Matrix, ...], m: int, n: int, k: int, form
     attr = T.Lapack(name, batch, m, n, k, form, shared)
     y = b.emit("lapack", [x.lying().id for x in operands], T.aval(I64 if name == "lu" else F64, attr.result()), attr)
     return Matrix(b, y, batch, 1, attr.result()[1])
-
-
-def lu(a: Matrix) -> Matrix:
-    """The factors of A."""
-    return lapack("lu", (a,), 0, a.rows, 0)

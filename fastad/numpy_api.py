@@ -32,7 +32,8 @@ from fastad.rearranging import array, full, reshape
 from fastad.selection import nonzero, put_flat, take_flat, where, wrap_index
 from fastad.ufuncs import ufunc
 
-ROOMS = (composites, counting, einsum, factorizations, least_squares, norms, pythonic, sorting)       # imported for what they register
+# imported for what they register
+ROOMS = (composites, counting, einsum, factorizations, least_squares, norms, pythonic, sorting)
 __all__ = ["Flat", "array", "asarray", "cast_to", "full", "function", "matmul", "method", "nonzero", "put_flat",
            "reshape", "scalar_value", "take_flat", "ufunc", "where", "wrap_index", "zeros_of"]
 
@@ -51,7 +52,7 @@ EIGENVALUES = ("eigenvalues of a general matrix are complex numbers, which are n
 REFUSED: dict[Any, str] = {
     "numpy.fft": "Fourier transforms come with a later release; wrap it with ad.primitive meanwhile",
     **dict.fromkeys((np.linalg.eig, np.linalg.eigvals), EIGENVALUES),
-    np.roots: "the roots of a polynomial are complex numbers, which are not recorded yet; follow one root by Newton steps",
+    np.roots: "the roots of a polynomial are complex numbers, which are not recorded yet; follow one by Newton steps",
     **dict.fromkeys((np.partition, np.argpartition), "the order inside the parts is NumPy's own; use np.sort"),
     **dict.fromkeys((np.sort_complex,), "complex numbers are not recorded yet; use np.sort"),
     **dict.fromkeys((np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d,

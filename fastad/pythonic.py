@@ -22,7 +22,9 @@ PYTHON_LEVEL = (
     np.average, np.gradient, np.polyval, np.trapezoid, np.cov, np.corrcoef, np.unwrap, np.ediff1d, np.vander,
     np.kron, np.i0, np.apply_along_axis, np.apply_over_axes, np.fill_diagonal,
     np.piecewise, np.polyadd, np.polysub, np.polyder, np.polyint, np.linalg.multi_dot,
-    np.linalg.matrix_power, np.linalg.tensorsolve, np.linalg.tensorinv, np.polyfit, np.poly, np.polydiv, np.ix_, *existing("cumulative_sum", "cumulative_prod"),
+    np.linalg.matrix_power,
+    np.linalg.tensorsolve, np.linalg.tensorinv, np.polyfit, np.poly, np.polydiv, np.ix_,
+    *existing("cumulative_sum", "cumulative_prod"),
 )
 
 

@@ -1,7 +1,7 @@
 """scipy_linalg_names.py - scipy.linalg's spellings of what is recorded under NumPy's names, and its matrix builders.
 
-Owns: SciPy's arguments, defaults and results (which triangle, which mode, check_finite), expm, toeplitz and its kin, and
-why the rest is refused.
+Owns: SciPy's arguments, defaults and results (which triangle, which mode, check_finite), expm, toeplitz and its kin,
+and why the rest is refused.
 Must not know: the routines (factorizations.py), how a call of SciPy's function finds its way here (scipy_names.py).
 Eigenvectors, singular vectors and the rows of R may differ in sign from SciPy's, which leaves the sign to chance.
 """
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import least_squares, norms
 from fastad import factorizations as fac
+from fastad import least_squares, norms
 from fastad.factorizations import FORM, matrices, swapped
 from fastad.operands import asarray, refusal, shape_of
 

@@ -21,8 +21,10 @@ PACKAGE = ROOT / "fastad"
 LAYERS = [
     ("errors",     ["errors"]),
     ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules"]),
-    ("transforms", ["structural_rules", "_transform", "_passes", "_program", "_scan", "scan_rules"]),
+    ("transforms", ["structural_rules", "matrix_expressions", "linear_rules", "_transform", "_passes", "_program",
+                    "_scan", "scan_rules"]),
     ("recording",  ["operands", "movers", "rearranging", "reductions", "selection", "sorting", "counting", "products",
+                    "factorizations", "least_squares", "scipy_linalg_names",
                     "norms", "einsum", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
                     "interception", "math_names", "scipy_names", "sparse_products", "state", "_state"]),
     ("verbs",      ["trees", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",

@@ -194,7 +194,8 @@ def test_errors_are_numpys(name):
 
 
 @pytest.mark.parametrize("name, f", [
-    ("cholesky", lambda x: LA.cholesky(x).sum()), ("solve", lambda x: LA.solve(x - S + np.diag([1, 1, 1, 1, 0]), b)[0])])
+    ("cholesky", lambda x: LA.cholesky(x).sum()),
+    ("solve", lambda x: LA.solve(x - S + np.diag([1, 1, 1, 1, 0]), b)[0])])
 def test_an_error_that_is_caught_is_a_decision(name, f):
     good, bad = (S, -S) if name == "cholesky" else (S + np.eye(N), S)
 
@@ -268,7 +269,7 @@ def test_det_of_singular_matrices():
 
 
 def test_repeated_eigenvalues():
-    """Symmetric functions of the eigenvalues are differentiable; the vectors' derivative counts as 0, and is not NaN."""
+    """Symmetric functions of the eigenvalues are differentiable; the vectors' derivative counts as 0, not as NaN."""
     for x in (np.eye(3), np.diag([2.0, 2.0, 5.0]), np.zeros((3, 3))):
         np.testing.assert_allclose(ad.grad(lambda x: (LA.eigvalsh(x)**2).sum())(x), 2 * x, atol=1e-14)
         assert np.isfinite(ad.hessian(lambda x: (LA.eigvalsh(x)**2).sum())(x)).all()

@@ -55,7 +55,8 @@ CASES = {
     "lstsq": lambda x: sin(sl.lstsq(x[:, :3], b)[0]).sum() + sl.lstsq(x[:, :3], b)[1] + sl.lstsq(x[:, :3], W)[1].sum(),
     "pinv and norm": lambda x: sin(sl.pinv(x[:, :3])).sum() + sl.norm(x) + sl.norm(x, 2) + sl.pinv(
         x[:, :3], return_rank=True)[1],
-    "expm": lambda x: sin(sl.expm(x)).sum() + sin(sl.expm(np.stack([x / 50, x.T]))).sum() + np.log(np.trace(sl.expm(9 * x))),
+    "expm": lambda x: sin(sl.expm(x)).sum() + sin(sl.expm(np.stack([x / 50, x.T]))).sum() + np.log(
+        np.trace(sl.expm(9 * x))),
     "builders": lambda x: sin(sl.block_diag(x, x[0], 2.0, W)).sum() + sin(sl.toeplitz(x[0])).sum() + sin(
         sl.toeplitz(x[0], x[1, :3])).sum() + sin(sl.hankel(x[0], x[1])).sum() + sin(sl.hankel(x[0])).sum() + sin(
         sl.circulant(x[0])).sum(),
