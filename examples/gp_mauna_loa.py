@@ -22,8 +22,8 @@ from fastad import optimize
 
 QUICK = os.environ.get("FASTAD_EXAMPLE_QUICK") == "1"
 
-# Monthly means (decimal year, ppm) of the weekly record of C. D. Keeling & T. P. Whorf, Scripps, in the public domain, as
-# it comes with statsmodels; months without a measurement are missing.
+# Monthly means (decimal year, ppm) of the weekly record of C. D. Keeling & T. P. Whorf, Scripps, in the public domain,
+# as it comes with statsmodels; months without a measurement are missing.
 TIME, CO2 = np.loadtxt(pathlib.Path(__file__).parent / "data" / "mauna_loa_co2_monthly.csv", delimiter=",").T
 MEAN = CO2.mean()
 Y = CO2 - MEAN
@@ -31,8 +31,9 @@ Y = CO2 - MEAN
 # name, unit, where the search begins, and what Rasmussen & Williams found (their months are others, to 2003)
 PARAMETERS = [
     ("trend, size", "ppm", 50.0, 66.0), ("trend, length", "years", 50.0, 67.0), ("season, size", "ppm", 2.0, 2.4),
-    ("season, decay", "years", 100.0, 90.0), ("season, smoothness", "", 1.0, 1.3), ("medium term, size", "ppm", 0.5, 0.66),
-    ("medium term, length", "years", 1.0, 1.2), ("medium term, shape", "", 1.0, 0.78),
+    ("season, decay", "years", 100.0, 90.0), ("season, smoothness", "", 1.0, 1.3),
+    ("medium term, size", "ppm", 0.5, 0.66), ("medium term, length", "years", 1.0, 1.2),
+    ("medium term, shape", "", 1.0, 0.78),
     ("noise that lasts, size", "ppm", 0.2, 0.18), ("noise that lasts, length", "years", 0.1, 1.6 / 12),
     ("noise", "ppm", 0.2, 0.19)]
 BEGIN, PUBLISHED = (np.log([row[k] for row in PARAMETERS]) for k in (2, 3))
@@ -76,8 +77,8 @@ def report(p, std):
     for (name, unit, _, theirs), value, error in zip(PARAMETERS, np.exp(p), std, strict=True):
         width = f"x/ {np.exp(error):.2f}" if error < 1.5 else "(open)"
         print(f"    {name:<26} {value:8.3g} {width:<8} {theirs:8.3g} {unit}")
-    print(f"    log likelihood of these months {-objective(p):.2f} here, {-objective(PUBLISHED):.2f} with the published "
-          "values")
+    print(f"    log likelihood of these months {-objective(p):.2f} here, {-objective(PUBLISHED):.2f} with the "
+          "published values")
 
 
 def coverage(p):
@@ -85,8 +86,8 @@ def coverage(p):
     inverse = cho_solve(factor(p), np.eye(TIME.size))
     errors, std = inverse @ Y / np.diag(inverse), 1 / np.sqrt(np.diag(inverse))
     inside = float(np.mean(np.abs(errors) < 2 * std))
-    print(f"    each month from all others: rms error {np.sqrt(np.mean(errors**2)):.2f} ppm, {100 * inside:.1f} % within "
-          "two standard deviations")
+    print(f"    each month from all others: rms error {np.sqrt(np.mean(errors**2)):.2f} ppm, {100 * inside:.1f} % "
+          "within two standard deviations")
     return inside
 
 
@@ -109,8 +110,8 @@ def compare(p):
     exact, value = (1e3 * min(timeit.repeat(lambda f=f: f(p), number=1, repeat=5)) for f in (gradient, objective))
     calls = stats.recordings + stats.replays
     print(f"\n    value {value:.1f} ms, with its exact gradient {exact:.1f} ms, by differences {12 * value:.1f} ms; "
-          f"against the formula {error:.0e}\n    recordings in {calls} calls: {stats.recordings}; {stats.audits} audits "
-          "found nothing")
+          f"against the formula {error:.0e}\n    recordings in {calls} calls: {stats.recordings}; {stats.audits} "
+          "audits found nothing")
     return error
 
 
@@ -124,7 +125,8 @@ def draw(path, p, progress):
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplot_mosaic([["record", "record"], ["last", "run"]], figsize=(9.6, 6.0), layout="constrained")
+    figure, panels = plt.subplot_mosaic([["record", "record"], ["last", "run"]], figsize=(9.6, 6.0),
+                                        layout="constrained")
     t = np.arange(1958.2, 2006.0, 1 / 12)
     mean, std = predict(p, t)
     for name, low in (("record", 1958.0), ("last", 1994.0)):
@@ -164,7 +166,8 @@ def main(arguments=None):
         "the likelihood of the published values, or more": objective(p) <= objective(PUBLISHED),
         "the published sizes (within a factor of two)": np.max(np.abs((p - PUBLISHED)[[0, 1, 2, 4, 5, 6, 8, 9, 10]])
                                                                ) < np.log(2.0),
-        "the prediction of each month (95 % in two deviations, to 2)": abs(inside - 0.954) < 0.02,
+        "the prediction of each month (95 % in two deviations, to 2)": abs(
+            inside - 0.954) < 0.02,
         "the exact gradient (1e-7)": error < 1e-7,
     }.items() if not ok]
     print(f"\nReference {'NOT reproduced: ' + ', '.join(failed) if failed else 'reproduced'}"
