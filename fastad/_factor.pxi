@@ -31,6 +31,7 @@ LAPACK = {
     "qr": (("mn",), "qr", ""),
     "lstsq": (("mn", "mk", "1"), "n*k", "SVD did not converge in Linear Least Squares"),
 }
+LAPACK_INTEGERS = ("lu", "posdef")       # their results are int64: bits for other routines, a decision; no derivative
 # bits of `form`
 LAPACK_FORMS = {"trans": TRANS, "rows": ROWWISE, "upper": UPPER, "unit": UNIT, "full": FULL, "half": HALF, "none": NONE,
                 "double": DOUBLE}
@@ -136,6 +137,9 @@ cdef object singular(Tape t, uint32_t i):
 
 
 # ---- the sweeps of tier 0 -------------------------------------------------------------------------------------------
+cdef enum: KEPT_BYTES = 1048576
+
+
 cdef object seen_at(const char *data, tuple shape, int dtype):
     """An array that looks at the memory of a sweep."""
     cdef cnp.npy_intp[3] dims
@@ -158,6 +162,16 @@ cdef object small_tape(Lapack a, str mode, int mask):
     return found
 
 
+cdef list swept(Lapack a, str mode, int mask, list values):
+    """The results of a small tape.  It outlives the sweep that needs it, so it does not keep the memory of large ones."""
+    cdef Tape t = small_tape(a, mode, mask)
+    try:
+        return t.sweep(values)
+    finally:
+        if t.layout().nbytes > KEPT_BYTES and t.frames is not None:
+            t.frames.frame = None
+
+
 cdef int factor_tangent(void *self, int n, const char *const *x, const char *y, const char *const *tin,
                         char *tout) except -1 with gil:
     cdef Lapack a = <Lapack>(<fa_lapack *>self).object
@@ -168,7 +182,7 @@ cdef int factor_tangent(void *self, int n, const char *const *x, const char *y, 
             mask |= 1 << j
             values.append(seen_at(tin[j], a.shapes()[j], FA_F64))
     try:
-        dot, = small_tape(a, "jvp", mask).sweep(values)
+        dot, = swept(a, "jvp", mask, values)
     except LinAlgDivergence:
         return 1
     memcpy(tout, cnp.PyArray_DATA(<cnp.ndarray>dot), a.p.batch * a.p.out * 8)
@@ -183,8 +197,7 @@ cdef int factor_adjoint(void *self, int n, const char *const *x, const char *y, 
         mask |= (adj[j] != NULL) << j
     shape = a.result()
     try:
-        bars = small_tape(a, "vjp", mask).sweep(operands_at(a, n, x) + [seen_at(y, shape, FA_F64),
-                                                                        seen_at(w, shape, FA_F64)])
+        bars = swept(a, "vjp", mask, operands_at(a, n, x) + [seen_at(y, shape, FA_F64), seen_at(w, shape, FA_F64)])
     except LinAlgDivergence:
         return 1
     given = iter(bars)

@@ -298,7 +298,7 @@ cdef int posdef_one(const fa_lapack *p, const double *const *x, double *y) noexc
     cdef double *factor = <double *>fa_workspace(p.n * p.n * 8)
     if factor == NULL:
         return NO_MEMORY
-    y[0] = 0.0 if chol_one(p, x, factor) else 1.0
+    (<int64_t *>y)[0] = chol_one(p, x, factor) == 0
     return 0
 
 

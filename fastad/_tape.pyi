@@ -16,6 +16,7 @@ OPNAMES: dict[int, str]
 ROWS: dict[int, Row]
 LAPACK: dict[str, tuple[tuple[str, ...], str, str]]
 LAPACK_FORMS: dict[str, int]
+LAPACK_INTEGERS: tuple[str, ...]
 STRUCTURAL: dict[str, tuple[int, int]]
 math: Any  # the functions of math, whatever interception.py puts in their place
 __pyx_capi__: dict[str, Any]

@@ -50,7 +50,7 @@ def call(name: str, operands: tuple[Any, ...], sizes: tuple[int, int, int], form
     want = [INT if code_of(x) == INT and kind == "lu" else FLOAT
             for x, kind in zip(xs, T.LAPACK[name][0], strict=True)]
     tape = T.tape_of(*xs)
-    return T.structural("lapack", xs, attr, stack + tail, INT if name == "lu" else FLOAT, want,
+    return T.structural("lapack", xs, attr, stack + tail, INT if name in T.LAPACK_INTEGERS else FLOAT, want,
                         T.current_tape() if tape is None else tape)
 
 

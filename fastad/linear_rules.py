@@ -20,12 +20,13 @@ from functools import lru_cache
 from typing import Any
 
 from fastad import _tape as T
-from fastad.matrix_expressions import F64, I64, Matrix, identity, joined, lapack
+from fastad.matrix_expressions import F64, Matrix, identity, joined, lapack
 
 __all__ = ["adjoint", "adjoint_tape", "batch", "tangent", "tangent_tape"]
 
 FORM = T.LAPACK_FORMS
 TRANS, ROWS, UPPER, UNIT, FULL = (FORM[name] for name in ("trans", "rows", "upper", "unit", "full"))
+I64 = 1
 Rule = Callable[[Any], Any]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from fastad import _tape as T
 
-F64, I64 = 0, 1
+F64 = 0
 EPS = 2.0**-52
 
 
@@ -214,5 +214,5 @@ def lapack(name: str, operands: tuple[Matrix, ...], m: int, n: int, k: int, form
     b, batch = operands[0].b, max(x.batch for x in operands)
     shared = sum(1 << j for j, x in enumerate(operands) if x.batch == 1 < batch)
     attr = T.Lapack(name, batch, m, n, k, form, shared)
-    y = b.emit("lapack", [x.lying().id for x in operands], T.aval(I64 if name == "lu" else F64, attr.result()), attr)
+    y = b.emit("lapack", [x.lying().id for x in operands], T.aval(F64, attr.result()), attr)
     return Matrix(b, y, batch, 1, attr.result()[1])

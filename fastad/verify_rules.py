@@ -209,7 +209,8 @@ def lapack(y: Aval, xs: Sequence[Aval], attr: Any) -> None:
     kinds = T.LAPACK[name][0]
     need(min(batch, m, n, k, form, shared) >= 0 and max(m, n, k) < 2**30, "sizes of matrices")
     need(len(xs) == len(kinds) and form < 256 and shared < 2 ** len(kinds), "operands of a routine")
-    need(y.size == math.prod(attr.result()) and y.dtype == (I64 if name == "lu" else F64), "the result of a routine")
+    need(y.size == math.prod(attr.result()) and y.dtype == (I64 if name in T.LAPACK_INTEGERS else F64),
+         "the result of a routine")
     for x, letters, shape in zip(xs, kinds, attr.shapes(), strict=True):
         need(x.size == math.prod(shape), "sizes of the operands of a routine")
         need(x.dtype == (I64 if letters == "lu" else F64), "dtypes of the operands of a routine")

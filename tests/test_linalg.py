@@ -212,6 +212,21 @@ def test_an_error_that_is_caught_is_a_decision(name, f):
             assert (np.ptp(gradient) == 0) == (x is bad)
 
 
+def test_a_failure_that_was_caught_in_the_sweeps():
+    def f(x):
+        try:
+            return LA.cholesky(x).sum()
+        except LA.LinAlgError:
+            return (x**2).sum()
+    tape = ad.record(f, -S)
+    tape.forward(-S)
+    np.testing.assert_allclose(tape.tangent(W), -2 * np.sum(S * W))
+    np.testing.assert_allclose(tape.reverse(1.0), -2 * S)
+    assert pickle.loads(pickle.dumps(tape))(-S) == f(-S)
+    with pytest.raises(ad.TapeDivergence):
+        tape(S)
+
+
 def test_a_factor_that_nobody_uses_is_still_a_test():
     """Is the matrix positive definite?  The factor is thrown away."""
     def f(x):
