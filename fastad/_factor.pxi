@@ -163,7 +163,7 @@ cdef object small_tape(Lapack a, str mode, int mask):
 
 
 cdef list swept(Lapack a, str mode, int mask, list values):
-    """The results of a small tape.  It outlives the sweep that needs it, so it does not keep the memory of large ones."""
+    """The results of a small tape.  It outlives the sweep that needs it: it does not keep the memory of large ones."""
     cdef Tape t = small_tape(a, mode, mask)
     try:
         return t.sweep(values)
