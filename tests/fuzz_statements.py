@@ -420,18 +420,6 @@ def _(s):
     return f"{s.fresh()} = {s.pick(*options)}"
 
 
-@statement("linalg.solve", 0.25)
-def _(s):
-    """Matrices near the unit matrix: at every point their inverses are there, and well-conditioned."""
-    a = s.array(2)
-    n, _ = s.shape(a)
-    matrix = f"(np.eye({n}) + {a} @ {a}.T / (1.0 + np.sum({a} * {a})))"
-    return f"{s.fresh()} = " + s.pick(
-        f"np.linalg.solve({matrix}, {a})", f"np.linalg.solve({matrix}, {a}[:, 0])", f"np.linalg.inv({matrix})",
-        f"np.linalg.det({matrix}) * {a}", f"np.linalg.inv({matrix}[None])[0]", f"np.linalg.matrix_power({matrix}, -2)",
-    )  # fmt: skip
-
-
 @statement("linalg.einsum", 1)
 def _(s):
     a = s.array()
