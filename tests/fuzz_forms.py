@@ -1,7 +1,8 @@
 """More of the fuzzer's vocabulary: statements whose kinds once found a fault.
 
 Owns: functions that count and compare (unique, histogram, choose), ufunc methods, statements that NumPy refuses
-and the program catches, None and integers that become floats.  It adds to fuzz_statements.STATEMENTS.
+and the program catches, None and integers that become floats, systems of equations (which the oracle of reference.py
+does not know: judged by differences).  It adds to fuzz_statements.STATEMENTS.
 Must not know: fastad.  Next: tests/fuzz_statements.py (the rest, and how to write one).
 """
 
