@@ -1,8 +1,7 @@
 """More of the fuzzer's vocabulary: statements whose kinds once found a fault.
 
 Owns: functions that count and compare (unique, histogram, choose), ufunc methods, statements that NumPy refuses
-and the program catches, None and integers that become floats, systems of equations (which the oracle of reference.py
-does not know: judged by differences).  It adds to fuzz_statements.STATEMENTS.
+and the program catches, None and integers that become floats.  It adds to fuzz_statements.STATEMENTS.
 Must not know: fastad.  Next: tests/fuzz_statements.py (the rest, and how to write one).
 """
 
@@ -127,15 +126,3 @@ def _(s):
 
 
 FEATURES = tuple([feature for feature, _, _, function in STATEMENTS if function.__module__ == __name__])
-
-
-@statement("linalg.solve", 0.25)
-def _(s):
-    """Matrices near the unit matrix: at every point their inverses are there, and well-conditioned."""
-    a = s.array(2)
-    n, _ = s.shape(a)
-    matrix = f"(np.eye({n}) + {a} @ {a}.T / (1.0 + np.sum({a} * {a})))"
-    return f"{s.fresh()} = " + s.pick(
-        f"np.linalg.solve({matrix}, {a})", f"np.linalg.solve({matrix}, {a}[:, 0])", f"np.linalg.inv({matrix})",
-        f"np.linalg.det({matrix}) * {a}", f"np.linalg.inv({matrix}[None])[0]", f"np.linalg.matrix_power({matrix}, -2)",
-    )  # fmt: skip
