@@ -92,7 +92,7 @@ cdef class Layout:
             self.lives[k] = LIVES_OWN
         # memory that a later write may take over: nobody reads y itself in a reverse sweep (exp' = y does)
         if self.lives[k] == LIVES_OWN and op != FA_INPUT and op < FA_STRUCTURAL_END \
-                and op != FA_MAXR and op != FA_MINR and op != FA_CALL:
+                and op != FA_MAXR and op != FA_MINR and op != FA_CALL and op != FA_LAPACK:
             lives_at[i] = 1
         self.offset[k] = self.nbytes
         self.nbytes += (av.size * fa_itemsize[av.dtype] + 64) & ~63      # never touching: see room_for

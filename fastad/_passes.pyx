@@ -14,8 +14,8 @@ from libc.string cimport memcmp
 from fastad._tape cimport (
     AVALS, Attr, FORMS, PRIMS, Tape, fa_aval, fa_cell, fa_map, is_real, scalar_kernel, FA_ADD, FA_AVAL_WEAK_F32,
     FA_AVAL_WEAK_F64, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_F64,
-    FA_FORM_NARY, FA_GUARD, FA_MOVE, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STRONGZERO, FA_SUBTRACT, FA_WHERE,
-    FA_WRAP, FA_ZEROPRODUCT,
+    FA_FORM_NARY, FA_GUARD, FA_LAPACK, FA_MOVE, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STRONGZERO, FA_SUBTRACT,
+    FA_WHERE, FA_WRAP, FA_ZEROPRODUCT,
 )
 from fastad._transform cimport Copier
 
@@ -409,6 +409,13 @@ def dead(Tape tape):
     return (<Dead>Dead(tape)).run()
 
 
+cdef bint may_fail(Tape t, uint32_t i):
+    """A Cholesky factorization of the program itself: that it succeeds is what the program may have wanted to know."""
+    if t.op[i] != FA_LAPACK or 0 < t.boundary <= i:
+        return False
+    return (<Attr>t.attr_list[t.arg[2 * <size_t>i + 1]]).key[1] == "chol"
+
+
 cdef class Dead(Pass):
     cdef uint8_t *used
 
@@ -421,7 +428,7 @@ cdef class Dead(Pass):
         for at in source.outputs:
             self.used[<uint32_t>at] = 1
         for i in range(source.n - 1, 0, -1):
-            if self.used[i] or source.op[i] == FA_GUARD or source.op[i] == FA_WRAP:
+            if self.used[i] or source.op[i] == FA_GUARD or source.op[i] == FA_WRAP or may_fail(source, i):
                 self.used[i] = 1
                 m = source.operands(i, &ids)
                 for k in range(m):

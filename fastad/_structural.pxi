@@ -160,6 +160,10 @@ cdef object run_structural(Tape t, int code, int n, operand *o, Attr attr, uint3
         raise IndexError("index is out of bounds")
     if status == FA_EFOREIGN:
         raise_current()
+    if status == FA_ELINALG:
+        raise numpy.linalg.LinAlgError((<Lapack>attr).failure)
+    if status != FA_OK:
+        raise MemoryError(f"fastad: {OPNAMES[code]}: no memory for its workspace")
     return record_structural(t, code, n, o, attr, out, c, v)
 
 

@@ -22,14 +22,14 @@ cdef extern from "_kernels/layout.h" nogil:
         FA_NOP, FA_INPUT, FA_CONST, FA_CAPTURE, FA_ELEMENT, FA_RESHAPE, FA_STOP, FA_CAST, FA_MOVE, FA_ERASE, FA_WRITE
         FA_ASSEMBLE, FA_STACK, FA_TAKE, FA_ADDAT, FA_PUT, FA_WRAP, FA_LASTWRITER, FA_FLATNONZERO
         FA_SUM, FA_MAXR, FA_MINR, FA_ANY, FA_ALL, FA_ARGMAX, FA_ARGMIN, FA_CUMSUM, FA_ARGSORT, FA_SEARCHSORTED
-        FA_MATMUL, FA_SPMM, FA_CALL, FA_GUARD, FA_FUSED, FA_STRUCTURAL_END
+        FA_MATMUL, FA_SPMM, FA_CALL, FA_LAPACK, FA_GUARD, FA_FUSED, FA_STRUCTURAL_END
         FA_ELEMENTWISE, FA_ADD, FA_SUBTRACT, FA_MULTIPLY, FA_DIVIDE, FA_NEGATIVE, FA_SQUARE, FA_SQRT, FA_RECIPROCAL
         FA_ABSOLUTE, FA_MAXIMUM, FA_MINIMUM, FA_EQUAL, FA_NOT_EQUAL, FA_LESS, FA_LESS_EQUAL, FA_GREATER
         FA_GREATER_EQUAL, FA_WHERE, FA_STRONGZERO, FA_ZEROPRODUCT, FA_OWN_END
         FA_MAX_OPCODES
         FA_FORM_LEAF, FA_FORM_UNARY, FA_FORM_BINARY, FA_FORM_NARY
         FA_TSLOT_Y, FA_TSLOT_CONST, FA_MAX_TSLOTS, FA_ZERO
-        FA_OK, FA_EGUARD, FA_EINDEX, FA_EFOREIGN
+        FA_OK, FA_EGUARD, FA_EINDEX, FA_EFOREIGN, FA_ENOMEM, FA_ELINALG
     const int[4] fa_itemsize
     const int[4] fa_do_copy
     const int[4] fa_do_add
@@ -102,6 +102,18 @@ cdef extern from "_kernels/layout.h" nogil:
         void *self
         foreign_jvp jvp
         foreign_vjp vjp
+    ctypedef struct fa_lapack:
+        fa_call call
+        int (*one)(const fa_lapack *p, const double *const *x, double *y) noexcept nogil
+        int64_t batch
+        int64_t m
+        int64_t n
+        int64_t k
+        int64_t[3] size
+        int64_t out
+        int32_t form
+        int32_t shared
+        void *object
     ctypedef struct fa_guard:
         int64_t expected
     ctypedef void (*fa_loopfn)(char **args, const intptr_t *n, const intptr_t *steps, void *data) noexcept nogil

@@ -27,8 +27,8 @@ import types
 import numpy
 
 from fastad.errors import (
-    AdError, EscapedTracerError, IndexDivergence, InternalError, ShapeError, TapeDivergence, TracerError,
-    UnsupportedError,
+    AdError, EscapedTracerError, IndexDivergence, InternalError, LinAlgDivergence, ShapeError, TapeDivergence,
+    TracerError, UnsupportedError,
 )
 from fastad import primitives
 
@@ -175,6 +175,7 @@ STRUCTURAL = {
     "argmin": (FA_ARGMIN, FA_FORM_UNARY), "cumsum": (FA_CUMSUM, FA_FORM_UNARY),
     "argsort": (FA_ARGSORT, FA_FORM_UNARY), "searchsorted": (FA_SEARCHSORTED, FA_FORM_NARY),
     "matmul": (FA_MATMUL, FA_FORM_NARY), "spmm": (FA_SPMM, FA_FORM_NARY), "call": (FA_CALL, FA_FORM_NARY),
+    "lapack": (FA_LAPACK, FA_FORM_NARY),
     "guard": (FA_GUARD, FA_FORM_UNARY),
 }
 OPCODES = {name: code for name, (code, _) in STRUCTURAL.items()}   # name -> opcode; files hold names, never numbers
@@ -809,6 +810,10 @@ cdef class Tape:
             where = self.location(i) or "?"
             raise IndexDivergence(f"an index computed in the tape is out of bounds (recorded at {where})",
                                   where, "the bounds of an index")
+        if status == FA_ELINALG:
+            raise singular(self, i)
+        if status == FA_ENOMEM:
+            raise MemoryError(f"fastad: no memory for the workspace of an instruction recorded at {self.location(i)}")
         raise InternalError(f"sweep ended with status {status} at instruction {i}")
 
     cdef list run_values(self, list values):
@@ -1165,6 +1170,8 @@ include "_array.pxi"
 include "_indexing.pxi"
 include "_structural.pxi"
 include "_call.pxi"
+include "_lapack.pxi"
+include "_factor.pxi"
 include "_leaves.pxi"
 include "_templates.pxi"
 include "_exports.pxi"

@@ -360,6 +360,10 @@ cdef class Builder(Copier):
         """A constant of zeros."""
         return self.const(np.zeros(aval_shape(aval), T.DTYPES[AVALS[aval].dtype]), AVALS[aval].dtype)
 
+    def inlined(self, Tape tape, ids):
+        """Copy the instructions of a finished tape to here; the values of its outputs."""
+        return inline(self.target, tape, ids)
+
     def fit(self, uint32_t x, uint32_t aval):
         """x with exactly this abstract value: converted, summed, repeated or reshaped."""
         return self.fitted(x, aval)

@@ -3,6 +3,7 @@
 Owns: the classes.  Must not know: anything else of fastad.
 Every message says where (file:line of the user's code when it is known), what was got, what to do.
 """
+from numpy.linalg import LinAlgError
 
 
 class AdError(Exception):
@@ -51,6 +52,10 @@ class TapeDivergence(AdError):
 
 class IndexDivergence(TapeDivergence, IndexError):
     """An index computed in a tape is out of bounds: there f itself raises, or goes on after catching what it raises."""
+
+
+class LinAlgDivergence(TapeDivergence, LinAlgError):
+    """A matrix of a tape is singular, or its factorization fails: f itself raises there, or goes on after catching."""
 
 
 class UnstableDecisionError(AdError):

@@ -17,7 +17,7 @@ from fastad import _tape as T
 from fastad import trees
 from fastad._dispatch import PYTHON, Dispatcher, Entry
 from fastad.audits import Audit
-from fastad.errors import StaleTapeError, TapeDivergence, UnstableDecisionError, UnsupportedError
+from fastad.errors import LinAlgDivergence, StaleTapeError, TapeDivergence, UnstableDecisionError, UnsupportedError
 from fastad.recording import Arguments, Static, checked_argnums, name_of, record_call, underlying
 from fastad.state import Watch
 
@@ -216,6 +216,8 @@ class Function(Dispatcher):
         except TapeDivergence as divergence:
             self.cache.remove(entry)
             self.hot = None
+            if isinstance(divergence, LinAlgDivergence):
+                raise                    # f has a value here, and no derivative: NumPy's error, with the line
             raise UnstableDecisionError(
                 f"{self.name}: {divergence.kind} at {divergence.location} went the other way in the sweep at the very "
                 "point at which it was recorded: the decision lies within rounding. Compare with a tolerance there, "

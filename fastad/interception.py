@@ -427,7 +427,9 @@ _BUILDERS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "full": _full, "full_like": _full_like, "arange": _arange, "fromiter": _fromiter, "fromfunction": _fromfunction,
     "errstate": _errstate, "seterr": _seterr, "ndenumerate": _ndenumerate, **dict.fromkeys(REFUSING, _refusing),
 }
-_LINALG = dict.fromkeys(("norm", "vector_norm", "matrix_norm", "det", "inv", "solve"), _deriving)
+_LINALG = dict.fromkeys((
+    "norm", "vector_norm", "matrix_norm", "det", "slogdet", "inv", "solve", "cholesky", "eigh", "eigvalsh", "svd",
+    "svdvals", "qr", "lstsq", "pinv", "matrix_rank", "cond", "matrix_power", "tensorsolve", "tensorinv"), _deriving)
 
 
 def _known_numpy(module: Any) -> None:

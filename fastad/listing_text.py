@@ -203,6 +203,12 @@ def spmm_text(op: str, names: Sequence[str], shapes: Sequence[Shape], result: tu
     return f"csr({nrow}x{ncol}, {len(indices)} entries {names[0]}){'.T' if transpose else ''} @ {names[1]}"
 
 
+def lapack_text(op: str, names: Sequence[str], shapes: Sequence[Shape], result: tuple[int, Shape], attr: Any) -> str:
+    """`chol(A)`, `trisolve(L, b, trans, upper)`; A beside its own factors stands for them."""
+    form = [name for name, bit in T.LAPACK_FORMS.items() if attr.form & bit]
+    return f"{attr.name}({', '.join([*names, *form])})"
+
+
 def call_text(op: str, names: Sequence[str], shapes: Sequence[Shape], result: tuple[int, Shape], attr: Any) -> str:
     return f"{getattr(attr, 'name', 'call')}({', '.join(names)})"
 
@@ -218,6 +224,6 @@ WRITERS: dict[str, Writer] = {
     "lastwriter": lambda op, names, shapes, result, attr: f"lastwriter({names[0]}, {attr.fields()[0]})",
     "searchsorted": lambda op, names, shapes, result, attr:
         f"searchsorted({names[0]}, {names[1]}, '{'right' if attr.fields()[0] else 'left'}')",
-    "matmul": matmul_text, "spmm": spmm_text, "call": call_text,
+    "matmul": matmul_text, "spmm": spmm_text, "call": call_text, "lapack": lapack_text,
     **dict.fromkeys(("sum", "maxr", "minr", "any", "all", "argmax", "argmin", "cumsum", "argsort"), axis_text),
 }

@@ -57,7 +57,7 @@ def _number(x: Any) -> Any:
     return float(x)
 
 
-def _may_be_caught() -> bool:
+def may_be_caught() -> bool:
     """Is there a `try` or `with` in a function of the user's that is running?"""
     frame: Any = sys._getframe(2)
     while frame is not None:
@@ -87,7 +87,7 @@ def _checked(original: Callable[..., Any], args: tuple[Any, ...], result: Any) -
     where it might have been caught there must be none later.
     """
     if math_isfinite(T.concrete(result)):
-        if original.__name__ in _PARTIAL and _may_be_caught():
+        if original.__name__ in _PARTIAL and may_be_caught():
             bool(np.isfinite(result))
     else:
         try:

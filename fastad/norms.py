@@ -1,4 +1,4 @@
-"""norms.py - numpy.linalg.norm and its kin, and the part of numpy.linalg that is not recorded yet.
+"""norms.py - numpy.linalg.norm and its kin.
 
 Owns: the convention norm'(0) = 0.
 Must not know: matrix products (products.py).
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.operands import asarray, inexact, records, refusal
+from fastad.factorizations import svd
+from fastad.operands import asarray, axis_number, inexact, records
 from fastad.reductions import root
 
 
@@ -21,7 +22,7 @@ def root_of_squares(x: Any, axis: Any, keepdims: Any) -> Any:
 
 @records(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
-    """Norm of vectors, and those of matrices that need no decomposition."""
+    """Norm of vectors and of matrices."""
     x = inexact(asarray(x))
     if axis is None:
         if ord is None or (ord in ("fro", "f") and x.ndim == 2) or (ord == 2 and x.ndim == 1):
@@ -56,7 +57,7 @@ def vector_norm(x: Any, ord: Any, axis: Any, keepdims: Any) -> Any:
 
 def matrix_norm(x: Any, ord: Any, axis: Any, keepdims: Any) -> Any:
     """Norm of matrices in two axes."""
-    rows, columns = (k % x.ndim for k in axis)
+    rows, columns = (axis_number(k, x.ndim) for k in axis)
     if ord is None or ord in ("fro", "f"):
         return root_of_squares(x, axis, keepdims)
     if ord in (1, -1, np.inf, -np.inf):
@@ -64,8 +65,15 @@ def matrix_norm(x: Any, ord: Any, axis: Any, keepdims: Any) -> Any:
         sums = np.sum(np.abs(x), axis=first, keepdims=True)
         y = (np.max if ord > 0 else np.min)(sums, axis=second, keepdims=True)
         return y if keepdims else np.squeeze(y, axis=(rows, columns))[()]
-    raise refusal("np.linalg.norm", f"ord={ord!r} of a matrix needs singular values; linear algebra comes with a "
-                  "later release. Use ord=None (Frobenius), 1 or inf.")
+    if rows == columns:
+        raise ValueError("Duplicate axes given.")
+    if ord not in (2, -2, "nuc"):
+        raise ValueError("Invalid norm order for matrices.")
+    s = svd(np.moveaxis(x, (rows, columns), (-2, -1)), compute_uv=False)
+    y = np.sum(s, axis=-1) if ord == "nuc" else (np.max if ord > 0 else np.min)(s, axis=-1)
+    if keepdims:
+        y = np.reshape(y, tuple([1 if k in (rows, columns) else n for k, n in enumerate(x.shape)]))
+    return y
 
 
 @records(np.linalg.vector_norm)

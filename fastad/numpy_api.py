@@ -13,7 +13,19 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import composites, counting, einsum, norms, padding, partitions, pythonic, quantiles, sorting
+from fastad import (
+    composites,
+    counting,
+    einsum,
+    factorizations,
+    least_squares,
+    norms,
+    padding,
+    partitions,
+    pythonic,
+    quantiles,
+    sorting,
+)
 from fastad.checking import checked, usual
 from fastad.methods import method
 from fastad.objects import boxed, unboxed
@@ -36,7 +48,8 @@ from fastad.selection import nonzero, put_flat, take_flat, where, wrap_index
 from fastad.ufuncs import ufunc
 
 # Imported for what they register.
-ROOMS = (composites, counting, einsum, norms, padding, partitions, pythonic, quantiles, sorting)
+ROOMS = (composites, counting, einsum, factorizations, least_squares, norms, padding, partitions, pythonic, quantiles,
+         sorting)
 __all__ = ["array", "asarray", "astype", "boxed", "cast_to", "Flat", "full", "full_like", "function", "matmul",
            "method", "nonzero", "put_flat", "requested", "reshape", "scalar_value", "strided", "take_flat",
            "ufunc", "unboxed", "where", "wrap_index", "zeros_of"]
@@ -51,11 +64,12 @@ CONSTANT = {
 
 
 # Why a function is refused; whole modules by their name.
-LINALG = "linear algebra comes with a later release; wrap it with ad.primitive meanwhile"
+EIGENVALUES = ("eigenvalues of a general matrix are complex numbers, which are not recorded yet; of a symmetric matrix "
+               "take np.linalg.eigvalsh")
 REFUSED: dict[Any, str] = {
     "numpy.fft": "Fourier transforms come with a later release; wrap it with ad.primitive meanwhile",
-    "numpy.linalg": LINALG,
-    **dict.fromkeys((np.polyfit, np.roots), LINALG),
+    **dict.fromkeys((np.linalg.eig, np.linalg.eigvals), EIGENVALUES),
+    np.roots: "the roots of a polynomial are complex numbers, which are not recorded yet; follow one by Newton steps",
     **dict.fromkeys((np.sort_complex,), "complex numbers are not recorded yet; use np.sort"),
     **dict.fromkeys((np.save, np.savetxt, np.savez, np.savez_compressed), "files hold numbers; save ad.peek(x)"),
     **dict.fromkeys((np.angle,), "complex numbers are not recorded yet; use np.arctan2"),

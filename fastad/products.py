@@ -189,3 +189,10 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 
 _NEXT, _LAST = [1, 2, 0], [2, 0, 1]
 records(np.linalg.cross, data=2)(lambda x1, x2, /, *, axis=-1: cross(x1, x2, axis=axis))
+
+
+@records(np.linalg.vecdot)
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    """np.linalg.vecdot: products of vectors along an axis."""
+    a, b = (np.moveaxis(live(operand(x)), axis, -1) for x in (x1, x2))
+    return np.sum(np.multiply(a, b), axis=-1)

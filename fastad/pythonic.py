@@ -22,7 +22,8 @@ PYTHON_LEVEL = (
     np.average, np.gradient, np.polyval, np.trapezoid, np.cov, np.corrcoef, np.unwrap, np.ediff1d, np.vander,
     np.kron, np.i0, np.apply_along_axis, np.apply_over_axes, np.fill_diagonal,
     np.piecewise, np.polyadd, np.polysub, np.polyder, np.polyint, np.linalg.multi_dot,
-    np.linalg.matrix_power, np.ix_, *existing("cumulative_sum", "cumulative_prod"),
+    np.linalg.matrix_power, np.linalg.tensorsolve, np.linalg.tensorinv, np.polyfit, np.ix_,
+    *existing("cumulative_sum", "cumulative_prod"),
     np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d, np.unique_all, np.unique_counts, np.unique_inverse,
     np.unique_values, np.trim_zeros, *existing("in1d"), np.histogram2d, np.histogramdd, np.histogram_bin_edges,
     np.polydiv, np.poly,
@@ -42,6 +43,11 @@ def _ascontiguous(x: Any, dtype: Any = None) -> Any:
 def _broadcast(*args: Any) -> Any:
     """np.broadcast, of which only the shape is used."""
     return np.broadcast(*[np.broadcast_to(0.0, shape_of(x)) for x in args])
+
+
+def _makearray(x: Any) -> Any:
+    """numpy.linalg's own helper: an array, and what makes the result's kind of one."""
+    return asarray(x), lambda y: y
 
 
 class _Converter:
@@ -67,7 +73,7 @@ class _Converter:
         return x[()] if is_array(x) and x.ndim == 0 and to_scalar is not False else x
 
 
-OURS: dict[str, Any] = {"broadcast": _broadcast, "_array_converter": _Converter,
+OURS: dict[str, Any] = {"broadcast": _broadcast, "_array_converter": _Converter, "_makearray": _makearray,
         "atleast_1d": atleast_1d, "atleast_2d": atleast_2d, "atleast_3d": atleast_3d,
         "asarray": asarray, "asanyarray": asarray, "array": array, "full": full, "ascontiguousarray": _ascontiguous,
         **{name: _plain(getattr(np, name)) for name in ("zeros", "ones", "empty", "eye", "identity", "arange")}}

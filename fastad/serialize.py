@@ -30,9 +30,9 @@ DTYPES = {"float64": "<f8", "float32": "<f4", "int64": "<i8", "bool": "|b1", "ui
 COLUMNS = {"op": "uint16", "aval": "uint32", "arg": "uint32", "pool": "uint32", "cells": "int64", "expected": "int64"}
 
 # The fields of each kind of attribute, a letter each: i int, b bool, a array of int64, A the same or None, p pieces or
-# None, f number, M list of maps.
+# None, f number, M list of maps, s string.
 FIELDS = {"number": "i", "axis": "iiib", "matmul": "iiiiiibb", "csr": "iiiaab", "map": "iipAAbbbfi",
-          "assemble": "Mbbfi", "stack": "iAbb"}
+          "assemble": "Mbbfi", "stack": "iAbb", "lapack": "siiiiii"}
 
 
 def save(tape: Any, path: Any) -> None:
@@ -189,6 +189,8 @@ def attr_to_json(attr: Any, body: Body) -> list[Any]:
                                                for piece in value]
         if letter == "f":
             return float(value).hex() if isinstance(value, float) else int(value)
+        if letter == "s":
+            return value
         if letter == "M":
             return [attr_to_json(m, body) for m in value]
         return bool(value) if letter == "b" else int(value)
@@ -335,7 +337,7 @@ def read_field(letter: str, value: Any, arrays: Arrays) -> Any:
         if any(m.kind != "map" for m in maps):
             raise ValueError("an assembly of something else than maps")
         return maps
-    return typed(value, {"i": int, "b": bool}[letter])
+    return typed(value, {"i": int, "b": bool, "s": str}[letter])
 
 
 def read_piece(shape: Any, soff: Any, sstr: Any, doff: Any, dstr: Any) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastad import _tape as T
+from fastad import linear_rules
 from fastad.errors import InternalError, UnsupportedError
 
 __all__ = ["RULES", "Rule", "adjoint", "batch", "tangent"]
@@ -547,4 +548,5 @@ RULES: dict[str, Rule] = {
     "matmul": Rule(product_tangent, matmul_adjoint, matmul_batch),
     "spmm": Rule(product_tangent, spmm_adjoint, spmm_batch),
     "call": Rule(call_tangent, call_adjoint, call_batch),
+    "lapack": Rule(linear_rules.tangent, linear_rules.adjoint, linear_rules.batch),
 }

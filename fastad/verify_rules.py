@@ -205,6 +205,18 @@ def spmm(y: Aval, xs: Sequence[Aval], attr: Any) -> None:
     need(data.size == len(indices) and x.size == cols * ncols and y.size == rows * ncols, "sizes of the product")
 
 
+def lapack(y: Aval, xs: Sequence[Aval], attr: Any) -> None:
+    name, batch, m, n, k, form, shared = kind(attr, "lapack")
+    kinds = T.LAPACK[name][0]
+    need(min(batch, m, n, k, form, shared) >= 0 and max(m, n, k) < 2**30, "sizes of matrices")
+    need(len(xs) == len(kinds) and form < 256 and shared < 2 ** len(kinds), "operands of a routine")
+    need(y.size == math.prod(attr.result()) and y.dtype == (I64 if name in T.LAPACK_INTEGERS else F64),
+         "the result of a routine")
+    for x, letters, shape in zip(xs, kinds, attr.shapes(), strict=True):
+        need(x.size == math.prod(shape), "sizes of the operands of a routine")
+        need(x.dtype == (I64 if letters == "lu" else F64), "dtypes of the operands of a routine")
+
+
 def guard(y: Aval, xs: Sequence[Aval], attr: Any) -> None:
     need(not xs[0].shape and not y.shape and y.dtype == xs[0].dtype, "only scalars are guarded")
 
@@ -216,6 +228,7 @@ RULES: dict[str, Callable[[Aval, Sequence[Aval], Any], None]] = {
     "maxr": reduction("same", False), "minr": reduction("same", False), "any": reduction("bool", True),
     "all": reduction("bool", True), "argmax": reduction("index", False), "argmin": reduction("index", False),
     "cumsum": along("same"), "argsort": along("index"), "searchsorted": searchsorted, "matmul": matmul, "spmm": spmm,
+    "lapack": lapack,
     "guard": guard,
 }
 

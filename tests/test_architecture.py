@@ -21,9 +21,11 @@ PACKAGE = ROOT / "fastad"
 LAYERS = [
     ("errors",     ["errors"]),
     ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules"]),
-    ("transforms", ["structural_rules", "_transform", "_passes", "_program", "_scan", "scan_rules"]),
+    ("transforms", ["structural_rules", "matrix_expressions", "linear_rules", "_transform", "_passes", "_program",
+                     "_scan", "scan_rules"]),
     ("recording",  ["operands", "movers", "checking", "padding", "partitions", "quantiles", "intercepted", "coverage",
                     "rearranging", "reductions", "selection", "sorting", "counting", "products",
+                    "factorizations", "least_squares",
                     "norms", "einsum", "objects", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
                     "interception", "math_names", "scipy_*", "sparse_products", "state", "_state"]),
     ("verbs",      ["trees", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",

@@ -80,6 +80,13 @@ def test_a_primitive_is_added_as_the_manual_says(tmp_path):
     assert "pass" in with_row.stdout.lower(), with_row.stdout
 
 
+def test_linear_algebra_runs(tmp_path):
+    """docs/linear_algebra.md: its program, whose report passes."""
+    (tmp_path / "program.py").write_text("\n".join(python_blocks(ROOT / "docs" / "linear_algebra.md")))
+    done = run(tmp_path / "program.py", tmp_path, ROOT)
+    assert done.returncode == 0 and "passed" in done.stdout, done.stdout + done.stderr
+
+
 def test_there_are_examples():
     assert EXAMPLES, "examples/ is empty, so none was run"
 

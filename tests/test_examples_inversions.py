@@ -1,4 +1,4 @@
-"""The earthquake and the basin of examples/: their forward models against independent ones, their answers.
+"""Earthquake, basin and Mauna Loa of examples/: their forward models against independent ones, their answers.
 
 Owns the proof that examples/earthquake_location.py traces rays and that examples/gravity_basin.py integrates, that
 their errors of the mean are what they claim, and that both reproduce their references.
@@ -7,6 +7,7 @@ Next: test_examples_science.py (sounding, pumping tests), example_scripts.py (ho
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.stats
 from scipy.integrate import dblquad, quad
 
 import fastad as ad
@@ -18,6 +19,11 @@ HYPOCENTRES = [(3.6, 37.0, 45.1), (10.0, -20.0, 8.3), (-60.0, 100.0, 17.0), (14.
 @pytest.fixture(scope="module")
 def quake():
     return load("earthquake_location")
+
+
+@pytest.fixture
+def mauna_loa():
+    return load("gp_mauna_loa")
 
 
 @pytest.fixture(scope="module")
@@ -212,9 +218,28 @@ def test_corner_of_a_bent_line(basin, monkeypatch):
     assert basin.corner([(1.0, np.array([0.0, s])) for s in slopes]) == 3
 
 
+# ---- Mauna Loa ----
+
+def test_likelihood_against_scipy_stats(mauna_loa):
+    """With the noise on the diagonal, as the density of a multivariate normal."""
+    keep = slice(0, None, 9)
+    mauna_loa.TIME, mauna_loa.Y = mauna_loa.TIME[keep], mauna_loa.Y[keep]
+    for p in (mauna_loa.BEGIN, mauna_loa.PUBLISHED):
+        K = mauna_loa.kernel(p, mauna_loa.TIME, mauna_loa.TIME) + np.exp(2 * p[10]) * np.eye(mauna_loa.TIME.size)
+        want = scipy.stats.multivariate_normal(np.zeros(len(K)), K).logpdf(mauna_loa.Y)
+        assert mauna_loa.objective(p) == pytest.approx(-want, rel=1e-10)
+        np.testing.assert_allclose(ad.grad(mauna_loa.objective)(p), mauna_loa.by_traces(p), rtol=1e-7, atol=1e-8)
+
+
+def test_record_of_mauna_loa_is_the_published_one(mauna_loa):
+    needs_data()
+    table = np.loadtxt(DATA / "timeseries" / "co2_monthly.csv", delimiter=",")
+    np.testing.assert_array_equal(table.T, [mauna_loa.TIME, mauna_loa.CO2])
+
+
 # ---- the scripts from start to end ----
 
-@pytest.mark.parametrize("name", ["earthquake_location", "gravity_basin"])
+@pytest.mark.parametrize("name", ["earthquake_location", "gravity_basin", "gp_mauna_loa"])
 def test_example_reproduces_its_reference(name, tmp_path):
     pytest.importorskip("matplotlib")
     picture = tmp_path / "picture.png"

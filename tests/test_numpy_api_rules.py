@@ -350,9 +350,8 @@ def test_bincount_of_traced_integers_guards_the_length():
 # ---- refusals -------------------------------------------------------------------------------------------------------
 
 REFUSED = {
-    "linalg": (lambda x: np.linalg.inv(np.outer(x, x)), "linear algebra"),
+    "linalg": (lambda x: np.linalg.eigvals(np.outer(x, x)), "complex numbers"),
     "fft": (lambda x: np.fft.fft(x), "Fourier"),
-    "nuclear norm": (lambda x: np.linalg.norm(np.outer(x, x), "nuc"), "singular values"),
     "ufunc without a row": (lambda x: np.spacing(x), "ad.primitive"),
     "scipy ufunc": (lambda x: scipy.special.itstruve0(x), "ad.primitive"),
     "frexp": (lambda x: np.frexp(x), "ad.primitive"),
@@ -367,7 +366,6 @@ REFUSED = {
     "view": (lambda x: x.view(np.int64), "astype"),
     "resize method": (lambda x: x.resize((2, 3)), "np.resize"),
     "out of outside": (lambda x: np.add(x, 1, out=np.zeros(5)), "z = z + x"),
-    "polyfit": (lambda x: np.polyfit(x, x, 1), "linear algebra"),
     "spacing keyword": (lambda x: np.vecdot(np.outer(x, x), x, axis=0), "axis="),
 }
 
@@ -423,7 +421,7 @@ def test_every_name_of_numpy_is_declared():
     from numpy._core import overrides
     unknown, undispatched = set(), {f.__name__ for f in numpy_api.UNDISPATCHED}
     for f in overrides.ARRAY_FUNCTIONS:
-        if f.__module__.startswith(("numpy.fft", "numpy.linalg", np.emath.sqrt.__module__,
+        if f.__module__.startswith(("numpy.fft", np.emath.sqrt.__module__,
                                     "numpy.polynomial")) \
                 or f.__module__.startswith(numpy_api.FOREIGN):
             continue

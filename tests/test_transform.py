@@ -99,7 +99,7 @@ def test_random_tapes_reach_every_rule():
     reached = set()
     for _, t, _ in cases(range(150)):
         reached.update(opcodes(t))
-    assert not set(structural_rules.RULES) - reached - {"call"}
+    assert not set(structural_rules.RULES) - reached - {"call", "lapack"}
 
 
 class Scaled:
@@ -139,7 +139,7 @@ def test_a_wrong_rule_is_noticed(which, monkeypatch):
     tapes = list(cases(range(150)))
     compare = tangent_is_right if which == "tangent" else adjoint_is_right
     for name, rule in structural_rules.RULES.items():
-        if rule.tangent is None or name in ("call", "element"):         # (element is written by _transform.pyx)
+        if rule.tangent is None or name in ("call", "element", "lapack"):    # element: _transform.pyx; others: theirs
             continue
 
         def tangent(b, s, rule=rule):

@@ -9,6 +9,7 @@ from benchmarks.cases import (
     calls,
     compiling,
     gaussian_mixture,
+    gaussian_process,
     growth,
     imports,
     lotka_volterra,
@@ -24,8 +25,8 @@ from benchmarks.cases import (
 )
 
 _IN_ORDER = (machine, imports, recording, calls, tier0, compiling, recordings, lotka_volterra, rosenbrock,
-             transcendental, bridge, nist, gaussian_mixture, bundle_adjustment, wave_inversion, scan,
-             growth)
+             transcendental, bridge, nist, gaussian_mixture, gaussian_process, bundle_adjustment,
+             wave_inversion, scan, growth)
 CASES = {module.__name__.rpartition(".")[2]: module for module in _IN_ORDER}
 
 

@@ -67,6 +67,7 @@ enum {
     FA_MATMUL,                               /* n-ary (a, b)   attr: fa_matmul */
     FA_SPMM,                                 /* n-ary (data, x)   attr: fa_csr */
     FA_CALL,                                 /* n-ary   attr: fa_call; runs foreign code */
+    FA_LAPACK,                               /* n-ary   attr: fa_lapack; a routine of dense linear algebra */
     FA_GUARD,                                /* compares x with what was recorded */
     FA_FUSED,                                /* in programs alone: a loop of `fused`   arg: (its index, -) */
     FA_STRUCTURAL_END,
@@ -138,7 +139,8 @@ typedef struct { int64_t batch, m, k, n, abatch, bbatch; uint8_t ta, tb; } fa_ma
 /* y = A x or A^T x for A of shape (nrow, ncol) in CSR; x is (ncol or nrow, ncols), C order */
 typedef struct { int64_t nrow, ncol, nnz, ncols; const int64_t *indptr, *indices; uint8_t transpose; } fa_csr;
 
-/* Foreign code: called with the operands' and the result's data; returns 0, or -1 with a Python error set.
+/* Foreign code: called with the operands' and the result's data; returns 0, or -1 with a Python error set, or (jvp and
+   vjp of fa_lapack alone) 1 for a LinAlgError.
    jvp: the result's tangent from the operands'; tin[k] is NULL where operand k is inactive (zero).
    vjp: adds to adj[k], which is NULL where operand k is inactive. */
 typedef struct {
@@ -147,6 +149,19 @@ typedef struct {
     int (*jvp)(void *self, int n, const char *const *in, const char *out, const char *const *tin, char *tout);
     int (*vjp)(void *self, int n, const char *const *in, const char *out, const char *adj_out, char *const *adj);
 } fa_call;
+
+/* A routine of dense linear algebra on a batch of matrices, without the GIL.  Operand j has size[j] elements a matrix, and
+   is one matrix for the whole batch where bit j of `shared` is set; the result has `out` elements a matrix.
+   one: 0, or 1 where NumPy raises LinAlgError.  call.jvp and call.vjp serve the tangent and reverse sweeps. */
+enum { FA_LAPACK_OPERANDS = 3 };
+typedef struct fa_lapack {
+    fa_call call;                            /* first: the sweeps take an fa_lapack for an fa_call */
+    int (*one)(const struct fa_lapack *p, const double *const *x, double *y);
+    int64_t batch, m, n, k;                  /* what m, n, k are is the routine's business */
+    int64_t size[FA_LAPACK_OPERANDS], out;
+    int32_t form, shared;                    /* form: which triangle, transposed ... */
+    void *object;
+} fa_lapack;
 
 typedef struct { int64_t expected; } fa_guard;   /* the bits of the recorded cell */
 
@@ -219,7 +234,7 @@ typedef struct {
     uint32_t begin;                          /* the sweep starts here (the tangent and reverse sweeps take all) */
 } fa_code;
 
-enum { FA_OK, FA_EGUARD, FA_EINDEX, FA_EFOREIGN, FA_ENOMEM, FA_EOPCODE };
+enum { FA_OK, FA_EGUARD, FA_EINDEX, FA_EFOREIGN, FA_ENOMEM, FA_EOPCODE, FA_ELINALG };
 
 typedef struct {
     uint32_t where;                          /* the instruction that ended the sweep */

@@ -16,7 +16,7 @@ FA_FN int fa_reverse_call(const fa_code *c, const fa_cell *v, fa_cell *adj, cons
     env->has_foreign = 1;
     code = call->vjp(call->self, (int)o->n, (const char *const *)in, fa_data_of(c, v, i), w, bars);
     free(in);
-    return code ? FA_EFOREIGN : FA_OK;
+    return code == 0 ? FA_OK : code > 0 ? FA_ELINALG : FA_EFOREIGN;
 }
 
 #define FA_BODY "reverse_real.h"

@@ -261,7 +261,7 @@ FA_FN int FA_R(fa_reverse_structural)(const fa_code *c, const fa_cell *v, fa_cel
     case FA_MATMUL: case FA_SPMM:
         FA_R(fa_reverse_product)(c, v, adj, active, &o, op, (const FA_REAL *)w, env);
         return FA_OK;
-    case FA_CALL: return fa_reverse_call(c, v, adj, active, &o, i, w, env);
+    case FA_CALL: case FA_LAPACK: return fa_reverse_call(c, v, adj, active, &o, i, w, env);
     default:
         if (!active[o.id[0]]) return FA_OK;
         xbar = fa_data_of(c, adj, o.id[0]);

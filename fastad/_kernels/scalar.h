@@ -48,6 +48,16 @@ FA_INLINE int fa_fpflags(void) {
 #endif
 }
 
+/* the flags as they were before foreign code whose exceptions say nothing */
+FA_INLINE void fa_fprestore(int flags) {
+#if defined(__x86_64__) || defined(_M_X64)
+    _mm_setcsr((_mm_getcsr() & ~(unsigned)FE_ALL_EXCEPT) | (unsigned)flags);
+#else
+    feclearexcept(FE_ALL_EXCEPT);
+    if (flags) feraiseexcept(flags);
+#endif
+}
+
 FA_INLINE void fa_fpclear(void) {
 #if defined(__x86_64__) || defined(_M_X64)
     _mm_setcsr(_mm_getcsr() & ~(unsigned)FE_ALL_EXCEPT);

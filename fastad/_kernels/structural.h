@@ -121,11 +121,24 @@ FA_FN int fa_call_foreign(const fa_call *call, int nin, char *const *in, char *o
     return call->fn(call->self, nin, (const char *const *)in, out) ? FA_EFOREIGN : FA_OK;
 }
 
+/* LAPACK raises floating-point exceptions on its way that say nothing about the result. */
+FA_FN int fa_run_lapack(const fa_lapack *p, int nin, char *const *in, char *out) {
+    const double *x[FA_LAPACK_OPERANDS] = {0, 0, 0};
+    int status = 0, flags = fa_fpflags();
+    for (int64_t b = 0; b < p->batch && !status; b++) {
+        for (int j = 0; j < nin; j++) x[j] = (const double *)in[j] + (p->shared >> j & 1 ? 0 : b * p->size[j]);
+        status = p->one(p, x, (double *)out + b * p->out);
+    }
+    fa_fprestore(flags);
+    return status == 0 ? FA_OK : status == 1 ? FA_ELINALG : FA_ENOMEM;
+}
+
 /* ---- every structural opcode ---------------------------------------------------------------------------------- */
 /* Operands in the order of layout.h.  ELEMENT's attr is its flat index as (const void *)(uintptr_t)index, since it has
    no entry in the table of attributes.  A rank-0 result of dtype bool writes one byte only: hand in a zeroed cell.
    WRITE and PUT work in place when out is in[0]; so do ERASE, RESHAPE, STOP and STACK with a base.
-   WRITE stores: its destination must be injective.  Returns FA_OK, FA_EINDEX, FA_EFOREIGN, FA_ENOMEM or FA_EOPCODE. */
+   WRITE stores: its destination must be injective.
+   Returns FA_OK, FA_EINDEX, FA_EFOREIGN, FA_ELINALG, FA_ENOMEM or FA_EOPCODE. */
 FA_FN int fa_kernel(uint16_t op, const void *attr, int nin, const fa_aval *const *in_av, char *const *in,
                     const fa_aval *out_av, char *out, fa_env *env) {
     const int dtype = out_av->dtype, xtype = nin ? in_av[0]->dtype : dtype;
@@ -204,6 +217,7 @@ FA_FN int fa_kernel(uint16_t op, const void *attr, int nin, const fa_aval *const
         else fa_spmm_f32(attr, (const float *)in[0], (const float *)in[1], (float *)out);
         return FA_OK;
     case FA_CALL: return fa_call_foreign(attr, nin, in, out, env);
+    case FA_LAPACK: return fa_run_lapack(attr, nin, in, out);
     default: return FA_EOPCODE;
     }
 }

@@ -51,7 +51,7 @@ FA_FN int fa_tangent_call(const fa_code *c, const fa_cell *v, const fa_cell *t, 
     env->has_foreign = 1;
     code = call->jvp(call->self, (int)o->n, (const char *const *)in, fa_data_of(c, v, i), (const char *const *)tin, y);
     free(in);
-    return code ? FA_EFOREIGN : FA_OK;
+    return code == 0 ? FA_OK : code > 0 ? FA_ELINALG : FA_EFOREIGN;
 }
 
 #define FA_BODY "tangent_real.h"

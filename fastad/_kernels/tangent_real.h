@@ -176,7 +176,7 @@ FA_FN int FA_R(fa_tangent_structural)(const fa_code *c, const fa_cell *v, const 
     case FA_ASSEMBLE: FA_R(fa_tangent_assemble)(c, t, active, o, av, y); return FA_OK;
     case FA_STACK: FA_R(fa_tangent_stack)(c, t, active, o, av, y); return FA_OK;
     case FA_MATMUL: case FA_SPMM: FA_R(fa_tangent_product)(c, v, t, active, o, op, av, (FA_REAL *)y, env); return FA_OK;
-    case FA_CALL: return fa_tangent_call(c, v, t, active, o, i, y, env);
+    case FA_CALL: case FA_LAPACK: return fa_tangent_call(c, v, t, active, o, i, y, env);
     case FA_MAXR: case FA_MINR:
         FA_R(fa_tangent_extremum)(o->attr, (const FA_REAL *)fa_data_of(c, v, o->id[0]),
                                   (const FA_REAL *)fa_data_of(c, v, i),

@@ -86,19 +86,9 @@ def numpy_number_type(x):
     return np.float64(x[0]) * x[1]
 
 
-@refused(X4, says="linear algebra")
-def linear_solve(x):
-    return np.linalg.solve(np.diag(x), np.ones(4)).sum()
-
-
-@refused(X4, says="linear algebra")
-def log_determinant(x):
-    return np.linalg.slogdet(np.outer(x, x) + np.eye(4))[1]
-
-
-@refused(X4, says="")
-def eigenvalues(x):
-    return np.linalg.eigvalsh(np.outer(x, x) + np.eye(4)).sum()
+@refused(X4, says="complex numbers")
+def general_eigenvalues(x):
+    return np.linalg.eigvals(np.outer(x, x) + np.eye(4)).real.sum()
 
 
 @refused(X4, says="")

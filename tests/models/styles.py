@@ -284,6 +284,21 @@ def matrix_gymnastics(x):
 
 
 @model(X4)
+def linear_solve(x):
+    return np.linalg.solve(np.diag(x), np.ones(4)).sum()
+
+
+@model(X4, analytic=False)
+def log_determinant(x):
+    return np.linalg.slogdet(np.outer(x, x) + np.eye(4))[1]
+
+
+@model(X4, analytic=False)
+def eigenvalues(x):
+    return np.linalg.eigvalsh(np.outer(x, x) + np.eye(4))[-1]
+
+
+@model(X4)
 def float_conversions(x):
     """Casts that change nothing: astype, np.float64, asarray, atleast."""
     y = np.asarray(x, dtype=float).astype(np.float64)
