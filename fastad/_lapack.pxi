@@ -34,8 +34,8 @@ cdef void transpose(const double *x, int64_t m, int64_t n, double *y) noexcept n
                     y[j * m + i] = x[i * n + j]
 
 
-cdef void gemm(bint ta, bint tb, int m, int n, int k, double alpha, const double *a, int lda, const double *b, int ldb,
-               double beta, double *c, int ldc) noexcept nogil:
+cdef void submatrix_product(bint ta, bint tb, int m, int n, int k, double alpha, const double *a, int lda,
+                            const double *b, int ldb, double beta, double *c, int ldc) noexcept nogil:
     """c (m, n) = alpha op(a) op(b) + beta c in C order, parts of larger matrices."""
     cdef char trans_a = b'T' if ta else b'N'
     cdef char trans_b = b'T' if tb else b'N'
@@ -250,7 +250,7 @@ cdef int cofactor_of_singular(int64_t n, const double *a, double *y) noexcept no
     for i in range(n):                   # rows of ut are the left vectors
         for j in range(n):
             ut[i * n + j] *= others[i]
-    gemm(True, True, <int>n, <int>n, <int>n, 1.0, ut, <int>n, v, <int>n, 0.0, y, <int>n)
+    submatrix_product(True, True, <int>n, <int>n, <int>n, 1.0, ut, <int>n, v, <int>n, 0.0, y, <int>n)
     return 0
 
 
@@ -334,12 +334,12 @@ cdef int cholrev_one(const fa_lapack *p, const double *const *x, double *y) noex
         cbar = dbar + nb * n
         # C = B0 D^-T: its adjoint first, then those of the blocks to the left and of D
         trsm(b'L', True, False, False, nb, rest, d, ld, cbar, ld)
-        gemm(False, False, rest, k, nb, -1.0, cbar, ld, factor + k * n, ld, 1.0, y + (k + nb) * n, ld)
-        gemm(True, False, nb, nb, rest, 1.0, cbar, ld, c, ld, 0.0, work, nb)
+        submatrix_product(False, False, rest, k, nb, -1.0, cbar, ld, factor + k * n, ld, 1.0, y + (k + nb) * n, ld)
+        submatrix_product(True, False, nb, nb, rest, 1.0, cbar, ld, c, ld, 0.0, work, nb)
         cholrev_block(nb, ld, d, dbar, work, work + panel * panel)
-        gemm(True, False, nb, k, rest, -1.0, cbar, ld, factor + (k + nb) * n, ld, 1.0, y + k * n, ld)
+        submatrix_product(True, False, nb, k, rest, -1.0, cbar, ld, factor + (k + nb) * n, ld, 1.0, y + k * n, ld)
         add_mirrored(nb, ld, dbar, work)
-        gemm(False, False, nb, k, nb, -1.0, work, nb, factor + k * n, ld, 1.0, y + k * n, ld)
+        submatrix_product(False, False, nb, k, nb, -1.0, work, nb, factor + k * n, ld, 1.0, y + k * n, ld)
     return 0
 
 
@@ -350,7 +350,7 @@ cdef void cholrev_block(int nb, int ld, const double *d, double *dbar, const dou
     for i in range(nb):
         for j in range(i + 1):
             dbar[i * ld + j] -= less[i * nb + j]
-    gemm(True, False, nb, nb, nb, 1.0, d, ld, dbar, ld, 0.0, q, nb)
+    submatrix_product(True, False, nb, nb, nb, 1.0, d, ld, dbar, ld, 0.0, q, nb)
     for i in range(nb):
         for j in range(i):
             q[j * nb + i] = q[i * nb + j]
@@ -444,7 +444,7 @@ cdef int pinv_one(const fa_lapack *p, const double *const *x, double *y) noexcep
     for i in range(k):
         for j in range(m):
             ut[i * m + j] = ut[i * m + j] / s[i] if s[i] > cutoff else 0.0
-    gemm(False, False, <int>n, <int>m, <int>k, 1.0, v, <int>k, ut, <int>m, 0.0, y, <int>m)
+    submatrix_product(False, False, <int>n, <int>m, <int>k, 1.0, v, <int>k, ut, <int>m, 0.0, y, <int>m)
     return 0
 
 
