@@ -35,15 +35,15 @@ class Call:
 
     def __init__(self, attr: Any, tape: Any, mask: int, adjoint: bool) -> None:
         from fastad import _transform
-        self.b = _transform.Builder(T.Tape(), tape)
+        self.b: Any = _transform.Builder(T.Tape(), tape)
         self.attr, self.form, self.mask = attr, attr.form, mask
         _, _, self.m, self.n, self.k, _, _ = attr.fields()
         shapes = attr.shapes()
         kinds = [I64 if kind == "lu" else F64 for kind in T.LAPACK[attr.name][0]]
         self.x = tuple(self.input(shape, kind) for shape, kind in zip(shapes, kinds, strict=True))
         self.y = self.input(attr.result())
-        self.w = self.input(attr.result()) if adjoint else None
-        self.dx = tuple(None if adjoint or not mask >> j & 1 else self.input(shape, active=True)
+        self.w: Any = self.input(attr.result()) if adjoint else None
+        self.dx: tuple[Any, ...] = tuple(None if adjoint or not mask >> j & 1 else self.input(shape, active=True)
                         for j, shape in enumerate(shapes))
 
     def input(self, shape: tuple[int, ...], dtype: int = F64, active: bool = False) -> Matrix:

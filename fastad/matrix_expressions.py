@@ -74,7 +74,7 @@ class Matrix:
     def __matmul__(self, other: Matrix) -> Matrix:
         batch = max(self.batch, other.batch)
         steps = [0 if x.batch == 1 else x.size for x in (self, other)]
-        attr = T.Matmul(batch, self.rows, self.columns, other.columns, *steps, self.t, other.t)
+        attr = T.Matmul(batch, self.rows, self.columns, other.columns, steps[0], steps[1], self.t, other.t)
         y = self.b.emit("matmul", (self.id, other.id), T.aval(F64, (batch, self.rows, other.columns)), attr)
         return Matrix(self.b, y, batch, self.rows, other.columns)
 

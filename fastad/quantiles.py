@@ -165,6 +165,8 @@ def interpolated(s: Any, low: Any, part: Any, n: Any, q: Any) -> Any:
     if type(n) is not int:
         n = np.reshape(n, (*shape_of(n), *(1,) * q.ndim)) if q.ndim else n
     part = np.where((low < 0) | (low >= n - 1), 0.0, part)
+    if q.dtype == np.float32:            # (a traced count has made it float64)
+        part = part.astype(np.float32)
     below = np.clip(low, 0, np.maximum(n - 1, 0)).astype(int)
     high = np.minimum(below + 1, np.maximum(n - 1, 0))
     below, above = along(s, below, q), along(s, high, q)

@@ -119,8 +119,3 @@ def cache_of_traced(x):
 @refused(X4, says="")
 def frombuffer_bytes(x):
     return np.frombuffer(x.tobytes()).sum()
-
-
-@refused(X4, says="")
-def single_precision(x):
-    return x.astype(np.float32).sum()
