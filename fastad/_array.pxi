@@ -25,6 +25,9 @@ cdef object inplace(int op, Array a, object x):
     r = apply(op, (a, x))
     if r is NotImplemented:
         return r
+    if is_complex(r):
+        ufunc = primitives.resolve(ROWS[op])
+        ufunc((<object>a.c).copy(), np.ones((), complex), out=(<object>a.c).copy())      # NumPy's error
     code = code_of(r)
     if kind_rank(code) > kind_rank(a.s.dtype):
         ufunc = ROWS[op].ufunc
@@ -96,7 +99,7 @@ cdef class Array:
         return power(a, b) if m is None else NotImplemented
 
     def __matmul__(a, b):
-        if code_of(b) < 0 and not isinstance(b, (list, tuple)):
+        if not is_complex(b) and code_of(b) < 0 and not isinstance(b, (list, tuple)):
             return NotImplemented        # a sparse matrix knows better (sparse_products.py)
         return api().matmul(a, b)
 
@@ -187,7 +190,7 @@ cdef class Array:
 
     def __ipow__(self, x):
         r = power(self, x)
-        if kind_rank(code_of(r)) > kind_rank(self.s.dtype):
+        if is_complex(r) or kind_rank(code_of(r)) > kind_rank(self.s.dtype):
             return inplace(OP_POWER, self, x)
         return store_and_return(self, r)
 
@@ -233,7 +236,8 @@ cdef class Array:
         return operator.index(only_element(self))
 
     def __complex__(self):
-        raise UnsupportedError(f"{here()}: complex numbers are not recorded yet")
+        raise UnsupportedError(f"{here()}: complex(x) gives a plain number; write x + 0j, or ad.peek(x) if a constant "
+                               "is meant")
 
     def __array__(self, dtype=None, copy=None):
         if self.s.state != TRACED:

@@ -126,3 +126,80 @@ cdef class Call(Attr):
     def emit_adjoint(self, r, site):
         """Write the adjoint of this instruction into a derivative tape."""
         return self.rule.emit_adjoint(r, site)
+
+
+# ---- library routines ------------------------------------------------------------------------------------------------
+
+cdef cnp.ndarray memory_at(const char *data, uint32_t aval, bint writeable):
+    """The memory of an operand or result as an ndarray: no copy."""
+    cdef cnp.npy_intp[64] dims
+    cdef const fa_aval *av = &AVALS[aval]
+    cdef cnp.ndarray a
+    cdef int d
+    for d in range(av.nd):
+        dims[d] = av.shape[d]
+    a = cnp.PyArray_SimpleNewFromData(av.nd, dims, NPY_TYPE[av.dtype], <void *>data)
+    if not writeable:
+        cnp.PyArray_CLEARFLAGS(a, cnp.NPY_ARRAY_WRITEABLE)
+    return a
+
+
+cdef list memories(Call call, int n, const char *const *data):
+    cdef int k
+    return [None if data[k] == NULL else memory_at(data[k], <uint32_t>call.avals[k], False) for k in range(n)]
+
+
+cdef int library_value(void *self, int n, const char *const *x, char *out) except -1 with gil:
+    cdef Call call = <Call>self
+    with Undisturbed():
+        call.rule.run(memories(call, n, x), memory_at(out, call.aval, True))
+    return 0
+
+
+cdef int library_tangent(void *self, int n, const char *const *x, const char *y, const char *const *tin,
+                         char *tout) except -1 with gil:
+    cdef Call call = <Call>self
+    with Undisturbed():
+        call.rule.run_tangent(memories(call, n, tin), memories(call, n, x), memory_at(tout, call.aval, True))
+    return 0
+
+
+cdef int library_adjoint(void *self, int n, const char *const *x, const char *y, const char *w,
+                         char *const *adj) except -1 with gil:
+    cdef Call call = <Call>self
+    cdef int k
+    cdef cnp.ndarray bar
+    with Undisturbed():
+        for k in range(n):
+            if adj[k] != NULL:
+                bar = memory_at(adj[k], <uint32_t>call.avals[k], True)
+                (<object>bar)[...] += call.rule.adjoint(k, memory_at(w, call.aval, False), memories(call, n, x))
+    return 0
+
+
+cdef class Library(Call):
+    """A float64 array computed by a routine of NumPy's or SciPy's, in place and without copies.
+
+    Parameters
+    ----------
+    rule : object
+        `run(xs, out)`, `run_tangent(tangents, xs, out)` (None: a tangent that is zero), `adjoint(k, w, xs)`;
+        `emit_tangent`, `emit_adjoint` and `emit_batch` for derivative tapes; `key`, equal for equal rules.
+    avals, aval
+        As for Call.
+    """
+
+    def __init__(self, rule, avals, uint32_t aval):
+        Call.__init__(self, rule, avals, aval)
+        self.kind = "library"
+        self.c.fn = <foreign_fn>library_value
+        self.c.jvp = <foreign_jvp>library_tangent
+        self.c.vjp = <foreign_vjp>library_adjoint
+        self.key = ("library", rule.key, tuple(self.avals), aval)
+
+    def fields(self):
+        return (self.rule.key, self.avals, self.aval)
+
+    def emit_batch(self, b, site):
+        """Write this instruction for many lanes."""
+        return self.rule.emit_batch(b, site)

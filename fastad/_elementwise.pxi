@@ -13,12 +13,18 @@ cdef int supported_dtype(dtype) except -1:
         return FA_F64
     if dtype.kind == "i" or (dtype.kind == "u" and dtype.itemsize < 8):
         return FA_I64
-    raise UnsupportedError(f"{here()}: dtype {dtype} is not recorded (float64, float32, int64 and bool are)")
+    if dtype.kind == "c":
+        raise UnsupportedError(f"{here()}: {NO_COMPLEX}")
+    raise UnsupportedError(f"{here()}: dtype {dtype} is not recorded (float64, float32, int64, bool and complex128 are)")
 
 
 def recorded_dtype(dtype):
     """Code of the dtype as which values of `dtype` are recorded."""
     return supported_dtype(dtype)
+
+
+NO_COMPLEX = ("a complex value in an operation that is recorded for real ones only; write it with the real and "
+              "imaginary parts (z.real, z.imag)")
 
 
 cdef int code_of(object x) except -2:
@@ -36,7 +42,7 @@ cdef int code_of(object x) except -2:
     if isinstance(x, (ndarray_type, generic_type)):
         return supported_dtype(x.dtype)
     if isinstance(x, complex):
-        raise UnsupportedError(f"{here()}: complex numbers are not recorded yet")
+        raise UnsupportedError(f"{here()}: {NO_COMPLEX}")
     return -1
 
 
@@ -153,6 +159,8 @@ cdef Tape joint_tape(Tape t, object x):
                 u = (<Array>x).s.leaf.attach(x)
             else:
                 check_open(u, x)
+    elif isinstance(x, Complex):
+        return joint_tape(joint_tape(t, (<Complex>x).re), (<Complex>x).im)
     if u is None or u is t:
         return t
     if t is None:
@@ -312,6 +320,8 @@ cdef object apply(int op, tuple xs):
             t = joint_tape(t, x)
         elif isinstance(x, (list, tuple)):
             return apply(op, tuple([api().asarray(y) if isinstance(y, (list, tuple)) else y for y in xs]))
+        elif is_complex(x):
+            return complex_row(op, xs)
     m = operand_dtype(op, xs)
     if m < 0:
         return NotImplemented
@@ -492,6 +502,8 @@ cdef object plain_apply(int op, tuple xs):
 
 cdef object power(object l, object r):
     """l ** r, by the shortcuts for constant exponents that NumPy takes."""
+    if is_complex(l) or is_complex(r):
+        return complex_row(OP_POWER, (l, r))
     if type(r) is not Scalar and type(r) is not Array and isinstance(r, (int, float, generic_type)) \
             and is_real(code_of(l)) and (code_of(l) == FA_F64 or promote(l, r) == FA_F32):
         if r == 2:
@@ -547,8 +559,11 @@ cdef object cast(object x, int dtype):
 
 
 def astype(x, dtype):
-    """x converted to float64, float32, int64 or bool (other dtypes are refused)."""
+    """x converted to float64, float32, int64, bool or complex128 (other dtypes are refused)."""
     code = dtype_codes.get(np.dtype(dtype))
-    if code is None:
-        raise UnsupportedError(f"{here()}: astype({np.dtype(dtype)}): float64, float32, int64 and bool are recorded")
+    if code is None or isinstance(x, Complex):
+        if code is not None or np.dtype(dtype).num == cnp.NPY_CDOUBLE:
+            return api().complex_cast(x, np.dtype(dtype))
+        raise UnsupportedError(f"{here()}: astype({np.dtype(dtype)}): float64, float32, int64, bool and complex128 are "
+                               "recorded")
     return cast(x, code)

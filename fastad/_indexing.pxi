@@ -343,6 +343,9 @@ cdef int set_item(Array a, object key, object value) except -1:
         i = place_of_element(a, <tuple>key)
         if i >= 0:
             return put_element(a, i, value)
+    if is_complex(value):
+        api().put_complex(a, key, value)
+        return 0
     if has_traced(key):
         return set_dynamic(a, key, value)
     given = key

@@ -283,7 +283,8 @@ cdef class Scalar:
         return <double>self.number()
 
     def __complex__(self):
-        raise UnsupportedError(f"{here()}: complex numbers are not recorded yet")
+        raise UnsupportedError(f"{here()}: complex(x) gives a plain number; write x + 0j, or ad.peek(x) if a constant "
+                               "is meant")
 
     def __hash__(self):
         check_open(self.tape, self)

@@ -14,7 +14,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 cimport numpy as cnp
 
-from fastad._tape cimport Array, Scalar
+from fastad._tape cimport Array, Complex, Scalar
 
 import sys
 
@@ -347,7 +347,7 @@ cpdef int wrapped_within(object x) except -1:
     cdef int found = 0
     if type(x) is Scalar:
         return 2
-    if type(x) is Array:
+    if type(x) is Array or isinstance(x, Complex):
         return 2 if is_traced_(x) else 1
     if isinstance(x, (list, tuple)):
         for item in x:

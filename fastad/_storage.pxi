@@ -63,7 +63,7 @@ cdef object wrap_plain(object r, Storage s=None):
     cdef Storage home
     if isinstance(r, ndarray_type):
         if current() is None or r.dtype not in dtype_codes:
-            return r
+            return plain_complex(r, False) if type(r) is ndarray_type else r
         if s is not None and shares(r, s):
             return new_array(r, s)
         root = r
@@ -91,7 +91,7 @@ def make_plain(array, bint captured=False):
     cdef cnp.ndarray c = array
     cdef Array a
     if array.dtype not in dtype_codes:
-        return array
+        return plain_complex(array, captured)
     if not captured:
         return wrap_plain(array)
     root = array
@@ -104,7 +104,7 @@ def recordable(array):
     """An ndarray that nobody else holds as a recordable array, even if no recording is open (define-by-run)."""
     cdef cnp.ndarray c = array
     if array.dtype not in dtype_codes:
-        return array
+        return plain_complex(array, False)
     return new_array(c, new_storage(c, dtype_codes[array.dtype], PLAIN))
 
 

@@ -7,12 +7,14 @@ Next: numpy_api.py (which NumPy function becomes which primitive).
 
 def is_traced(x):
     """Is x a traced scalar, or an array into which something traced was written?"""
-    return type(x) is Scalar or (type(x) is Array and (<Array>x).s.state == TRACED)
+    if type(x) is Scalar or type(x) is Array:
+        return type(x) is Scalar or (<Array>x).s.state == TRACED
+    return isinstance(x, Complex) and (is_traced((<Complex>x).re) or is_traced((<Complex>x).im))
 
 
 def is_wrapped(x):
     """Is x one of our stand-ins, traced or plain?"""
-    return type(x) is Scalar or type(x) is Array
+    return type(x) is Scalar or type(x) is Array or isinstance(x, Complex)
 
 
 def is_active(x):
@@ -20,6 +22,8 @@ def is_active(x):
     cdef Tape t
     if not is_traced(x):
         return False
+    if isinstance(x, Complex):
+        return is_active((<Complex>x).re) or is_active((<Complex>x).im)
     t = joint_tape(None, x)
     return t.is_active((<Scalar>x).id if type(x) is Scalar else read(t, <Array>x))
 
@@ -30,7 +34,7 @@ def concrete(x):
         return DTYPES[(<Scalar>x).dt].type((<Scalar>x).number())
     if type(x) is Array:
         return (<Array>x).c
-    return x
+    return x.concrete() if isinstance(x, Complex) else x
 
 
 def layouts(list xs):
@@ -81,7 +85,7 @@ def tape_of(*xs):
     """The innermost open recording to which the traced ones among xs belong, or None."""
     cdef Tape t = None
     for x in xs:
-        if type(x) is Scalar or type(x) is Array:
+        if type(x) is Scalar or type(x) is Array or isinstance(x, Complex):
             t = joint_tape(t, x)
     return t
 

@@ -201,6 +201,7 @@ cdef int flags_to_report(Tape t, int flags) except -1
 cdef class Tape
 cdef class Frame
 cdef class Array
+cdef class Complex
 
 
 cdef class Attr:
@@ -376,3 +377,9 @@ cdef class Array:
     cdef bint frozen
     cdef object leaf
     cdef object __weakref__
+
+
+cdef class Complex:
+    cdef public object re
+    cdef public object im
+    cdef public object pairs

@@ -27,7 +27,8 @@ import types
 import numpy
 
 from fastad.errors import (
-    AdError, EscapedTracerError, IndexDivergence, InternalError, LinAlgDivergence, ShapeError, TapeDivergence,
+    AdError, DerivativeError, EscapedTracerError, IndexDivergence, InternalError, LinAlgDivergence, ShapeError,
+    TapeDivergence,
     TracerError, UnsupportedError,
 )
 from fastad import primitives
@@ -1091,6 +1092,8 @@ cdef class Tape:
 
     def gradient(self, *args, **kwargs):
         """Gradient of the sum of all results: a forward and a reverse sweep with seed 1."""
+        if self.signature_ is not None and self.signature_.complex_out:
+            raise DerivativeError(f"{self!r} has complex results; use reverse with a complex seed, or return real ones")
         cdef list values = self.values_of(args, kwargs)
         cdef Frame f
         program = self.derived.get("gradient program")
@@ -1164,6 +1167,7 @@ include "_foreign.pxi"
 include "_frame.pxi"
 include "_recording.pxi"
 include "_scalar.pxi"
+include "_complex.pxi"
 include "_elementwise.pxi"
 include "_storage.pxi"
 include "_array.pxi"

@@ -8,7 +8,7 @@ import functools
 import numpy as np
 
 from fastad import _tape as T
-from fastad import trees
+from fastad import complex_values, trees
 from fastad.errors import DerivativeError, ShapeError, UnsupportedError
 from fastad.recording import name_of
 
@@ -42,6 +42,8 @@ def stop_gradient(x):
 def stopped(x):
     if not T.is_traced(x):
         return x
+    if isinstance(x, T.Complex):
+        return complex_values.make(stopped(x.re), stopped(x.im))
     return T.structural("stop", (x,), None, x.shape, T.kind_of(x))
 
 

@@ -31,9 +31,9 @@ def grad(f, argnums=0, has_aux=False, audit=True):
         new shapes, after changes of what f depends on, and when a branch goes another way; otherwise it replays.
         `stats()` tells how often.  Inside another recording nothing is kept.
 
-        An array gives a fresh float64 array of its shape, a number a np.float64, a list, tuple or dict one of the
-        same kind; several `argnums` give a tuple.  A float32 argument has a
-        float32 gradient: all is computed in the dtype in which NumPy would.
+        An array gives a fresh float64 array of its shape (of a complex one df/dx - i df/dy), a number a
+        np.float64, a list, tuple or dict one of the same kind; several `argnums` give a tuple.  A float32
+        argument has a float32 gradient: all is computed in the dtype in which NumPy would.
 
     Raises
     ------

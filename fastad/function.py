@@ -17,6 +17,7 @@ from fastad import _tape as T
 from fastad import trees
 from fastad._dispatch import PYTHON, Dispatcher, Entry
 from fastad.audits import Audit
+from fastad.complex_values import MADE_OUTSIDE
 from fastad.errors import LinAlgDivergence, StaleTapeError, TapeDivergence, UnstableDecisionError, UnsupportedError
 from fastad.recording import Arguments, Static, checked_argnums, name_of, record_call, underlying
 from fastad.state import Watch
@@ -300,7 +301,8 @@ class Function(Dispatcher):
         """Run plain f and compare: StaleTapeError if the tape no longer computes what f does."""
         signature = entry.tape.signature
         leaves = [None] * trees.count(arguments.tree)
-        for k, value in [*zip(arguments.positions, arguments.values, strict=True), *arguments.statics.items()]:
+        for k, value in [*zip(arguments.positions, arguments.values, strict=True), *arguments.statics.items(),
+                         *arguments.complexes.items()]:
             leaves[k] = value
         args, kwargs = trees.unflatten(arguments.tree, leaves)
         with np.errstate(all="ignore"):  # the sweep that is audited has warned
@@ -339,7 +341,8 @@ class Function(Dispatcher):
         with self.own_changes():
             tape = record_call(self.f, arguments)
         self.check(tape)
-        watch = Watch(self.f, list(arguments.statics.values()), tape.captures)
+        bound = tape.captures + [found[0] for found in tape.derived.get(MADE_OUTSIDE, {}).values()]
+        watch = Watch(self.f, list(arguments.statics.values()), bound)
         entry = Entry(tape, self.f, arguments.key, watch, self.lone(tape))
         entry.compile_at = self.patience
         if self.saves_memory and self.first_sweep_costs_more(tape):
@@ -350,7 +353,9 @@ class Function(Dispatcher):
 
     def lone(self, tape):
         """Is the answer one number and one array, with nothing to pack?"""
-        return not self.has_aux and isinstance(self.argnums, int) and sum(tape.signature.active) == 1
+        signature = tape.signature
+        return (not self.has_aux and isinstance(self.argnums, int) and sum(signature.active) == 1
+                and not signature.complex_in)
 
     # -- inside another recording
 

@@ -135,6 +135,8 @@ def audit(f: Callable[..., Any], their_gradient: Any, x: Any, *args: Any, rtol: 
         [0]                            2               3                   3
         [1]                            8              12                  12
     """
+    if any(np.iscomplexobj(leaf) for leaf in trees.flatten(x)[0]):
+        raise DerivativeError(f"audit of {name_of(f)}: x is complex; compare by its real and imaginary part")
     if trees.flatten(x)[1] != trees.LEAF and not isinstance(x, dict) and all(np.ndim(y) == 0 for y in x):
         x = np.asarray(x, dtype=np.float64)          # a list of numbers is a vector
     x = trees.map_leaves(lambda leaf: np.array(leaf, dtype=np.float64) if np.ndim(leaf) else float(leaf), x)

@@ -7,6 +7,7 @@ runs, so NumPy, SciPy and other threads see nothing.
 Must not know: how a NumPy function is recorded (numpy_api.py), what math means on traced numbers (math_names.py), what
 the operators of sparse matrices do (sparse_products.py).
 """
+import cmath
 import functools
 import linecache
 import math
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import math_names, numpy_api, pythonic, scipy_doors, sparse_products
+from fastad import cmath_names, fourier, math_names, numpy_api, pythonic, scipy_doors, scipy_fourier, sparse_products
 from fastad._state import wrapped_within
 from fastad.errors import AdError, UnsupportedError
 from fastad.intercepted import CONVERTING, CREATING, CREATING_LIKE, DERIVING, REFUSING
@@ -270,11 +271,8 @@ def _converted(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if wrapped == 0:
         result = original(*args, **kwargs)
         return _recordable(result) if isinstance(x, (list, tuple)) else _adopted(result, x)
-    if wrapped == 1 and type(x) is Array:
-        result = original(T.concrete(x), *args[1:], **kwargs)
-        if result is T.concrete(x):
-            return x
-        return T.view(x, result) if T.is_view_of(x, result) else _recordable(result)
+    if wrapped == 1 and (type(x) is Array or isinstance(x, T.Complex)):
+        return numpy_api.run_plain(original, args, kwargs)
     if wrapped == 1:
         return _recordable(original(*args, **kwargs))
     if (type(x) is list or type(x) is tuple) and len(args) == 1 and not kwargs:
@@ -331,7 +329,7 @@ def _traced_conversion(original: Callable[..., Any], x: Any, *args: Any, **kwarg
         wanted = {w[0].upper() if len(w) == 1 else w.upper() for w in ([wanted] if isinstance(wanted, str) else wanted)}
         order = "C" if wanted & {"C", "C_CONTIGUOUS", "CONTIGUOUS"} else "F" if wanted & {
             "F", "F_CONTIGUOUS", "FORTRAN"} else None
-    if type(a) is Array:
+    if type(a) is Array or isinstance(a, T.Complex):
         a = _laid_out(original, a, order, bool(copy) and not fresh)
     if original is np_asarray_chkfinite and not bool(np.isfinite(a).all()):
         raise ValueError("array must not contain infs or NaNs")
@@ -448,15 +446,18 @@ _known_numpy(np)
 _originals: dict[str, dict[str, Any]] = {"numpy": {name: getattr(np, name) for name in _BUILDERS}}
 _replacements: dict[str, dict[str, Any]] = {
     "numpy": {name: build(_originals["numpy"][name]) for name, build in _BUILDERS.items()},
-    "math": math_names.replacements()}
-_originals["math"] = {name: getattr(math, name) for name in _replacements["math"]}
-_originals["numpy.linalg"] = {name: getattr(np.linalg, name) for name in _LINALG}
-_replacements["numpy.linalg"] = {name: build(_originals["numpy.linalg"][name]) for name, build in _LINALG.items()}
-_originals["numpy"] |= {"r_": np.r_, "c_": np.c_}
-_replacements["numpy"] |= {"r_": _Joiner(np.r_, False), "c_": _Joiner(np.c_, True)}
+    "math": math_names.replacements(), "cmath": cmath_names.replacements()}
+_originals |= {m.__name__: {name: getattr(m, name) for name in _replacements[m.__name__]} for m in (math, cmath)}
+_FOURIER = dict.fromkeys((*fourier.ONE_AXIS, *fourier.SEVERAL, *fourier.OTHERS), _deriving)
+for _name, _module, _builds in (("numpy.linalg", np.linalg, _LINALG), ("numpy.fft", np.fft, _FOURIER)):
+    _originals[_name] = {name: getattr(_module, name) for name in _builds}
+    _replacements[_name] = {name: build(_originals[_name][name]) for name, build in _builds.items()}
+_originals["numpy"].update(r_=np.r_, c_=np.c_)
+_replacements["numpy"].update(r_=_Joiner(np.r_, False), c_=_Joiner(np.c_, True))
 _originals["numpy.lib.stride_tricks"] = {"as_strided": np.lib.stride_tricks.as_strided}
 _replacements["numpy.lib.stride_tricks"] = {"as_strided": _as_strided(np.lib.stride_tricks.as_strided)}
-_modules = {"numpy": np, "numpy.linalg": np.linalg, "numpy.lib.stride_tricks": np.lib.stride_tricks, "math": math}
+_modules = {"numpy": np, "numpy.linalg": np.linalg, "numpy.lib.stride_tricks": np.lib.stride_tricks,
+            "numpy.fft": np.fft, "math": math, "cmath": cmath}
 _stand_ins = {original: _replacements["math"][name] for name, original in _originals["math"].items()}
 _lock = threading.Lock()
 _open: set[int] = set()                  # ids of the contexts that are open in the process, all threads
@@ -476,7 +477,7 @@ class _Untouched(ModuleType):
         return getattr(self.__dict__["_module"], name)
 
 
-_untouched = {id(module): _Untouched(module) for module in (np, math)}
+_untouched = {id(module): _Untouched(module) for module in (np, math, cmath)}
 _looked_at: set[str] = set()             # modules
 
 
@@ -491,7 +492,8 @@ def _shield_compiled() -> None:
         _looked_at.add(name)
         if isinstance(getattr(getattr(module, "__spec__", None), "loader", None), ExtensionFileLoader):
             names = vars(module)
-            names.update({key: _untouched[id(value)] for key, value in names.items() if value is np or value is math})
+            names.update({key: _untouched[id(value)] for key, value in names.items()
+                          if value is np or value is math or value is cmath})
     _looked_at.intersection_update(sys.modules)
 
 
@@ -510,10 +512,12 @@ def _install() -> None:
     for name, module in _modules.items():
         vars(module).update(_replacements[name])
     scipy_doors.install()
+    scipy_fourier.install()
 
 
 def _restore() -> None:
     scipy_doors.restore()
+    scipy_fourier.restore()
     for (cls, name), (original, _) in (_sparse | _vectorized).items():
         setattr(cls, name, original)
     for name, module in _modules.items():
@@ -584,9 +588,8 @@ def imported_by_name() -> str:
 
 
 def _import_line(frame: Any, name: str) -> str:
-    file = frame.f_code.co_filename
-    for number, line in enumerate(linecache.getlines(file, frame.f_globals), 1):
-        if re.match(rf"\s*from\s+(numpy|math)\b.*\bimport\b.*(\b{re.escape(name)}\b|\*)", line):
+    for number, line in enumerate(linecache.getlines(file := frame.f_code.co_filename, frame.f_globals), 1):
+        if re.match(rf"\s*from\s+(numpy|c?math)\b.*\bimport\b.*(\b{re.escape(name)}\b|\*)", line):
             return f" in {file}:{number}"
     return f" in {file}"
 

@@ -216,6 +216,9 @@ class Loop:
 
     def checked(self, x: Any, what: str) -> Any:
         """A leaf: traced, or an ndarray."""
+        if T.complex_among(x):
+            raise UnsupportedError(f"{T.here()}: {self.name}: {what} is complex; make it a pair (z.real, z.imag), and "
+                                   "put z together inside the step")
         if T.is_wrapped(x):
             return x
         if isinstance(x, (bool, int, float, np.generic, np.ndarray)) and np.asarray(x).dtype.kind in KINDS:

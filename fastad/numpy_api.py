@@ -14,10 +14,14 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import (
+    complex_functions,
+    complex_methods,
+    complex_rows,
     composites,
     counting,
     einsum,
     factorizations,
+    fourier,
     least_squares,
     norms,
     padding,
@@ -27,6 +31,7 @@ from fastad import (
     sorting,
 )
 from fastad.checking import checked, usual
+from fastad.complex_values import DOORS, complex_cast, put_complex, recordable_complex
 from fastad.methods import method
 from fastad.objects import boxed, unboxed
 from fastad.operands import (
@@ -42,17 +47,18 @@ from fastad.operands import (
     traced,
     zeros_of,
 )
-from fastad.products import matmul
+from fastad.products import matmul as real_matmul
 from fastad.rearranging import array, astype, full, full_like, reshape, strided
 from fastad.selection import nonzero, put_flat, take_flat, where, wrap_index
-from fastad.ufuncs import ufunc
+from fastad.ufuncs import ufunc as real_ufunc
 
 # Imported for what they register.
-ROOMS = (composites, counting, einsum, factorizations, least_squares, norms, padding, partitions, pythonic, quantiles,
-         sorting)
-__all__ = ["array", "asarray", "astype", "boxed", "cast_to", "Flat", "full", "full_like", "function", "matmul",
-           "method", "nonzero", "put_flat", "requested", "reshape", "scalar_value", "strided", "take_flat",
-           "ufunc", "unboxed", "where", "wrap_index", "zeros_of"]
+ROOMS = (composites, counting, einsum, factorizations, fourier, least_squares, norms, padding, partitions, pythonic,
+         quantiles, sorting)
+__all__ = ["array", "asarray", "astype", "boxed", "cast_to", "complex_cast", "complex_ufunc", "Flat", "full",
+           "full_like", "function", "matmul", "method", "nonzero", "put_complex", "put_flat", "recordable_complex",
+           "requested", "reshape", "scalar_value", "strided", "take_flat", "ufunc", "unboxed", "where", "wrap_index",
+           "zeros_of"]
 
 # Their results depend on shapes and dtypes alone, or are text for people.
 CONSTANT = {
@@ -61,21 +67,19 @@ CONSTANT = {
     np.array2string, np.tril_indices_from, np.triu_indices_from, np.diag_indices_from, np.isreal, np.iscomplex,
     np.einsum_path, np.min_scalar_type,
 }
-
+VALUED = {np.isreal, np.iscomplex}       # of complex arrays they depend on values
 
 # Why a function is refused; whole modules by their name.
 EIGENVALUES = ("eigenvalues of a general matrix are complex numbers, which are not recorded yet; of a symmetric matrix "
                "take np.linalg.eigvalsh")
 REFUSED: dict[Any, str] = {
-    "numpy.fft": "Fourier transforms come with a later release; wrap it with ad.primitive meanwhile",
     **dict.fromkeys((np.linalg.eig, np.linalg.eigvals), EIGENVALUES),
-    np.roots: "the roots of a polynomial are complex numbers, which are not recorded yet; follow one by Newton steps",
-    **dict.fromkeys((np.sort_complex,), "complex numbers are not recorded yet; use np.sort"),
+    np.roots: "the roots of a polynomial are eigenvalues, which are not recorded; follow one by Newton steps",
+    **dict.fromkeys((np.sort_complex,), "use np.sort"),
     **dict.fromkeys((np.save, np.savetxt, np.savez, np.savez_compressed), "files hold numbers; save ad.peek(x)"),
-    **dict.fromkeys((np.angle,), "complex numbers are not recorded yet; use np.arctan2"),
     **dict.fromkeys((np.busday_count, np.busday_offset, np.datetime_as_string, np.is_busday), "dates are not traced"),
     **dict.fromkeys((np.packbits, np.unpackbits), "bits are not traced"),
-    np.emath.sqrt.__module__: "its functions may give complex numbers, which are not recorded yet; use np.sqrt ...",
+    np.emath.sqrt.__module__: "whether its functions give complex numbers depends on values; use np.sqrt(x + 0j) ...",
 }
 
 # What never comes here: functions that NumPy dispatches for their `like=` alone, and those of files, dates and text.
@@ -88,11 +92,13 @@ FOREIGN = ("numpy.strings", "numpy.char", "numpy.rec")
 
 def function(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """What `__array_function__` of the traced scalar and array does."""
-    if func in CONSTANT:
+    if func in CONSTANT and not (func in VALUED and T.complex_among(*args)):
         out = run_plain(func, args, kwargs)
         return T.recordable(out) if type(out) is np.ndarray and traced(args) else out
     if not traced(args) and not (kwargs and traced(tuple(kwargs.values()))):
         return run_plain(func, args, kwargs)
+    if T.complex_among(*args) or (kwargs and T.complex_among(*kwargs.values())):
+        return complex_function(func, args, kwargs)
     implementation = RECORDED.get(func)
     if implementation is not None:
         data = DATA.get(implementation, 0)
@@ -109,6 +115,39 @@ def reason(func: Any) -> str | None:
     """Why a function is refused, by its own name or its module's."""
     module = getattr(func, "__module__", "") or ""
     return REFUSED.get(func) or REFUSED.get(module.rpartition("._")[0]) or REFUSED.get(module)
+
+
+def complex_function(func: Any, args: Any, kwargs: Any) -> Any:
+    """The same where an argument is complex."""
+    found = complex_functions.call(func, args, kwargs)
+    if found is NotImplemented:
+        raise refusal(name_of(func), "this NumPy function is not recorded for complex arguments; use its real and "
+                      "imaginary parts, or wrap it with ad.primitive")
+    return found
+
+
+def ufunc(func: Any, method: Any, inputs: Any, kwargs: Any) -> Any:
+    """What `__array_ufunc__` of the traced values does."""
+    if T.complex_among(*inputs):
+        return complex_methods.ufunc(func, method, inputs, kwargs)
+    return real_ufunc(func, method, inputs, kwargs)
+
+
+def complex_ufunc(func: Any, inputs: Any) -> Any:
+    """A row of the table with complex operands."""
+    return complex_rows.call(func, inputs)
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """a @ b."""
+    if T.complex_among(a, b):
+        if T.tape_of(a, b) is None:
+            return run_plain(np.matmul, (a, b), {})
+        return complex_functions.matmul(a, b)
+    return real_matmul(a, b)
+
+
+DOORS["function"] = function
 
 
 def name_of(func: Any) -> str:

@@ -18,6 +18,7 @@ from fastad import _tape as T
 from fastad.errors import UnsupportedError
 
 Array, Scalar = T.Array, T.Scalar
+Complex: Any = T.Complex                 # whose subclasses are arrays and numbers (complex_values.py)
 RECORDED: dict[Any, Any] = {}            # NumPy function -> what records it
 METHODS: dict[str, Any] = {}             # method of ndarray -> what records it, called with the array
 DATA: dict[Any, int] = {}                # what records it -> number of leading arguments that are data (checking.py)
@@ -126,7 +127,7 @@ def requested(dtype: Any, what: str) -> int:
 
 def shape_of(x: Any) -> tuple[int, ...]:
     """Shape of any operand."""
-    return x.shape if type(x) is Array or type(x) is Scalar else np.shape(x)
+    return x.shape if type(x) is Array or type(x) is Scalar or isinstance(x, Complex) else np.shape(x)
 
 
 def axis_number(axis: Any, nd: int) -> int:
@@ -154,6 +155,9 @@ def bare(x: Any, seen: list[Any]) -> Any:
         return T.concrete(x)
     if type(x) is Scalar:
         return T.concrete(x)
+    if isinstance(x, Complex):
+        seen.append(x)
+        return T.concrete(x)
     if type(x) is tuple or type(x) is list:
         return type(x)([bare(y, seen) for y in x])
     if type(x) is Flat:
@@ -171,6 +175,10 @@ def rewrapped(out: Any, seen: list[Any]) -> Any:
         return type(out)(*[rewrapped(y, seen) for y in out])
     if isinstance(out, _real_ndarray):
         for a in seen:
+            if isinstance(a, Complex):
+                if a.pairs is not None and T.is_view_of(a.pairs, out):
+                    return RECORDED["complex view"](a, out)
+                continue
             if out is T.concrete(a):
                 return a
             if type(a) is not Array:
@@ -198,11 +206,15 @@ def asarray(x: Any, dtype: Any = None, order: Any = None, *, copy: Any = None) -
         x = lifted(x)
     elif type(x) is Flat:
         x = x.copy()
+    elif isinstance(x, Complex):
+        return RECORDED["complex asarray"](x, dtype, order, copy)
     elif type(x) is not Array:
         if type(x) is _real_ndarray and dtype is None and order is None and not copy:
             return x
         if not isinstance(x, (list, tuple)) or not traced(x):
             return run_plain(np.asarray, (x,), {"dtype": dtype, "order": order, "copy": copy})
+        if T.complex_among(*x):
+            return asarray(RECORDED["complex nested"](x), dtype, order, copy=copy)
         x = from_nested(x)
     if dtype is not None and CODES.get(np.dtype(dtype)) != CODES.get(x.dtype):
         x = RECORDED["astype"](x, dtype)
@@ -327,6 +339,9 @@ def deliver(out: Any, value: Any, what: str, casting: Any = "unsafe") -> Any:
         return value
     if out is Ellipsis:                  # an array, even if it holds one number
         return value if is_array(value) else lifted(value)
+    if isinstance(out, Complex):
+        out[...] = value
+        return out
     if type(out) is not Array:
         raise refusal(what, f"a traced result cannot be written into out=, a plain {type(out).__name__} that was made "
                       "outside the recorded function or by a name imported from NumPy. Write z = z + x instead of "

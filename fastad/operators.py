@@ -6,7 +6,7 @@ Next: verbs.py (Lanes, the batched derivative tapes), optimize/ (least squares w
 """
 import numpy as np
 
-from fastad import tapes, verbs
+from fastad import complex_verbs, tapes, verbs
 from fastad._dispatch import Point
 from fastad.errors import UnsupportedError
 from fastad.function import Function
@@ -71,6 +71,7 @@ class Linearisation(Function):
 
     def check(self, tape):
         verbs.need_floats(self, tape)
+        complex_verbs.refuse_all(self, tape.signature)
 
     def replay(self, entry, values, extra):
         return operator_at(Sweeps(self, entry.tape, list(values)))

@@ -15,7 +15,9 @@ from fastad.movers import _mover, assemble, move, moved, mover, relayout
 from fastad.operands import (
     CODES,
     METHODS,
+    RECORDED,
     Array,
+    Complex,
     Scalar,
     asarray,
     cast_to,
@@ -104,7 +106,9 @@ def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
 @records("astype", *existing("astype"))
 def astype(a: Any, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True,
            device: Any = None) -> Any:
-    """Conversion to float64, int64 or bool."""
+    """Conversion to float64, int64, bool or complex128."""
+    if np.dtype(dtype).kind == "c":
+        return RECORDED["complex cast"](a, np.dtype(dtype))
     code = requested(dtype, "astype")
     if not np.can_cast(a.dtype, T.DTYPES[code], casting):
         raise TypeError(f"Cannot cast array data from {a.dtype!r} to {T.DTYPES[code]!r} according to the rule "
@@ -141,7 +145,9 @@ def array(x: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", subo
           ndmax: int = 0, like: Any = None) -> Any:
     """np.array for everything."""
     made = asarray(x, dtype, None if order == "K" else order)
-    if copy and made is x and type(made) is Array:
+    if copy and made is x and isinstance(made, Complex):
+        made = made.copy(order)
+    elif copy and made is x and type(made) is Array:
         made = RECORDED_COPY(made, order) if T.is_traced(made) else T.wrap(np.array(T.concrete(made), order=order))
     elif copy and made is x:
         made = T.wrap(np.array(made, order=order))

@@ -16,6 +16,7 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import interception, numpy_api, trees  # noqa: F401  (numpy_api: see below)
+from fastad.complex_values import result_pairs, split, split_conjugate, whole, whole_conjugate
 from fastad.errors import DerivativeError, ShapeError, UnsupportedError
 
 __all__ = ["Signature", "record"]
@@ -131,8 +132,6 @@ def input_value(x, wanted, where):
         return x
     if isinstance(x, float):
         return float(x)                  # a subclass: the sweeps know numbers and arrays
-    if isinstance(x, (complex, np.complexfloating)):
-        raise UnsupportedError(f"{where()} is complex; complex numbers are not recorded yet")
     if wanted and isinstance(x, (int, np.integer)) and not isinstance(x, (bool, np.bool_)):
         return float(x)
     if wanted:
@@ -141,13 +140,16 @@ def input_value(x, wanted, where):
     return None
 
 
+def is_complex(x):
+    """Is a leaf a complex number or array?"""
+    return not isinstance(x, (list, tuple)) and T.complex_among(x)
+
+
 def array_input(x, wanted, where):
     kind = x.dtype.kind
     if type(x) is not np.ndarray and not isinstance(x, np.memmap):
         raise UnsupportedError(f"{where()} is a {type(x).__name__}, whose meaning is not that of an ndarray; pass "
                                "np.asarray(x)")
-    if kind == "c":
-        raise UnsupportedError(f"{where()} is complex; complex numbers are not recorded yet")
     if kind not in "fiub" and not wanted:
         return None
     if wanted and kind in "iu":
@@ -188,11 +190,13 @@ class Arguments:
     ----------
     values : list
         Of the inputs, in the order of the leaves.
+    complexes : dict
+        Leaf number -> value of the complex inputs, which `values` has as pairs of float64.
     key : tuple
         Equal for calls that one recording can serve: structure, shapes, dtypes, static values.
     """
 
-    __slots__ = ("tree", "positions", "values", "statics", "wanted", "key", "nargs")
+    __slots__ = ("tree", "positions", "values", "statics", "wanted", "key", "nargs", "complexes")
 
     def __init__(self, args, kwargs, argnums, name, still=()):
         leaves, self.tree = trees.flatten((args, kwargs))
@@ -201,8 +205,13 @@ class Arguments:
         for k in still:                  # leaves within argnums that are not differentiated
             wanted[k] = False
         self.positions, self.values, self.statics, self.wanted, key = [], [], {}, [], [self.tree]
+        self.complexes = {}
         for k, x in enumerate(leaves):
             chosen = wanted is not None and wanted[k]
+            if is_complex(x):
+                self.complexes[k] = x
+                key.append(("complex", isinstance(x, np.ndarray)))
+                x = split(x)
             value = input_value(x, chosen, lambda k=k: f"{name}: {leaf_name(self.tree, k)}")
             if value is None:
                 self.statics[k] = x
@@ -310,6 +319,8 @@ class Signature:
         Leaves of the result that are no outputs of the tape (leaf number -> value).
     parameters : tuple of str
         Names of the positional parameters, for listings; may be shorter than the arguments.
+    complex_in, complex_out : dict
+        Leaves of the arguments and of the result that are complex: leaf number -> is it a number?
     flat, lone_in, lone_out : bool
         The arguments are the inputs; there is one argument, one result: nothing to pack.
     """
@@ -324,6 +335,14 @@ class Signature:
         self.flat = not statics and all(child == trees.LEAF for child in children) and not trees.children(kwargs)
         self.lone_in = self.flat and len(children) == 1 and active == [True]
         self.lone_out = out_tree == trees.LEAF and not kept
+        self.complex_in, self.complex_out = {}, {}
+
+    def set_complex(self, arguments, results):
+        """Name the leaves that are complex (leaf number -> is it a number?), and are pairs of float64 on the tape."""
+        self.complex_in, self.complex_out = arguments, results
+        self.flat = self.flat and not arguments
+        self.lone_in = self.lone_in and not arguments
+        self.lone_out = self.lone_out and not results
 
     def __str__(self):
         return self.name
@@ -360,21 +379,33 @@ class Signature:
             if Static(leaves[k]) != Static(value):
                 raise ShapeError(f"tape of {self.name}: {leaf_name(tree, k)} is {short(leaves[k])}, and was recorded "
                                  f"as the static {short(value)}; record again")
-        return [leaves[k] for k in self.positions]
+        for k in self.positions:
+            if is_complex(leaves[k]) and k not in self.complex_in:
+                raise ShapeError(f"tape of {self.name}: {leaf_name(tree, k)} is complex, and was real when it was "
+                                 "recorded; record again")
+        for k in self.complex_in:
+            if not T.is_wrapped(leaves[k]) and np.asarray(leaves[k]).dtype.kind not in "fiubc":
+                raise ShapeError(f"tape of {self.name}: {leaf_name(tree, k)} is {short(leaves[k])}, and was complex "
+                                 "when it was recorded")
+        return [split(leaves[k]) if k in self.complex_in else leaves[k] for k in self.positions]
 
     def pack_outputs(self, outputs):
         """The result, from the values (or tangents) of the tape's outputs."""
-        if not self.kept:
+        if not self.kept and not self.complex_out:
             return trees.unflatten(self.out_tree, outputs)
         outputs = iter(outputs)
         n = trees.count(self.out_tree)
+        if self.complex_out:
+            return trees.unflatten(self.out_tree, [
+                self.kept[k] if k in self.kept else whole(next(outputs), self.complex_out[k]) if k in self.complex_out
+                else next(outputs) for k in range(n)])
         return trees.unflatten(self.out_tree, [self.kept[k] if k in self.kept else next(outputs) for k in range(n)])
 
     def spread(self, adjoints):
         """Adjoints of the active float64 inputs by leaf of (args, kwargs); None elsewhere."""
         leaves = [None] * trees.count(self.tree)
         for k, x in zip(self.active_positions(), adjoints, strict=True):
-            leaves[k] = x
+            leaves[k] = whole_conjugate(x, self.complex_in[k]) if k in self.complex_in else x
         return leaves
 
     def active_positions(self):
@@ -390,10 +421,19 @@ class Signature:
     def seeds(self, w):
         """One seed an output, from a tree in the structure of the result (None: 0); a number seeds them all."""
         n = trees.count(self.out_tree)
-        if isinstance(w, (int, float, np.integer, np.floating)):
+        if isinstance(w, (int, float, np.integer, np.floating)) and not self.complex_out:
             return [float(w)] * (n - len(self.kept))
+        if isinstance(w, (int, float, complex, np.number)):
+            if not all(self.complex_out.values()):
+                raise ShapeError(f"tape of {self.name}: the seed is one number, and there are complex arrays among the "
+                                 "results; give one seed a result, of its shape")
+            w = trees.unflatten(self.out_tree, [w] * n)
         leaves = matched(self.out_tree, w, f"tape of {self.name}: the seed", "the result")
-        return [0.0 if leaves[k] is None else leaves[k] for k in range(n) if k not in self.kept]
+        return [0.0 if leaves[k] is None else self.seed(k, leaves[k]) for k in range(n) if k not in self.kept]
+
+    def seed(self, k, w):
+        """The seed of leaf k of the result as the tape takes it: of a complex one the pairs of its conjugate."""
+        return split_conjugate(w) if k in self.complex_out and w is not None else w
 
     def tangents(self, v):
         """One direction an input, from one an argument; None, for a part of an argument too, does not move."""
@@ -406,7 +446,8 @@ class Signature:
                 direction = np.asarray(direction, dtype=np.float64)
             leaves += matched(child, direction, f"tape of {self.name}: direction {k}", "its argument")
         leaves += [None] * (trees.count(self.tree) - len(leaves))
-        return [leaves[k] for k in self.positions]
+        return [split(leaves[k]) if k in self.complex_in and leaves[k] is not None else leaves[k]
+                for k in self.positions]
 
 
 # ---- recording -------------------------------------------------------------------------------------------------------
@@ -426,6 +467,8 @@ def record_call(f, arguments, enclosing=False):
         for k, value, wanted in zip(arguments.positions, arguments.values, arguments.wanted, strict=True):
             active = wanted or (enclosing and T.is_active(value))
             leaves[k] = laid_out(T.make_input(tape, T.concrete(value), active, T.is_weak(value)), axis_order(value))
+            if k in arguments.complexes:
+                leaves[k] = whole(leaves[k], not isinstance(arguments.complexes[k], np.ndarray))
         args, kwargs = trees.unflatten(arguments.tree, leaves)
         try:
             result = interception.stand_in(f)(*args, **kwargs)
@@ -434,11 +477,12 @@ def record_call(f, arguments, enclosing=False):
                 error.add_note(FOREIGN)
             raise
         del args, kwargs, leaves
-        ids, kept, out_tree = outputs_of(tape, result, f"{name} ({location_of(f)})")
+        ids, kept, out_tree, complex_out = outputs_of(tape, result, f"{name} ({location_of(f)})")
         tape.set_outputs(ids)
     active = [a and w for a, w in zip(tape.input_active, arguments.wanted, strict=False)]
     signature = Signature(name, location_of(f), arguments.tree, arguments.positions, arguments.statics,
                           active, out_tree, kept, parameters_of(f))
+    signature.set_complex({k: not isinstance(x, np.ndarray) for k, x in arguments.complexes.items()}, complex_out)
     if any(axis_order(value) for value in arguments.values):
         signature.flat = False           # no short way: it does not look at the order in memory
     tape.signature = signature
@@ -455,11 +499,15 @@ FOREIGN = ("fastad: compiled code was handed a value that is being recorded, and
 
 
 def outputs_of(tape, result, name):
-    """(ids of the outputs, other leaves of the result, structure) of what a recorded function has returned."""
+    """(ids of the outputs, other leaves of the result, structure, which outputs are complex) of a function's result."""
     leaves, out_tree = trees.flatten(result)
-    ids, kept, traced = [], {}, False
+    ids, kept, complex_out, traced = [], {}, {}, False
     for k, x in enumerate(leaves):
-        if T.is_wrapped(x) or (isinstance(x, np.ndarray) and x.dtype.kind in "fiub"):
+        if is_complex(x) and (T.is_wrapped(x) or isinstance(x, np.ndarray)):
+            traced = traced or T.is_traced(x)
+            complex_out[k] = not isinstance(x, np.ndarray)
+            ids.append(T.id_in(tape, result_pairs(x)))
+        elif T.is_wrapped(x) or (isinstance(x, np.ndarray) and x.dtype.kind in "fiub"):
             traced = traced or T.is_traced(x)
             ids.append(T.id_in(tape, x))
         elif holds_traced(x):
@@ -472,8 +520,10 @@ def outputs_of(tape, result, name):
         # A branch on traced values may well end in `return 0.0`: that is a constant with derivative zero.
         if not tape.guard_info or not all(isinstance(x, (int, float, np.number, np.ndarray)) for x in leaves):
             raise DerivativeError(nothing_traced(name, result) + WHICH_VERB)
+        if any(map(is_complex, leaves)):
+            raise DerivativeError(nothing_traced(name, result) + WHICH_VERB)
         ids, kept = [T.id_in(tape, np.asarray(x, dtype=float)) for x in leaves], {}
-    return ids, kept, out_tree
+    return ids, kept, out_tree, complex_out
 
 
 def holds_traced(x, depth=3):

@@ -35,7 +35,6 @@ OF_ARRAYS = {
     "scipy.signal": {
         **dict.fromkeys(("filtfilt", "sosfilt", "sosfiltfilt", "savgol_filter", "resample", "decimate", "hilbert"),
                         "compiled code or Fourier transforms; recorded are lfilter, convolve and correlate"),
-        **dict.fromkeys(("fftconvolve", "oaconvolve"), "use scipy.signal.convolve, which sums directly"),
         "medfilt": "use np.median of np.lib.stride_tricks.sliding_window_view(np.pad(x, n // 2), n)",
         "detrend": "subtract a line by its formula: x - np.mean(x) for type='constant'"},
     "scipy.ndimage": {

@@ -61,23 +61,6 @@ def _convolved(in1: Any, in2: Any, mode: str) -> Any:
     return full[tuple([slice(k, k + n) for k, n in zip(start, shape, strict=True)])]
 
 
-@records("scipy.signal", "convolve")
-def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Any:
-    """Convolution, summed directly."""
-    plain("scipy.signal", "convolve", in1, in2, mode, method)
-    return _convolved(floats(in1), floats(in2), mode)
-
-
-@records("scipy.signal", "correlate")
-def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Any:
-    """Correlation, summed directly."""
-    plain("scipy.signal", "correlate", in1, in2, mode, method)
-    in1, in2 = floats(in1), floats(in2)
-    if mode == "valid" and in1.size < in2.size:          # SciPy exchanges them, and turns the result round
-        return np.flip(_convolved(in2, np.flip(in1), mode))
-    return _convolved(in1, np.flip(in2), mode)
-
-
 @records("scipy.signal", "convolve2d", "correlate2d")
 def convolve2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0) -> Any:
     """Refused: see the message."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import signature_json, trees, verify
+from fastad import library_rules, signature_json, trees, verify
 from fastad.errors import TapeFileError, UnsupportedError
 
 __all__ = ["VERSION", "dumps", "load", "loads", "save"]
@@ -161,7 +161,10 @@ def refuse_foreign(image: verify.Image, tape: Any) -> None:
     """A custom primitive is Python code: it has no place in a file that is safe to read."""
     if "call" not in image.names:
         return
-    i = int(np.flatnonzero(image.op == image.names.index("call"))[0])
+    calls = np.flatnonzero(image.op == image.names.index("call")).tolist()
+    i = next((i for i in calls if image.attrs[image.arg[i, 1]].kind == "call"), None)
+    if i is None:                        # Fourier transforms and the like, which are called by name
+        return
     attr = image.attrs[image.arg[i, 1]]
     name = getattr(attr, "name", None) or repr(attr)
     raise UnsupportedError(f"the tape calls the custom primitive {name} (recorded at {tape.location(i) or '?'}): "
@@ -181,6 +184,9 @@ def places_to_json(locations: dict[int, str], body: Body) -> dict[str, Any]:
 
 def attr_to_json(attr: Any, body: Body) -> list[Any]:
     """[kind, field, ...]"""
+    if attr.kind == "library":
+        return ["library", library_rules.key_to_json(attr.fields()[0])]
+
     def one(letter: str, value: Any) -> Any:
         if letter in "aA":
             return None if value is None else body.add(value, "int64")
@@ -316,6 +322,9 @@ def places_from_json(places: Any, arrays: Arrays) -> dict[int, str]:
 
 def attr_from_json(data: Any, arrays: Arrays) -> Any:
     kind = typed(data[0], str)
+    if kind == "library":
+        (key,) = data[1:]
+        return library_rules.attribute(library_rules.key_from_json(key))
     return T.ATTR_KINDS[kind](*[read_field(letter, value, arrays)
                                 for letter, value in zip(FIELDS[kind], data[1:], strict=True)])
 

@@ -24,7 +24,9 @@ def to_json(signature: Any) -> Any:
             "positions": list(signature.positions), "active": [bool(a) for a in signature.active],
             "statics": leaves_to_json(signature.statics, signature.name, "argument"),
             "out_tree": tree_to_json(signature.out_tree),
-            "kept": leaves_to_json(signature.kept, signature.name, "result")}
+            "kept": leaves_to_json(signature.kept, signature.name, "result"),
+            "complex": [[[k, number] for k, number in sorted(leaves.items())]
+                        for leaves in (signature.complex_in, signature.complex_out)]}
 
 
 def from_json(data: Any, inputs: int, outputs: int) -> Any:
@@ -46,7 +48,12 @@ def from_json(data: Any, inputs: int, outputs: int) -> Any:
     parameters = data.get("parameters", [])  # files written before there were any
     need(type(parameters) is list and all(type(text) is str and text.isprintable() for text in parameters),
          "names of parameters")
-    return Signature(data["name"], data["location"], tree, positions, statics, active, out_tree, kept, parameters)
+    signature = Signature(data["name"], data["location"], tree, positions, statics, active, out_tree, kept, parameters)
+    complexes = data.get("complex", [[], []])        # likewise
+    for leaves, known in zip(complexes, (positions, set(range(n)) - set(kept)), strict=True):
+        need(all(type(k) is int and k in known and type(number) is bool for k, number in leaves), "complex leaves")
+    signature.set_complex(*map(dict, complexes))
+    return signature
 
 
 def need(holds: Any, what: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
+from fastad.complex_values import combined
 from fastad.errors import UnsupportedError
 
 Scalar, Array = T.Scalar, T.Array
@@ -54,7 +55,8 @@ def _pattern(a: Any, columns: int, transposed: bool) -> tuple[Any, Any]:
 def _as_compressed(a: Any) -> Any:
     """A matrix with real entries in CSR or CSC form; the same object if it is one of float64 or float32."""
     if a.dtype.kind == "c":
-        raise UnsupportedError(f"{T.here()}: a sparse matrix of complex numbers; complex numbers are not recorded yet")
+        raise UnsupportedError(f"{T.here()}: a sparse matrix of complex numbers; write A.real @ x + 1j*(A.imag @ x) "
+                               "with these two made outside of the function")
     if a.format not in ("csr", "csc"):
         a = a.tocsr()
     return a if a.dtype in (np.float64, np.float32) else a.astype(np.float64)
@@ -62,6 +64,8 @@ def _as_compressed(a: Any) -> Any:
 
 def product(a: Any, x: Any, transposed: bool = False) -> Any:
     """A @ x, or A.T @ x, for a traced array x of one or two dimensions."""
+    if isinstance(x, T.Complex):
+        return combined(product(a, x.re, transposed), product(a, x.im, transposed))
     if a.ndim == 1:
         y = product(a.reshape((1, -1)), x)
         return y[0]
@@ -88,7 +92,7 @@ def _meaning(a: Any, name: str, x: Any, original: Callable[..., Any], args: Any,
         return T.wrap(original(a, T.concrete(x), *args, **kwargs))
     elementwise = name in _ENTRYWISE or (name in ("__mul__", "__rmul__")
                                          and not isinstance(a, sys.modules["scipy.sparse"].spmatrix))
-    if type(x) is Scalar or elementwise:
+    if np.ndim(T.concrete(x)) == 0 or elementwise:
         return _refuse(a)
     if name in _FROM_THE_RIGHT:
         return product(a, x.T, True).T if x.ndim == 2 else product(a, x, True)
@@ -98,7 +102,7 @@ def _meaning(a: Any, name: str, x: Any, original: Callable[..., Any], args: Any,
 def _knowing(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def either(self: Any, other: Any, *args: Any, **kwargs: Any) -> Any:
-        if type(other) is Scalar or type(other) is Array:
+        if type(other) is Scalar or type(other) is Array or isinstance(other, T.Complex):
             return _meaning(self, name, other, original, args, kwargs)
         return original(self, other, *args, **kwargs)
     return either

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import tapes, trees
+from fastad import complex_verbs, tapes, trees
 from fastad._dispatch import GRADIENT, VALUE_AND_GRADIENT, Point
+from fastad.complex_values import whole
 from fastad.errors import DerivativeError, ShapeError
 from fastad.function import Function
 from fastad.recording import matched, short
@@ -31,6 +32,8 @@ def result_tree(function, tape):
 def need_number(function, tape):
     """The result proper is one real number."""
     tree, signature = result_tree(function, tape), tape.signature
+    if tree == trees.LEAF and 0 in signature.complex_out:
+        complex_verbs.refuse_result(function, signature)
     if tree == trees.LEAF and 0 not in signature.kept:
         dtype, shape = tapes.output_avals(tape)[0]
         if dtype in T.REAL and shape == ():
@@ -203,7 +206,8 @@ class Tangent(Function):
                     for v, (dtype, _) in zip(tangents, tapes.output_avals(tape), strict=True)]
         kept = dict.fromkeys(signature.kept)
         leaves = iter(tangents)
-        all_leaves = [kept[k] if k in kept else next(leaves) for k in range(trees.count(signature.out_tree))]
+        all_leaves = [kept[k] if k in kept else whole(next(leaves), signature.complex_out[k])
+                      if k in signature.complex_out else next(leaves) for k in range(trees.count(signature.out_tree))]
         return signature.pack_outputs(outputs), trees.unflatten(signature.out_tree, all_leaves)
 
 
@@ -249,8 +253,9 @@ class Pullback(Function):
         """One seed an output, in the shape of the result; aux gets zeros."""
         tree, avals = result_tree(self, tape), tapes.output_avals(tape)
         if tree == trees.LEAF and isinstance(w, (list, tuple)):
-            w = np.asarray(w, dtype=np.float64)
+            w = np.asarray(w, dtype=np.complex128 if 0 in tape.signature.complex_out else np.float64)
         leaves = matched(tree, w, f"pullback of {self.name}: the adjoint", "the result")
+        leaves = [tape.signature.seed(k, x) for k, x in enumerate(leaves)]
         leaves = [np.zeros(shape) if x is None else x for x, (_, shape) in zip(leaves, avals, strict=False)]
         for k, (x, (_, shape)) in enumerate(zip(leaves, avals, strict=False)):
             need_real(x, f"pullback of {self.name}: adjoint {k}")
@@ -403,6 +408,7 @@ class Jacobian(Function):
 
     def check(self, tape):
         need_floats(self, tape)
+        complex_verbs.refuse_both(self, tape.signature, trees.count(result_tree(self, tape)))
 
     def forwards(self, ins, outs):
         if self.direction == "auto":
@@ -462,7 +468,8 @@ class Jacobian(Function):
         return [block(c, s, ins, True) for c, s in zip(sweeps(outs, sweep), outs, strict=True)]
 
     def pack(self, tape, outputs, blocks):
-        signature = tape.signature
+        signature, outs = tape.signature, need_floats(self, tape)
+        blocks = complex_verbs.joined(signature, blocks, outs)
         leaves = [chosen(signature, row, self.argnums) for row in blocks]
         jacobian = trees.unflatten(result_tree(self, tape), leaves)
         return (jacobian, signature.pack_outputs(outputs)[1]) if self.has_aux else jacobian
@@ -512,6 +519,7 @@ class Hessian(Function):
 
     def check(self, tape):
         need_number(self, tape)
+        complex_verbs.refuse_arguments(self, tape.signature)
         n = sum(map(size_of, input_shapes(tape)))
         need_memory(self, n, n, "ad.hvp")
 
@@ -565,6 +573,7 @@ class HessianProduct(Function):
 
     def check(self, tape):
         need_number(self, tape)
+        complex_verbs.refuse_arguments(self, tape.signature)
 
     def replay(self, entry, values, extra):
         tape = entry.tape

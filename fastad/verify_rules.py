@@ -235,12 +235,23 @@ RULES: dict[str, Callable[[Aval, Sequence[Aval], Any], None]] = {
 
 # ---- attributes ------------------------------------------------------------------------------------------------------
 
+def call(y: Aval, xs: Sequence[Aval], attr: Any, calls: bool) -> None:
+    """A library routine has the sizes that it says; foreign code may only be there if it does not come from a file."""
+    need(calls or (attr is not None and attr.kind == "library"), "foreign code cannot come from a file")
+    need(attr is not None and attr.kind in ("call", "library"), "attribute is not of kind call")
+    if attr.kind == "library":
+        _, operands, result = attr.fields()
+        sizes = [math.prod(T.aval_of(a)[1]) for a in (*operands, result)]
+        need([x.size for x in (*xs, y)] == sizes, "operands of other sizes than the routine takes")
+        need(all(x.dtype == F64 for x in (*xs, y)), "a library routine works on float64")
+
+
 def check_attr(attr: Any, calls: bool = False) -> None:
     """What can be said of an attribute without its instruction."""
     if attr is None:
         return
     checks = {"map": check_map, "assemble": check_assemble, "csr": check_csr, "axis": check_axis}
-    need(attr.kind in T.ATTR_KINDS or calls, f"unknown kind of attribute {attr.kind!r}")
+    need(attr.kind in T.ATTR_KINDS or attr.kind == "library" or calls, f"unknown kind of attribute {attr.kind!r}")
     if attr.kind in checks:
         checks[attr.kind](attr)
 

@@ -70,6 +70,7 @@ RECORDED = {
     "lfilter of rows": (lambda x: signal.lfilter([0.5], [1.0, -0.5], x.reshape(3, 4), axis=0), X12),
     "lfilter with a state": (lambda x: np.concatenate(signal.lfilter([1.0, 0.2], [1.0, -0.5], x, zi=x[:1])), X5),
     "signal.convolve": (lambda x: signal.convolve(x, W, mode="same") + signal.convolve(DATA, x[:3], "full")[:5], X5),
+    "signal.fftconvolve": (lambda x: signal.fftconvolve(x, W, mode="same") + signal.oaconvolve(DATA, x[:3])[:5], X5),
     "signal.convolve of images": (lambda x: signal.convolve(x.reshape(4, 3), IMAGE[:2, :2], mode="same"), X12),
     "signal.correlate": (lambda x: signal.correlate(x, W) * 0.5, X5),
     "signal.correlate, valid": (lambda x: signal.correlate(x, DATA[:3], mode="valid") + x[0], X5),

@@ -8,6 +8,7 @@ from benchmarks.cases import (
     bundle_adjustment,
     calls,
     compiling,
+    fft_convolution,
     gaussian_mixture,
     gaussian_process,
     growth,
@@ -25,7 +26,7 @@ from benchmarks.cases import (
 )
 
 _IN_ORDER = (machine, imports, recording, calls, tier0, compiling, recordings, lotka_volterra, rosenbrock,
-             transcendental, bridge, nist, gaussian_mixture, gaussian_process, bundle_adjustment,
+             transcendental, fft_convolution, bridge, nist, gaussian_mixture, gaussian_process, bundle_adjustment,
              wave_inversion, scan, growth)
 CASES = {module.__name__.rpartition(".")[2]: module for module in _IN_ORDER}
 

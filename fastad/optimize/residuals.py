@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastad import tapes, trees
+from fastad import complex_verbs, tapes, trees
 from fastad.optimize.layout import Layout
 from fastad.optimize.point import Asked, Point, Pointwise
 from fastad.verbs import Jacobian
@@ -30,6 +30,7 @@ class Evaluation(Asked, Jacobian):
 
     def check(self, tape: Any) -> None:
         """float64 results, or plain ones with a NaN or infinity: so f says that x is outside of its domain."""
+        complex_verbs.refuse_all(self, tape.signature)
         kept = tape.signature.kept
         if len(kept) < trees.count(tape.signature.out_tree) or all(map(finite, kept.values())):
             super().check(tape)

@@ -34,17 +34,6 @@ def global_work_array(x):
     return WORK.sum()
 
 
-@refused(X4, says="")
-def complex_impedance(x):
-    z = np.sqrt(1j * x[0])
-    return abs(z * x[1])
-
-
-@refused(X4, says="")
-def fft_power(x):
-    return np.sum(np.abs(np.fft.rfft(x))**2)
-
-
 @refused(X4, says="fixed_quad")
 def scipy_quad(x):
     return integrate.quad(lambda t: math.exp(-x[0] * t), 0, 1)[0]

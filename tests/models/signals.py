@@ -172,3 +172,16 @@ def soft_dtw(a, b):
             options = np.array([D[i - 1, j], D[i, j - 1], D[i - 1, j - 1]])
             D[i, j] = (a[i - 1] - b[j - 1])**2 - 0.5 * np.log(np.exp(-options / 0.5).sum())
     return D[n, m]
+
+
+@model(SIGNAL.copy(), analytic=False)
+def fft_power(x):
+    return np.abs(np.fft.rfft(x))**2
+
+
+@model(np.array([0.4, 1.3, 0.8]), analytic=False)
+def complex_impedance(x):
+    """A resistor and a coil beside a capacitor, at three frequencies."""
+    w = np.array([0.5, 1.0, 2.0])
+    z = x[0] + 1j * w * x[1]
+    return abs(z / (1 + 1j * w * x[2] * z))
