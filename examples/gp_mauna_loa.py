@@ -13,6 +13,7 @@ import pathlib
 import sys
 import time
 import timeit
+from functools import partial
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -107,7 +108,7 @@ def compare(p):
         gradient(p + rng.normal(0, 0.05, p.size))
     want, stats = by_traces(p), gradient.stats()
     error = float(np.max(np.abs(gradient(p)[1] - want)) / np.max(np.abs(want)))
-    exact, value = (1e3 * min(timeit.repeat(lambda f=f: f(p), number=1, repeat=5)) for f in (gradient, objective))
+    exact, value = (1e3 * min(timeit.repeat(partial(f, p), number=1, repeat=5)) for f in (gradient, objective))
     calls = stats.recordings + stats.replays
     print(f"\n    value {value:.1f} ms, with its exact gradient {exact:.1f} ms, by differences {12 * value:.1f} ms; "
           f"against the formula {error:.0e}\n    recordings in {calls} calls: {stats.recordings}; {stats.audits} "

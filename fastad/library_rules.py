@@ -28,8 +28,8 @@ def key_from_json(data: Any) -> tuple[Any, ...]:
     """A key that a rule can be made of; ValueError for any other."""
     if type(data) is not list or not data or type(data[0]) is not str:
         raise ValueError("the key of a library routine")
-    key = tuple([tuple(x) if type(x) is list else x for x in data])
-    shape = key[1] if len(key) > 1 else None
+    key: tuple[Any, ...] = tuple([tuple(x) if type(x) is list else x for x in data])
+    shape: Any = key[1] if len(key) > 1 else None
     checked(type(shape) is tuple and all(whole(n, 0) for n in shape) and math.prod([max(n, 1) for n in shape]) <= MOST)
     if key[0] in LINEAR:
         checked([type(x) for x in key[2:]] == [int, int, int, bool, str] and key[6] in FORWARD)

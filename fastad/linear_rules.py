@@ -35,7 +35,8 @@ class Call:
 
     def __init__(self, attr: Any, tape: Any, mask: int, adjoint: bool) -> None:
         from fastad import _transform
-        self.b: Any = _transform.Builder(T.Tape(), tape)
+        builder: Any = _transform.Builder
+        self.b = builder(T.Tape(), tape)
         self.attr, self.form, self.mask = attr, attr.form, mask
         _, _, self.m, self.n, self.k, _, _ = attr.fields()
         shapes = attr.shapes()
@@ -116,7 +117,7 @@ def moving_matrix(c: Call, da: Matrix) -> Matrix:
 
 def solve(c: Call) -> Matrix:
     """A X = B: A dX = dB - dA X."""
-    rhs = None if c.dx[1] is None else as_columns(c, c.dx[1])
+    rhs: Any = None if c.dx[1] is None else as_columns(c, c.dx[1])
     if c.dx[0] is not None:
         less = product(c, moving_matrix(c, c.dx[0]), as_columns(c, c.y))
         rhs = -less if rhs is None else rhs - less
@@ -193,7 +194,7 @@ def cholrev(c: Call) -> Matrix:
     factor, w = c.x
     s = c.y.shaped(c.n, c.n).tri(diagonal="double").mirror()
     d_factor, dw = (None if v is None else v.tri() for v in c.dx)
-    dn = None
+    dn: Any = None
     if d_factor is not None:
         dn = d_factor.T @ w.tri()
     if dw is not None:
@@ -279,9 +280,8 @@ def lstsq(c: Call) -> Matrix:
     a, rhs = c.x[0], c.x[1]
     x = c.y.shaped(c.n, c.k)
     p = lapack("pinv", (a, c.x[2]), c.m, c.n, 0).shaped(c.n, c.m)
-    da, dx = c.dx[0], None
-    if c.dx[1] is not None:
-        dx = p @ c.dx[1]
+    da = c.dx[0]
+    dx: Any = None if c.dx[1] is None else p @ c.dx[1]
     if da is not None:
         inside = da.T @ (p.T @ x)
         more = p @ (p.T @ (da.T @ (rhs - a @ x))) + inside - p @ (a @ inside) - p @ (da @ x)

@@ -131,7 +131,8 @@ def gaussian(sigma: Any, order: int, truncate: float, radius: Any) -> Any:
     x = np.arange(-radius, radius + 1)
     phi = np.exp(-0.5 / (sigma * sigma) * x**2)
     phi = phi / np.sum(phi)
-    before, q = 0.0, 1.0 + 0.0 * x
+    before: Any = 0.0
+    q = 1.0 + 0.0 * x
     for k in range(order):               # d/dx of q*phi = (q' - q*x/sigma**2)*phi, by Hermite's recurrence
         before, q = q, -(x * q + k * before) / (sigma * sigma)
     return q * phi

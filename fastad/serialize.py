@@ -19,7 +19,7 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import library_rules, signature_json, trees, verify
-from fastad.errors import TapeFileError, UnsupportedError
+from fastad.errors import InternalError, TapeFileError, UnsupportedError
 
 __all__ = ["VERSION", "dumps", "load", "loads", "save"]
 
@@ -218,7 +218,7 @@ def loads(data: bytes) -> Any:
     except TapeFileError:
         raise
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError, RecursionError, MemoryError,
-            T.InternalError) as error:
+            InternalError) as error:
         raise TapeFileError(f"damaged tape: {type(error).__name__}: {error}") from None
     tape.signature = signature
     return tape
