@@ -58,6 +58,7 @@ def test_the_page_is_what_the_command_prints():
 
 # Calls of what tests/signatures.py has no call of its own for.
 CALLS = supported({
+    "polyfit": "np.polyfit(x[:, 0], y[:, 0], 1)", "linalg.lstsq": "np.linalg.lstsq(x, y[:, 0])[:2]",
     "poly": "np.poly(x[0])", "take_along_axis": "np.take_along_axis(x, np.argsort(y, axis=-1), axis=-1)",
     "linalg.norm": "np.linalg.norm(x)", "linalg.vector_norm": "np.linalg.vector_norm(x, axis=0)",
     "linalg.matrix_norm": "np.linalg.matrix_norm(x)", "nan_to_num": "np.nan_to_num(np.where(x > 0.5, np.nan, x))",
