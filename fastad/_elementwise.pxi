@@ -15,7 +15,8 @@ cdef int supported_dtype(dtype) except -1:
         return FA_I64
     if dtype.kind == "c":
         raise UnsupportedError(f"{here()}: {NO_COMPLEX}")
-    raise UnsupportedError(f"{here()}: dtype {dtype} is not recorded (float64, float32, int64, bool and complex128 are)")
+    raise UnsupportedError(f"{here()}: dtype {dtype} is not recorded (float64, float32, int64, bool and complex128 "
+                           "are)")
 
 
 def recorded_dtype(dtype):
