@@ -20,7 +20,7 @@ def root_of_squares(x: Any, axis: Any, keepdims: Any) -> Any:
     return root(np.sum(np.square(x), axis=axis, keepdims=keepdims))
 
 
-@records(np.linalg.norm)
+@records(np.linalg.norm, data=1)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     """Norm of vectors and of matrices."""
     x = inexact(asarray(x))
@@ -30,6 +30,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
         axis = tuple(range(x.ndim))
     axis = axis if isinstance(axis, tuple) else (axis,)
     if len(axis) == 1:
+        axis_number(axis[0], x.ndim)     # (sums take axis 0 of a number, norms do not)
         return vector_norm(x, ord, axis[0], keepdims)
     if len(axis) == 2:
         return matrix_norm(x, ord, axis, keepdims)
@@ -76,7 +77,7 @@ def matrix_norm(x: Any, ord: Any, axis: Any, keepdims: Any) -> Any:
     return y
 
 
-@records(np.linalg.vector_norm)
+@records(np.linalg.vector_norm, data=1)
 def array_api_vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Any:
     """np.linalg.vector_norm: over several axes as over one."""
     x = inexact(asarray(x))
@@ -92,7 +93,7 @@ def array_api_vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False,
     return np.reshape(y, shape) if keepdims else y
 
 
-@records(np.linalg.matrix_norm)
+@records(np.linalg.matrix_norm, data=1)
 def array_api_matrix_norm(x: Any, /, *, keepdims: Any = False, ord: Any = "fro") -> Any:
     """np.linalg.matrix_norm."""
     return matrix_norm(inexact(asarray(x)), ord, (-2, -1), keepdims)

@@ -340,3 +340,31 @@ def test_listing():
     assert "= lu(x)" in text and "= lusolve(x, c0, v1)" in text and "= chol(x)" in text
     assert "factor" not in str(ad.debug_nonfinite(lambda x: LA.slogdet(x)[1], S))
     assert "logdet" in str(ad.debug_nonfinite(lambda x: LA.slogdet(x)[1], 0 * S))
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (0, 3), (3, 0), (0, 2, 2), (2, 2, 0)])
+@pytest.mark.parametrize("order", [None, 0, 1, -1, 2, -2, 3, np.inf, -np.inf, "fro", "nuc"])
+def test_norms_are_numpys_for_every_shape(shape, order):
+    """The value, or an error where NumPy has one (or, recorded, a refusal)."""
+    x = np.arange(1.0, 1 + np.prod(shape, dtype=int)).reshape(shape) if shape else np.float64(2.5)
+    for f in (lambda v: LA.norm(v, order), lambda v: LA.vector_norm(v, ord=order),
+              lambda v: LA.matrix_norm(v, ord=order), lambda v: LA.norm(v, order, axis=0, keepdims=True)):
+        kept = []
+
+        def recorded(v, f=f, kept=kept):
+            kept.append(ad.peek(f(v)))
+            return np.sum(v)
+        try:
+            with np.errstate(all="ignore"):
+                want = f(x)
+        except (ValueError, TypeError, np.linalg.LinAlgError, ZeroDivisionError):
+            with pytest.raises((ValueError, TypeError, np.linalg.LinAlgError, ZeroDivisionError)):
+                ad.record(recorded, x)
+            continue
+        try:
+            with np.errstate(all="ignore"):
+                ad.record(recorded, x)
+        except ad.UnsupportedError:
+            continue
+        assert np.shape(kept[0]) == np.shape(want)
+        np.testing.assert_allclose(kept[0], want, rtol=1e-13)
