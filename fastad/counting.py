@@ -22,7 +22,7 @@ from fastad.operands import (
     asarray,
     cast_to,
     code_of,
-    joint_array,
+    joint,
     live,
     records,
     refusal,
@@ -146,7 +146,7 @@ def even_edges(a: Any, bins: Any, limits: Any) -> Any:
     """Edges at equal distances between two limits, by default the smallest and the largest element."""
     np.histogram([], bins, None if limits is None else tuple(map(T.concrete, limits)))      # NumPy's own errors
     low, high = (np.min(a), np.max(a)) if limits is None and a.size else (0.0, 1.0) if limits is None else limits
-    code = SINGLE if joint_array(low, high, a) == SINGLE else FLOAT
+    code = SINGLE if joint(low, high, a) == SINGLE else FLOAT
     low, high = cast_to(low, code), cast_to(high, code)
     half = cast_to(np.where(np.equal(low, high), 0.5, 0.0), code)
     return np.linspace(low - half, high + half, int(bins) + 1)

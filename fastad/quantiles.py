@@ -20,6 +20,7 @@ from fastad.sorting import argsort, sort
 POSITIONS = {"linear": (1.0, 1.0), "interpolated_inverted_cdf": (0.0, 1.0), "hazen": (0.5, 0.5), "weibull": (0.0, 0.0),
              "median_unbiased": (1 / 3, 1 / 3), "normal_unbiased": (3 / 8, 3 / 8)}
 STEPS = ("lower", "higher", "midpoint", "nearest", "inverted_cdf", "averaged_inverted_cdf", "closest_observation")
+PICKING = ("lower", "higher", "nearest", "inverted_cdf", "closest_observation")
 
 
 def along_last(a: Any, axis: Any) -> Any:
@@ -98,6 +99,8 @@ def between(what: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepdim
         s = sort(x)
         n = count_of_numbers(s) if numbers else s.shape[-1]
         low, part = place(method, n, q)
+        if method in PICKING:            # 0 or 1: the element in its own type
+            part = part.astype(x.dtype)
     y = s if low is None else interpolated(s, low, part, n, q)
     if not numbers:
         last = np.max(x, axis=-1)        # NaN if one is
