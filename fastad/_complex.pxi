@@ -15,7 +15,8 @@ cdef class Complex:
     re, im : Array, Scalar or float
         The parts; of an array they are arrays of its shape.
     pairs : Array or None
-        The array of both in the memory layout of complex128, one more axis of length 2, of which re and im are views.
+        The array of both in the memory layout of complex128 or complex64, one more axis of length 2, of which re and im
+        are views.
     """
 
 
@@ -43,7 +44,7 @@ def complex_among(*xs):
 
 cdef object plain_complex(array, bint captured):
     """A complex ndarray as a recordable one while this thread records; one of another dtype as it is."""
-    if array.dtype.num != cnp.NPY_CDOUBLE or current() is None or numpy_api is None:
+    if array.dtype.num not in (cnp.NPY_CDOUBLE, cnp.NPY_CFLOAT) or current() is None or numpy_api is None:
         return array
     return numpy_api.recordable_complex(array, captured)
 

@@ -15,8 +15,8 @@ cdef int supported_dtype(dtype) except -1:
         return FA_I64
     if dtype.kind == "c":
         raise UnsupportedError(f"{here()}: {NO_COMPLEX}")
-    raise UnsupportedError(f"{here()}: dtype {dtype} is not recorded (float64, float32, int64, bool and complex128 "
-                           "are)")
+    raise UnsupportedError(f"{here()}: dtype {dtype} is not recorded (float64, float32, int64, bool, complex128 and "
+                           "complex64 are)")
 
 
 def recorded_dtype(dtype):
@@ -560,11 +560,11 @@ cdef object cast(object x, int dtype):
 
 
 def astype(x, dtype):
-    """x converted to float64, float32, int64, bool or complex128 (other dtypes are refused)."""
+    """x converted to float64, float32, int64, bool, complex128 or complex64 (other dtypes are refused)."""
     code = dtype_codes.get(np.dtype(dtype))
     if code is None or isinstance(x, Complex):
-        if code is not None or np.dtype(dtype).num == cnp.NPY_CDOUBLE:
+        if code is not None or np.dtype(dtype).kind == "c":
             return api().complex_cast(x, np.dtype(dtype))
-        raise UnsupportedError(f"{here()}: astype({np.dtype(dtype)}): float64, float32, int64, bool and complex128 are "
-                               "recorded")
+        raise UnsupportedError(f"{here()}: astype({np.dtype(dtype)}): float64, float32, int64, bool, complex128 and "
+                               "complex64 are recorded")
     return cast(x, code)

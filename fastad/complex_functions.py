@@ -17,15 +17,20 @@ from fastad import _tape as T
 from fastad import operands, pythonic
 from fastad.complex_rows import ORDERING, ROWS
 from fastad.complex_values import (
+    COMPLEX64,
     COMPLEX128,
     ComplexArray,
     ComplexNumber,
     both,
+    base_of,
     combined,
+    complex_cast,
+    complex_dtype,
     lifted,
     make,
     pairs_view,
     parts,
+    recast,
 )
 from fastad.movers import relayout
 from fastad.operands import NOVALUE, RECORDED, asarray, existing, is_array, refusal, shape_of
@@ -61,8 +66,7 @@ def deliver(out: Any, value: Any, what: str) -> Any:
         raise refusal(what, "a traced result cannot be written into out=, a plain array that was made outside the "
                       "recorded function; make it inside with np.zeros(n, complex)")
     if not isinstance(out, T.Complex) and T.complex_among(value):
-        raise TypeError(
-            f"Cannot cast {what} output from dtype('complex128') to {out.dtype!r} with casting rule 'same_kind'")
+        raise TypeError(f"Cannot cast {what} output from {value.dtype!r} to {out.dtype!r} with casting rule 'same_kind'")
     if np.broadcast_shapes(shape_of(value), out.shape) != out.shape:
         raise ValueError(f"{what}: output array of shape {out.shape} does not fit the result's shape {shape_of(value)}")
     out[...] = value
@@ -73,6 +77,14 @@ def as_complex(x: Any) -> Any:
     """An operand as a complex array or number, traced or plain."""
     x = asarray(x) if isinstance(x, (list, tuple)) else x
     return x if isinstance(x, T.Complex) else make_from(x)
+
+
+def in_dtype(x: Any, dtype: Any, what: str) -> Any:
+    """A complex operand in the dtype that dtype= asks for."""
+    if np.dtype(dtype) not in (COMPLEX128, COMPLEX64):
+        raise refusal(what, f"dtype={np.dtype(dtype)} of a complex array is not recorded; complex128 and complex64 are")
+    x = as_complex(x)
+    return x if x.dtype == np.dtype(dtype) else complex_cast(x, np.dtype(dtype))
 
 
 def make_from(x: Any) -> Any:
@@ -99,8 +111,8 @@ def linear(func: Any, names: tuple[str, ...]) -> Any:
     def record(x: Any, *args: Any, out: Any = None, dtype: Any = None, **kwargs: Any) -> Any:
         kwargs.update(zip(names, args, strict=False))
         out, dtype = kwargs.pop("out", out), kwargs.pop("dtype", dtype)
-        if dtype is not None and np.dtype(dtype) != COMPLEX128:
-            raise refusal(func.__name__, f"dtype={np.dtype(dtype)} of a complex array is not recorded")
+        if dtype is not None:
+            x = in_dtype(x, dtype, func.__name__)
         need_real(func.__name__, *[v for name, v in kwargs.items() if name not in WITH_PARTS])
         known = {name: both(v) if name in WITH_PARTS and v is not NOVALUE else (v, v) for name, v in kwargs.items()}
         results = [func(part, **{name: v[k] for name, v in known.items()})
@@ -146,7 +158,7 @@ def of_list(func: Any) -> Any:
         like = func([T.concrete(x) for x in xs], *args, **kwargs)
         res, ims = zip(*map(both, xs), strict=True)
         found = combined(func(list(res), *args, **kwargs), func(list(ims), *args, **kwargs))
-        return deliver(out, ordered(found, like), func.__name__)
+        return deliver(out, recast(ordered(found, like), base_of(like.dtype)), func.__name__)
     record.__name__ = func.__name__
     return record
 
@@ -348,7 +360,7 @@ def isreal(x: Any) -> Any:
 def real_if_close(a: Any, tol: Any = 100) -> Any:
     """Whether it is close decides on the dtype, so it is guarded."""
     a = asarray(a)
-    bound = tol * np.finfo(np.float64).eps if tol > 1 else tol
+    bound = tol * np.finfo(a.dtype).eps if tol > 1 else tol
     return a.real if bool(np.all(np.abs(a.imag) < bound)) else a
 
 
@@ -366,7 +378,7 @@ def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
         half = len(rows) // 2
         y = rows[:half] * rows[half:2 * half]
         rows = y if len(rows) % 2 == 0 else np.concatenate((y, rows[2 * half:]))
-    y = rows[0] if len(rows) else np.ones(rows.shape[1:], complex)
+    y = rows[0] if len(rows) else np.ones(rows.shape[1:], a.dtype)
     y = y if initial is NOVALUE else y * initial
     if keepdims is not NOVALUE and keepdims:
         y = np.reshape(y, [1 if k in axes else n for k, n in enumerate(a.shape)])

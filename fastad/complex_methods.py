@@ -12,9 +12,8 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import complex_rows
-from fastad.complex_functions import COMPLEX, as_complex, deliver, matmul
+from fastad.complex_functions import COMPLEX, as_complex, deliver, in_dtype, matmul
 from fastad.complex_values import (
-    COMPLEX128,
     DOORS,
     ComplexNumber,
     as_floats,
@@ -70,8 +69,8 @@ def _called(func: Any, inputs: Any, out: Any = None, where: Any = True, dtype: A
     name = func.__name__
     if kwargs:
         raise refusal(name, f"{', '.join(kwargs)}= are not recorded; move the axes first")
-    if dtype is not None and np.dtype(dtype) != COMPLEX128:
-        raise refusal(name, f"dtype={np.dtype(dtype)} of complex operands is not recorded")
+    if dtype is not None:
+        inputs = [in_dtype(x, dtype, name) for x in inputs]
     special = UFUNCS.get(func)
     if special is not None:
         y = special(*inputs)
@@ -106,23 +105,22 @@ COMPLEX[np.copy] = lambda a, order="K", subok=False: copy(as_complex(a), order)
 
 
 def view(z: Any, dtype: Any = None) -> Any:
-    """z.view(): of itself, or of the memory as float64."""
-    if dtype is None or dtype is np.ndarray or (not isinstance(dtype, type) and np.dtype(dtype) == COMPLEX128) \
-            or dtype is complex:
+    """z.view(): of itself, or of the memory as its real dtype."""
+    if dtype is None or dtype is np.ndarray or np.dtype(dtype) == z.dtype:
         return z[...]
-    if np.dtype(dtype) != np.float64:
+    if np.dtype(dtype) != z.re.dtype:
         raise refusal("ndarray.view", f"complex memory read as {np.dtype(dtype)} is not recorded")
     if z.pairs is None:                  # its parts have memory of their own, and others may have views of it
         raise refusal("ndarray.view", "the real and imaginary parts of a computed array do not lie side by side here; "
                       "write np.array(z).view(float), or np.stack((z.real, z.imag), -1)")
-    c = z.concrete().view(np.float64)
+    c = z.concrete().view(z.re.dtype)
     return T.view(z.pairs, c)
 
 
 def astype(z: Any, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True) -> Any:
     """z.astype(dtype)."""
     dtype = np.dtype(dtype)
-    if dtype == COMPLEX128 and not copy:
+    if dtype == z.dtype and not copy:
         return z
     return complex_cast(z, dtype)
 
@@ -185,7 +183,7 @@ def method(z: Any, name: str) -> Any:
     if name == "compress":
         return lambda condition, *args, **kwargs: np.compress(condition, z, *args, **kwargs)
     if name[:2] == "__" or not hasattr(np.ndarray, name) or name in ("device", "to_device"):
-        raise AttributeError(f"'numpy.{'ndarray' if is_array(z) else 'complex128'}' object has no attribute '{name}'")
+        raise AttributeError(f"'numpy.{'ndarray' if is_array(z) else z.dtype}' object has no attribute '{name}'")
     raise refusal(f"ndarray.{name}", "not recorded for complex arrays")
 
 

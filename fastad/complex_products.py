@@ -18,22 +18,23 @@ np_multiply, np_conjugate = np.multiply, np.conjugate
 
 
 class Product:
-    """Pairs times pairs of the same shape; `conj`: of the second operand the conjugate is taken."""
+    """Pairs times pairs of the same shape; `conj`: of the second operand the conjugate is taken; `single`: of float32."""
 
-    def __init__(self, shape: tuple[int, ...], conj: bool) -> None:
-        self.key = ("product", shape, conj)
-        self.shape, self.conj = shape, conj
+    def __init__(self, shape: tuple[int, ...], conj: bool, single: bool = False) -> None:
+        self.key = ("product", shape, conj, single)
+        self.shape, self.conj, self.single = shape, conj, single
+        self.dtype = np.complex64 if single else np.complex128
         self.name = "complex_multiply_conj" if conj else "complex_multiply"
 
     def complexes(self, x: Any) -> Any:
-        return x.reshape((*self.shape, 2)).view(np.complex128)[..., 0]
+        return x.reshape((*self.shape, 2)).view(self.dtype)[..., 0]
 
     def put(self, a: Any, b: Any, out: Any, conj: bool) -> None:
         """out = a * b or a * conj(b)."""
         if not conj:
             np_multiply(self.complexes(a), self.complexes(b), out=self.complexes(out))
             return
-        a, b, out = (x.reshape(-1).view(np.complex128) for x in (a, b, out))
+        a, b, out = (x.reshape(-1).view(self.dtype) for x in (a, b, out))
         for start in range(0, out.size, BLOCK):      # what the first loop writes is in the cache for the second
             part = slice(start, start + BLOCK)
             np_multiply(a[part], np_conjugate(b[part], out=out[part]), out=out[part])
@@ -56,7 +57,7 @@ class Product:
             out += second
 
     def adjoint(self, k: int, w: Any, xs: Any) -> Any:
-        out = np.empty((*self.shape, 2))
+        out = np.empty((*self.shape, 2), w.dtype)
         if k == 0:
             self.put(w, xs[1], out, not self.conj)
         elif self.conj:
@@ -68,7 +69,7 @@ class Product:
     # -- in recordings and derivative tapes
 
     def emit(self, b: Any, x: int, y: int, conj: bool, aval: int) -> int:
-        rule = self if conj == self.conj else Product(self.shape, conj)
+        rule = self if conj == self.conj else Product(self.shape, conj, self.single)
         return b.emit("call", (x, y), aval, T.Library(rule, [b.aval_of(x), b.aval_of(y)], aval))
 
     def emit_tangent(self, b: Any, s: Any) -> int:
@@ -88,11 +89,13 @@ class Product:
 
     def emit_batch(self, b: Any, s: Any) -> int:
         dtype, shape = T.aval_of(s.aval)
-        return Product((s.k, *self.shape), self.conj).emit(b, b.lanes(s, 0), b.lanes(s, 1), self.conj,
+        return Product((s.k, *self.shape), self.conj, self.single).emit(b, b.lanes(s, 0), b.lanes(s, 1), self.conj,
                                                            T.aval(dtype, (s.k, *shape)))
 
 
 def product(a: Any, b: Any, shape: tuple[int, ...]) -> Any:
     """The pairs of a product of two arrays of pairs, of which one at least is traced."""
-    aval = T.aval(0, (*shape, 2))
-    return T.structural("call", (a, b), T.Library(Product(shape, False), [aval, aval], aval), (*shape, 2), 0, (0, 0))
+    code = T.kind_of(a)
+    aval = T.aval(code, (*shape, 2))
+    rule = Product(shape, False, code != 0)
+    return T.structural("call", (a, b), T.Library(rule, [aval, aval], aval), (*shape, 2), code, (code, code))

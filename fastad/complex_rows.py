@@ -2,6 +2,8 @@
 
 Owns: one formula a ufunc.  Branch cuts and the sides of them are NumPy's (C99, annex G), which is why zeros are added
 and multiplied as NumPy does it: the sign of a zero says on which side of a cut a number lies.  Division is Smith's.
+The dtype of a result is NumPy's (NEP 50).  Of complex64 arithmetic is done in float32, and the longer formulas in
+float64, of which the result is rounded: their differences would lose digits that NumPy has.
 Where parts overflow or are infinite, results may be nan where NumPy gives an infinity.
 Must not know: arrays, views (complex_values.py), ufuncs with keywords (complex_functions.py).
 Sources: Kahan, Branch Cuts for Complex Elementary Functions (1987); Smith, Algorithm 116, CACM 5 (1962).
@@ -16,12 +18,14 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.complex_products import LONG, product
-from fastad.complex_values import DOORS, ComplexArray, fresh, from_pairs, make, pairs_of, parts
+from fastad.complex_values import COMPLEX64, DOORS, ComplexArray, fresh, from_pairs, make, pairs_of, parts, recast, weak
 from fastad.movers import relayout
-from fastad.operands import is_array, live, refusal, run_plain, shape_of
+from fastad.operands import FLOAT, SINGLE, cast_to, is_array, live, refusal, run_plain, shape_of
 
 Pair = tuple[Any, Any]
 ROWS: dict[Any, Callable[..., Any]] = {}
+IN_SINGLE = {np.add, np.subtract, np.multiply, np.true_divide, np.negative, np.positive, np.conjugate, np.square, np.rint,
+             np.absolute, "where"}       # computed in float32 for complex64
 LN2, LN10 = float(np.log(2.0)), float(np.log(10.0))
 ORDERING = ("NumPy orders complex numbers by the real part first, which has no useful derivative; order by abs(z), "
             "z.real or z.imag")
@@ -43,9 +47,13 @@ def call(ufunc: Any, inputs: Any) -> Any:
         raise refusal(name, why)
     if ufunc is np.multiply:
         a, b = map(pairs_of, inputs)
-        if a is not None and b is not None and a.shape == b.shape and a.size >= 2 * LONG:
+        if a is not None and b is not None and a.shape == b.shape and a.dtype == b.dtype and a.size >= 2 * LONG:
             return from_pairs(product(a, b, a.shape[:-1]))
-    y = row(*[living(x) for x in inputs])
+    of_type = inputs[1:] if ufunc == "where" else inputs
+    single = ufunc is not np.float_power and np.result_type(*map(typed, of_type)) == COMPLEX64
+    work = SINGLE if single and ufunc in IN_SINGLE else FLOAT
+    y = row(*[tuple([worked(part, work) for part in living(x)]) for x in inputs])
+    y = recast(y, SINGLE if single else FLOAT)
     return laid_out(y, inputs) if isinstance(y, ComplexArray) and y.ndim > 1 else y
 
 
@@ -78,6 +86,26 @@ def living(x: Any) -> Pair:
     """Parts of an operand, of which those of the user's arrays are read again at every replay."""
     re, im = parts(x)
     return live(re), live(im)
+
+
+def typed(x: Any) -> Any:
+    """What an operand is to np.result_type: a dtype, or a number of Python's, which is weak."""
+    if isinstance(x, T.Complex):
+        return 1j if weak(x) else x.dtype
+    if T.is_weak(x):
+        return 1.0 if T.kind_of(x) == FLOAT else 1
+    return x if type(x) is complex or type(x) is bool else (x if hasattr(x, "dtype") else np.asarray(x)).dtype
+
+
+def worked(x: Any, code: int) -> Any:
+    """A part in the dtype in which a formula computes.  Traced numbers of Python's follow what they meet."""
+    if x is None or (T.is_weak(x) and T.is_wrapped(x)):
+        return x
+    if not is_array(x) and not T.is_wrapped(x):
+        return np.float32(x) if code == SINGLE else x
+    if code == SINGLE or x.dtype == np.float32:
+        return cast_to(x, code)
+    return x
 
 
 DOORS["call"] = call

@@ -1,10 +1,11 @@
-"""complex_values.py - what stands for np.complex128 and complex arrays while a function is recorded.
+"""complex_values.py - what stands for complex numbers and complex arrays while a function is recorded.
 
 Owns: ComplexNumber and ComplexArray, which hold two real values (`re`, `im`) that are traced as usual, so that
 derivatives, views, writes and replays need nothing new; how they are made, read and written.
 An array has its parts side by side in one array of pairs (np.zeros(n, complex), results of Fourier transforms: the
-memory of complex128 itself), or as two arrays of their own (results of arithmetic, which are never put together unless
+memory of complex128 or complex64 itself), or as two arrays of their own (results of arithmetic, which are never put together unless
 somebody needs the pairs).  Views are views of the parts either way.
+The dtype is that of the parts: of float32 ones complex64, else complex128.  A number whose parts are Python's is weak.
 Must not know: arithmetic (complex_rows.py), NumPy's functions (complex_functions.py); both register in DOORS.
 """
 from __future__ import annotations
@@ -16,11 +17,37 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.movers import relayout
-from fastad.operands import RECORDED, Array, Scalar, asarray, is_array, live, refusal, shape_of
+from fastad.operands import FLOAT, RECORDED, SINGLE, Array, Scalar, asarray, cast_to, is_array, live, refusal, shape_of
 
-COMPLEX128 = np.dtype(np.complex128)
+COMPLEX128, COMPLEX64 = np.dtype(np.complex128), np.dtype(np.complex64)
 DOORS: dict[str, Any] = {}               # "ufunc", "method": set by the modules above
 MADE_OUTSIDE = "complex captures"        # in Tape.derived: id of a user's complex array -> (array, parts)
+
+
+# ---- dtypes ----------------------------------------------------------------------------------------------------------
+
+def base_of(dtype: Any) -> int:
+    """Code of the dtype of the parts of a complex (or real) dtype: float32 or float64."""
+    if dtype.kind == "c" and dtype.itemsize > 16:
+        raise refusal(str(dtype), "complex128 and complex64 are recorded; convert it by astype(complex)")
+    return SINGLE if dtype == COMPLEX64 or dtype == np.float32 else FLOAT
+
+
+def base(re: Any, im: Any) -> int:
+    """Code of the dtype of a complex value with these parts."""
+    return SINGLE if T.promote(re, im) == SINGLE else FLOAT
+
+
+def complex_dtype(code: int) -> Any:
+    """The complex dtype with parts of the dtype of a code."""
+    return COMPLEX64 if code == SINGLE else COMPLEX128
+
+
+def weak(z: Any) -> bool:
+    """Is z a complex number of Python's, traced or not, which takes the dtype of what it meets (NEP 50)?"""
+    if type(z) is ComplexNumber:
+        return bool(T.is_weak(z.re) and T.is_weak(z.im))
+    return type(z) is complex
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
@@ -35,7 +62,7 @@ def parts(x: Any) -> tuple[Any, Any]:
         return parts(asarray(x))
     if isinstance(x, np.ndarray):
         return outside(x)
-    return float(x.real), float(x.imag)
+    return x.real, x.imag                # (of a NumPy number NumPy numbers, of Python's floats, which are weak)
 
 
 def outside(x: Any) -> tuple[Any, Any]:
@@ -46,7 +73,7 @@ def outside(x: Any) -> tuple[Any, Any]:
     known = tape.derived.setdefault(MADE_OUTSIDE, {})
     found = known.get(id(x))
     if found is None or found[1].shape != x.shape:
-        found = known[id(x)] = x, x.real, x.imag, as_floats(x) if x.dtype == COMPLEX128 else None
+        found = known[id(x)] = x, x.real, x.imag, as_floats(x) if x.dtype in (COMPLEX128, COMPLEX64) else None
     return found[1], found[2]
 
 
@@ -54,7 +81,7 @@ def pairs_of(z: Any) -> Any:
     """The pairs of an operand that lie in memory in C order; None where there are none."""
     if isinstance(z, T.Complex):
         return z.pairs if z.pairs is not None and T.concrete(z.pairs).flags.c_contiguous else None
-    if type(z) is np.ndarray and z.dtype == COMPLEX128 and z.flags.c_contiguous and T.current_tape() is not None:
+    if type(z) is np.ndarray and z.dtype in (COMPLEX128, COMPLEX64) and z.flags.c_contiguous and T.current_tape() is not None:
         outside(z)
         return T.current_tape().derived[MADE_OUTSIDE][id(z)][3]
     return None
@@ -64,26 +91,37 @@ def both(x: Any) -> tuple[Any, Any]:
     """The same with zeros for the imaginary part of a real operand."""
     re, im = parts(x)
     if im is None:
-        im = T.recordable(np.zeros(shape_of(re))) if is_array(re) else 0.0
+        im = T.recordable(np.zeros(shape_of(re), np.result_type(re.dtype, np.float32))) if is_array(re) else 0.0
     return re, im
 
 
-def make(re: Any, im: Any) -> Any:
-    """The complex value of two parts that nobody else writes into, broadcast to one shape."""
+def make(re: Any, im: Any, code: int | None = None) -> Any:
+    """The complex value of two parts that nobody else writes into, broadcast to one shape, with parts of one dtype."""
+    if code is None:
+        code = base(re, im)
     if not is_array(re) and not is_array(im):
-        return ComplexNumber(re, im) if T.is_wrapped(re) or T.is_wrapped(im) else np.complex128(complex(re, im))
+        if T.is_wrapped(re) or T.is_wrapped(im):
+            plain = T.is_weak(re) and T.is_weak(im)
+            return ComplexNumber(re, im) if plain else ComplexNumber(number(re, code), number(im, code))
+        return complex_dtype(code).type(complex(re, im))
     shape = np.broadcast_shapes(shape_of(re), shape_of(im))
-    return ComplexArray(own(re, shape), own(im, shape))
+    return ComplexArray(own(re, shape, code), own(im, shape, code))
 
 
-def own(x: Any, shape: tuple[int, ...]) -> Any:
-    """A part as an array of this shape that can be written: float64, of memory of its own."""
-    if type(x) is Array and x.shape == shape and x.dtype == np.float64:
+def number(x: Any, code: int) -> Any:
+    """A part of a number, which is none of Python's: of the dtype of the other part."""
+    return cast_to(x, code) if type(x) is Scalar else T.DTYPES[code].type(x)
+
+
+def own(x: Any, shape: tuple[int, ...], code: int) -> Any:
+    """A part as an array of this shape that can be written, of the dtype of the code, with memory of its own."""
+    dtype = T.DTYPES[code]
+    if type(x) is Array and x.shape == shape and x.dtype == dtype:
         return live(x) if not T.is_traced(x) and T.current_tape() is not None else x
     if not T.is_wrapped(x) and not is_array(x):
-        return T.recordable(np.full(shape, float(x)))
+        return T.recordable(np.full(shape, x, dtype))
     x = live(asarray(x))
-    x = x if x.dtype == np.float64 else x.astype(np.float64)
+    x = x if x.dtype == dtype else x.astype(dtype)
     return x if x.shape == shape else np.broadcast_to(x, shape).copy()
 
 
@@ -107,7 +145,7 @@ def combined(a: Any, b: Any) -> Any:
 
 def view_of(re: Any, im: Any) -> Any:
     """A complex value that shares its parts."""
-    if is_array(re):
+    if is_array(re) and re.dtype == im.dtype:
         return ComplexArray(re, im)
     return make(re, im)
 
@@ -124,8 +162,13 @@ def from_pairs(pairs: Any) -> ComplexArray:
 
 
 def as_floats(c: Any) -> Any:
-    """The memory of a complex ndarray as float64, with one more axis of length 2."""
-    return c[..., None].view(np.float64)
+    """The memory of a complex ndarray as its real dtype, with one more axis of length 2."""
+    return c[..., None].view(c.real.dtype)
+
+
+def as_complexes(floats: Any) -> Any:
+    """The complex ndarray in the memory of such pairs."""
+    return floats.view(COMPLEX64 if floats.dtype == np.float32 else COMPLEX128)[..., 0]
 
 
 def pairs_view(pairs: Any, c: Any) -> ComplexArray:
@@ -153,14 +196,15 @@ def joined(re: Any, im: Any, shape: tuple[int, ...]) -> Any:
     tape = T.tape_of(re, im)
     if tape is None:
         return T.recordable(np.stack((np.asarray(T.concrete(re)), np.asarray(T.concrete(im))), axis=-1))
+    code = base(re, im)
     if shape == ():
-        return T.structural("stack", (re, im), T.Stack(2), (2,), 0, (0, 0), tape)
+        return T.structural("stack", (re, im), T.Stack(2), (2,), code, (code, code), tape)
     n = int(np.prod(shape))
     if n == 0:
-        return T.recordable(np.zeros((*shape, 2)))
+        return T.recordable(np.zeros((*shape, 2), T.DTYPES[code]))
     maps = [T.Map(n, 2 * n, (((n,), 0, (1,), k, (2,)),), None, None, False, True, True) for k in (0, 1)]
-    attr = T.Assemble(maps, False, True, 0, 0)
-    return T.structural("assemble", [re, im], attr, (*shape, 2), 0, (0, 0), tape)
+    attr = T.Assemble(maps, False, True, 0, code)
+    return T.structural("assemble", [re, im], attr, (*shape, 2), code, (code, code), tape)
 
 
 # ---- arguments and results of tapes ----------------------------------------------------------------------------------
@@ -169,8 +213,8 @@ def split(x: Any) -> Any:
     """A complex argument, direction or seed as the pairs that a tape takes: traced, or a plain array of its own."""
     if T.is_traced(x):
         return to_pairs(x)
-    c = np.array(T.concrete(x), dtype=COMPLEX128, order="K")
-    return as_floats(c)
+    c = T.concrete(x)
+    return as_floats(np.array(c, dtype=complex_dtype(base_of(np.asarray(c).dtype)), order="K"))
 
 
 def result_pairs(x: Any) -> Any:
@@ -183,14 +227,21 @@ def result_pairs(x: Any) -> Any:
 
 def split_conjugate(x: Any) -> Any:
     """The same of the conjugate: adjoints are pulled back as linear forms, in the convention of JAX."""
-    return split(np.conjugate(x)) if np.shape(T.concrete(x)) or T.is_wrapped(x) else split(np.complex128(x).conj())
+    return split(np.conjugate(x)) if np.shape(T.concrete(x)) or T.is_wrapped(x) else split(np.asarray(x).conj()[()])
+
+
+def weakened(z: Any) -> Any:
+    """A complex number that stands for one of Python's."""
+    T.weakened(z.re)
+    T.weakened(z.im)
+    return z
 
 
 def whole(pairs: Any, number: bool) -> Any:
     """The complex value of pairs that a tape gives or takes; `number`: no array, if it is of rank 0."""
     if T.is_wrapped(pairs):
         return ComplexNumber(pairs[0], pairs[1]) if number and pairs.ndim == 1 else from_pairs(pairs)
-    c = np.ascontiguousarray(pairs).view(COMPLEX128)[..., 0]
+    c = as_complexes(np.ascontiguousarray(pairs))
     return c[()] if number else c
 
 
@@ -236,11 +287,11 @@ class _Operators:
 
     @property
     def dtype(self) -> Any:
-        return COMPLEX128
+        return complex_dtype(base(self.re, self.im))
 
     @property
     def itemsize(self) -> int:
-        return 16
+        return int(self.dtype.itemsize)
 
     @property
     def real(self) -> Any:
@@ -289,23 +340,23 @@ for _name, _ufunc in {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge"
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 class ComplexNumber(_Operators, T.Complex):
-    """A complex number of which a part at least is traced: stands for a np.complex128."""
+    """A complex number of which a part at least is traced: stands for a np.complex128 or np.complex64."""
 
     __slots__ = ()
     shape = ()
     strides = ()
     ndim = 0
     size = 1
-    nbytes = 16
+    nbytes = property(lambda self: self.itemsize)
 
     def __init__(self, re: Any, im: Any) -> None:
         self.re, self.im, self.pairs = re, im, None
 
-    __class__ = property(lambda self: np.complex128)
+    __class__ = property(lambda self: self.dtype.type)
 
     def concrete(self) -> Any:
         """The present value."""
-        return np.complex128(complex(float(T.concrete(self.re)), float(T.concrete(self.im))))
+        return self.dtype.type(complex(float(T.concrete(self.re)), float(T.concrete(self.im))))
 
     def __complex__(self) -> complex:
         return complex(float(self.re), float(self.im))
@@ -336,7 +387,7 @@ class ComplexNumber(_Operators, T.Complex):
         raise IndexError("invalid index to scalar variable.")
 
     def __iter__(self) -> Any:
-        raise TypeError("'numpy.complex128' object is not iterable")
+        raise TypeError(f"'numpy.{self.dtype}' object is not iterable")
 
     def __copy__(self) -> Any:
         return self
@@ -365,7 +416,7 @@ def lifted(z: Any) -> Any:
 def foreign(z: Any, dtype: Any) -> Any:
     """What foreign code gets of it: of an inactive value a read-only copy, guarded; else an error."""
     re, im = (np.asarray(x.__array__() if T.is_traced(x) else T.concrete(x)) for x in (z.re, z.im))
-    out = np.empty(np.shape(re), COMPLEX128)
+    out = np.empty(np.shape(re), z.dtype)
     out.real, out.imag = re, im
     if dtype is not None:
         out = out.astype(dtype)
@@ -390,16 +441,17 @@ class ComplexArray(_Operators, T.Complex):
     def concrete(self) -> Any:
         """The present value: a view of the pairs, or a copy of two separate parts."""
         if self.pairs is not None:
-            return T.concrete(self.pairs).view(COMPLEX128)[..., 0]
+            return as_complexes(T.concrete(self.pairs))
         re = T.concrete(self.re)
-        out = np.empty_like(re, dtype=COMPLEX128)
+        out = np.empty_like(re, dtype=self.dtype)
         out.real, out.imag = re, T.concrete(self.im)
         return out
 
     shape = property(lambda self: self.re.shape)
     ndim = property(lambda self: self.re.ndim)
     size = property(lambda self: self.re.size)
-    nbytes = property(lambda self: 16 * self.re.size)
+    nbytes = property(lambda self: self.itemsize * self.re.size)
+    dtype = property(lambda self: COMPLEX64 if self.re.dtype == np.float32 else COMPLEX128)
     strides = property(lambda self: self.concrete().strides)
     flags = property(lambda self: self.concrete().flags if self.pairs is not None else self.re.flags)
     base = property(lambda self: None)
@@ -512,22 +564,37 @@ def plain_key(key: Any) -> Any:
 def complex_cast(x: Any, dtype: Any) -> Any:
     """x.astype(dtype) where x or the dtype is complex."""
     if dtype.kind == "c":
-        if dtype != COMPLEX128:
-            raise refusal(f"astype({dtype})", "complex128 is recorded; its half is not")
+        code = base_of(dtype)
         re, im = both(x)
-        return make(fresh(re) if re.dtype == np.float64 else re.astype(np.float64),
-                    fresh(im)) if is_array(re) else make(re, im)
+        if not is_array(re):             # (by the parts, as a number of Python's has to become one of NumPy's)
+            return make(strong(re, code), strong(im, code), code)
+        return make(*[fresh(part) if part.dtype == T.DTYPES[code] else part.astype(T.DTYPES[code])
+                      for part in (re, im)], code)
     if dtype.kind == "b":
         return DOORS["call"](np.not_equal, (x, 0))
     warnings.warn(_DISCARDS, np.exceptions.ComplexWarning, stacklevel=3)
     re = fresh(x.re)
-    return re if dtype.kind == "f" else T.astype(re, dtype)
+    return re if re.dtype == dtype else T.astype(re, dtype)
+
+
+def strong(x: Any, code: int) -> Any:
+    """A part of a number as a number of NumPy's of this dtype."""
+    if type(x) is Scalar and T.is_weak(x) and code == FLOAT:
+        return x * np.float64(1.0)
+    return number(x, code)
+
+
+def recast(y: Any, code: int) -> Any:
+    """A result whose real and imaginary parts have the dtype of the code; of booleans and integers nothing changes."""
+    if isinstance(y, T.Complex):
+        return y if weak(y) or base_of(y.dtype) == code else make(cast_to(y.re, code), cast_to(y.im, code), code)
+    return cast_to(y, code) if y.dtype.kind == "f" and y.dtype != T.DTYPES[code] else y
 
 
 def complex_asarray(x: Any, dtype: Any = None, order: Any = None, copy: Any = None) -> Any:
     """np.asarray of a complex value."""
     z = lifted(x) if isinstance(x, ComplexNumber) or type(x) is ComplexNumber else x
-    if dtype is not None and np.dtype(dtype) != COMPLEX128:
+    if dtype is not None and np.dtype(dtype) != z.dtype:
         z = complex_cast(z, np.dtype(dtype))
         copy = None
     if copy or (order not in (None, "K", "A") and not z.flags[f"{order}_CONTIGUOUS"]):
@@ -543,10 +610,11 @@ def nested(rows: Any) -> Any:
             return [a for a, _ in found], [b for _, b in found]
         re, im = both(x)
         return re, im
-    re, im = split(rows)
-    return ComplexArray(*[T.recordable(np.array(x)) if not T.is_wrapped(x) else x
-                          for x in (asarray(re), asarray(im))]) if T.tape_of(*_flat(rows)) is not None else \
-        T.wrap(np.array(_concrete(rows)))
+    plain = np.array(_concrete(rows))
+    if T.tape_of(*_flat(rows)) is None:
+        return T.wrap(plain)
+    re, im = map(asarray, split(rows))
+    return make(re, im, base_of(plain.dtype))
 
 
 def _flat(rows: Any) -> list[Any]:
@@ -570,7 +638,7 @@ def put_complex(a: Any, key: Any, value: Any) -> None:
 
 def shared(z: Any, out: Any) -> Any:
     """The view of a complex array whose concrete one, complex or float64, is `out`."""
-    return pairs_view(z.pairs, out) if out.dtype == COMPLEX128 else T.view(z.pairs, out)
+    return pairs_view(z.pairs, out) if out.dtype.kind == "c" else T.view(z.pairs, out)
 
 
 RECORDED["complex view"] = shared

@@ -2,7 +2,7 @@
 
 Owns: three maps along one axis, with padding and truncation - complex to complex, real to half a spectrum, half a
 spectrum to real - and their transposes, which are of the same kinds: so tangents, adjoints and batches of every order
-are again transforms.  Complex arrays are pairs of float64 (complex_values.py).
+are again transforms.  Complex arrays are pairs of float64, or of float32 (`single`), which stay so (complex_values.py).
 Must not know: SciPy's names (scipy_fourier.py).
 Next: _call.pxi (Library, the attribute that runs a map), complex_products.py (the product of spectra).
 
@@ -18,9 +18,9 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.complex_functions import COMPLEX, deliver
-from fastad.complex_values import as_floats, from_pairs, lifted, to_pairs
+from fastad.complex_values import as_complexes, as_floats, from_pairs, lifted, to_pairs
 from fastad.movers import relayout
-from fastad.operands import RECORDED, asarray, is_array
+from fastad.operands import FLOAT, RECORDED, SINGLE, asarray, is_array
 
 # scale -> norm= of the transforms in the one direction and in the other
 FORWARD: dict[str, Any] = {"1": "backward", "1/n": "forward", "1/sqrt(n)": "ortho"}
@@ -39,6 +39,7 @@ class Linear:
     """
 
     key: tuple[Any, ...]
+    single: bool                         # float32 to float32
     shape_in: tuple[int, ...]
     shape_out: tuple[int, ...]
 
@@ -71,7 +72,7 @@ class Linear:
 
     def adjoint(self, k: int, w: Any, xs: Any) -> Any:
         back = self.transposed()
-        bar = np.empty(back.shape_out)
+        bar = np.empty(back.shape_out, w.dtype)
         back.run_map(w.reshape(back.shape_in), bar)
         return bar.reshape(xs[0].shape)
 
@@ -79,8 +80,9 @@ class Linear:
 
     def record(self, x: Any) -> Any:
         """Apply it to a traced array of this shape."""
-        aval_in, aval = T.aval(0, self.shape_in), T.aval(0, self.shape_out)
-        return T.structural("call", (x,), T.Library(self, [aval_in], aval), self.shape_out, 0, (0,),
+        code = SINGLE if self.single else FLOAT
+        aval_in, aval = T.aval(code, self.shape_in), T.aval(code, self.shape_out)
+        return T.structural("call", (x,), T.Library(self, [aval_in], aval), self.shape_out, code, (code,),
                             T.tape_of(x) or T.current_tape())
 
     def emit(self, b: Any, x: int, aval: int) -> int:
@@ -102,11 +104,6 @@ def resized(shape: tuple[int, ...], axis: int, n: int) -> tuple[int, ...]:
     return (*shape[:axis], n, *shape[axis + 1:])
 
 
-def complexes(x: Any) -> Any:
-    """The complex array in the memory of pairs."""
-    return x.view(np.complex128)[..., 0]
-
-
 def place(y: Any, out: Any, axis: int) -> None:
     """out = y, cut or filled up with zeros along an axis."""
     n = min(y.shape[axis], out.shape[axis])
@@ -118,14 +115,16 @@ def place(y: Any, out: Any, axis: int) -> None:
 class ComplexTransform(Linear):
     """Pairs to pairs along an axis: of `shape` cut or filled up to n, transformed, cut or filled up to m."""
 
-    def __init__(self, shape: tuple[int, ...], axis: int, n: int, m: int, forward: bool, scale: str) -> None:
-        self.key = ("fft" if forward else "ifft", shape, axis, n, m, forward, scale)
+    def __init__(self, shape: tuple[int, ...], axis: int, n: int, m: int, forward: bool, scale: str,
+                 single: bool = False) -> None:
+        self.key = ("fft" if forward else "ifft", shape, axis, n, m, forward, scale, single)
         self.shape, self.axis, self.n, self.m, self.forward, self.scale = shape, axis, n, m, forward, scale
+        self.single = single
         self.shape_in, self.shape_out = (*shape, 2), (*resized(shape, axis, m), 2)
 
     def run_map(self, x: Any, out: Any) -> None:
         transform, norm = (np_fft, FORWARD) if self.forward else (np_ifft, INVERSE)
-        x, out = complexes(x), complexes(out)
+        x, out = as_complexes(x), as_complexes(out)
         if self.m == self.n:
             transform(x, self.n, self.axis, norm[self.scale], out=out)
         else:
@@ -133,10 +132,10 @@ class ComplexTransform(Linear):
 
     def transposed(self) -> Linear:
         return ComplexTransform(resized(self.shape, self.axis, self.m), self.axis, self.n, self.shape[self.axis],
-                                not self.forward, self.scale)
+                                not self.forward, self.scale, self.single)
 
     def batched(self, k: int) -> Linear:
-        return ComplexTransform((k, *self.shape), self.axis + 1, self.n, self.m, self.forward, self.scale)
+        return ComplexTransform((k, *self.shape), self.axis + 1, self.n, self.m, self.forward, self.scale, self.single)
 
 
 class RealToHalf(Linear):
@@ -145,19 +144,21 @@ class RealToHalf(Linear):
     `twice`: the inner ones, which stand for two coefficients each, are doubled.
     """
 
-    def __init__(self, shape: tuple[int, ...], axis: int, n: int, m: int, twice: bool, scale: str) -> None:
-        self.key = ("rfft", shape, axis, n, m, twice, scale)
+    def __init__(self, shape: tuple[int, ...], axis: int, n: int, m: int, twice: bool, scale: str,
+                 single: bool = False) -> None:
+        self.key = ("rfft", shape, axis, n, m, twice, scale, single)
         self.shape, self.axis, self.n, self.m, self.twice, self.scale = shape, axis, n, m, twice, scale
+        self.single = single
         self.shape_in, self.shape_out = shape, (*resized(shape, axis, m), 2)
 
     def run_map(self, x: Any, out: Any) -> None:
-        out = complexes(out)
+        out = as_complexes(out)
         if self.m == self.n // 2 + 1:
             y = np_rfft(x, self.n, self.axis, FORWARD[self.scale], out=out)
         else:
             y = np_rfft(x, self.n, self.axis, FORWARD[self.scale])
         if self.twice:
-            y.view(np.float64)[...] *= 2.0
+            y.view(y.real.dtype)[...] *= 2.0
             for k in ends(self.n):
                 y[(slice(None),) * self.axis + (k,)] *= 0.5
         if y is not out:
@@ -165,10 +166,10 @@ class RealToHalf(Linear):
 
     def transposed(self) -> Linear:
         return HalfToReal(resized(self.shape, self.axis, self.m), self.axis, self.n, self.shape[self.axis],
-                          self.twice, self.scale)
+                          self.twice, self.scale, self.single)
 
     def batched(self, k: int) -> Linear:
-        return RealToHalf((k, *self.shape), self.axis + 1, self.n, self.m, self.twice, self.scale)
+        return RealToHalf((k, *self.shape), self.axis + 1, self.n, self.m, self.twice, self.scale, self.single)
 
 
 class HalfToReal(Linear):
@@ -178,13 +179,15 @@ class HalfToReal(Linear):
     count twice, as those of an inverse transform do.
     """
 
-    def __init__(self, shape: tuple[int, ...], axis: int, n: int, m: int, twice: bool, scale: str) -> None:
-        self.key = ("irfft", shape, axis, n, m, twice, scale)
+    def __init__(self, shape: tuple[int, ...], axis: int, n: int, m: int, twice: bool, scale: str,
+                 single: bool = False) -> None:
+        self.key = ("irfft", shape, axis, n, m, twice, scale, single)
         self.shape, self.axis, self.n, self.m, self.twice, self.scale = shape, axis, n, m, twice, scale
+        self.single = single
         self.shape_in, self.shape_out = (*shape, 2), resized(shape, axis, m)
 
     def run_map(self, x: Any, out: Any) -> None:
-        z = complexes(x)
+        z = as_complexes(x)
         y = np_irfft(z, self.n, self.axis, INVERSE[self.scale], **({"out": out} if self.m == self.n else {}))
         if not self.twice:
             self.halve(z, y, out)
@@ -211,10 +214,10 @@ class HalfToReal(Linear):
 
     def transposed(self) -> Linear:
         return RealToHalf(resized(self.shape, self.axis, self.m), self.axis, self.n, self.shape[self.axis],
-                          self.twice, self.scale)
+                          self.twice, self.scale, self.single)
 
     def batched(self, k: int) -> Linear:
-        return HalfToReal((k, *self.shape), self.axis + 1, self.n, self.m, self.twice, self.scale)
+        return HalfToReal((k, *self.shape), self.axis + 1, self.n, self.m, self.twice, self.scale, self.single)
 
 
 def ends(n: int) -> tuple[int, ...]:
@@ -256,15 +259,25 @@ def length(n: Any, default: int) -> int:
 
 
 def floats(x: Any) -> Any:
-    """A real operand as float64."""
-    return x if x.dtype == np.float64 else x.astype(np.float64)
+    """A real operand as float64; float32 stays."""
+    return x if x.dtype in (np.float64, np.float32) else x.astype(np.float64)
+
+
+def paired(a: Any) -> Any:
+    """An operand as pairs."""
+    return to_pairs(a if T.complex_among(a) else floats(a))
+
+
+def is_single(x: Any) -> bool:
+    return bool(x.dtype == np.float32)
 
 
 def complex_transform(a: Any, n: Any, axis: Any, norm: Any, inverse: bool) -> Any:
     a = operand(a)
     axis = along(a, axis)
     n = length(n, a.shape[axis])
-    y = ComplexTransform(a.shape, axis, n, n, not inverse, scale_of(norm, inverse)).record(to_pairs(a))
+    pairs = paired(a)
+    y = ComplexTransform(a.shape, axis, n, n, not inverse, scale_of(norm, inverse), is_single(pairs)).record(pairs)
     return from_pairs(in_order_of(a, y, axis, n, True))
 
 
@@ -298,7 +311,8 @@ def rfft(a: Any, n: Any = None, axis: Any = -1, norm: Any = None, out: Any = Non
                         "real input; use fft")
     axis = along(a, axis)
     n = length(n, a.shape[axis])
-    y = RealToHalf(a.shape, axis, n, n // 2 + 1, False, scale_of(norm, False)).record(floats(a))
+    x = floats(a)
+    y = RealToHalf(a.shape, axis, n, n // 2 + 1, False, scale_of(norm, False), is_single(x)).record(x)
     return deliver(out, from_pairs(in_order_of(a, y, axis, n // 2 + 1, True)), "rfft")
 
 
@@ -307,7 +321,8 @@ def irfft(a: Any, n: Any = None, axis: Any = -1, norm: Any = None, out: Any = No
     a = operand(a)
     axis = along(a, axis)
     n = length(n, 2 * (a.shape[axis] - 1))
-    y = HalfToReal(a.shape, axis, n, n, True, scale_of(norm, True)).record(to_pairs(a))
+    pairs = paired(a)
+    y = HalfToReal(a.shape, axis, n, n, True, scale_of(norm, True), is_single(pairs)).record(pairs)
     return deliver(out, in_order_of(a, y, axis, n, False), "irfft")
 
 

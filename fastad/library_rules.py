@@ -12,6 +12,7 @@ from typing import Any
 from fastad import _tape as T
 from fastad.complex_products import Product
 from fastad.fourier import FORWARD, ComplexTransform, HalfToReal, RealToHalf
+from fastad.operands import FLOAT, SINGLE
 from fastad.scipy_fourier import PARTNER, Trigonometric
 
 MOST = 1 << 40                           # elements of an array, points of a transform
@@ -30,14 +31,17 @@ def key_from_json(data: Any) -> tuple[Any, ...]:
         raise ValueError("the key of a library routine")
     key: tuple[Any, ...] = tuple([tuple(x) if type(x) is list else x for x in data])
     shape: Any = key[1] if len(key) > 1 else None
+    counts = {"product": 4, **dict.fromkeys(LINEAR, 8), **dict.fromkeys(TRIGONOMETRIC, 9)}
+    if len(key) == counts.get(key[0], 0) - 1:        # files written before there was float32
+        key = (*key, False)
     checked(type(shape) is tuple and all(whole(n, 0) for n in shape) and math.prod([max(n, 1) for n in shape]) <= MOST)
     if key[0] in LINEAR:
-        checked([type(x) for x in key[2:]] == [int, int, int, bool, str] and key[6] in FORWARD)
+        checked([type(x) for x in key[2:]] == [int, int, int, bool, str, bool] and key[6] in FORWARD)
     elif key[0] in TRIGONOMETRIC:
-        checked([type(x) for x in key[2:]] == [int, int, int, str, bool, bool] and key[4] in PARTNER
+        checked([type(x) for x in key[2:]] == [int, int, int, str, bool, bool, bool] and key[4] in PARTNER
                 and key[5] in FORWARD.values())
     else:
-        checked(key[0] == "product" and [type(x) for x in key[2:]] == [bool])
+        checked(key[0] == "product" and [type(x) for x in key[2:]] == [bool, bool])
         return key
     checked(0 <= key[2] < len(shape) and whole(key[3], 1) and (key[0] in TRIGONOMETRIC or whole(key[4], 1)))
     checked(shape[key[2]] >= 1)
@@ -56,7 +60,7 @@ def whole(n: Any, least: int) -> bool:
 def attribute(key: tuple[Any, ...]) -> Any:
     """The attribute of a call of the routine with this key."""
     if key[0] == "product":
-        aval = T.aval(0, (*key[1], 2))
+        aval = T.aval(SINGLE if key[-1] else FLOAT, (*key[1], 2))
         return T.Library(Product(*key[1:]), [aval, aval], aval)
     if key[0] in TRIGONOMETRIC:
         rule: Any = Trigonometric(*key)
@@ -65,4 +69,5 @@ def attribute(key: tuple[Any, ...]) -> Any:
         rule = LINEAR[key[0]](*key[1:])
     else:
         rule = LINEAR[key[0]](*key[1:])
-    return T.Library(rule, [T.aval(0, rule.shape_in)], T.aval(0, rule.shape_out))
+    code = SINGLE if rule.single else FLOAT
+    return T.Library(rule, [T.aval(code, rule.shape_in)], T.aval(code, rule.shape_out))

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import interception, numpy_api, trees  # noqa: F401  (numpy_api: see below)
-from fastad.complex_values import result_pairs, split, split_conjugate, whole, whole_conjugate
+from fastad.complex_values import result_pairs, split, split_conjugate, weak, weakened, whole, whole_conjugate
 from fastad.errors import DerivativeError, ShapeError, UnsupportedError
 
 __all__ = ["Signature", "record"]
@@ -191,7 +191,7 @@ class Arguments:
     values : list
         Of the inputs, in the order of the leaves.
     complexes : dict
-        Leaf number -> value of the complex inputs, which `values` has as pairs of float64.
+        Leaf number -> value of the complex inputs, which `values` has as pairs of float64 or float32.
     key : tuple
         Equal for calls that one recording can serve: structure, shapes, dtypes, static values.
     """
@@ -210,7 +210,7 @@ class Arguments:
             chosen = wanted is not None and wanted[k]
             if is_complex(x):
                 self.complexes[k] = x
-                key.append(("complex", isinstance(x, np.ndarray)))
+                key.append(("complex", isinstance(x, np.ndarray), weak(x)))
                 x = split(x)
             value = input_value(x, chosen, lambda k=k: f"{name}: {leaf_name(self.tree, k)}")
             if value is None:
@@ -469,6 +469,8 @@ def record_call(f, arguments, enclosing=False):
             leaves[k] = laid_out(T.make_input(tape, T.concrete(value), active, T.is_weak(value)), axis_order(value))
             if k in arguments.complexes:
                 leaves[k] = whole(leaves[k], not isinstance(arguments.complexes[k], np.ndarray))
+                if weak(arguments.complexes[k]):
+                    weakened(leaves[k])
         args, kwargs = trees.unflatten(arguments.tree, leaves)
         try:
             result = interception.stand_in(f)(*args, **kwargs)

@@ -34,8 +34,9 @@ class Trigonometric(Linear):
     """
 
     def __init__(self, function: str, shape: tuple[int, ...], axis: int, n: int, kind: int, norm: str,
-                 orthogonal: bool, transpose: bool) -> None:
-        self.key = (function, shape, axis, n, kind, norm, orthogonal, transpose)
+                 orthogonal: bool, transpose: bool, single: bool = False) -> None:
+        self.key = (function, shape, axis, n, kind, norm, orthogonal, transpose, single)
+        self.single = single
         self.function, self.shape, self.axis, self.n, self.kind = function, shape, axis, n, kind
         self.norm, self.orthogonal, self.transpose = norm, orthogonal, transpose
         self.shape_in = resized(shape, axis, n) if transpose else shape
@@ -65,11 +66,11 @@ class Trigonometric(Linear):
 
     def transposed(self) -> Linear:
         return Trigonometric(self.function, self.shape, self.axis, self.n, self.kind, self.norm, self.orthogonal,
-                             not self.transpose)
+                             not self.transpose, self.single)
 
     def batched(self, k: int) -> Linear:
         return Trigonometric(self.function, (k, *self.shape), self.axis + 1, self.n, self.kind, self.norm,
-                             self.orthogonal, self.transpose)
+                             self.orthogonal, self.transpose, self.single)
 
 
 def scale(x: Any, axis: int, factors: dict[int, float]) -> None:
@@ -91,7 +92,9 @@ def _trigonometric(function: str) -> Any:
             raise ValueError("DCT-I is not defined for size < 2")
         fourier.scale_of(norm, False)
         orthogonal = norm == "ortho" if orthogonalize is None else bool(orthogonalize)
-        return Trigonometric(function, x.shape, axis, n, type, norm or "backward", orthogonal, False).record(floats(x))
+        x = floats(x)
+        return Trigonometric(function, x.shape, axis, n, type, norm or "backward", orthogonal, False,
+                             fourier.is_single(x)).record(x)
     return record
 
 

@@ -241,9 +241,10 @@ def call(y: Aval, xs: Sequence[Aval], attr: Any, calls: bool) -> None:
     need(attr is not None and attr.kind in ("call", "library"), "attribute is not of kind call")
     if attr.kind == "library":
         _, operands, result = attr.fields()
-        sizes = [math.prod(T.aval_of(a)[1]) for a in (*operands, result)]
+        avals = [T.aval_of(a) for a in (*operands, result)]
+        sizes = [math.prod(shape) for _, shape in avals]
         need([x.size for x in (*xs, y)] == sizes, "operands of other sizes than the routine takes")
-        need(all(x.dtype == F64 for x in (*xs, y)), "a library routine works on float64")
+        need([x.dtype for x in (*xs, y)] == [dtype for dtype, _ in avals], "operands of other dtypes than it takes")
 
 
 def check_attr(attr: Any, calls: bool = False) -> None:
