@@ -15,7 +15,7 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import operands, pythonic
-from fastad.complex_rows import ORDERING, ROWS
+from fastad.complex_rows import ORDERING, ROWS, worked
 from fastad.complex_values import (
     COMPLEX64,
     COMPLEX128,
@@ -273,24 +273,30 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
 
 # ---- products --------------------------------------------------------------------------------------------------------
 
+def product_base(*xs: Any) -> int:
+    """Code of the dtype of the parts of a product.  These functions make arrays of Python's numbers: none is weak."""
+    return base_of(np.result_type(*[x.dtype if hasattr(x, "dtype") else np.asarray(T.concrete(x)).dtype for x in xs]))
+
+
 def bilinear(func: Any, sign: tuple[int, int] = (1, 1)) -> Any:
     """A product of two arrays; sign -1: of that operand the conjugate is taken."""
     def record(x: Any, y: Any, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         x, y = (asarray(v) if isinstance(v, (list, tuple)) else v for v in (x, y))
         (a, b), (c, d) = parts(x), parts(y)
-        s = sign[0] * sign[1]
+        s, code = sign[0] * sign[1], product_base(x, y)
 
         def f(u: Any, v: Any) -> Any:
             return func(u, v, *args, **kwargs)
         if b is None and d is None:
             return deliver(out, f(a, c), func.__name__)
+        a, b, c, d = (worked(part, code) for part in (a, b, c, d))
         if b is None:
             re, im = f(a, c), sign[1] * f(a, d)
         elif d is None:
             re, im = f(a, c), sign[0] * f(b, c)
         else:
             re, im = f(a, c) - s * f(b, d), sign[1] * f(a, d) + sign[0] * f(b, c)
-        return deliver(out, make(re, im), func.__name__)
+        return deliver(out, recast(make(re, im), code), func.__name__)
     record.__name__ = func.__name__
     return record
 
@@ -318,7 +324,7 @@ def einsum(subscripts: Any, *operands: Any, out: Any = None, **kwargs: Any) -> A
         y, n = np.einsum(subscripts, *terms, **kwargs), sum(chosen)
         y = -y if n % 4 in (2, 3) else y
         total[n % 2] = y if total[n % 2] is None else total[n % 2] + y
-    return deliver(out, make(*total), "einsum")
+    return deliver(out, recast(make(*total), product_base(*operands)), "einsum")
 
 
 # ---- the rest --------------------------------------------------------------------------------------------------------

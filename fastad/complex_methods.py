@@ -21,9 +21,10 @@ from fastad.complex_values import (
     complex_cast,
     from_pairs,
     joined,
+    weak,
 )
 from fastad.movers import relayout
-from fastad.operands import Flat, asarray, existing, is_array, refusal, run_plain
+from fastad.operands import FLOAT, Flat, asarray, cast_to, existing, is_array, refusal, run_plain
 
 # ---- ufuncs with keywords, and their methods -------------------------------------------------------------------------
 
@@ -128,20 +129,29 @@ def astype(z: Any, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok:
 def tolist(z: Any) -> Any:
     """Nested lists of complex numbers."""
     if z.ndim == 0:
-        return z[()]
-    return [tolist(z[k]) for k in range(len(z))] if z.ndim > 1 else [z[k] for k in range(len(z))]
+        return of_python(z[()])
+    return [tolist(z[k]) for k in range(len(z))]
+
+
+def of_python(z: Any) -> Any:
+    """A number as one of Python's: in double precision, and weak where it meets others."""
+    def part(x: Any) -> Any:
+        if not T.is_wrapped(x):
+            return float(x)
+        return T.weakened(x * 1.0 if x.dtype == np.float64 else cast_to(x, FLOAT))
+    return z if not isinstance(z, ComplexNumber) or weak(z) else ComplexNumber(part(z.re), part(z.im))
 
 
 def item(z: Any, *args: Any) -> Any:
     """One element."""
     if not z.ndim:
-        return z[()]
+        return of_python(z[()])
     if not args:
         if z.size != 1:
             raise ValueError("can only convert an array of size 1 to a Python scalar")
-        return z[(0,) * z.ndim]
+        return of_python(z[(0,) * z.ndim])
     key = args[0] if len(args) == 1 else args
-    return z[np.unravel_index(range(z.size)[key], z.shape)] if isinstance(key, int) else z[key]
+    return of_python(z[np.unravel_index(range(z.size)[key], z.shape)] if isinstance(key, int) else z[key])
 
 
 def fill(z: Any, value: Any) -> None:

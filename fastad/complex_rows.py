@@ -24,8 +24,9 @@ from fastad.operands import FLOAT, SINGLE, cast_to, is_array, live, refusal, run
 
 Pair = tuple[Any, Any]
 ROWS: dict[Any, Callable[..., Any]] = {}
+# Computed in float32 for complex64: products and sums without cancellation, which keep the digits that NumPy has.
 IN_SINGLE = {np.add, np.subtract, np.multiply, np.true_divide, np.negative, np.positive, np.conjugate, np.square, np.rint,
-             np.absolute, "where"}       # computed in float32 for complex64
+             np.absolute, np.sign, np.reciprocal, np.sqrt, np.exp, np.sin, np.cos, np.sinh, np.cosh, "where"}
 LN2, LN10 = float(np.log(2.0)), float(np.log(10.0))
 ORDERING = ("NumPy orders complex numbers by the real part first, which has no useful derivative; order by abs(z), "
             "z.real or z.imag")
@@ -102,7 +103,7 @@ def worked(x: Any, code: int) -> Any:
     if x is None or (T.is_weak(x) and T.is_wrapped(x)):
         return x
     if not is_array(x) and not T.is_wrapped(x):
-        return np.float32(x) if code == SINGLE else x
+        return np.float32(x) if code == SINGLE else float(x)
     if code == SINGLE or x.dtype == np.float32:
         return cast_to(x, code)
     return x

@@ -88,10 +88,12 @@ def pairs_of(z: Any) -> Any:
 
 
 def both(x: Any) -> tuple[Any, Any]:
-    """The same with zeros for the imaginary part of a real operand."""
+    """The same with zeros for the imaginary part of a real operand, of the dtype that it has as a complex one."""
     re, im = parts(x)
     if im is None:
-        im = T.recordable(np.zeros(shape_of(re), np.result_type(re.dtype, np.float32))) if is_array(re) else 0.0
+        re = np.bool_(re) if type(re) is bool else re
+        dtype = np.result_type(re.dtype, np.float32) if hasattr(re, "dtype") and not T.is_weak(re) else None
+        im = T.recordable(np.zeros(shape_of(re), dtype)) if is_array(re) else 0.0 if dtype is None else dtype.type(0)
     return re, im
 
 
