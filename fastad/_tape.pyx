@@ -1015,6 +1015,9 @@ cdef class Tape:
         for k, (i, x) in enumerate(zip(self.inputs, values)):
             if AVALS[self.aval[<uint32_t>i]].dtype == FA_F32 and isinstance(x, (ndarray_type, generic_type)) \
                     and x.dtype.kind in "fiu" and not np.can_cast(x.dtype, np.float32):
+                if self.signature_ is not None and self.signature_.positions[k] in self.signature_.complex_in:
+                    raise ShapeError(f"tape: input {k} has dtype complex128, recorded with complex64; pass "
+                                     "x.astype(np.complex64), or record again")
                 raise ShapeError(f"tape: input {k} has dtype {x.dtype}, recorded with float32; pass "
                                  "x.astype(np.float32), or record again")
         return 0

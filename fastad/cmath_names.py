@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
+from fastad.complex_conversion import complex_cast, weakened
+from fastad.complex_values import COMPLEX128
 
 # name in cmath -> NumPy's function
 _UNARY: dict[str, Any] = {
@@ -38,13 +40,18 @@ def rect(r: Any, phi: Any) -> Any:
     return r.real * np.cos(phi) + 1j * (r.real * np.sin(phi))
 
 
+def of_python(y: Any) -> Any:
+    """A result as Python's own numbers, which are weak where they meet NumPy's."""
+    return tuple(map(of_python, y)) if isinstance(y, tuple) else weakened(y)
+
+
 def _knowing(original: Callable[..., Any], recorded: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def either(*args: Any, **kwargs: Any) -> Any:
         if not any(map(T.is_traced, args)):
             return original(*args, **kwargs)
         original(*[T.concrete(x) for x in args], **kwargs)       # Python's own errors
-        return recorded(args[0] + 0j, *args[1:], **kwargs)
+        return of_python(recorded(complex_cast(args[0] + 0j, COMPLEX128), *args[1:], **kwargs))
     return either
 
 

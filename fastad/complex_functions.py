@@ -15,22 +15,20 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import operands, pythonic
+from fastad.complex_conversion import complex_cast, recast
 from fastad.complex_rows import ORDERING, ROWS, worked
 from fastad.complex_values import (
     COMPLEX64,
     COMPLEX128,
     ComplexArray,
     ComplexNumber,
-    both,
     base_of,
+    both,
     combined,
-    complex_cast,
-    complex_dtype,
     lifted,
     make,
     pairs_view,
     parts,
-    recast,
 )
 from fastad.movers import relayout
 from fastad.operands import NOVALUE, RECORDED, asarray, existing, is_array, refusal, shape_of
@@ -66,7 +64,8 @@ def deliver(out: Any, value: Any, what: str) -> Any:
         raise refusal(what, "a traced result cannot be written into out=, a plain array that was made outside the "
                       "recorded function; make it inside with np.zeros(n, complex)")
     if not isinstance(out, T.Complex) and T.complex_among(value):
-        raise TypeError(f"Cannot cast {what} output from {value.dtype!r} to {out.dtype!r} with casting rule 'same_kind'")
+        raise TypeError(f"Cannot cast {what} output from {value.dtype!r} to {out.dtype!r} with casting rule "
+                        "'same_kind'")
     if np.broadcast_shapes(shape_of(value), out.shape) != out.shape:
         raise ValueError(f"{what}: output array of shape {out.shape} does not fit the result's shape {shape_of(value)}")
     out[...] = value
@@ -374,7 +373,7 @@ def real_if_close(a: Any, tol: Any = 100) -> Any:
 def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOVALUE,
          initial: Any = NOVALUE, where: Any = True) -> Any:
     """Products in halves."""
-    a = asarray(a)
+    a = asarray(a) if dtype is None else in_dtype(a, dtype, "np.prod")
     if where is not True:
         a = np.where(where, a, 1.0)
     axes = range(a.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
@@ -394,6 +393,7 @@ def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
 @records(np.cumprod)
 def cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """One after the other."""
+    a = a if dtype is None else in_dtype(a, dtype, "np.cumprod")
     a = np.ravel(a) if axis is None else asarray(a)
     rows = np.moveaxis(a, 0 if axis is None else axis, 0)
     found = list(itertools.accumulate([rows[k] for k in range(len(rows))], lambda x, y: x * y))
@@ -403,17 +403,19 @@ def cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any
 @records(np.var)
 def var(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE,
         **kwargs: Any) -> Any:
-    """That of the real part and that of the imaginary part."""
+    """That of the real part and that of the imaginary part; complex, as NumPy's, where a dtype is given."""
+    a = a if dtype is None else in_dtype(a, dtype, "np.var")
     kwargs.update({} if keepdims is NOVALUE else {"keepdims": keepdims})
     re, im = both(a)
-    return deliver(out, np.var(re, axis, ddof=ddof, **kwargs) + np.var(im, axis, ddof=ddof, **kwargs), "var")
+    y = np.var(re, axis, ddof=ddof, **kwargs) + np.var(im, axis, ddof=ddof, **kwargs)
+    return deliver(out, y if dtype is None else complex_cast(y, np.dtype(dtype)), "var")
 
 
 @records(np.std)
 def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOVALUE,
         **kwargs: Any) -> Any:
     """The root of the variance."""
-    return deliver(out, np.sqrt(var(a, axis, None, None, ddof, keepdims, **kwargs)), "std")
+    return deliver(out, np.sqrt(var(a, axis, dtype, None, ddof, keepdims, **kwargs)), "std")
 
 
 @records(np.linalg.norm)

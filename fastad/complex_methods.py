@@ -12,17 +12,9 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import complex_rows
+from fastad.complex_conversion import complex_cast
 from fastad.complex_functions import COMPLEX, as_complex, deliver, in_dtype, matmul
-from fastad.complex_values import (
-    DOORS,
-    ComplexNumber,
-    as_floats,
-    both,
-    complex_cast,
-    from_pairs,
-    joined,
-    weak,
-)
+from fastad.complex_values import DOORS, ComplexNumber, as_floats, both, from_pairs, joined, weak
 from fastad.movers import relayout
 from fastad.operands import FLOAT, Flat, asarray, cast_to, existing, is_array, refusal, run_plain
 
@@ -76,7 +68,7 @@ def _called(func: Any, inputs: Any, out: Any = None, where: Any = True, dtype: A
     if special is not None:
         y = special(*inputs)
     elif T.complex_among(*inputs):
-        y = complex_rows.call(func, inputs)
+        y = complex_rows.call(func, inputs, operator=False)
     else:
         y = func(*inputs)
     if where is not True:

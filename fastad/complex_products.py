@@ -18,7 +18,7 @@ np_multiply, np_conjugate = np.multiply, np.conjugate
 
 
 class Product:
-    """Pairs times pairs of the same shape; `conj`: of the second operand the conjugate is taken; `single`: of float32."""
+    """Pairs times pairs of one shape; `conj`: of the second operand the conjugate is taken; `single`: of float32."""
 
     def __init__(self, shape: tuple[int, ...], conj: bool, single: bool = False) -> None:
         self.key = ("product", shape, conj, single)

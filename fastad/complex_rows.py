@@ -17,16 +17,17 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
+from fastad.complex_conversion import recast, strengthened, weakened
 from fastad.complex_products import LONG, product
-from fastad.complex_values import COMPLEX64, DOORS, ComplexArray, fresh, from_pairs, make, pairs_of, parts, recast, weak
+from fastad.complex_values import COMPLEX64, DOORS, ComplexArray, fresh, from_pairs, make, pairs_of, parts, weak
 from fastad.movers import relayout
 from fastad.operands import FLOAT, SINGLE, cast_to, is_array, live, refusal, run_plain, shape_of
 
 Pair = tuple[Any, Any]
 ROWS: dict[Any, Callable[..., Any]] = {}
 # Computed in float32 for complex64: products and sums without cancellation, which keep the digits that NumPy has.
-IN_SINGLE = {np.add, np.subtract, np.multiply, np.true_divide, np.negative, np.positive, np.conjugate, np.square, np.rint,
-             np.absolute, np.sign, np.reciprocal, np.sqrt, np.exp, np.sin, np.cos, np.sinh, np.cosh, "where"}
+IN_SINGLE = {np.add, np.subtract, np.multiply, np.true_divide, np.negative, np.positive, np.conjugate, np.square,
+             np.rint, np.absolute, np.sign, np.reciprocal, np.sqrt, np.exp, np.sin, np.cos, np.sinh, np.cosh, "where"}
 LN2, LN10 = float(np.log(2.0)), float(np.log(10.0))
 ORDERING = ("NumPy orders complex numbers by the real part first, which has no useful derivative; order by abs(z), "
             "z.real or z.imag")
@@ -34,8 +35,8 @@ REFUSED: dict[Any, str] = dict.fromkeys((np.maximum, np.minimum, np.fmax, np.fmi
                                          np.greater_equal), ORDERING)
 
 
-def call(ufunc: Any, inputs: Any) -> Any:
-    """A ufunc on operands of which one at least is complex."""
+def call(ufunc: Any, inputs: Any, operator: bool = True) -> Any:
+    """A ufunc on operands of which one at least is complex; `operator`: of Python, whose numbers stay Python's."""
     if T.tape_of(*inputs) is None:
         return run_plain(ufunc, inputs, {})
     row = ROWS.get(ufunc)
@@ -55,6 +56,10 @@ def call(ufunc: Any, inputs: Any) -> Any:
     work = SINGLE if single and ufunc in IN_SINGLE else FLOAT
     y = row(*[tuple([worked(part, work) for part in living(x)]) for x in inputs])
     y = recast(y, SINGLE if single else FLOAT)
+    if of_python(inputs):
+        return weakened(y) if operator else strengthened(y)
+    if operator and weak(inputs[0]) and len(inputs) == 2 and not is_array(inputs[1]) and typed(inputs[1]) == np.float64:
+        return weakened(y)               # np.float64 is a float, which Python's complex numbers take as their own
     return laid_out(y, inputs) if isinstance(y, ComplexArray) and y.ndim > 1 else y
 
 
@@ -98,12 +103,16 @@ def typed(x: Any) -> Any:
     return x if type(x) is complex or type(x) is bool else (x if hasattr(x, "dtype") else np.asarray(x)).dtype
 
 
+def of_python(inputs: Any) -> bool:
+    return all(weak(x) or T.is_weak(x) for x in inputs)
+
+
 def worked(x: Any, code: int) -> Any:
     """A part in the dtype in which a formula computes.  Traced numbers of Python's follow what they meet."""
     if x is None or (T.is_weak(x) and T.is_wrapped(x)):
         return x
     if not is_array(x) and not T.is_wrapped(x):
-        return np.float32(x) if code == SINGLE else float(x)
+        return np.float32(x) if code == SINGLE else x if T.is_weak(x) else np.float64(x)
     if code == SINGLE or x.dtype == np.float32:
         return cast_to(x, code)
     return x

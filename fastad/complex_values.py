@@ -3,10 +3,11 @@
 Owns: ComplexNumber and ComplexArray, which hold two real values (`re`, `im`) that are traced as usual, so that
 derivatives, views, writes and replays need nothing new; how they are made, read and written.
 An array has its parts side by side in one array of pairs (np.zeros(n, complex), results of Fourier transforms: the
-memory of complex128 or complex64 itself), or as two arrays of their own (results of arithmetic, which are never put together unless
-somebody needs the pairs).  Views are views of the parts either way.
+memory of complex128 or complex64 itself), or as two arrays of their own (results of arithmetic, which are
+never put together unless somebody needs the pairs).  Views are views of the parts either way.
 The dtype is that of the parts: of float32 ones complex64, else complex128.  A number whose parts are Python's is weak.
 Must not know: arithmetic (complex_rows.py), NumPy's functions (complex_functions.py); both register in DOORS.
+Next: complex_conversion.py (astype and asarray, lists).
 """
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.movers import relayout
-from fastad.operands import FLOAT, RECORDED, SINGLE, Array, Scalar, asarray, cast_to, is_array, live, refusal, shape_of
+from fastad.operands import FLOAT, SINGLE, Array, Scalar, asarray, cast_to, is_array, live, refusal, shape_of
 
 COMPLEX128, COMPLEX64 = np.dtype(np.complex128), np.dtype(np.complex64)
 DOORS: dict[str, Any] = {}               # "ufunc", "method": set by the modules above
@@ -73,7 +74,8 @@ def outside(x: Any) -> tuple[Any, Any]:
     known = tape.derived.setdefault(MADE_OUTSIDE, {})
     found = known.get(id(x))
     if found is None or found[1].shape != x.shape:
-        found = known[id(x)] = x, x.real, x.imag, as_floats(x) if x.dtype in (COMPLEX128, COMPLEX64) else None
+        floats = as_floats(x) if x.dtype in (COMPLEX128, COMPLEX64) else None
+        found = known[id(x)] = x, x.real, x.imag, floats
     return found[1], found[2]
 
 
@@ -81,7 +83,8 @@ def pairs_of(z: Any) -> Any:
     """The pairs of an operand that lie in memory in C order; None where there are none."""
     if isinstance(z, T.Complex):
         return z.pairs if z.pairs is not None and T.concrete(z.pairs).flags.c_contiguous else None
-    if type(z) is np.ndarray and z.dtype in (COMPLEX128, COMPLEX64) and z.flags.c_contiguous and T.current_tape() is not None:
+    if type(z) is np.ndarray and z.dtype in (COMPLEX128, COMPLEX64) and z.flags.c_contiguous \
+            and T.current_tape() is not None:
         outside(z)
         return T.current_tape().derived[MADE_OUTSIDE][id(z)][3]
     return None
@@ -232,13 +235,6 @@ def split_conjugate(x: Any) -> Any:
     return split(np.conjugate(x)) if np.shape(T.concrete(x)) or T.is_wrapped(x) else split(np.asarray(x).conj()[()])
 
 
-def weakened(z: Any) -> Any:
-    """A complex number that stands for one of Python's."""
-    T.weakened(z.re)
-    T.weakened(z.im)
-    return z
-
-
 def whole(pairs: Any, number: bool) -> Any:
     """The complex value of pairs that a tape gives or takes; `number`: no array, if it is of rank 0."""
     if T.is_wrapped(pairs):
@@ -367,11 +363,11 @@ class ComplexNumber(_Operators, T.Complex):
         return bool((self.re != 0) | (self.im != 0))
 
     def __float__(self) -> float:
-        warnings.warn(_DISCARDS, np.exceptions.ComplexWarning, stacklevel=2)
+        warnings.warn(DISCARDS, np.exceptions.ComplexWarning, stacklevel=2)
         return float(self.re)
 
     def __int__(self) -> int:
-        warnings.warn(_DISCARDS, np.exceptions.ComplexWarning, stacklevel=2)
+        warnings.warn(DISCARDS, np.exceptions.ComplexWarning, stacklevel=2)
         return int(self.re)
 
     def __hash__(self) -> int:
@@ -407,7 +403,7 @@ class ComplexNumber(_Operators, T.Complex):
         return format(complex(self.concrete()), spec)
 
 
-_DISCARDS = "Casting complex values to real discards the imaginary part"
+DISCARDS = "Casting complex values to real discards the imaginary part"
 
 
 def lifted(z: Any) -> Any:
@@ -559,91 +555,3 @@ def plain_key(key: Any) -> Any:
     if isinstance(key, tuple):
         return tuple([T.concrete(k) for k in key])
     return [T.concrete(k) for k in key] if isinstance(key, list) else T.concrete(key) if key is not None else (None,)
-
-
-# ---- conversion ------------------------------------------------------------------------------------------------------
-
-def complex_cast(x: Any, dtype: Any) -> Any:
-    """x.astype(dtype) where x or the dtype is complex."""
-    if dtype.kind == "c":
-        code = base_of(dtype)
-        re, im = both(x)
-        if not is_array(re):             # (by the parts, as a number of Python's has to become one of NumPy's)
-            return make(strong(re, code), strong(im, code), code)
-        return make(*[fresh(part) if part.dtype == T.DTYPES[code] else part.astype(T.DTYPES[code])
-                      for part in (re, im)], code)
-    if dtype.kind == "b":
-        return DOORS["call"](np.not_equal, (x, 0))
-    warnings.warn(_DISCARDS, np.exceptions.ComplexWarning, stacklevel=3)
-    re = fresh(x.re)
-    return re if re.dtype == dtype else T.astype(re, dtype)
-
-
-def strong(x: Any, code: int) -> Any:
-    """A part of a number as a number of NumPy's of this dtype."""
-    if type(x) is Scalar and T.is_weak(x) and code == FLOAT:
-        return x * np.float64(1.0)
-    return number(x, code)
-
-
-def recast(y: Any, code: int) -> Any:
-    """A result whose real and imaginary parts have the dtype of the code; of booleans and integers nothing changes."""
-    if isinstance(y, T.Complex):
-        return y if weak(y) or base_of(y.dtype) == code else make(cast_to(y.re, code), cast_to(y.im, code), code)
-    return cast_to(y, code) if y.dtype.kind == "f" and y.dtype != T.DTYPES[code] else y
-
-
-def complex_asarray(x: Any, dtype: Any = None, order: Any = None, copy: Any = None) -> Any:
-    """np.asarray of a complex value."""
-    z = lifted(x) if isinstance(x, ComplexNumber) or type(x) is ComplexNumber else x
-    if dtype is not None and np.dtype(dtype) != z.dtype:
-        z = complex_cast(z, np.dtype(dtype))
-        copy = None
-    if copy or (order not in (None, "K", "A") and not z.flags[f"{order}_CONTIGUOUS"]):
-        z = z.copy(order or "K")
-    return z
-
-
-def nested(rows: Any) -> Any:
-    """The array of a nested list in which there are complex values."""
-    def split(x: Any) -> tuple[Any, Any]:
-        if isinstance(x, (list, tuple)):
-            found = [split(y) for y in x]
-            return [a for a, _ in found], [b for _, b in found]
-        re, im = both(x)
-        return re, im
-    plain = np.array(_concrete(rows))
-    if T.tape_of(*_flat(rows)) is None:
-        return T.wrap(plain)
-    re, im = map(asarray, split(rows))
-    return make(re, im, base_of(plain.dtype))
-
-
-def _flat(rows: Any) -> list[Any]:
-    return [y for x in rows for y in (_flat(x) if isinstance(x, (list, tuple)) else [x])]
-
-
-def _concrete(rows: Any) -> Any:
-    return [_concrete(x) if isinstance(x, (list, tuple)) else T.concrete(x) for x in rows]
-
-
-def put_complex(a: Any, key: Any, value: Any) -> None:
-    """a[key] = value for a real array: NumPy's warning, or its error, and the real part."""
-    c = np.array(T.concrete(a))
-    known = plain_key(key)
-    if known is None:
-        warnings.warn(_DISCARDS, np.exceptions.ComplexWarning, stacklevel=2)
-    else:
-        c[known] = T.concrete(value)
-    a[key] = parts(value)[0]
-
-
-def shared(z: Any, out: Any) -> Any:
-    """The view of a complex array whose concrete one, complex or float64, is `out`."""
-    return pairs_view(z.pairs, out) if out.dtype.kind == "c" else T.view(z.pairs, out)
-
-
-RECORDED["complex view"] = shared
-RECORDED["complex cast"] = complex_cast
-RECORDED["complex nested"] = nested
-RECORDED["complex asarray"] = complex_asarray

@@ -31,7 +31,8 @@ from fastad import (
     sorting,
 )
 from fastad.checking import checked, usual
-from fastad.complex_values import DOORS, complex_cast, put_complex, recordable_complex
+from fastad.complex_conversion import complex_cast, put_complex
+from fastad.complex_values import DOORS, recordable_complex
 from fastad.methods import method
 from fastad.objects import boxed, unboxed
 from fastad.operands import (

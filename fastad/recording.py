@@ -16,7 +16,8 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import interception, numpy_api, trees  # noqa: F401  (numpy_api: see below)
-from fastad.complex_values import result_pairs, split, split_conjugate, weak, weakened, whole, whole_conjugate
+from fastad.complex_conversion import weakened
+from fastad.complex_values import result_pairs, split, split_conjugate, weak, whole, whole_conjugate
 from fastad.errors import DerivativeError, ShapeError, UnsupportedError
 
 __all__ = ["Signature", "record"]

@@ -3,6 +3,8 @@
 Owns: dtype and value of every function in the tables of test_complex.py, promotion (NEP 50), transforms, files, memory.
 Next: test_complex.py (the formulas, in complex128), test_float32.py (real arrays).
 """
+import cmath
+import functools
 import itertools
 import pickle
 
@@ -13,6 +15,7 @@ import scipy.signal
 
 import fastad as ad
 from tests.test_complex import BINARY, FUNCTIONS, POINTS, UNARY, matrix
+from tests.test_complex_fuzz import program
 
 F32, C64 = np.float32, np.complex64
 SINGLE = [x.astype(F32) for x in POINTS]
@@ -136,7 +139,7 @@ OPERATIONS = {
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_promotion_is_numpys(name):
-    """Each kind with each, of which one is complex or single: the traced one on either side, the other captured or not."""
+    """Each kind with each, one of them complex, on either side; the other one captured, or an argument too."""
     for first, second in itertools.product(("float32", "complex64", "complex128", "np.complex64", "np.complex128",
                                             "complex", "float", "float64"), KINDS):
         a, b = KINDS[first], KINDS[second]
@@ -150,10 +153,11 @@ def test_promotion_is_numpys(name):
             case = (first, second, swap, both)
             with np.errstate(all="ignore"):      # divisions by False
                 want = f(a, b)
-                got = ad.record(f, a, b)(a, b) if both else ad.record(lambda a: f(a), a)(a)  # noqa: B023
+                got = ad.record(f, a, b)(a, b) if both else ad.record(lambda a: f(a), a)(a)
             assert np.asarray(got).dtype == np.asarray(want).dtype, (case, np.asarray(got).dtype)
             finite = np.isfinite(want)
-            np.testing.assert_allclose(np.where(finite, got, 0), np.where(finite, want, 0), 1e-5, 1e-6, err_msg=str(case))
+            got, want = np.where(finite, got, 0), np.where(finite, want, 0)
+            np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6, err_msg=str(case))
 
 
 def test_attributes():
@@ -162,7 +166,8 @@ def test_attributes():
         assert w.dtype == C64 and w.itemsize == 8 and w.nbytes == 8 * w.size and isinstance(w[0], C64)
         assert w.real.dtype == w.imag.dtype == np.abs(w).dtype == np.angle(w).dtype == F32
         assert w.sum().dtype == w[0].dtype == np.zeros_like(w).dtype == np.full_like(w, 1j).dtype == C64
-        assert w.astype(complex).dtype == np.sum(w, dtype=complex).dtype == np.add(w, 1j, dtype=complex).dtype == complex
+        assert w.astype(complex).dtype == np.sum(w, dtype=complex).dtype == complex
+        assert np.add(w, 1j, dtype=complex).dtype == complex
         assert np.linalg.norm(w).dtype == np.var(w).dtype == F32 and w.mean().dtype == C64
         assert (w * w.real.astype(float)).dtype == complex and (w[0] + 1j).dtype == C64
         assert (w + 1).imag.dtype == (w[0] * 0 + 1j).imag.dtype == F32
@@ -199,6 +204,63 @@ def test_what_is_refused():
             ad.record(f, z)
 
 
+PYTHON = {
+    "z*x": lambda c, t, x: (c * t) * x, "abs": lambda c, t, x: abs(c) * x, "power": lambda c, t, x: (c**2 + t**1j) * x,
+    "divide": lambda c, t, x: (c / (1 + c) + 1j / t) * x, "conj": lambda c, t, x: (-c).conjugate() * x,
+    "exp": lambda c, t, x: np.exp(c) * x, "multiply": lambda c, t, x: np.multiply(c, t) * x,
+    "np.abs": lambda c, t, x: np.abs(c * 1j) * x, "cmath": lambda c, t, x: cmath.exp(1j * t) * x,
+    "cmath64": lambda c, t, x: cmath.sqrt(x[0] * 1j) + 0j, "polar": lambda c, t, x: cmath.polar(c)[1] * x,
+    "rect": lambda c, t, x: cmath.rect(t, 0.5) * x, "item": lambda c, t, x: (x[:1] * 1j).item() * x,
+    "list": lambda c, t, x: (x * 1j).tolist()[1] * x, "real": lambda c, t, x: c.real * x + (c + 1j).imag,
+    "array": lambda c, t, x: np.array([c, t]) * x[0], "asarray": lambda c, t, x: np.asarray(c) * x,
+    "np.complex128": lambda c, t, x: np.complex128(1j) * t * x,
+    "prod": lambda c, t, x: np.prod(x * 1j, dtype=complex), "var": lambda c, t, x: np.var(x * 1j, dtype=complex),
+    "cumprod": lambda c, t, x: np.cumprod(x * 1j, dtype=complex),
+    "asarray64": lambda c, t, x: np.asarray(x, np.complex64) * c, "ones": lambda c, t, x: np.full(3, x[0] * c),
+    "eye": lambda c, t, x: np.eye(3, dtype=np.complex64) @ x, "stop": lambda c, t, x: ad.stop_gradient(x * c),
+}
+
+
+@pytest.mark.parametrize("name", PYTHON)
+def test_numbers_of_python_are_weak(name):
+    """Traced or not: they take the precision of what they meet, and results of NumPy's functions on them do not."""
+    f, x = PYTHON[name], np.array([0.5, 1.5, 2.5], F32)
+    args = [(1 + 2j, 0.7), (np.complex128(1 + 2j), 0.7), (C64(1 + 2j), F32(0.7)), (1 - 1j, np.float64(1.5))]
+    for c, t in args:
+        alike(ad.record(f, c, t, x)(c, t, x), f(c, t, x))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_random_programs():
+    """Those of test_complex_fuzz.py in single precision: views and writes, and the dtype of every array."""
+    compared = 0
+    for seed in range(300, 380):
+        rng = np.random.default_rng(seed)
+        text = program(rng)[1].replace("np.concatenate([a, b, r, m.ravel()])", "a, b, r, m.ravel()")
+        for old, new in ((", complex", ", np.complex64"), ("(complex)", "(np.complex64)"), ("(float)", "(np.float32)")):
+            text = text.replace(old, new)
+        names = {"np": np}
+        exec(compile(text, "<program>", "exec"), names)
+        x, y = (rng.normal(size=6).astype(F32) for _ in range(2))
+        with np.errstate(all="ignore"):
+            try:
+                want = [names["f"](x), names["f"](y)]
+                if not all(np.isfinite(a).all() for arrays in want for a in arrays):
+                    continue
+                tape = ad.record(names["f"], x)
+                got = [tape(x), tape(y)]
+            except (ValueError, TypeError, ad.TapeDivergence, ad.DerivativeError):
+                continue
+            except ad.UnsupportedError as error:
+                assert "side by side" in str(error) or "read as float32" in str(error), text
+                continue
+        for a, b in zip(itertools.chain(*got), itertools.chain(*want), strict=True):
+            assert a.dtype == b.dtype, text
+            assert np.max(np.abs(a - b), initial=0) <= 1e-3 * max(np.max(np.abs(b), initial=0), 1e-3), text
+        compared += 1
+    assert compared > 40
+
+
 # ---- transforms ------------------------------------------------------------------------------------------------------
 
 def draw(shape, is_complex):
@@ -218,18 +280,17 @@ def test_transforms(module, name):
     for is_complex, norm in itertools.product((False, True), (None, "ortho", "forward")):
         if is_complex and (name.startswith("r") or name == "ihfft"):
             continue                     # they take real input
-        x, v = draw((4, 6), is_complex), draw((4, 6), is_complex)
-        tape = ad.record(lambda x: transform(x, norm=norm), x)
-        alike(tape(v), transform(v, norm=norm))
-        y, y_dot = ad.jvp(lambda x: transform(x, norm=norm), (x,), (v,))
-        alike(y_dot, transform(v, norm=norm))
+        x, v, f = draw((4, 6), is_complex), draw((4, 6), is_complex), functools.partial(transform, norm=norm)
+        alike(ad.record(f, x)(v), f(v))
+        y, y_dot = ad.jvp(f, (x,), (v,))
+        alike(y_dot, f(v))
         w = draw(y.shape, np.iscomplexobj(y))
-        (x_bar,) = ad.vjp(lambda x: transform(x, norm=norm), x)[1](w)
+        (x_bar,) = ad.vjp(f, x)[1](w)
         assert x_bar.dtype == x.dtype
         np.testing.assert_allclose(np.sum(w * y_dot).real, np.sum(x_bar * v).real, rtol=1e-4, atol=1e-4 * abs(w).sum())
         if name in ONE:
             for n in (3, 9):
-                alike(ad.record(lambda x: transform(x, n), x)(v), transform(v, n))
+                alike(ad.record(transform, x, n)(v, n), transform(v, n))
 
 
 @pytest.mark.parametrize("name", ["dct", "idct", "dst", "idst", "dctn", "idstn"])
@@ -237,15 +298,16 @@ def test_cosine_and_sine_transforms(name):
     transform = getattr(scipy.fft, name)
     for kind, is_complex in itertools.product((1, 2, 3, 4), (False, True)):
         x, v = draw(6, is_complex), draw(6, is_complex)
-        alike(ad.record(lambda x: transform(x, kind), x)(v), transform(v, kind))
-        gradients_agree(lambda x: np.sum(np.abs(transform(x, kind)) ** 2), x)
+        f = functools.partial(transform, type=kind)
+        alike(ad.record(f, x)(v), f(v))
+        gradients_agree(lambda x, f=f: np.sum(np.abs(f(x)) ** 2), x)
 
 
 @pytest.mark.parametrize("name", ["convolve", "correlate", "fftconvolve"])
 def test_convolutions(name):
     function = getattr(scipy.signal, name)
     for a, b in itertools.product((draw(40, False), draw(40, True)), (draw(36, False), draw(36, True))):
-        agree(lambda a: function(a, b, "same"), [a, a[::-1].copy()])
+        agree(lambda a, b=b: function(a, b, "same"), [a, a[::-1].copy()])
 
 
 def test_long_products_second_order_batches_and_files(tmp_path):
@@ -300,6 +362,22 @@ def test_arguments_and_directions():
     np.testing.assert_allclose(jacobian, np.diag(1j * np.exp(1j * SINGLE[0])), atol=1e-6)
     g = ad.grad(f)
     assert g(z).dtype == C64 and g(z.astype(complex)).dtype == complex and g(z).dtype == C64
+
+
+def test_directions_and_seeds_of_twice_the_size():
+    """They are converted to the type of what they belong to; arguments are not: the function would not be the same."""
+    z, v = KINDS["complex64"], KINDS["complex128"]
+    y, y_dot = ad.jvp(np.exp, (z,), (v,))
+    assert y_dot.dtype == C64
+    np.testing.assert_allclose(y_dot, np.exp(z) * v, rtol=1e-5)
+    for w in (v, list(v)):
+        (z_bar,) = ad.vjp(np.exp, z)[1](w)
+        assert z_bar.dtype == C64
+        np.testing.assert_allclose(z_bar, np.exp(z) * v, rtol=1e-5)
+    tape = ad.record(np.exp, z)
+    with pytest.raises(ad.AdError, match="complex64"):
+        tape(v)
+    alike(ad.record(np.exp, v)(z), np.exp(z.astype(complex)))
 
 
 def test_half_the_memory():
