@@ -27,7 +27,7 @@ from fastad.complex_values import (
     plain_key,
     weak,
 )
-from fastad.operands import FLOAT, RECORDED, Scalar, asarray, cast_to, is_array
+from fastad.operands import FLOAT, RECORDED, Complex, Scalar, asarray, cast_to, is_array
 
 # ---- dtypes ----------------------------------------------------------------------------------------------------------
 
@@ -38,8 +38,8 @@ def complex_cast(x: Any, dtype: Any) -> Any:
         re, im = both(x)
         if not is_array(re):             # (by the parts, as a number of Python's has to become one of NumPy's)
             return make(strong(re, code), strong(im, code), code)
-        return make(*[fresh(part) if part.dtype == T.DTYPES[code] else part.astype(T.DTYPES[code])
-                      for part in (re, im)], code)
+        re, im = (fresh(x) if x.dtype == T.DTYPES[code] else x.astype(T.DTYPES[code]) for x in (re, im))
+        return make(re, im, code)
     if dtype.kind == "b":
         return DOORS["call"](np.not_equal, (x, 0))
     warnings.warn(DISCARDS, np.exceptions.ComplexWarning, stacklevel=3)
@@ -56,7 +56,7 @@ def strong(x: Any, code: int) -> Any:
 
 def recast(y: Any, code: int) -> Any:
     """A result whose real and imaginary parts have the dtype of the code; of booleans and integers nothing changes."""
-    if isinstance(y, T.Complex):
+    if isinstance(y, Complex):
         return y if weak(y) or base_of(y.dtype) == code else make(cast_to(y.re, code), cast_to(y.im, code), code)
     return cast_to(y, code) if y.dtype.kind == "f" and y.dtype != T.DTYPES[code] else y
 

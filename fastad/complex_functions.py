@@ -218,8 +218,12 @@ def where(condition: Any, x: Any = NOVALUE, y: Any = NOVALUE) -> Any:
     return combined(np.where(condition, a, c), np.where(condition, b, d))
 
 
-ROWS["where"] = lambda c, x, y: make(*[np.where(c[0], 0.0 if a is None else a, 0.0 if b is None else b)
-                                       for a, b in zip(x, y, strict=True)])
+def _where(c: Any, x: Any, y: Any) -> Any:
+    re, im = (np.where(c[0], 0.0 if a is None else a, 0.0 if b is None else b) for a, b in zip(x, y, strict=True))
+    return make(re, im)
+
+
+ROWS["where"] = _where
 
 
 @records(np.select)

@@ -21,7 +21,7 @@ from fastad.complex_conversion import recast, strengthened, weakened
 from fastad.complex_products import LONG, product
 from fastad.complex_values import COMPLEX64, DOORS, ComplexArray, fresh, from_pairs, make, pairs_of, parts, weak
 from fastad.movers import relayout
-from fastad.operands import FLOAT, SINGLE, cast_to, is_array, live, refusal, run_plain, shape_of
+from fastad.operands import FLOAT, SINGLE, Complex, cast_to, is_array, live, refusal, run_plain, shape_of
 
 Pair = tuple[Any, Any]
 ROWS: dict[Any, Callable[..., Any]] = {}
@@ -96,7 +96,7 @@ def living(x: Any) -> Pair:
 
 def typed(x: Any) -> Any:
     """What an operand is to np.result_type: a dtype, or a number of Python's, which is weak."""
-    if isinstance(x, T.Complex):
+    if isinstance(x, Complex):
         return 1j if weak(x) else x.dtype
     if T.is_weak(x):
         return 1.0 if T.kind_of(x) == FLOAT else 1
