@@ -136,6 +136,17 @@ def weakened(x):
     return x
 
 
+def python_number(x):
+    """A traced number as one of Python's (`x.item()`): in double precision, and weak where it meets others."""
+    cdef Scalar s
+    if type(x) is not Scalar or (<Scalar>x).weak or (<Scalar>x).dt == FA_BOOL or (<Scalar>x).leaf is not None:
+        return x
+    s = <Scalar>cast(x, FA_F64) if (<Scalar>x).dt == FA_F32 else <Scalar>x
+    s = new_scalar(s.tape, s.id, s.dt, s.v)
+    s.weak = 1
+    return s
+
+
 cdef inline object weakly(object r, object a, object b):
     """The result of an operator on two numbers: a float of Python's if both are."""
     if type(r) is Scalar and (<Scalar>r).dt == FA_F64 and is_weak(a) and is_weak(b):

@@ -384,7 +384,7 @@ cdef class Scalar:
         return DTYPES[self.dt].type(0)
 
     def item(self):
-        return self
+        return python_number(self)
 
     def copy(self):
         return self

@@ -98,14 +98,14 @@ def fill(a: Any, value: Any) -> None:
 
 @as_method
 def item(a: Any, *args: Any) -> Any:
-    """One element, as a traced number."""
+    """One element, as a traced number of Python's."""
     if not args:
         if a.size != 1:
             raise ValueError("can only convert an array of size 1 to a Python scalar")
-        return a[(0,) * a.ndim]
+        return T.python_number(a[(0,) * a.ndim])
     if len(args) == 1 and not isinstance(args[0], tuple):
-        return a[np.unravel_index(range(a.size)[args[0]], a.shape)] if type(a) is Array else a
-    return a[args[0] if len(args) == 1 else args]
+        return T.python_number(a[np.unravel_index(range(a.size)[args[0]], a.shape)] if type(a) is Array else a)
+    return T.python_number(a[args[0] if len(args) == 1 else args])
 
 
 @as_method
@@ -118,10 +118,10 @@ def is_integer(a: Any) -> Any:
 
 @as_method
 def tolist(a: Any) -> Any:
-    """Nested lists of traced numbers."""
+    """Nested lists of traced numbers of Python's."""
     if a.ndim == 0:
-        return a[()]
-    return [tolist(row) if isinstance(row, np.ndarray) else row for row in a]
+        return T.python_number(a[()])
+    return [tolist(row) if isinstance(row, np.ndarray) else T.python_number(row) for row in a]
 
 
 @as_method

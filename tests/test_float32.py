@@ -453,3 +453,17 @@ def test_scans_keep_float32():
     np.testing.assert_allclose(captured(X[:3]), np.prod(table, axis=0), rtol=1e-5)
     with pytest.raises(ad.ShapeError, match="float32 before the step and float64 after"):
         ad.record(lambda x: ad.scan(lambda u, _: (u * wide, None), x, length=3)[0], X[:3])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
+@pytest.mark.parametrize("f", [
+    lambda x, c: x[0].item() + 1e-9, lambda x, c: x[0].item() * c, lambda x, c: x.tolist()[1] * c + 1e-9,
+    lambda x, c: x.item(1) * c, lambda x, c: sum(x.tolist()) * 1.0, lambda x, c: np.array(x.tolist()),
+    lambda x, c: np.argmax(x).item() * c, lambda x, c: np.sum(x).item() * np.float32(2)])
+def test_item_and_tolist_give_numbers_of_pythons(f, dtype):
+    """In double precision, and weak where they meet float32."""
+    x, c = np.array([1, 2, 3], dtype), np.ones(2, np.float32)
+    want = f(x, c)
+    got = ad.record(lambda x, y: (f(x, c), np.sum(x) + np.sum(y)), x, np.ones(1))(x, np.ones(1))[0]
+    assert np.asarray(got).dtype == np.asarray(want).dtype
+    np.testing.assert_array_equal(got, want)
