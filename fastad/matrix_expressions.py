@@ -134,10 +134,6 @@ class Matrix:
         return self.moved(1, min(self.rows, self.columns), 0,
                           (0, (self.rows if self.t else self.columns) + 1))
 
-    def on_diagonal(self, n: int) -> Matrix:
-        """The square matrix with this vector on the diagonal."""
-        return self.scattered((n,), (1,), n, n, 0, (n + 1,))
-
     def scattered(self, shape: tuple[int, ...], strides: tuple[int, ...], rows: int, columns: int, offset: int,
                   places: tuple[int, ...]) -> Matrix:
         """Zeros with elements of this matrix written into them."""

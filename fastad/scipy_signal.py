@@ -1,7 +1,7 @@
-"""scipy_signal.py - filters of scipy.signal: lfilter, convolve, correlate, convolve2d.
+"""scipy_signal.py - scipy.signal: lfilter, and why convolve2d is refused.
 
-Owns: their sums over recorded functions.  A recursive filter is a loop over samples, as it is in SciPy's C code.
-Next: scipy_doors.py, scipy_ndimage.py (filters of images).
+Owns: the recursive filter, a loop over samples, as it is in SciPy's C code.
+Next: scipy_fourier.py (convolve, correlate and fftconvolve), scipy_doors.py, scipy_ndimage.py (filters of images).
 """
 from __future__ import annotations
 
@@ -34,31 +34,6 @@ def lfilter(b: Any, a: Any, x: Any, axis: Any = -1, zi: Any = None) -> Any:
         rows.append(y)
     out = np.moveaxis(np.stack(rows), 0, axis)
     return out if zi is None else (out, np.moveaxis(np.stack(z[:-1]), 0, axis))
-
-
-def _full(a: Any, b: Any) -> Any:
-    """The whole convolution of two arrays of equal rank."""
-    if a.ndim == 1:
-        return np.convolve(a, b)
-    big, small = (a, b) if a.size >= b.size else (b, a)
-    big = np.pad(big, [(n - 1, n - 1) for n in small.shape])
-    shape = [n - m + 1 for n, m in zip(big.shape, small.shape, strict=True)]
-    y: Any = 0.0
-    for place in np.ndindex(*small.shape):
-        at = tuple([slice(m - 1 - k, m - 1 - k + n) for k, m, n in zip(place, small.shape, shape, strict=True)])
-        y = y + small[place] * big[at]
-    return y
-
-
-def _convolved(in1: Any, in2: Any, mode: str) -> Any:
-    if in1.ndim == 0:
-        return in1 * in2
-    full = _full(in1, in2)
-    if mode == "full":
-        return full
-    shape = in1.shape if mode == "same" else [abs(n - m) + 1 for n, m in zip(in1.shape, in2.shape, strict=True)]
-    start = [(f - n) // 2 for f, n in zip(full.shape, shape, strict=True)]
-    return full[tuple([slice(k, k + n) for k, n in zip(start, shape, strict=True)])]
 
 
 @records("scipy.signal", "convolve2d", "correlate2d")
