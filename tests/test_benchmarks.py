@@ -240,3 +240,10 @@ def test_every_case_is_described(root):
     assert re.findall(r"^\| `(\w+)` \|", page, flags=re.M) == list(cases.CASES)
     for name, module in cases.CASES.items():
         assert "Stresses" in module.__doc__, f"cases/{name}.py must say what it stresses"
+
+
+def test_the_run_that_takes_cobyla_minutes():
+    """In small: two unknowns, to the same level."""
+    from benchmarks import cobyla
+    result, error, _ = cobyla.run(2)
+    assert result.success and error < 1e-2

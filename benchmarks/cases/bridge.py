@@ -42,12 +42,17 @@ def solved(f, start, method, want):
     return result.success and np.allclose(result.x, want, rtol=1e-2, atol=1e-2)
 
 
+def start_of(n):
+    """Within a tenth of 1.2 in every unknown."""
+    return np.full(n, 1.2) * np.linspace(0.9, 1.1, n)
+
+
 def methods(bench):
     known = [m for m in METHODS if m in {k.lower() for k in scipy.optimize._minimize.MINIMIZE_METHODS}]
     n = bench.size(10, 2)
-    start = np.full(n, 1.2) * np.linspace(0.9, 1.1, n)
-    # COBYLA's linear models creep in a curved valley, in SciPy alone, too: after 30000 evaluations, 37 s of SciPy's own
-    # code, 0.1 is left (rhobeg=0.1, tol=1e-8; with rhobeg=1, 0.2 when its trust region has shrunk to 1e-8).
+    start = start_of(n)
+    # COBYLA's linear models creep in a curved valley, in SciPy alone, too: `python -m benchmarks.cobyla` shows its run
+    # of 90,000 evaluations, at a millisecond of SciPy's own each.
     able = [m for m in known if m != "cobyla"]
     failed = [m for m in able if not solved(rosenbrock, start, m, np.ones(n))]
     bench.row(f"of {len(able)} methods (not COBYLA) fail: Rosenbrock, n={n}", len(failed), "", level=0)
