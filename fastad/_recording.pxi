@@ -65,6 +65,18 @@ def close_recording(Tape t):
     return t.finish()
 
 
+def exclusive(lock, f, *args):
+    """f(*args) while `lock` is held.
+
+    A `with` statement of Python code may leave its lock behind: Ctrl-C is noticed between any two of its steps.
+    """
+    lock.acquire()
+    try:
+        return f(*args)
+    finally:
+        lock.release()
+
+
 cdef class Recording:
     """Context: an open recording, and `names`, a context in which NumPy's names know traced values.
 

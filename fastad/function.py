@@ -107,28 +107,33 @@ def cache_of(f, *options):
     code = getattr(underlying(f), "__code__", None)
     if code is None:
         return TapeCache()
-    with lock:
-        cache = caches.setdefault((code, *options), None) or TapeCache()
-        caches[(code, *options)] = cache
-        caches.move_to_end((code, *options))
-        while len(caches) > CACHED_FUNCTIONS:
-            caches.popitem(last=False)
+    return T.exclusive(lock, _cache_at, (code, *options))
+
+
+def _cache_at(key):
+    cache = caches[key] = caches.get(key) or TapeCache()
+    caches.move_to_end(key)
+    while len(caches) > CACHED_FUNCTIONS:
+        caches.popitem(last=False)
     return cache
 
 
 def shrink(newest):
     """Drop the least recently used tapes of the process until the rest is within bounds."""
-    with lock:
-        kept = sorted([(e.used, id(e), e, c) for c in list(caches.values()) for e in c.all()])
-        total = sum([e.nbytes for _, _, e, _ in kept])
-        count = len(kept)
-        for _, _, e, cache in kept:
-            if total <= CACHE_BYTES and count <= CACHE_TAPES:
-                break
-            if e is not newest:
-                cache.remove(e)
-                total -= e.nbytes
-                count -= 1
+    T.exclusive(lock, _shrink, newest)
+
+
+def _shrink(newest):
+    kept = sorted([(e.used, id(e), e, c) for c in list(caches.values()) for e in c.all()])
+    total = sum([e.nbytes for _, _, e, _ in kept])
+    count = len(kept)
+    for _, _, e, cache in kept:
+        if total <= CACHE_BYTES and count <= CACHE_TAPES:
+            break
+        if e is not newest:
+            cache.remove(e)
+            total -= e.nbytes
+            count -= 1
 
 
 # ---- the callable ----------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Callable
 from importlib.machinery import ExtensionFileLoader
-from types import BuiltinFunctionType, ModuleType, TracebackType
+from types import BuiltinFunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -539,17 +539,20 @@ class recording:
     __slots__ = ()
 
     def __enter__(self) -> None:
-        with _lock:
-            _open.add(id(self))
-            if len(_open) == 1:
-                _install()
+        T.exclusive(_lock, self._begin)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        with _lock:
-            _open.discard(id(self))
-            if not _open:
-                _restore()
+    def __exit__(self, *_: object) -> None:
+        T.exclusive(_lock, self._end)
+
+    def _begin(self) -> None:
+        _open.add(id(self))
+        if len(_open) == 1:
+            _install()
+
+    def _end(self) -> None:
+        _open.discard(id(self))
+        if not _open:
+            _restore()
 
 
 def stand_in(f: Any) -> Any:

@@ -149,15 +149,18 @@ def _made(module: str) -> list[_Door]:
 
 def install() -> None:
     """Open the doors of the SciPy modules that are there."""
-    with _lock:
-        for module in ROOMS:
-            if module not in _looked_at and module in sys.modules:
-                spec = getattr(sys.modules[module], "__spec__", None)
-                if not getattr(spec, "_initializing", False):    # another thread is just importing it
-                    _doors.extend(_made(module))
-                    _looked_at.add(module)
-        for door in _doors:
-            door.function.__code__ = door.ours
+    T.exclusive(_lock, _install)
+
+
+def _install() -> None:
+    for module in ROOMS:
+        if module not in _looked_at and module in sys.modules:
+            spec = getattr(sys.modules[module], "__spec__", None)
+            if not getattr(spec, "_initializing", False):    # another thread is just importing it
+                _doors.extend(_made(module))
+                _looked_at.add(module)
+    for door in _doors:
+        door.function.__code__ = door.ours
 
 
 def remedies(frames: list[Any]) -> list[str]:

@@ -9,11 +9,13 @@ import pickle
 import signal
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import fastad as ad
+from fastad import function, interception, scipy_doors
 
 X = np.array([1.0, 2.0, 3.0])
 ORIGINALS = np.zeros, np.array, np.errstate
@@ -50,8 +52,17 @@ class Interrupt(BaseException):
     """What Ctrl-C raises, but not taken for one by pytest."""
 
 
+LOCKS = [interception._lock, scipy_doors._lock, function.lock]
+
+
+def other_thread_can_take(lock):
+    """A lock that Ctrl-C left behind does not stop its own thread where it is reentrant, but all others, for good."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: lock.acquire(timeout=0.5) and not lock.release()).result()
+
+
 def test_ctrl_c_at_any_moment():
-    """Also while NumPy's names are being replaced or restored, and before f runs."""
+    """Also while NumPy's names are being replaced or restored, before f runs, and while locks are held."""
     def interrupt(*_):
         raise Interrupt
 
@@ -61,12 +72,14 @@ def test_ctrl_c_at_any_moment():
     try:
         for _ in range(400):
             try:
-                signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-4, 1.5e-3))
+                signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-4, 1.5e-3), 0.02)   # again if one was lost
                 while True:
                     g.clear()
                     g(X)
             except Interrupt:
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 hits += 1
+            assert all(other_thread_can_take(lock) for lock in LOCKS)
             assert not ad._tape.recordings() and (np.zeros, np.array, np.errstate) == ORIGINALS
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
