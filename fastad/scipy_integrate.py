@@ -1,13 +1,14 @@
-"""scipy_integrate.py - integrals of samples: scipy.integrate.trapezoid, simpson and the like.
+"""scipy_integrate.py - integrals of samples: scipy.integrate.trapezoid, simpson and the like, and fixed_quad.
 
 Owns: their formulas over recorded functions; by the ordinates, and by the abscissae where they are traced.
-Must not know: integrals of functions (quad, solve_ivp: scipy_refused.py).  Next: scipy_doors.py.
+Must not know: integrals whose nodes depend on values (quad, solve_ivp: scipy_refused.py).  Next: scipy_doors.py.
 """
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from scipy.special import roots_legendre
 
 from fastad import _tape as T
 from fastad.scipy_doors import floats, plain, records
@@ -125,3 +126,13 @@ def romb(y: Any, dx: Any = 1.0, axis: Any = -1, show: Any = False) -> Any:
             new.append(new[-1] + (new[-1] - old) / (4**j - 1))
         row, step, h = new, step // 2, h / 2.0
     return row[-1]
+
+
+@records("scipy.integrate", "fixed_quad")
+def fixed_quad(func: Any, a: Any, b: Any, args: Any = (), n: int = 5) -> Any:
+    """Gauss-Legendre by the limits and by the integrand's parameters."""
+    t, w = roots_legendre(n)
+    if np.isinf(a) or np.isinf(b):
+        raise ValueError("Gaussian quadrature is only available for finite limits.")
+    y = func((b - a) * (t + 1) / 2.0 + a, *args)
+    return (b - a) / 2.0 * np.sum(w * y, axis=-1), None

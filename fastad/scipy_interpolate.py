@@ -26,15 +26,20 @@ def data(self: Any, name: str) -> Any:
     return live(asarray(get(self, name)))
 
 
+def _place(self: Any, name: str) -> tuple[Any, str]:
+    """The object and the attribute in which SciPy keeps data: `_delegate_to.c` from 1.18 on, `_c` before, `c` before."""
+    holder = getattr(self, "_delegate_to", self)
+    return holder, name if getattr(holder, "_" + name, None) is None else "_" + name
+
+
 def get(self: Any, name: str) -> Any:
-    """An attribute with data: `_c` in newer versions of SciPy, `c` in older ones."""
-    found = getattr(self, "_" + name, None)
-    return getattr(self, name) if found is None else found
+    """An attribute with data."""
+    return getattr(*_place(self, name))
 
 
 def put(self: Any, name: str, value: Any) -> None:
     """Give an object traced data."""
-    setattr(self, "_" + name if getattr(self, "_" + name, None) is not None else name, value)
+    setattr(*_place(self, name), value)
 
 
 def holds_traced(*names: str) -> Any:

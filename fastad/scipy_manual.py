@@ -77,8 +77,6 @@ def manual() -> str:
             text = (rule.record.__doc__ or "").strip().partition("\n")[0]
             if (module, name) not in refused and not text.startswith("Refused"):
                 lines.append(f"* `{name.removesuffix('.__init__').replace('.__call__', '(x)')}`: {text}\n")
-        if module == "scipy.integrate":
-            lines.append("* `fixed_quad`: SciPy's code as it is; by the integrand's parameters and the limits.\n")
     lines.append("\n## Refused, and what to write instead\n\n")
     for table in (scipy_refused.CALLING, scipy_refused.OF_ARRAYS):
         for module, names in table.items():

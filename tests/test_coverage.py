@@ -138,6 +138,7 @@ def calls_of(name):
     return found
 
 
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated:DeprecationWarning")          # NumPy 2.5
 @pytest.mark.parametrize("name", [e.name for e in of_class(coverage.RECORDS)])
 def test_recorded(name):
     """Value, dtype, shape at two points, and the derivative."""

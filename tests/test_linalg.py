@@ -186,7 +186,7 @@ def test_errors_are_numpys(name):
     tape.compile()
     with pytest.raises(LA.LinAlgError, match=f"{text} .*test_linalg.py:"):
         tape(bad)
-    assert tape(S) == f(S)
+    assert tape(S) == pytest.approx(f(S), rel=1e-13)     # LAPACK of SciPy, which may be another build than NumPy's
     g = ad.grad(f)
     g(S)
     with pytest.raises(LA.LinAlgError, match=f"^{text}$"):      # f itself runs, and says it
