@@ -68,7 +68,8 @@ def close_recording(Tape t):
 def exclusive(lock, f, *args):
     """f(*args) while `lock` is held.
 
-    A `with` statement of Python code may leave its lock behind: Ctrl-C is noticed between any two of its steps.
+    A `with` statement of Python code may leave its lock behind: Ctrl-C is noticed between its steps, and some compilers
+    (3.13) leave a jump at the end of a loop out of what the statement guards.
     """
     lock.acquire()
     try:
@@ -77,47 +78,35 @@ def exclusive(lock, f, *args):
         lock.release()
 
 
-cdef class Recording:
-    """Context: an open recording, and `names`, a context in which NumPy's names know traced values.
+def recorded(names, f, *args):
+    """f(tape, *args) in an open recording and in `names`, a context in which NumPy's names know traced values.
 
-    Ctrl-C is noticed between any two steps of Python code.  So this is no Python code, and what Ctrl-C interrupts in
-    the methods of `names` is done again: they may be called twice.
+    As `exclusive`, no `with` statement of Python code.  What Ctrl-C interrupts in the methods of `names` is done again:
+    they may be called twice.
     """
-    cdef object names
+    cdef Py_ssize_t depth = len(recordings())
     cdef Tape tape
-    cdef Py_ssize_t depth
+    try:
+        tape = open_recording()
+        names.__enter__()
+        result = f(tape, *args)
+        check_captures(tape)
+        return result
+    finally:
+        close_recordings(names, depth)
 
-    def __init__(self, names):
-        self.names = names
 
-    def __enter__(self):
-        self.depth = len(recordings())
+cdef int close_recordings(object names, Py_ssize_t depth) except -1:
+    try:
         try:
-            self.tape = open_recording()
-            self.names.__enter__()
+            names.__exit__(None, None, None)
         except BaseException:
-            self.close()
+            names.__exit__(None, None, None)
             raise
-        return self.tape
-
-    def __exit__(self, kind, error, trace):
-        try:
-            if kind is None:
-                check_captures(self.tape)
-        finally:
-            self.close()
-
-    cdef int close(self) except -1:
-        try:
-            try:
-                self.names.__exit__(None, None, None)
-            except BaseException:
-                self.names.__exit__(None, None, None)
-                raise
-        finally:
-            while len(recordings()) > self.depth:
-                close_recording(recordings()[-1])
-        return 0
+    finally:
+        while len(recordings()) > depth:
+            close_recording(recordings()[-1])
+    return 0
 
 
 cdef int check_open(Tape t, object x) except -1:

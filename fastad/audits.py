@@ -165,11 +165,15 @@ class Audit:
     def recorded(self, args: Any, kwargs: Any) -> list[Any]:
         """Numbers that a new recording computes, with the tape's own kernels."""
         leaves, tree = trees.flatten((tuple(args), dict(kwargs)))
-        with T.Recording(interception.recording()) as tape, np.errstate(all="ignore"):
+
+        def run(tape: Any) -> list[Any]:
             inputs = [laid_out(T.make_input(tape, x, False, T.is_weak(x)), axis_order(x)) if self.is_input(x) else x
                       for x in leaves]
             traced_args, traced_kwargs = trees.unflatten(tree, inputs)
             return _numbers(self.f(*traced_args, **traced_kwargs))
+
+        with np.errstate(all="ignore"):
+            return T.recorded(interception.recording(), run)
 
     @staticmethod
     def is_input(x: Any) -> bool:

@@ -3,22 +3,22 @@
 Owns: which arguments are inputs and which are static, the signature of a tape, the opening and closing of a recording.
 An input is a float, a np.floating or an ndarray of float, int or bool; None is an empty tree; everything else (ints,
 bools, strings, callables ...) is static.  float16 is computed in float64.
-Must not know: derivatives, caches.  Next: trees.py (containers), function.py (who keeps tapes), _tape.pyx.
+Must not know: derivatives, caches.  Next: trees.py (containers), results.py (what f may return), function.py (who keeps
+tapes), _tape.pyx.
 """
 import copy
 import functools
 import operator
 import re
-from collections import deque
-from types import ModuleType
 
 import numpy as np
 
 from fastad import _tape as T
 from fastad import interception, numpy_api, trees  # noqa: F401  (numpy_api: see below)
 from fastad.complex_conversion import weakened
-from fastad.complex_values import result_pairs, split, split_conjugate, weak, whole, whole_conjugate
+from fastad.complex_values import split, split_conjugate, weak, whole, whole_conjugate
 from fastad.errors import DerivativeError, ShapeError, UnsupportedError
+from fastad.results import is_complex, outputs_of, short
 
 __all__ = ["Signature", "record"]
 
@@ -141,11 +141,6 @@ def input_value(x, wanted, where):
     return None
 
 
-def is_complex(x):
-    """Is a leaf a complex number or array?"""
-    return not isinstance(x, (list, tuple)) and T.complex_among(x)
-
-
 def array_input(x, wanted, where):
     kind = x.dtype.kind
     if type(x) is not np.ndarray and not isinstance(x, np.memmap):
@@ -158,11 +153,6 @@ def array_input(x, wanted, where):
     if wanted and kind != "f":
         raise DerivativeError(f"{where()} has dtype {x.dtype}; a derivative with respect to it does not exist")
     return x
-
-
-def short(x):
-    text = repr(x)
-    return f"{type(x).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
 
 
 def wanted_leaves(tree, nargs, argnums, name):
@@ -459,29 +449,8 @@ def record_call(f, arguments, enclosing=False):
     enclosing : bool
         Arguments may be traced in a recording around this one; inputs stay active where the outer ones are.
     """
+    tape, kept, out_tree, complex_out = T.recorded(interception.recording(), _run, f, arguments, enclosing)
     name = name_of(f)
-    leaves = [None] * trees.count(arguments.tree)
-    for k, value in arguments.statics.items():
-        leaves[k] = value
-    with T.Recording(interception.recording()) as tape:
-        tape.set_origin(location_of(f))
-        for k, value, wanted in zip(arguments.positions, arguments.values, arguments.wanted, strict=True):
-            active = wanted or (enclosing and T.is_active(value))
-            leaves[k] = laid_out(T.make_input(tape, T.concrete(value), active, T.is_weak(value)), axis_order(value))
-            if k in arguments.complexes:
-                leaves[k] = whole(leaves[k], not isinstance(arguments.complexes[k], np.ndarray))
-                if weak(arguments.complexes[k]):
-                    weakened(leaves[k])
-        args, kwargs = trees.unflatten(arguments.tree, leaves)
-        try:
-            result = interception.stand_in(f)(*args, **kwargs)
-        except TypeError as error:
-            if "fastad._tape." in str(error):
-                error.add_note(FOREIGN)
-            raise
-        del args, kwargs, leaves
-        ids, kept, out_tree, complex_out = outputs_of(tape, result, f"{name} ({location_of(f)})")
-        tape.set_outputs(ids)
     active = [a and w for a, w in zip(tape.input_active, arguments.wanted, strict=False)]
     signature = Signature(name, location_of(f), arguments.tree, arguments.positions, arguments.statics,
                           active, out_tree, kept, parameters_of(f))
@@ -494,75 +463,37 @@ def record_call(f, arguments, enclosing=False):
     return tape
 
 
+def _run(tape, f, arguments, enclosing):
+    """f on inputs of the open tape: (tape, leaves of the result that are not on it, its structure, complex outputs)."""
+    leaves = [None] * trees.count(arguments.tree)
+    for k, value in arguments.statics.items():
+        leaves[k] = value
+    tape.set_origin(location_of(f))
+    for k, value, wanted in zip(arguments.positions, arguments.values, arguments.wanted, strict=True):
+        active = wanted or (enclosing and T.is_active(value))
+        leaves[k] = laid_out(T.make_input(tape, T.concrete(value), active, T.is_weak(value)), axis_order(value))
+        if k in arguments.complexes:
+            leaves[k] = whole(leaves[k], not isinstance(arguments.complexes[k], np.ndarray))
+            if weak(arguments.complexes[k]):
+                weakened(leaves[k])
+    args, kwargs = trees.unflatten(arguments.tree, leaves)
+    try:
+        result = interception.stand_in(f)(*args, **kwargs)
+    except TypeError as error:
+        if "fastad._tape." in str(error):
+            error.add_note(FOREIGN)
+        raise
+    del args, kwargs, leaves
+    ids, kept, out_tree, complex_out = outputs_of(tape, result, f"{name_of(f)} ({location_of(f)})")
+    tape.set_outputs(ids)
+    return tape, kept, out_tree, complex_out
+
+
 # What compiled code says that was handed a traced value names our class, and nothing that helps.
 FOREIGN = ("fastad: compiled code was handed a value that is being recorded, and takes only plain arrays and numbers. "
            "Write that step in NumPy; or make it a function with a derivative of its own by ad.primitive (for a "
            "factorisation `lu`, the adjoint of lu.solve(x) is lu.solve(w, 'T')); or hand it ad.peek(x) if a constant "
            "is meant.")
-
-
-def outputs_of(tape, result, name):
-    """(ids of the outputs, other leaves of the result, structure, which outputs are complex) of a function's result."""
-    leaves, out_tree = trees.flatten(result)
-    ids, kept, complex_out, traced = [], {}, {}, False
-    for k, x in enumerate(leaves):
-        if is_complex(x) and (T.is_wrapped(x) or isinstance(x, np.ndarray)):
-            traced = traced or T.is_traced(x)
-            complex_out[k] = not isinstance(x, np.ndarray)
-            ids.append(T.id_in(tape, result_pairs(x)))
-        elif T.is_wrapped(x) or (isinstance(x, np.ndarray) and x.dtype.kind in "fiub"):
-            traced = traced or T.is_traced(x)
-            ids.append(T.id_in(tape, x))
-        elif holds_traced(x):
-            raise DerivativeError(f"{name} returned {short(x)}, a {type(x).__name__} that holds values computed from "
-                                  "the arguments, and which cannot be taken apart. Return these values in tuples, "
-                                  "lists, dicts or named tuples.")
-        else:
-            kept[k] = x
-    if not traced:
-        # A branch on traced values may well end in `return 0.0`: that is a constant with derivative zero.
-        if not tape.guard_info or not all(isinstance(x, (int, float, np.number, np.ndarray)) for x in leaves):
-            raise DerivativeError(nothing_traced(name, result) + WHICH_VERB)
-        if any(map(is_complex, leaves)):
-            raise DerivativeError(nothing_traced(name, result) + WHICH_VERB)
-        ids, kept = [T.id_in(tape, np.asarray(x, dtype=float)) for x in leaves], {}
-    return ids, kept, out_tree, complex_out
-
-
-def holds_traced(x, depth=3):
-    """Are there traced values in the attributes or elements of an object?  They would be those of the recording."""
-    if T.is_wrapped(x):
-        return T.is_traced(x)
-    if depth == 0 or isinstance(x, (str, bytes, int, float, np.ndarray, type, ModuleType)):
-        return False
-    parts = list((getattr(x, "__dict__", None) or {}).values())
-    if isinstance(x, dict):
-        parts += list(x.values())
-    if isinstance(x, (list, tuple, set, frozenset, deque)):
-        parts += list(x)
-    parts += [getattr(x, name) for base in type(x).__mro__ for name in _slots(base) if hasattr(x, name)]
-    return any(holds_traced(part, depth - 1) for part in parts[:1000])
-
-
-def _slots(cls):
-    slots = vars(cls).get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(slots)
-
-
-WHICH_VERB = (" ad.grad takes functions that return one number, ad.jacobian and ad.vjp those that return arrays, "
-              "containers or several numbers.")
-
-
-def nothing_traced(name, result):
-    """Why a result cannot be differentiated or replayed."""
-    if result is None:
-        return f"{name} returned None; return the result that is to be differentiated."
-    if isinstance(result, (int, float, np.number, np.ndarray)):
-        return (f"{name} returned {short(T.concrete(result))}, a plain value: on this path it does not depend on its "
-                "arguments, or the dependence was lost (float(), .item(), ad.peek, or an argument that is a Python "
-                "int). Pass floats or arrays as arguments and keep their values unconverted.")
-    return (f"{name} returned {short(result)}, in which nothing depends on its arguments. Return numbers or arrays "
-            "computed from the arguments, or containers of those.")
 
 
 def record(f, *args, argnums=None, **kwargs):

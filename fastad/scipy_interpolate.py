@@ -27,7 +27,7 @@ def data(self: Any, name: str) -> Any:
 
 
 def _place(self: Any, name: str) -> tuple[Any, str]:
-    """The object and the attribute in which SciPy keeps data: `_delegate_to.c` from 1.18 on, `_c` before, `c` before."""
+    """The object and the attribute in which SciPy keeps data: `_delegate_to.c` from 1.18 on, `_c` or `c` before."""
     holder = getattr(self, "_delegate_to", self)
     return holder, name if getattr(holder, "_" + name, None) is None else "_" + name
 

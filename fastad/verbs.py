@@ -14,7 +14,8 @@ from fastad._dispatch import GRADIENT, VALUE_AND_GRADIENT, Point
 from fastad.complex_values import whole
 from fastad.errors import DerivativeError, ShapeError
 from fastad.function import Function
-from fastad.recording import matched, short
+from fastad.recording import matched
+from fastad.results import short
 
 # ---- what was returned -----------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ LAYERS = [
                     "complex_rows", "complex_functions", "complex_methods", "fourier",
                     "norms", "einsum", "objects", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
                     "interception", "math_names", "cmath_names", "scipy_*", "sparse_products", "state", "_state"]),
-    ("verbs",      ["trees", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
+    ("verbs",      ["trees", "results", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
                     "complex_verbs", "library_rules", "derivatives", "control", "loops", "eager", "linalg", "sparsity",
                     "serialize", "signature_json", "listing", "listing_text", "trace", "testing", "taylor", "nonfinite",
                     "operators", "gradients"]),

@@ -84,7 +84,7 @@ class Data:
         """Sum of squares of the whitened data about their weighted mean; `shape` is that of the model."""
         shape = shape if shape == self.y.shape else np.broadcast_shapes(shape, self.y.shape)
         if self.weights is None and self.factor is None:
-            deviations = (self.y - np.add.reduce(self.y, axis=None) / self.y.size).ravel() if shape == self.y.shape \
+            deviations: Any = (self.y - self.y.sum() / self.y.size).ravel() if shape == self.y.shape \
                 else np.zeros(1)
             return inner(deviations, deviations)
         y = self.whitened(np.broadcast_to(self.y, shape).ravel())

@@ -1,0 +1,88 @@
+"""results.py - what a recorded function may return: numbers, arrays and containers of them, from its arguments.
+
+Owns: the outputs of a tape from a result, and why a result cannot be differentiated.
+Must not know: arguments, signatures.  Next: recording.py.
+"""
+from collections import deque
+from types import ModuleType
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad import trees
+from fastad.complex_values import result_pairs
+from fastad.errors import DerivativeError
+
+
+def is_complex(x):
+    """Is a leaf a complex number or array?"""
+    return not isinstance(x, (list, tuple)) and T.complex_among(x)
+
+
+def short(x):
+    text = repr(x)
+    return f"{type(x).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
+
+
+def outputs_of(tape, result, name):
+    """(ids of the outputs, other leaves of the result, structure, which outputs are complex) of a function's result."""
+    leaves, out_tree = trees.flatten(result)
+    ids, kept, complex_out, traced = [], {}, {}, False
+    for k, x in enumerate(leaves):
+        if is_complex(x) and (T.is_wrapped(x) or isinstance(x, np.ndarray)):
+            traced = traced or T.is_traced(x)
+            complex_out[k] = not isinstance(x, np.ndarray)
+            ids.append(T.id_in(tape, result_pairs(x)))
+        elif T.is_wrapped(x) or (isinstance(x, np.ndarray) and x.dtype.kind in "fiub"):
+            traced = traced or T.is_traced(x)
+            ids.append(T.id_in(tape, x))
+        elif holds_traced(x):
+            raise DerivativeError(f"{name} returned {short(x)}, a {type(x).__name__} that holds values computed from "
+                                  "the arguments, and which cannot be taken apart. Return these values in tuples, "
+                                  "lists, dicts or named tuples.")
+        else:
+            kept[k] = x
+    if not traced:
+        # A branch on traced values may well end in `return 0.0`: that is a constant with derivative zero.
+        if not tape.guard_info or not all(isinstance(x, (int, float, np.number, np.ndarray)) for x in leaves):
+            raise DerivativeError(nothing_traced(name, result) + WHICH_VERB)
+        if any(map(is_complex, leaves)):
+            raise DerivativeError(nothing_traced(name, result) + WHICH_VERB)
+        ids, kept = [T.id_in(tape, np.asarray(x, dtype=float)) for x in leaves], {}
+    return ids, kept, out_tree, complex_out
+
+
+def holds_traced(x, depth=3):
+    """Are there traced values in the attributes or elements of an object?  They would be those of the recording."""
+    if T.is_wrapped(x):
+        return T.is_traced(x)
+    if depth == 0 or isinstance(x, (str, bytes, int, float, np.ndarray, type, ModuleType)):
+        return False
+    parts = list((getattr(x, "__dict__", None) or {}).values())
+    if isinstance(x, dict):
+        parts += list(x.values())
+    if isinstance(x, (list, tuple, set, frozenset, deque)):
+        parts += list(x)
+    parts += [getattr(x, name) for base in type(x).__mro__ for name in _slots(base) if hasattr(x, name)]
+    return any(holds_traced(part, depth - 1) for part in parts[:1000])
+
+
+def _slots(cls):
+    slots = vars(cls).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+WHICH_VERB = (" ad.grad takes functions that return one number, ad.jacobian and ad.vjp those that return arrays, "
+              "containers or several numbers.")
+
+
+def nothing_traced(name, result):
+    """Why a result cannot be differentiated or replayed."""
+    if result is None:
+        return f"{name} returned None; return the result that is to be differentiated."
+    if isinstance(result, (int, float, np.number, np.ndarray)):
+        return (f"{name} returned {short(T.concrete(result))}, a plain value: on this path it does not depend on its "
+                "arguments, or the dependence was lost (float(), .item(), ad.peek, or an argument that is a Python "
+                "int). Pass floats or arrays as arguments and keep their values unconverted.")
+    return (f"{name} returned {short(result)}, in which nothing depends on its arguments. Return numbers or arrays "
+            "computed from the arguments, or containers of those.")
