@@ -1,6 +1,7 @@
 # One command per purpose, on a machine that has Python 3.11 or newer (with headers), gcc and make.
 #   make demo    invert a sounding, and seismic waves; draw both      make bench   time against the installed peers
 #   make test    all tests                                           make lint    ruff and cython-lint
+#   make wheel   one wheel for this machine, tested where there is no checkout; prints its size
 #   make nist    the table of NIST's certified fits, docs/nist.md
 #   make performance    the same with PyTorch, one thread and two, AVX2; writes docs/performance.md (ten minutes)
 # Everything lives in .venv; stamps in there remember what is installed and built.  What is compiled, and how: setup.py.
@@ -19,7 +20,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 p
 SOURCES := setup.py $(wildcard fastad/*.pyx fastad/*.pxd fastad/*.pxi fastad/_kernels/*)
 BUILT   := $(VENV)/.built$(if $(filter-out 0,$(FASTAD_DEBUG)),-debug)
 
-.PHONY: demo test bench performance nist lint build clean
+.PHONY: demo test bench performance nist wheel lint build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.with-plot $(BUILT)
@@ -39,6 +40,19 @@ nist: $(BUILT)
 # `make bench TORCH=1` installs PyTorch, too (gigabytes where pip takes its CUDA build); one that is there is used anyhow.
 performance: $(VENV)/.with-bench $(VENV)/.with-bench-torch $(BUILT)
 	$(PY) -m benchmarks --write-docs $(ARGS)
+
+# What cibuildwheel does elsewhere (pyproject.toml), for this machine: the wheel's own files are tested, in a folder that
+# has nothing but them and the tests.  What has been compiled already is taken as it is.
+WHEEL_TEST := import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["tool"]["cibuildwheel"]["test-command"])
+wheel: $(VENV)/.with-test $(BUILT)
+	rm -rf dist build/wheel build/lib* build/bdist*
+	@for t in build/temp.*; do mkdir -p build/lib.$${t#build/temp.}/fastad; cp -p fastad/*.so build/lib.$${t#build/temp.}/fastad; done
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	$(PIP) install --no-deps --target build/wheel dist/fastad-*.whl
+	cp -r tests pyproject.toml build/wheel
+	cd build/wheel && $(CURDIR)/$(PY) -c 'import fastad, pathlib; assert pathlib.Path(fastad.__file__).is_relative_to(pathlib.Path.cwd())'
+	cd build/wheel && export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" && sh -c "`python -c '$(WHEEL_TEST)'`"
+	@ls -l dist | awk '/whl/ {printf "%s: %.1f MB\n", $$NF, $$5 / 1e6}'
 
 # Both linters run even if the first complains.  cython-lint calls pycodestyle by name, so it must be on the PATH.
 lint: $(VENV)/.with-dev
