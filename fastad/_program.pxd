@@ -4,7 +4,7 @@ Next: _program.pyx.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t
 cimport numpy as cnp
-from fastad._tape cimport Tape, fa_aval, fa_cell, fa_code, fa_fused
+from fastad._tape cimport Tape, fa_aval, fa_cell, fa_code, fa_fused, fa_run
 
 
 cdef class ProgramFrame:
@@ -33,6 +33,8 @@ cdef class Program:
     cdef readonly int64_t nbytes         # of the arena
     cdef list loops                      # Loop objects, which own what `fused` points to
     cdef const fa_fused **fused
+    cdef fa_run *runs                    # packed scalars, which the program owns
+    cdef uint32_t nruns, count           # count: instructions before they were packed
     cdef list frames                     # those that no thread is using
     cdef readonly int64_t frames_made
     cdef object before

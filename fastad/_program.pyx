@@ -4,8 +4,8 @@ Owns: which instructions run as one loop, which cell and which bytes each value 
 instructions, the frames in which threads run them.
 Must not know: derivative rules, how users' arguments are packed, when compiling pays.
 The kernels are those of tier 0, on contiguous memory that overlaps nothing: primal results are the same bits.
-Next: _fusion.pxi (loops), _memory_plan.pxi (the plan), _kernels/forward.h (what runs), _passes.pyx (what was left out
-before).
+Next: _fusion.pxi (loops), _memory_plan.pxi (the plan), _machine.pxi (packed scalars), _kernels/forward.h (what runs),
+_passes.pyx (what was left out before).
 """
 from libc.stdint cimport uint16_t, uint32_t, int64_t
 from libc.stdlib cimport malloc, calloc, realloc, free
@@ -22,7 +22,8 @@ from fastad._tape cimport (
     fa_do_add, fa_do_copy, fa_fused, fa_itemsize, fa_map, fa_piece, fa_stack, flags_to_report, is_real,
     report_flags, run_flat, FA_ASSEMBLE, FA_AVAL_I64, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENTWISE, FA_ERASE,
     FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_NDTYPE, FA_OK, FA_OWN_END,
-    FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE, FA_WRITE,
+    FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE, FA_WRITE, PRIMS, fa_run, is_f64, FA_ADD, FA_SUBTRACT,
+    FA_MULTIPLY, FA_STRONGZERO, FA_ZEROPRODUCT, FA_EQUAL, FA_GREATER_EQUAL, FA_ELEMENT, FA_RUN,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError, ShapeError
@@ -69,6 +70,7 @@ cdef extern from "_kernels/reader.h" nogil:
 
 include "_memory_plan.pxi"
 include "_fusion.pxi"
+include "_machine.pxi"
 
 
 cdef int[4] NPY
@@ -142,11 +144,18 @@ cdef class Program:
         self.new_cell(0, -1)             # cell 0: none
         Plan(self).run(fusion.loops)
         self.translate(fusion.loops)
+        self.count = self.n
+        Packer(self).run()
+        self.describe()
 
     def __init__(self, Tape tape, bint optimise=True, given=()):
         pass
 
     def __dealloc__(self):
+        cdef uint32_t k
+        for k in range(self.nruns):
+            free(<void *>self.runs[k].words)
+        free(self.runs)
         free(self.op)
         free(self.aval)
         free(self.arg)
@@ -224,7 +233,7 @@ cdef class Program:
             raise MemoryError("fastad: no memory to compile a tape")
         for k in range(len(self.loops)):
             self.fused[k] = &(<Loop>self.loops[k]).f
-        return self.describe()
+        return 0
 
     cdef int describe(self) except -1:
         cdef Tape t = self.tape
@@ -239,6 +248,7 @@ cdef class Program:
         self.code.attrs = t.attrs
         self.code.guards = t.guards
         self.code.fused = self.fused
+        self.code.runs = self.runs
         self.code.begin = 0
         return 0
 
@@ -251,7 +261,7 @@ cdef class Program:
             return <ProgramFrame>self.frames.pop()
         if need > (1 << 28) and need > T.memory_available():
             raise MemoryError(
-                f"fastad: a sweep of this program of {self.n} instructions needs {need / 1e9:.2f} GB, more than is "
+                f"fastad: a sweep of this program of {self.count} instructions needs {need / 1e9:.2f} GB, more than is "
                 "available. Record fewer steps at once, or smaller arrays.")
         f = ProgramFrame()
         f.cell_bytes = <size_t>self.ncells * sizeof(fa_cell)
@@ -422,10 +432,10 @@ cdef class Program:
         return 0
 
     def stats(self):
-        """Sizes in tier 0 and here: instructions, bytes of arrays; cells, and frames made so far (one a thread)."""
-        return {"instructions_before": self.before[0], "instructions": self.n,
+        """Sizes in tier 0 and here: instructions, bytes of arrays; cells; frames made so far; fused loops; runs."""
+        return {"instructions_before": self.before[0], "instructions": self.count,
                 "arena_bytes_before": self.before[1], "arena_bytes": self.nbytes,
-                "cells": self.ncells - 1, "frames": self.frames_made, "loops": len(self.loops)}
+                "cells": self.ncells - 1, "frames": self.frames_made, "loops": len(self.loops), "runs": self.nruns}
 
     @property
     def fused_loops(self):
@@ -433,4 +443,4 @@ cdef class Program:
         return len(self.loops)
 
     def __len__(self):
-        return self.n
+        return self.count

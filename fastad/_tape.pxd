@@ -22,7 +22,7 @@ cdef extern from "_kernels/layout.h" nogil:
         FA_NOP, FA_INPUT, FA_CONST, FA_CAPTURE, FA_ELEMENT, FA_RESHAPE, FA_STOP, FA_CAST, FA_MOVE, FA_ERASE, FA_WRITE
         FA_ASSEMBLE, FA_STACK, FA_TAKE, FA_ADDAT, FA_PUT, FA_WRAP, FA_LASTWRITER, FA_FLATNONZERO
         FA_SUM, FA_MAXR, FA_MINR, FA_ANY, FA_ALL, FA_ARGMAX, FA_ARGMIN, FA_CUMSUM, FA_ARGSORT, FA_SEARCHSORTED
-        FA_MATMUL, FA_SPMM, FA_CALL, FA_LAPACK, FA_GUARD, FA_FUSED, FA_STRUCTURAL_END
+        FA_MATMUL, FA_SPMM, FA_CALL, FA_LAPACK, FA_GUARD, FA_FUSED, FA_RUN, FA_STRUCTURAL_END
         FA_ELEMENTWISE, FA_ADD, FA_SUBTRACT, FA_MULTIPLY, FA_DIVIDE, FA_NEGATIVE, FA_SQUARE, FA_SQRT, FA_RECIPROCAL
         FA_ABSOLUTE, FA_MAXIMUM, FA_MINIMUM, FA_EQUAL, FA_NOT_EQUAL, FA_LESS, FA_LESS_EQUAL, FA_GREATER
         FA_GREATER_EQUAL, FA_WHERE, FA_STRONGZERO, FA_ZEROPRODUCT, FA_OWN_END
@@ -150,6 +150,9 @@ cdef extern from "_kernels/layout.h" nogil:
         const void *slots
         const void *reads
         const uint32_t *sums
+    ctypedef struct fa_run:
+        const void *words
+        int wide
     ctypedef struct fa_code:
         uint32_t n
         const uint16_t *op
@@ -162,6 +165,7 @@ cdef extern from "_kernels/layout.h" nogil:
         void *const *attrs
         const fa_guard *guards
         const fa_fused *const *fused
+        const fa_run *runs
         uint32_t begin
     ctypedef struct fa_env:
         uint32_t where
@@ -170,6 +174,11 @@ cdef extern from "_kernels/layout.h" nogil:
                       double) noexcept nogil
         int has_foreign
         void (*sgemm)(int, int, int64_t, int64_t, int64_t, const float *, const float *, float *, float) noexcept nogil
+
+
+cdef inline bint is_f64(uint32_t aval) noexcept nogil:
+    """Is it a float64 scalar?"""
+    return aval == FA_AVAL_F64 or aval == FA_AVAL_WEAK_F64
 
 
 cdef inline bint is_real(int dtype) noexcept nogil:

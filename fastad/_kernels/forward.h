@@ -5,6 +5,7 @@
 #ifndef FASTAD_FORWARD_H
 #define FASTAD_FORWARD_H
 #include "fused.h"
+#include "machine.h"
 #include "operands.h"
 
 enum { FA_FEW = 16 };                        /* operands whose pointers fit on the stack */
@@ -79,6 +80,7 @@ int fa_step(const fa_code *c, fa_cell *v, uint32_t i, fa_cell *dst, fa_env *env)
     case FA_GUARD:
         return fa_guard_holds(c, v, c->arg[2 * (size_t)i], c->arg[2 * (size_t)i + 1]) ? FA_OK : FA_EGUARD;
     case FA_FUSED: return fa_run_fused(c, v, c->fused[c->arg[2 * (size_t)i]], env);
+    case FA_RUN: fa_run_packed(&c->runs[c->arg[2 * (size_t)i]], v, env); return FA_OK;
     default: break;
     }
     o = fa_operands_of(c, i);

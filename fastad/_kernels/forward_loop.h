@@ -23,6 +23,7 @@ static __attribute__((noinline, unused)) int FA_LOOP(const fa_code *c, fa_cell *
 #define FA_GO do { \
         if (FA_UNLIKELY(!fa_is_f64(aval[i]))) goto other; \
         if (FA_UNLIKELY(op[i] >= FA_OWN_END)) goto loop; \
+        FA_NOT_SHARED(); \
         goto *label[op[i]]; \
     } while (0)
 #define FA_NEXT do { if (FA_UNLIKELY(++i >= n)) return FA_OK; FA_GO; } while (0)

@@ -70,6 +70,7 @@ enum {
     FA_LAPACK,                               /* n-ary   attr: fa_lapack; a routine of dense linear algebra */
     FA_GUARD,                                /* compares x with what was recorded */
     FA_FUSED,                                /* in programs alone: a loop of `fused`   arg: (its index, -) */
+    FA_RUN,                                  /* in programs alone: packed scalars of `runs`   arg: (its index, -) */
     FA_STRUCTURAL_END,
 
     FA_ELEMENTWISE = 64,                     /* elementwise primitives: rows of primitives.py */
@@ -219,6 +220,20 @@ typedef struct {
     const uint32_t *sums;                    /* cells of the results */
 } fa_fused;
 
+/* ---- packed scalar code, in programs only (machine.h) ----------------------------------------------------------- */
+enum {
+    FA_M_END,
+    FA_M_ADD, FA_M_SUBTRACT, FA_M_MULTIPLY, FA_M_DIVIDE, FA_M_NEGATIVE, FA_M_SQUARE, FA_M_SQRT, FA_M_RECIPROCAL,
+    FA_M_ABSOLUTE, FA_M_MAXIMUM, FA_M_MINIMUM, FA_M_STRONGZERO, FA_M_ZEROPRODUCT,
+    FA_M_WHERE, FA_M_COMPARE, FA_M_LOOP, FA_M_ELEMENT,
+    FA_M_PAIRS,                              /* inner: add, subtract, multiply, strongzero */
+    FA_M_TWOS = FA_M_PAIRS + 4 * 8,          /* inner: multiply or strongzero, twice */
+    FA_M_CODES = FA_M_TWOS + 4 * 2
+};
+#define FA_M_PAIR(INNER, OUTER) (FA_M_PAIRS + 8 * (INNER) + (OUTER))
+#define FA_M_TWO(INNERS, OUTER) (FA_M_TWOS + 2 * (INNERS) + (OUTER))
+typedef struct { const void *words; int wide; } fa_run;      /* wide: of 32 bits, not 16 */
+
 /* ---- code ----------------------------------------------------------------------------------------------------- */
 typedef struct {
     uint32_t n;
@@ -231,6 +246,7 @@ typedef struct {
     void *const *attrs;
     const fa_guard *guards;
     const fa_fused *const *fused;            /* loops of a program; NULL: none */
+    const fa_run *runs;                      /* packed scalars of a program; NULL: none */
     uint32_t begin;                          /* the sweep starts here (the tangent and reverse sweeps take all) */
 } fa_code;
 

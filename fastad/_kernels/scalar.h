@@ -21,6 +21,8 @@
 /* not every includer uses every kernel */
 #define FA_FN static __attribute__((unused))
 #define FA_INLINE static inline __attribute__((always_inline, unused))
+/* No instruction, but another one each time: compilers do not share the code around it between two places. */
+#define FA_NOT_SHARED() __asm__ volatile ("" :: "i"(__COUNTER__))
 #define FA_LIKELY(x) __builtin_expect(!!(x), 1)
 #define FA_UNLIKELY(x) __builtin_expect(!!(x), 0)
 

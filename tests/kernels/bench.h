@@ -58,7 +58,7 @@ static void bench(int steps) {
     emit(&t, FA_NOP, 0, 0);
     for (int k = 1; k < NLEAF; k++) emit(&t, k <= DELTA ? FA_INPUT : FA_CONST, 0, 0);
     for (int s = 0; s < steps; s++) rk4_step(&t, &x, &y);
-    fa_code c = {t.n, t.op, t.aval, t.arg, 0, 0, t.aval, &f64, 0, 0, 0, 0};
+    fa_code c = {t.n, t.op, t.aval, t.arg, 0, 0, t.aval, &f64, 0, 0, 0, 0, 0};
     fa_cell *v = calloc(t.n, sizeof *v), *adj = calloc(t.n, sizeof *adj), *dot = calloc(t.n, sizeof *dot);
     uint8_t *active = calloc(t.n, 1);
     for (uint32_t i = 1; i < t.n; i++) active[i] = i <= DELTA || i >= NLEAF;

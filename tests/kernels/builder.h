@@ -224,7 +224,7 @@ static uint32_t constant(prog *p, int dtype, int64_t size, const void *data) {
     return i;
 }
 static fa_code code_of(prog *p) {
-    return (fa_code){p->n, p->op, p->aval, p->arg, 0, p->pool, p->aval, p->avals, p->attrs, p->guards, 0, 0};
+    return (fa_code){p->n, p->op, p->aval, p->arg, 0, p->pool, p->aval, p->avals, p->attrs, p->guards, 0, 0, 0};
 }
 /* i lives in the memory of share[i] */
 static void place(prog *p, fa_cell *file) {

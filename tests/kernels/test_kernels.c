@@ -2,12 +2,13 @@
    Owns: the tests.  `test_kernels` runs them and returns the number of failures; `test_kernels bench` times the scalar
    sweeps.  Must not know: how kernels are written.
    Next: builder.h (programs and the derivative check), naive.h (maps), single.h (the same in float32),
-   test_elementwise.h, test_fused.h, test_single.h. */
+   test_elementwise.h, test_fused.h, test_machine.h, test_single.h. */
 #include "arena.h"
 #include "bench.h"
 #include "naive.h"
 #include "test_elementwise.h"
 #include "test_fused.h"
+#include "test_machine.h"
 #include "test_single.h"
 
 static const int64_t repeats = 60;
@@ -571,6 +572,7 @@ int main(int argc, char **argv) {
     test_single_order(); test_single_cells();
     test_elementwise();
     test_fused();
+    test_machine();
     printf("%d checks, %d failures\n", checks, failures);
     return failures != 0;
 }
