@@ -47,6 +47,14 @@ cdef int foreign_error() noexcept with gil:
     return PyErr_Occurred() != NULL
 
 
+cdef int look_for_signals() noexcept with gil:
+    """Ctrl-C while a sweep runs: 1, with the error that the handler of the signal has raised."""
+    return PyErr_Occurred() == NULL and PyErr_CheckSignals() != 0
+
+
+fa_set_poll(look_for_signals)
+
+
 cdef int forget_foreign() noexcept with gil:
     """Drop the error of a loop in derivative code."""
     if PyErr_Occurred() != NULL:
@@ -56,9 +64,11 @@ cdef int forget_foreign() noexcept with gil:
 
 cdef int run_flat(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexcept nogil:
     """`run_code` with this module's matrix product."""
+    cdef int status
     matrix_products(env)
     env.flags = env.has_foreign = 0
-    return run_code(c, boundary, v, env)
+    status = run_code(c, boundary, v, env)
+    return status if status != FA_OK else fa_after_work(c.n)     # a step of a loop that has scalars alone
 
 
 def templates_ready():

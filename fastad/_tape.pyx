@@ -45,6 +45,7 @@ cdef extern from "Python.h":
     void *PyThreadState_Get() nogil
     PyObject *PyErr_Occurred()
     void PyErr_Clear()
+    int PyErr_CheckSignals()
 
 cdef extern from "_kernels/layout.h":
     """
@@ -80,6 +81,8 @@ cdef extern from "_kernels/sweep.h" nogil:
     int fa_forward(const fa_code *c, fa_cell *v, fa_env *env)
     int fa_tangent(const fa_code *c, const fa_cell *v, fa_cell *t, const uint8_t *active, fa_env *env)
     int fa_reverse(const fa_code *c, const fa_cell *v, fa_cell *adj, const uint8_t *active, fa_env *env)
+    void fa_set_poll(int (*poll)() noexcept nogil)
+    int fa_after_work(int64_t work)
 
 
 # ---- abstract values -----------------------------------------------------------------------------------------------

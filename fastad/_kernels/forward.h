@@ -7,6 +7,7 @@
 #include "fused.h"
 #include "machine.h"
 #include "operands.h"
+#include "poll.h"
 
 enum { FA_FEW = 16 };                        /* operands whose pointers fit on the stack */
 

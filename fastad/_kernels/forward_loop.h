@@ -59,6 +59,7 @@ other:                                       /* not a float64 scalar; a comparis
     FA_NEXT;
 any:
     code = fa_step(c, v, i, &v[FA_DST(i)], env);
+    if (FA_LIKELY(code == FA_OK)) code = fa_after_step(c, i);
     if (FA_UNLIKELY(code != FA_OK)) {
         env->where = i;
         return code;

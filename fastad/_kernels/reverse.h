@@ -48,6 +48,7 @@ FA_FN int fa_reverse(const fa_code *c, const fa_cell *v, fa_cell *adj, const uin
         }
         code = c->avals[c->aval[i]].dtype == FA_F64 ? fa_reverse_step_f64(c, v, adj, active, i, env)
                                                     : fa_reverse_step_f32(c, v, adj, active, i, env);
+        if (FA_LIKELY(code == FA_OK)) code = fa_after_step(c, i);
         if (FA_UNLIKELY(code != FA_OK)) {
             env->where = i;
             return code;

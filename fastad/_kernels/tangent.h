@@ -80,6 +80,7 @@ FA_FN int fa_tangent(const fa_code *c, const fa_cell *v, fa_cell *t, const uint8
         }
         code = c->avals[c->aval[i]].dtype == FA_F64 ? fa_tangent_step_f64(c, v, t, active, i, env)
                                                     : fa_tangent_step_f32(c, v, t, active, i, env);
+        if (FA_LIKELY(code == FA_OK)) code = fa_after_step(c, i);
         if (FA_UNLIKELY(code != FA_OK)) {
             env->where = i;
             return code;
