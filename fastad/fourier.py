@@ -1,10 +1,11 @@
-"""fourier.py - Fourier transforms: linear maps that NumPy's pocketfft runs, and numpy.fft made of them.
+"""fourier.py - Fourier transforms: linear maps that we or NumPy's pocketfft run, and numpy.fft made of them.
 
 Owns: three maps along one axis, with padding and truncation - complex to complex, real to half a spectrum, half a
 spectrum to real - and their transposes, which are of the same kinds: so tangents, adjoints and batches of every order
 are again transforms.  Complex arrays are pairs of float64, or of float32 (`single`), which stay so (complex_values.py).
 Must not know: SciPy's names (scipy_fourier.py).
-Next: _call.pxi (Library, the attribute that runs a map), complex_products.py (the product of spectra).
+Next: _call.pxi (Library, the attribute that runs a map), complex_products.py (the product of spectra),
+_kernels/fourier.h (our own transforms: `owned` says which).
 
 The adjoint of the real-to-half transform R is w -> Re(sum_k w_k exp(2 pi i j k / n)) over the half spectrum only, which
 is the inverse transform with the inner coefficients counted once and not twice; `once` and `twice` below say which.
@@ -25,7 +26,9 @@ from fastad.operands import FLOAT, RECORDED, SINGLE, asarray, is_array
 # scale -> norm= of the transforms in the one direction and in the other
 FORWARD: dict[str, Any] = {"1": "backward", "1/n": "forward", "1/sqrt(n)": "ortho"}
 INVERSE: dict[str, Any] = {"1": "forward", "1/n": "backward", "1/sqrt(n)": "ortho"}
+FACTOR: dict[str, Any] = {"1": lambda n: 1.0, "1/n": lambda n: 1.0 / n, "1/sqrt(n)": lambda n: 1.0 / np.sqrt(n)}
 BLOCK = 2**14                            # numbers at a time, where several loops follow each other
+OWN_FROM = 2**10                         # points
 np_fft, np_ifft, np_rfft, np_irfft = np.fft.fft, np.fft.ifft, np.fft.rfft, np.fft.irfft
 
 
@@ -100,6 +103,11 @@ class Linear:
         return self.batched(s.k).emit(b, s.x[0], T.aval(dtype, (s.k, *shape)))
 
 
+def owned(shape: tuple[int, ...], axis: int, n: int, single: bool) -> bool:
+    """Is a transform ours?  Long rows are, of lengths without a prime factor beyond 11."""
+    return not single and axis == len(shape) - 1 and n >= OWN_FROM and bool(T.fourier_has(n))
+
+
 def resized(shape: tuple[int, ...], axis: int, n: int) -> tuple[int, ...]:
     return (*shape[:axis], n, *shape[axis + 1:])
 
@@ -123,6 +131,9 @@ class ComplexTransform(Linear):
         self.shape_in, self.shape_out = (*shape, 2), (*resized(shape, axis, m), 2)
 
     def run_map(self, x: Any, out: Any) -> None:
+        if owned(self.shape, self.axis, self.n, self.single):
+            T.fourier_run(self.name, x, out, self.n, FACTOR[self.scale](self.n), 1.0)
+            return
         transform, norm = (np_fft, FORWARD) if self.forward else (np_ifft, INVERSE)
         x, out = as_complexes(x), as_complexes(out)
         if self.m == self.n:
@@ -152,6 +163,9 @@ class RealToHalf(Linear):
         self.shape_in, self.shape_out = shape, (*resized(shape, axis, m), 2)
 
     def run_map(self, x: Any, out: Any) -> None:
+        if owned(self.shape, self.axis, self.n, self.single):
+            T.fourier_run("rfft", x, out, self.n, FACTOR[self.scale](self.n), 2.0 if self.twice else 1.0)
+            return
         out = as_complexes(out)
         if self.m == self.n // 2 + 1:
             y = np_rfft(x, self.n, self.axis, FORWARD[self.scale], out=out)
@@ -187,6 +201,9 @@ class HalfToReal(Linear):
         self.shape_in, self.shape_out = (*shape, 2), resized(shape, axis, m)
 
     def run_map(self, x: Any, out: Any) -> None:
+        if owned(self.shape, self.axis, self.n, self.single):
+            T.fourier_run("irfft", x, out, self.n, FACTOR[self.scale](self.n), 1.0 if self.twice else 0.5)
+            return
         z = as_complexes(x)
         y = np_irfft(z, self.n, self.axis, INVERSE[self.scale], **({"out": out} if self.m == self.n else {}))
         if not self.twice:

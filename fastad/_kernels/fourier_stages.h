@@ -1,0 +1,341 @@
+/* fourier_stages.h - the two stages of a long Fourier transform; included once for each instruction set, so without a guard.
+   Owns: how blocks of 8 columns (of reals 16) come from the operand, pass between the stages and go to the result.
+   Must not know: who runs which block (pool.h).
+   Next: fourier_columns.h (FA_FT and the short transforms). */
+
+/* ---- 8 complex numbers, apart and together --------------------------------------------------------------------- */
+#if defined(__clang__)
+#define FA_MIX(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef int64_t FA_FT(fa_mask) __attribute__((vector_size(FA_FT_WIDTH * 8)));
+#define FA_MIX(a, b, ...) __builtin_shuffle(a, b, (FA_FT(fa_mask)){__VA_ARGS__})
+#endif
+#if FA_FT_WIDTH == 8
+#define FA_EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define FA_ODD 1, 3, 5, 7, 9, 11, 13, 15
+#define FA_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define FA_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#define FA_BACK 7, 6, 5, 4, 3, 2, 1, 0
+#elif FA_FT_WIDTH == 4
+#define FA_EVEN 0, 2, 4, 6
+#define FA_ODD 1, 3, 5, 7
+#define FA_LOW 0, 4, 1, 5
+#define FA_HIGH 2, 6, 3, 7
+#define FA_BACK 3, 2, 1, 0
+#else
+#define FA_EVEN 0, 2
+#define FA_ODD 1, 3
+#define FA_LOW 0, 2
+#define FA_HIGH 1, 3
+#define FA_BACK 1, 0
+#endif
+
+FA_FT_INLINE void FA_FT(fa_apart)(const double *z, double *re, double *im) {
+    for (int c = 0; c < FA_FT_LANES; c += FA_FT_WIDTH) {
+        FA_V a = FA_LOAD(z + 2 * c), b = FA_LOAD(z + 2 * c + FA_FT_WIDTH);
+        FA_STORE(re + c, FA_MIX(a, b, FA_EVEN));
+        FA_STORE(im + c, FA_MIX(a, b, FA_ODD));
+    }
+}
+
+/* (re + i im) f */
+FA_FT_INLINE void FA_FT(fa_together)(const double *re, const double *im, double f, double *z) {
+    for (int c = 0; c < FA_FT_LANES; c += FA_FT_WIDTH) {
+        FA_V a = f * FA_LOAD(re + c), b = f * FA_LOAD(im + c);
+        FA_STORE(z + 2 * c, FA_MIX(a, b, FA_LOW));
+        FA_STORE(z + 2 * c + FA_FT_WIDTH, FA_MIX(a, b, FA_HIGH));
+    }
+}
+
+/* 8 numbers backwards, times f */
+FA_FT_INLINE void FA_FT(fa_backwards)(const double *x, double f, double *y) {
+    for (int c = 0; c < FA_FT_LANES; c += FA_FT_WIDTH) {
+        FA_V a = f * FA_LOAD(x + c);
+        FA_STORE(y + FA_FT_LANES - FA_FT_WIDTH - c, FA_MIX(a, a, FA_BACK));
+    }
+}
+
+/* WIDTH vectors, rows for columns */
+FA_FT_INLINE void FA_FT(fa_turn_square)(FA_V *v) {
+#define FA_STAGE(h, LO, HI) \
+    for (int i = 0; i < FA_FT_WIDTH; i++) \
+        if (!(i & h)) { \
+            FA_V lo = FA_MIX(v[i], v[i + h], LO), hi = FA_MIX(v[i], v[i + h], HI); \
+            v[i] = lo; \
+            v[i + h] = hi; \
+        }
+#define FA_LIST(...) __VA_ARGS__
+#if FA_FT_WIDTH == 8
+    FA_STAGE(1, FA_LIST(0, 8, 2, 10, 4, 12, 6, 14), FA_LIST(1, 9, 3, 11, 5, 13, 7, 15))
+    FA_STAGE(2, FA_LIST(0, 1, 8, 9, 4, 5, 12, 13), FA_LIST(2, 3, 10, 11, 6, 7, 14, 15))
+    FA_STAGE(4, FA_LIST(0, 1, 2, 3, 8, 9, 10, 11), FA_LIST(4, 5, 6, 7, 12, 13, 14, 15))
+#elif FA_FT_WIDTH == 4
+    FA_STAGE(1, FA_LIST(0, 4, 2, 6), FA_LIST(1, 5, 3, 7))
+    FA_STAGE(2, FA_LIST(0, 1, 4, 5), FA_LIST(2, 3, 6, 7))
+#else
+    FA_STAGE(1, FA_LIST(0, 2), FA_LIST(1, 3))
+#endif
+#undef FA_STAGE
+#undef FA_LIST
+}
+
+/* 8 rows of 8 complex numbers, rows for columns */
+FA_FT_INLINE void FA_FT(fa_turn_tile)(const double *tile, double *to) {
+    for (int part = 0; part < FA_FT_ROW; part += FA_FT_LANES)
+        for (int i = 0; i < FA_FT_LANES; i += FA_FT_WIDTH)
+            for (int j = 0; j < FA_FT_LANES; j += FA_FT_WIDTH) {
+                FA_V v[FA_FT_WIDTH];
+                for (int k = 0; k < FA_FT_WIDTH; k++) v[k] = FA_LOAD(tile + (i + k) * FA_FT_ROW + part + j);
+                FA_FT(fa_turn_square)(v);
+                for (int k = 0; k < FA_FT_WIDTH; k++) FA_STORE(to + (j + k) * FA_FT_ROW + part + i, v[k]);
+            }
+}
+
+/* row times w(n)^(k1 (8 b + l)) times f */
+FA_FT_INLINE void FA_FT(fa_twist)(const double *fine, const double *coarse, double f, double *row) {
+    double cr = coarse[0] * f, ci = coarse[1] * f;
+    for (int c = 0; c < FA_FT_LANES; c += FA_FT_WIDTH) {
+        FA_V ar = FA_LOAD(fine + c), ai = FA_LOAD(fine + 8 + c), xr = FA_LOAD(row + c), xi = FA_LOAD(row + 8 + c);
+        FA_V wr = ar * cr - ai * ci, wi = ar * ci + ai * cr;
+        FA_STORE(row + c, xr * wr - xi * wi);
+        FA_STORE(row + 8 + c, xr * wi + xi * wr);
+    }
+}
+
+static inline void FA_FT(fa_begin)(void) { feclearexcept(FE_ALL_EXCEPT); }
+
+static inline void FA_FT(fa_end)(fa_fourier_job *job) {
+    atomic_fetch_or(&job->flags, fetestexcept(FE_OVERFLOW | FE_UNDERFLOW | FE_INVALID));
+}
+
+/* ---- stage one, forward: columns j2 ------------------------------------------------------------------------------ */
+/* Rows k1 of the columns of block b, turned, to the rows j2 of stage two. */
+FA_FT_INLINE void FA_FT(fa_pass_on)(const fa_fourier_job *job, int64_t b, int64_t k, double *tile) {
+    const fa_fourier_plan *p = job->plan;
+    for (int64_t i = 0; i < 8 && k + i < p->rows; i++)
+        FA_FT(fa_twist)(p->fine + (k + i) * FA_FT_ROW, p->coarse + (b * p->rows + k + i) * 2, 1.0, tile + i * FA_FT_ROW);
+    FA_FT(fa_turn_tile)(tile, job->between + ((k / 8) * p->column_blocks + b) * 8 * FA_FT_ROW);
+}
+
+/* 16 columns of reals: 8 are real parts, 8 imaginary parts. */
+static void FA_FT(fa_real_columns)(fa_fourier_job *job, int64_t b, double *a) {
+    const fa_fourier_plan *p = job->plan;
+    int64_t j2 = 16 * b, full = job->nx / p->n2, rows = full + (job->nx % p->n2 > j2), n1 = p->n1, step = FA_FT_ROW;
+    int64_t width = p->n2 - j2 < 16 ? p->n2 - j2 : 16;
+    double *piece = a + n1 * FA_FT_ROW;
+    const double *x = a, *z;
+    if (full == n1 && width == 16) { x = job->x + j2; step = p->n2; }        /* they are rows already */
+    else
+        for (int64_t j1 = 0; j1 < rows; j1++) {
+            int64_t left = job->nx - j1 * p->n2 - j2, w = left < width ? left : width;
+            memset(a + j1 * FA_FT_ROW + w, 0, (size_t)(16 - w) * 8);
+            memcpy(a + j1 * FA_FT_ROW, job->x + j1 * p->n2 + j2, (size_t)w * 8);
+        }
+    z = FA_FT(fa_short)(&p->one, x, step, a, piece, rows, n1);
+    for (int64_t k = 0; k < p->rows; k += 8) {
+        double tile[2][8 * FA_FT_ROW] __attribute__((aligned(64)));
+        for (int64_t i = 0; i < 8; i++) {
+            double *first = tile[0] + i * FA_FT_ROW, *second = tile[1] + i * FA_FT_ROW;
+            if (k + i >= p->rows) {
+                memset(first, 0, FA_FT_ROW * 8);
+                memset(second, 0, FA_FT_ROW * 8);
+                continue;
+            }
+            const double *u = z + (k + i) * FA_FT_ROW, *v = z + (k + i ? n1 - k - i : 0) * FA_FT_ROW;
+            for (int c = 0; c < FA_FT_LANES; c += FA_FT_WIDTH) {     /* twice the transforms of both */
+                FA_V ur = FA_LOAD(u + c), ui = FA_LOAD(u + 8 + c), vr = FA_LOAD(v + c), vi = FA_LOAD(v + 8 + c);
+                FA_STORE(first + c, ur + vr);
+                FA_STORE(first + 8 + c, ui - vi);
+                FA_STORE(second + c, ui + vi);
+                FA_STORE(second + 8 + c, vr - ur);
+            }
+        }
+        FA_FT(fa_pass_on)(job, 2 * b, k, tile[0]);
+        FA_FT(fa_pass_on)(job, 2 * b + 1, k, tile[1]);
+    }
+}
+
+static void FA_FT(fa_complex_columns)(fa_fourier_job *job, int64_t b, double *a) {
+    const fa_fourier_plan *p = job->plan;
+    int64_t j2 = 8 * b, rows = job->nx / p->n2 + (job->nx % p->n2 > j2), n1 = p->n1;
+    int64_t width = p->n2 - j2 < 8 ? p->n2 - j2 : 8;
+    int re = job->inverse ? 8 : 0, im = 8 - re;
+    const double *z;
+    for (int64_t j1 = 0; j1 < rows; j1++) {
+        int64_t at = j1 * p->n2 + j2, left = job->nx - at, w = left < width ? left : width;
+        double *row = a + j1 * FA_FT_ROW;
+        if (w == 8) FA_FT(fa_apart)(job->x + 2 * at, row + re, row + im);
+        else
+            for (int64_t l = 0; l < 8; l++) {
+                row[re + l] = l < w ? job->x[2 * (at + l)] : 0.0;
+                row[im + l] = l < w ? job->x[2 * (at + l) + 1] : 0.0;
+            }
+    }
+    z = FA_FT(fa_short)(&p->one, a, FA_FT_ROW, a, a + n1 * FA_FT_ROW, rows, n1);
+    for (int64_t k = 0; k < n1; k += 8) {
+        double tile[8 * FA_FT_ROW] __attribute__((aligned(64)));
+        int64_t given = n1 - k < 8 ? n1 - k : 8;
+        memcpy(tile, z + k * FA_FT_ROW, (size_t)given * FA_FT_ROW * 8);
+        memset(tile + given * FA_FT_ROW, 0, (size_t)(8 - given) * FA_FT_ROW * 8);
+        FA_FT(fa_pass_on)(job, b, k, tile);
+    }
+}
+
+static void FA_FT(fa_fourier_columns_first)(void *data, int64_t b, int is_worker) {
+    fa_fourier_job *job = data;
+    double *a = fa_fourier_scratch(job, job->plan->n1);
+    (void)is_worker;
+    if (!a) return;
+    FA_FT(fa_begin)();
+    if (job->plan->is_real) FA_FT(fa_real_columns)(job, b, a);
+    else FA_FT(fa_complex_columns)(job, b, a);
+    FA_FT(fa_end)(job);
+}
+
+/* ---- stage two, forward: columns k1, to coefficients k1 + n1 k2 --------------------------------------------------- */
+/* One coefficient of half a spectrum; those of the other half are its conjugates. */
+static inline void FA_FT(fa_put_one)(const fa_fourier_job *job, int64_t k, double re, double im) {
+    int64_t n = job->plan->n, mirror = k > n / 2, at = mirror ? n - k : k;
+    int is_end = at == 0 || 2 * at == n;
+    double f = job->scale * (is_end ? 1.0 : job->inner);
+    if (at >= job->ny) return;
+    job->y[2 * at] = f * re;
+    job->y[2 * at + 1] = is_end ? 0.0 : mirror ? -f * im : f * im;
+}
+
+FA_FT_INLINE void FA_FT(fa_put_half)(const fa_fourier_job *job, const double *z, int64_t k, int lanes) {
+    int64_t n = job->plan->n, half = (n - 1) / 2;                    /* 0 < k <= half: coefficients that stand for two */
+    double f = job->scale * job->inner;
+    if (lanes == 8 && k > 0 && k + 7 <= half && k + 7 < job->ny) FA_FT(fa_together)(z, z + 8, f, job->y + 2 * k);
+    else if (lanes == 8 && k > n / 2 && n - k < job->ny) {
+        double row[FA_FT_ROW] __attribute__((aligned(64)));
+        FA_FT(fa_backwards)(z, 1.0, row);
+        FA_FT(fa_backwards)(z + 8, -1.0, row + 8);
+        FA_FT(fa_together)(row, row + 8, f, job->y + 2 * (n - k - 7));
+    } else
+        for (int l = 0; l < lanes; l++) FA_FT(fa_put_one)(job, k + l, z[l], z[8 + l]);
+}
+
+static void FA_FT(fa_fourier_rows_second)(void *data, int64_t b, int is_worker) {
+    fa_fourier_job *job = data;
+    const fa_fourier_plan *p = job->plan;
+    int lanes = p->rows - 8 * b < 8 ? (int)(p->rows - 8 * b) : 8, re = job->inverse ? 8 : 0, im = 8 - re;
+    double *a = fa_fourier_scratch(job, p->n2);
+    const double *z;
+    (void)is_worker;
+    if (!a) return;
+    FA_FT(fa_begin)();
+    z = FA_FT(fa_short)(&p->two, job->between + b * p->column_blocks * 8 * FA_FT_ROW, FA_FT_ROW, a, a + p->n2 * FA_FT_ROW,
+                        p->n2, p->n2);
+    for (int64_t k2 = 0; k2 < p->n2; k2++, z += FA_FT_ROW) {
+        int64_t k = 8 * b + p->n1 * k2;
+        if (p->is_real) FA_FT(fa_put_half)(job, z, k, lanes);
+        else if (lanes == 8 && k + 7 < job->ny) FA_FT(fa_together)(z + re, z + im, job->scale, job->y + 2 * k);
+        else
+            for (int l = 0; l < lanes && k + l < job->ny; l++) {
+                job->y[2 * (k + l)] = job->scale * z[re + l];
+                job->y[2 * (k + l) + 1] = job->scale * z[im + l];
+            }
+    }
+    FA_FT(fa_end)(job);
+}
+
+/* ---- half a spectrum to reals: columns k1 first, then columns j2 ---------------------------------------------------- */
+/* All with real and imaginary parts exchanged. */
+static inline void FA_FT(fa_get_one)(const fa_fourier_job *job, int64_t k, double *row) {
+    int64_t n = job->plan->n, mirror = k > n / 2, at = mirror ? n - k : k;
+    int is_end = at == 0 || 2 * at == n;
+    double f = is_end ? 1.0 : job->inner, im = at < job->nx && !is_end ? f * job->x[2 * at + 1] : 0.0;
+    row[0] = mirror ? -im : im;
+    row[8] = at < job->nx ? f * job->x[2 * at] : 0.0;
+}
+
+FA_FT_INLINE void FA_FT(fa_get_half)(const fa_fourier_job *job, int64_t k, int lanes, double *z) {
+    int64_t n = job->plan->n, half = (n - 1) / 2;
+    if (lanes == 8 && k > 0 && k + 7 <= half && k + 7 < job->nx) {
+        FA_FT(fa_apart)(job->x + 2 * k, z + 8, z);
+        for (int c = 0; c < FA_FT_ROW; c += FA_FT_WIDTH) FA_STORE(z + c, job->inner * FA_LOAD(z + c));
+    } else if (lanes == 8 && k > n / 2 && n - k < job->nx) {
+        double row[FA_FT_ROW] __attribute__((aligned(64)));
+        FA_FT(fa_apart)(job->x + 2 * (n - k - 7), row, row + 8);
+        FA_FT(fa_backwards)(row, job->inner, z + 8);
+        FA_FT(fa_backwards)(row + 8, -job->inner, z);
+    } else {
+        for (int l = 0; l < lanes; l++) FA_FT(fa_get_one)(job, k + l, z + l);
+        for (int l = lanes; l < 8; l++) z[l] = z[8 + l] = 0.0;
+    }
+}
+
+static void FA_FT(fa_fourier_half_first)(void *data, int64_t b, int is_worker) {
+    fa_fourier_job *job = data;
+    const fa_fourier_plan *p = job->plan;
+    int lanes = p->rows - 8 * b < 8 ? (int)(p->rows - 8 * b) : 8;
+    double *a = fa_fourier_scratch(job, p->n2);
+    const double *z;
+    (void)is_worker;
+    if (!a) return;
+    FA_FT(fa_begin)();
+    for (int64_t k2 = 0; k2 < p->n2; k2++) FA_FT(fa_get_half)(job, 8 * b + p->n1 * k2, lanes, a + k2 * FA_FT_ROW);
+    z = FA_FT(fa_short)(&p->two, a, FA_FT_ROW, a, a + p->n2 * FA_FT_ROW, p->n2, p->n2);
+    for (int64_t j = 0; j < p->n2; j += 8) {
+        double tile[8 * FA_FT_ROW] __attribute__((aligned(64)));
+        double *to = job->between + ((j / 8) * p->row_blocks + b) * 8 * FA_FT_ROW;
+        int64_t given = p->n2 - j < 8 ? p->n2 - j : 8;
+        if (given == 8) FA_FT(fa_turn_tile)(z + j * FA_FT_ROW, to);
+        else {
+            memcpy(tile, z + j * FA_FT_ROW, (size_t)given * FA_FT_ROW * 8);
+            memset(tile + given * FA_FT_ROW, 0, (size_t)(8 - given) * FA_FT_ROW * 8);
+            FA_FT(fa_turn_tile)(tile, to);
+        }
+    }
+    FA_FT(fa_end)(job);
+}
+
+static void FA_FT(fa_fourier_real_second)(void *data, int64_t b, int is_worker) {
+    fa_fourier_job *job = data;
+    const fa_fourier_plan *p = job->plan;
+    int64_t j2 = 16 * b, n1 = p->n1, width = p->n2 - j2 < 16 ? p->n2 - j2 : 16, m = job->ny < p->n ? job->ny : p->n;
+    int64_t wanted = m / p->n2 + (m % p->n2 > j2);
+    double *a = wanted ? fa_fourier_scratch(job, n1) : NULL, zeros[8 * FA_FT_ROW] = {0};
+    const double *z;
+    (void)is_worker;
+    if (!a) return;
+    FA_FT(fa_begin)();
+    for (int64_t k = 0; k < p->rows; k++) {
+        const double *first = job->between + 2 * b * p->row_blocks * 8 * FA_FT_ROW + k * FA_FT_ROW;
+        const double *second = 2 * b + 1 < (p->n2 + 7) / 8 ? first + p->row_blocks * 8 * FA_FT_ROW : zeros;
+        double s[FA_FT_ROW] __attribute__((aligned(64))), t[FA_FT_ROW] __attribute__((aligned(64)));
+        double *u = a + k * FA_FT_ROW, *v = a + (n1 - k) * FA_FT_ROW;
+        memcpy(s, first, sizeof s);
+        memcpy(t, second, sizeof t);
+        FA_FT(fa_twist)(p->fine + k * FA_FT_ROW, p->coarse + (2 * b * p->rows + k) * 2, job->scale, s);
+        FA_FT(fa_twist)(p->fine + k * FA_FT_ROW, p->coarse + ((2 * b + 1) * p->rows + k) * 2, job->scale, t);
+        for (int c = 0; c < FA_FT_LANES; c += FA_FT_WIDTH) {         /* second + i first, and the mirror image */
+            FA_V si = FA_LOAD(s + c), sr = FA_LOAD(s + 8 + c), ti = FA_LOAD(t + c), tr = FA_LOAD(t + 8 + c);
+            if (k == 0 || 2 * k == n1) {
+                FA_STORE(u + c, sr);
+                FA_STORE(u + 8 + c, tr);
+                continue;
+            }
+            FA_STORE(u + c, ti + sr);
+            FA_STORE(u + 8 + c, tr - si);
+            FA_STORE(v + c, sr - ti);
+            FA_STORE(v + 8 + c, tr + si);
+        }
+    }
+    z = FA_FT(fa_short)(&p->one, a, FA_FT_ROW, a, a + n1 * FA_FT_ROW, n1, wanted);
+    for (int64_t j1 = 0; j1 < wanted; j1++) {
+        int64_t left = m - j1 * p->n2 - j2, w = left < width ? left : width;
+        memcpy(job->y + j1 * p->n2 + j2, z + j1 * FA_FT_ROW, (size_t)w * 8);
+    }
+    FA_FT(fa_end)(job);
+}
+#undef FA_MIX
+#undef FA_EVEN
+#undef FA_ODD
+#undef FA_LOW
+#undef FA_HIGH
+#undef FA_BACK
+#undef FA_V
+#undef FA_LOAD
+#undef FA_STORE
