@@ -15,13 +15,13 @@
    Next: fourier_columns.h (the short transforms), fourier_stages.h (the two stages); both once for each set. */
 #ifndef FASTAD_FOURIER_H
 #define FASTAD_FOURIER_H
-#include <fenv.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include "pool.h"
+#include "scalar.h"
 #include "scratch.h"
 
 /* A row of 8 columns: 8 real parts, 8 imaginary parts. */
@@ -179,6 +179,13 @@ static inline double *fa_fourier_scratch(fa_fourier_job *job, int64_t n) {
     return a;
 }
 
+/* The exceptions of a worker are those of the caller; his own stay where they are. */
+static inline void fa_fourier_end(fa_fourier_job *job, int is_worker) {
+    if (!is_worker) return;
+    int flags = fa_fpflags();
+    if (flags) atomic_fetch_or(&job->flags, flags);
+}
+
 #define FA_FT_WIDTH 2
 #define FA_FT(NAME) NAME##_v2
 #include "fourier_columns.h"
@@ -227,7 +234,7 @@ static inline int fa_fourier_run(const fa_fourier_plan *p, int kind, int inverse
         fa_pool_run(columns[level - 2], &job, by_columns);
         fa_pool_run(rows[level - 2], &job, p->row_blocks);
     }
-    if (job.flags) feraiseexcept(job.flags);
+    if (job.flags) fa_fprestore(fa_fpflags() | job.flags);
     return job.failed ? FA_FT_NO_MEMORY : FA_FT_OK;
 }
 #endif

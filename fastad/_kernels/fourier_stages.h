@@ -102,12 +102,6 @@ FA_FT_INLINE void FA_FT(fa_twist)(const double *fine, const double *coarse, doub
     }
 }
 
-static inline void FA_FT(fa_begin)(void) { feclearexcept(FE_ALL_EXCEPT); }
-
-static inline void FA_FT(fa_end)(fa_fourier_job *job) {
-    atomic_fetch_or(&job->flags, fetestexcept(FE_OVERFLOW | FE_UNDERFLOW | FE_INVALID));
-}
-
 /* ---- stage one, forward: columns j2 ------------------------------------------------------------------------------ */
 /* Rows k1 of the columns of block b, turned, to the rows j2 of stage two. */
 FA_FT_INLINE void FA_FT(fa_pass_on)(const fa_fourier_job *job, int64_t b, int64_t k, double *tile) {
@@ -131,7 +125,8 @@ static void FA_FT(fa_real_columns)(fa_fourier_job *job, int64_t b, double *a) {
             memset(a + j1 * FA_FT_ROW + w, 0, (size_t)(16 - w) * 8);
             memcpy(a + j1 * FA_FT_ROW, job->x + j1 * p->n2 + j2, (size_t)w * 8);
         }
-    z = FA_FT(fa_short)(&p->one, x, step, a, piece, rows, n1);
+    if (rows == 0) memset(a, 0, FA_FT_ROW * 8);
+    z = FA_FT(fa_short)(&p->one, x, step, a, piece, rows ? rows : 1, n1);
     for (int64_t k = 0; k < p->rows; k += 8) {
         double tile[2][8 * FA_FT_ROW] __attribute__((aligned(64)));
         for (int64_t i = 0; i < 8; i++) {
@@ -171,7 +166,8 @@ static void FA_FT(fa_complex_columns)(fa_fourier_job *job, int64_t b, double *a)
                 row[im + l] = l < w ? job->x[2 * (at + l) + 1] : 0.0;
             }
     }
-    z = FA_FT(fa_short)(&p->one, a, FA_FT_ROW, a, a + n1 * FA_FT_ROW, rows, n1);
+    if (rows == 0) memset(a, 0, FA_FT_ROW * 8);
+    z = FA_FT(fa_short)(&p->one, a, FA_FT_ROW, a, a + n1 * FA_FT_ROW, rows ? rows : 1, n1);
     for (int64_t k = 0; k < n1; k += 8) {
         double tile[8 * FA_FT_ROW] __attribute__((aligned(64)));
         int64_t given = n1 - k < 8 ? n1 - k : 8;
@@ -184,12 +180,10 @@ static void FA_FT(fa_complex_columns)(fa_fourier_job *job, int64_t b, double *a)
 static void FA_FT(fa_fourier_columns_first)(void *data, int64_t b, int is_worker) {
     fa_fourier_job *job = data;
     double *a = fa_fourier_scratch(job, job->plan->n1);
-    (void)is_worker;
     if (!a) return;
-    FA_FT(fa_begin)();
     if (job->plan->is_real) FA_FT(fa_real_columns)(job, b, a);
     else FA_FT(fa_complex_columns)(job, b, a);
-    FA_FT(fa_end)(job);
+    fa_fourier_end(job, is_worker);
 }
 
 /* ---- stage two, forward: columns k1, to coefficients k1 + n1 k2 --------------------------------------------------- */
@@ -222,9 +216,7 @@ static void FA_FT(fa_fourier_rows_second)(void *data, int64_t b, int is_worker) 
     int lanes = p->rows - 8 * b < 8 ? (int)(p->rows - 8 * b) : 8, re = job->inverse ? 8 : 0, im = 8 - re;
     double *a = fa_fourier_scratch(job, p->n2);
     const double *z;
-    (void)is_worker;
     if (!a) return;
-    FA_FT(fa_begin)();
     z = FA_FT(fa_short)(&p->two, job->between + b * p->column_blocks * 8 * FA_FT_ROW, FA_FT_ROW, a, a + p->n2 * FA_FT_ROW,
                         p->n2, p->n2);
     for (int64_t k2 = 0; k2 < p->n2; k2++, z += FA_FT_ROW) {
@@ -237,7 +229,7 @@ static void FA_FT(fa_fourier_rows_second)(void *data, int64_t b, int is_worker) 
                 job->y[2 * (k + l) + 1] = job->scale * z[im + l];
             }
     }
-    FA_FT(fa_end)(job);
+    fa_fourier_end(job, is_worker);
 }
 
 /* ---- half a spectrum to reals: columns k1 first, then columns j2 ---------------------------------------------------- */
@@ -272,9 +264,7 @@ static void FA_FT(fa_fourier_half_first)(void *data, int64_t b, int is_worker) {
     int lanes = p->rows - 8 * b < 8 ? (int)(p->rows - 8 * b) : 8;
     double *a = fa_fourier_scratch(job, p->n2);
     const double *z;
-    (void)is_worker;
     if (!a) return;
-    FA_FT(fa_begin)();
     for (int64_t k2 = 0; k2 < p->n2; k2++) FA_FT(fa_get_half)(job, 8 * b + p->n1 * k2, lanes, a + k2 * FA_FT_ROW);
     z = FA_FT(fa_short)(&p->two, a, FA_FT_ROW, a, a + p->n2 * FA_FT_ROW, p->n2, p->n2);
     for (int64_t j = 0; j < p->n2; j += 8) {
@@ -288,7 +278,7 @@ static void FA_FT(fa_fourier_half_first)(void *data, int64_t b, int is_worker) {
             FA_FT(fa_turn_tile)(tile, to);
         }
     }
-    FA_FT(fa_end)(job);
+    fa_fourier_end(job, is_worker);
 }
 
 static void FA_FT(fa_fourier_real_second)(void *data, int64_t b, int is_worker) {
@@ -298,9 +288,7 @@ static void FA_FT(fa_fourier_real_second)(void *data, int64_t b, int is_worker) 
     int64_t wanted = m / p->n2 + (m % p->n2 > j2);
     double *a = wanted ? fa_fourier_scratch(job, n1) : NULL, zeros[8 * FA_FT_ROW] = {0};
     const double *z;
-    (void)is_worker;
     if (!a) return;
-    FA_FT(fa_begin)();
     for (int64_t k = 0; k < p->rows; k++) {
         const double *first = job->between + 2 * b * p->row_blocks * 8 * FA_FT_ROW + k * FA_FT_ROW;
         const double *second = 2 * b + 1 < (p->n2 + 7) / 8 ? first + p->row_blocks * 8 * FA_FT_ROW : zeros;
@@ -328,7 +316,7 @@ static void FA_FT(fa_fourier_real_second)(void *data, int64_t b, int is_worker) 
         int64_t left = m - j1 * p->n2 - j2, w = left < width ? left : width;
         memcpy(job->y + j1 * p->n2 + j2, z + j1 * FA_FT_ROW, (size_t)w * 8);
     }
-    FA_FT(fa_end)(job);
+    fa_fourier_end(job, is_worker);
 }
 #undef FA_MIX
 #undef FA_EVEN
