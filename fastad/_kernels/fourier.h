@@ -12,7 +12,9 @@
    Rows that are zero (padding) and results that are cut off save the passes that they do not need.
    Blocks are the chunks of the pool: the bits do not depend on the number of threads, nor, without fused multiply-add, on
    the instruction set.
-   Next: fourier_columns.h (the short transforms), fourier_stages.h (the two stages); both once for each set. */
+   Many short transforms at once need no stages: fa_fourier_many.
+   Next: fourier_columns.h (the short transforms), fourier_tiles.h, fourier_stages.h (the two stages), fourier_many.h; all of
+   them once for each set. */
 #ifndef FASTAD_FOURIER_H
 #define FASTAD_FOURIER_H
 #include <math.h>
@@ -55,6 +57,17 @@ typedef struct {
     double scale, inner;                             /* the second one for coefficients that stand for two */
     atomic_int flags, failed;
 } fa_fourier_job;
+
+/* Of many transforms of one length: operands are outer x nx x inner numbers, results outer x ny x inner. */
+typedef struct {
+    const fa_fourier_length *length;
+    const double *x;
+    double *y;
+    int64_t outer, inner, nx, ny, width;             /* width: transforms of a block */
+    int kind, inverse;
+    double scale, twice;                             /* the second one for coefficients that stand for two */
+    atomic_int flags, failed;
+} fa_fourier_many_job;
 
 /* ---- roots of unity ------------------------------------------------------------------------------------------- */
 /* exp(-2 pi i k / n): an angle below pi/4 in two doubles, one rounding at the end. */
@@ -130,7 +143,19 @@ static inline void fa_fourier_plan_free(fa_fourier_plan *p) {
     free(p);
 }
 
-/* NULL: no memory. n: smooth. */
+/* Of one short transform alone, for fa_fourier_many.  NULL: no memory.  n: smooth. */
+static inline fa_fourier_plan *fa_fourier_plan_short(int64_t n) {
+    fa_fourier_plan *p = calloc(1, sizeof *p);
+    if (!p) return NULL;
+    p->n = p->n1 = n;
+    p->n2 = 1;
+    p->bytes = n * 32;
+    if (fa_fourier_plan_length(&p->one, n)) return p;
+    fa_fourier_plan_free(p);
+    return NULL;
+}
+
+/* NULL: no memory.  n: smooth. */
 static inline fa_fourier_plan *fa_fourier_plan_new(int64_t n, int is_real) {
     fa_fourier_plan *p = calloc(1, sizeof *p);
     double best = INFINITY;
@@ -173,23 +198,24 @@ static inline int64_t fa_fourier_between_bytes(const fa_fourier_plan *p) {
 }
 
 /* Two pieces, between which the passes go to and fro. */
-static inline double *fa_fourier_scratch(fa_fourier_job *job, int64_t n) {
+static inline double *fa_fourier_scratch(atomic_int *failed, int64_t n) {
     double *a = fa_workspace_of(FA_SCRATCH_COLUMNS, (size_t)n * FA_FT_ROW * 2 * 8);
-    if (!a) atomic_store(&job->failed, 1);
+    if (!a) atomic_store(failed, 1);
     return a;
 }
 
 /* The exceptions of a worker are those of the caller; his own stay where they are. */
-static inline void fa_fourier_end(fa_fourier_job *job, int is_worker) {
-    if (!is_worker) return;
-    int flags = fa_fpflags();
-    if (flags) atomic_fetch_or(&job->flags, flags);
+static inline void fa_fourier_end(atomic_int *flags, int is_worker) {
+    int raised = is_worker ? fa_fpflags() : 0;
+    if (raised) atomic_fetch_or(flags, raised);
 }
 
 #define FA_FT_WIDTH 2
 #define FA_FT(NAME) NAME##_v2
 #include "fourier_columns.h"
+#include "fourier_tiles.h"
 #include "fourier_stages.h"
+#include "fourier_many.h"
 #undef FA_FT_WIDTH
 #undef FA_FT
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
@@ -198,7 +224,9 @@ static inline void fa_fourier_end(fa_fourier_job *job, int is_worker) {
 #define FA_FT_WIDTH 4
 #define FA_FT(NAME) NAME##_v3
 #include "fourier_columns.h"
+#include "fourier_tiles.h"
 #include "fourier_stages.h"
+#include "fourier_many.h"
 #undef FA_FT_WIDTH
 #undef FA_FT
 #pragma GCC pop_options
@@ -207,7 +235,9 @@ static inline void fa_fourier_end(fa_fourier_job *job, int is_worker) {
 #define FA_FT_WIDTH 8
 #define FA_FT(NAME) NAME##_v4
 #include "fourier_columns.h"
+#include "fourier_tiles.h"
 #include "fourier_stages.h"
+#include "fourier_many.h"
 #undef FA_FT_WIDTH
 #undef FA_FT
 #pragma GCC pop_options
@@ -216,7 +246,13 @@ static inline void fa_fourier_end(fa_fourier_job *job, int is_worker) {
 #define FA_FT_SETS(NAME) {NAME##_v2, NAME##_v2, NAME##_v2}
 #endif
 
-enum { FA_FT_OK, FA_FT_NO_MEMORY };
+enum { FA_FT_OK, FA_FT_NO_MEMORY, FA_FT_SHARED = 1 << 15 };       /* points from which threads gain */
+
+static inline void fa_fourier_blocks(fa_task task, void *job, int64_t blocks, int64_t points) {
+    if (points >= FA_FT_SHARED) fa_pool_run(task, job, blocks);
+    else
+        for (int64_t b = 0; b < blocks; b++) task(job, b, 0);
+}
 
 /* One transform.  level: 2, 3 or 4, the instruction set (fa_cpu_level). */
 static inline int fa_fourier_run(const fa_fourier_plan *p, int kind, int inverse, const double *x, int64_t nx, double *y,
@@ -228,12 +264,44 @@ static inline int fa_fourier_run(const fa_fourier_plan *p, int kind, int inverse
                           kind == FA_FT_TO_HALF ? 0.5 * scale : scale, inner, 0, 0};     /* (stage one gives twice) */
     if (!job.between) return FA_FT_NO_MEMORY;
     if (kind == FA_FT_TO_REAL) {
-        fa_pool_run(half[level - 2], &job, p->row_blocks);
-        fa_pool_run(real[level - 2], &job, by_columns);
+        fa_fourier_blocks(half[level - 2], &job, p->row_blocks, p->n);
+        fa_fourier_blocks(real[level - 2], &job, by_columns, p->n);
     } else {
-        fa_pool_run(columns[level - 2], &job, by_columns);
-        fa_pool_run(rows[level - 2], &job, p->row_blocks);
+        fa_fourier_blocks(columns[level - 2], &job, by_columns, p->n);
+        fa_fourier_blocks(rows[level - 2], &job, p->row_blocks, p->n);
     }
+    if (job.flags) fa_fprestore(fa_fpflags() | job.flags);
+    return job.failed ? FA_FT_NO_MEMORY : FA_FT_OK;
+}
+
+typedef struct { const fa_fourier_job *one; int64_t step_x, step_y; int kind, level; atomic_int flags, failed; } fa_fourier_rows_job;
+
+static inline void fa_fourier_row(void *data, int64_t row, int is_worker) {
+    fa_fourier_rows_job *job = data;
+    const fa_fourier_job *one = job->one;
+    if (fa_fourier_run(one->plan, job->kind, one->inverse, one->x + row * job->step_x, one->nx, one->y + row * job->step_y, one->ny,
+                       one->scale, one->inner, job->level) != FA_FT_OK) atomic_store(&job->failed, 1);
+    fa_fourier_end(&job->flags, is_worker);
+}
+
+/* Rows, step_x and step_y numbers from each other: long ones are shared by the threads, of short ones each takes some. */
+static inline int fa_fourier_rows(const fa_fourier_plan *p, int kind, int inverse, const double *x, int64_t nx, int64_t step_x,
+                                  double *y, int64_t ny, int64_t step_y, int64_t rows, double scale, double inner, int level) {
+    const fa_fourier_job one = {.plan = p, .x = x, .y = y, .nx = nx, .ny = ny, .inverse = inverse, .scale = scale, .inner = inner};
+    fa_fourier_rows_job job = {&one, step_x, step_y, kind, level, 0, 0};
+    fa_fourier_blocks(fa_fourier_row, &job, rows, p->n < FA_FT_SHARED ? p->n * rows : 0);
+    if (job.flags) fa_fprestore(fa_fpflags() | job.flags);
+    return job.failed ? FA_FT_NO_MEMORY : FA_FT_OK;
+}
+
+/* Many short ones; of the plan only its length matters. */
+static inline int fa_fourier_many(const fa_fourier_plan *p, int kind, int inverse, const double *x, int64_t nx, double *y,
+                                  int64_t ny, int64_t outer, int64_t inner, double scale, double twice, int level) {
+    static const fa_task block[] = FA_FT_SETS(fa_fourier_many_block);
+    int64_t width = kind == FA_FT_COMPLEX ? 8 : 16;
+    int64_t blocks = inner == 1 ? (outer + width - 1) / width : outer * ((inner + width - 1) / width);
+    fa_fourier_many_job job = {&p->one, x, y, outer, inner, nx, ny, width, kind, inverse, scale, twice, 0, 0};
+    fa_fourier_blocks(block[level - 2], &job, blocks, p->n * outer * inner);
     if (job.flags) fa_fprestore(fa_fpflags() | job.flags);
     return job.failed ? FA_FT_NO_MEMORY : FA_FT_OK;
 }

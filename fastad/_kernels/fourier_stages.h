@@ -1,95 +1,7 @@
 /* fourier_stages.h - the two stages of a long Fourier transform; included once for each instruction set, so without a guard.
    Owns: how blocks of 8 columns (of reals 16) come from the operand, pass between the stages and go to the result.
    Must not know: who runs which block (pool.h).
-   Next: fourier_columns.h (FA_FT and the short transforms). */
-
-/* ---- 8 complex numbers, apart and together --------------------------------------------------------------------- */
-#if defined(__clang__)
-#define FA_MIX(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-typedef int64_t FA_FT(fa_mask) __attribute__((vector_size(FA_FT_WIDTH * 8)));
-#define FA_MIX(a, b, ...) __builtin_shuffle(a, b, (FA_FT(fa_mask)){__VA_ARGS__})
-#endif
-#if FA_FT_WIDTH == 8
-#define FA_EVEN 0, 2, 4, 6, 8, 10, 12, 14
-#define FA_ODD 1, 3, 5, 7, 9, 11, 13, 15
-#define FA_LOW 0, 8, 1, 9, 2, 10, 3, 11
-#define FA_HIGH 4, 12, 5, 13, 6, 14, 7, 15
-#define FA_BACK 7, 6, 5, 4, 3, 2, 1, 0
-#elif FA_FT_WIDTH == 4
-#define FA_EVEN 0, 2, 4, 6
-#define FA_ODD 1, 3, 5, 7
-#define FA_LOW 0, 4, 1, 5
-#define FA_HIGH 2, 6, 3, 7
-#define FA_BACK 3, 2, 1, 0
-#else
-#define FA_EVEN 0, 2
-#define FA_ODD 1, 3
-#define FA_LOW 0, 2
-#define FA_HIGH 1, 3
-#define FA_BACK 1, 0
-#endif
-
-FA_FT_INLINE void FA_FT(fa_apart)(const double *z, double *re, double *im) {
-    for (int c = 0; c < FA_FT_LANES; c += FA_FT_WIDTH) {
-        FA_V a = FA_LOAD(z + 2 * c), b = FA_LOAD(z + 2 * c + FA_FT_WIDTH);
-        FA_STORE(re + c, FA_MIX(a, b, FA_EVEN));
-        FA_STORE(im + c, FA_MIX(a, b, FA_ODD));
-    }
-}
-
-/* (re + i im) f */
-FA_FT_INLINE void FA_FT(fa_together)(const double *re, const double *im, double f, double *z) {
-    for (int c = 0; c < FA_FT_LANES; c += FA_FT_WIDTH) {
-        FA_V a = f * FA_LOAD(re + c), b = f * FA_LOAD(im + c);
-        FA_STORE(z + 2 * c, FA_MIX(a, b, FA_LOW));
-        FA_STORE(z + 2 * c + FA_FT_WIDTH, FA_MIX(a, b, FA_HIGH));
-    }
-}
-
-/* 8 numbers backwards, times f */
-FA_FT_INLINE void FA_FT(fa_backwards)(const double *x, double f, double *y) {
-    for (int c = 0; c < FA_FT_LANES; c += FA_FT_WIDTH) {
-        FA_V a = f * FA_LOAD(x + c);
-        FA_STORE(y + FA_FT_LANES - FA_FT_WIDTH - c, FA_MIX(a, a, FA_BACK));
-    }
-}
-
-/* WIDTH vectors, rows for columns */
-FA_FT_INLINE void FA_FT(fa_turn_square)(FA_V *v) {
-#define FA_STAGE(h, LO, HI) \
-    for (int i = 0; i < FA_FT_WIDTH; i++) \
-        if (!(i & h)) { \
-            FA_V lo = FA_MIX(v[i], v[i + h], LO), hi = FA_MIX(v[i], v[i + h], HI); \
-            v[i] = lo; \
-            v[i + h] = hi; \
-        }
-#define FA_LIST(...) __VA_ARGS__
-#if FA_FT_WIDTH == 8
-    FA_STAGE(1, FA_LIST(0, 8, 2, 10, 4, 12, 6, 14), FA_LIST(1, 9, 3, 11, 5, 13, 7, 15))
-    FA_STAGE(2, FA_LIST(0, 1, 8, 9, 4, 5, 12, 13), FA_LIST(2, 3, 10, 11, 6, 7, 14, 15))
-    FA_STAGE(4, FA_LIST(0, 1, 2, 3, 8, 9, 10, 11), FA_LIST(4, 5, 6, 7, 12, 13, 14, 15))
-#elif FA_FT_WIDTH == 4
-    FA_STAGE(1, FA_LIST(0, 4, 2, 6), FA_LIST(1, 5, 3, 7))
-    FA_STAGE(2, FA_LIST(0, 1, 4, 5), FA_LIST(2, 3, 6, 7))
-#else
-    FA_STAGE(1, FA_LIST(0, 2), FA_LIST(1, 3))
-#endif
-#undef FA_STAGE
-#undef FA_LIST
-}
-
-/* 8 rows of 8 complex numbers, rows for columns */
-FA_FT_INLINE void FA_FT(fa_turn_tile)(const double *tile, double *to) {
-    for (int part = 0; part < FA_FT_ROW; part += FA_FT_LANES)
-        for (int i = 0; i < FA_FT_LANES; i += FA_FT_WIDTH)
-            for (int j = 0; j < FA_FT_LANES; j += FA_FT_WIDTH) {
-                FA_V v[FA_FT_WIDTH];
-                for (int k = 0; k < FA_FT_WIDTH; k++) v[k] = FA_LOAD(tile + (i + k) * FA_FT_ROW + part + j);
-                FA_FT(fa_turn_square)(v);
-                for (int k = 0; k < FA_FT_WIDTH; k++) FA_STORE(to + (j + k) * FA_FT_ROW + part + i, v[k]);
-            }
-}
+   Next: fourier_columns.h (FA_FT and the short transforms), fourier_tiles.h (8 by 8 numbers). */
 
 /* row times w(n)^(k1 (8 b + l)) times f */
 FA_FT_INLINE void FA_FT(fa_twist)(const double *fine, const double *coarse, double f, double *row) {
@@ -136,14 +48,7 @@ static void FA_FT(fa_real_columns)(fa_fourier_job *job, int64_t b, double *a) {
                 memset(second, 0, FA_FT_ROW * 8);
                 continue;
             }
-            const double *u = z + (k + i) * FA_FT_ROW, *v = z + (k + i ? n1 - k - i : 0) * FA_FT_ROW;
-            for (int c = 0; c < FA_FT_LANES; c += FA_FT_WIDTH) {     /* twice the transforms of both */
-                FA_V ur = FA_LOAD(u + c), ui = FA_LOAD(u + 8 + c), vr = FA_LOAD(v + c), vi = FA_LOAD(v + 8 + c);
-                FA_STORE(first + c, ur + vr);
-                FA_STORE(first + 8 + c, ui - vi);
-                FA_STORE(second + c, ui + vi);
-                FA_STORE(second + 8 + c, vr - ur);
-            }
+            FA_FT(fa_separate)(z + (k + i) * FA_FT_ROW, z + (k + i ? n1 - k - i : 0) * FA_FT_ROW, 1.0, first, second);
         }
         FA_FT(fa_pass_on)(job, 2 * b, k, tile[0]);
         FA_FT(fa_pass_on)(job, 2 * b + 1, k, tile[1]);
@@ -179,11 +84,11 @@ static void FA_FT(fa_complex_columns)(fa_fourier_job *job, int64_t b, double *a)
 
 static void FA_FT(fa_fourier_columns_first)(void *data, int64_t b, int is_worker) {
     fa_fourier_job *job = data;
-    double *a = fa_fourier_scratch(job, job->plan->n1);
+    double *a = fa_fourier_scratch(&job->failed, job->plan->n1);
     if (!a) return;
     if (job->plan->is_real) FA_FT(fa_real_columns)(job, b, a);
     else FA_FT(fa_complex_columns)(job, b, a);
-    fa_fourier_end(job, is_worker);
+    fa_fourier_end(&job->flags, is_worker);
 }
 
 /* ---- stage two, forward: columns k1, to coefficients k1 + n1 k2 --------------------------------------------------- */
@@ -214,7 +119,7 @@ static void FA_FT(fa_fourier_rows_second)(void *data, int64_t b, int is_worker) 
     fa_fourier_job *job = data;
     const fa_fourier_plan *p = job->plan;
     int lanes = p->rows - 8 * b < 8 ? (int)(p->rows - 8 * b) : 8, re = job->inverse ? 8 : 0, im = 8 - re;
-    double *a = fa_fourier_scratch(job, p->n2);
+    double *a = fa_fourier_scratch(&job->failed, p->n2);
     const double *z;
     if (!a) return;
     z = FA_FT(fa_short)(&p->two, job->between + b * p->column_blocks * 8 * FA_FT_ROW, FA_FT_ROW, a, a + p->n2 * FA_FT_ROW,
@@ -229,7 +134,7 @@ static void FA_FT(fa_fourier_rows_second)(void *data, int64_t b, int is_worker) 
                 job->y[2 * (k + l) + 1] = job->scale * z[im + l];
             }
     }
-    fa_fourier_end(job, is_worker);
+    fa_fourier_end(&job->flags, is_worker);
 }
 
 /* ---- half a spectrum to reals: columns k1 first, then columns j2 ---------------------------------------------------- */
@@ -262,7 +167,7 @@ static void FA_FT(fa_fourier_half_first)(void *data, int64_t b, int is_worker) {
     fa_fourier_job *job = data;
     const fa_fourier_plan *p = job->plan;
     int lanes = p->rows - 8 * b < 8 ? (int)(p->rows - 8 * b) : 8;
-    double *a = fa_fourier_scratch(job, p->n2);
+    double *a = fa_fourier_scratch(&job->failed, p->n2);
     const double *z;
     if (!a) return;
     for (int64_t k2 = 0; k2 < p->n2; k2++) FA_FT(fa_get_half)(job, 8 * b + p->n1 * k2, lanes, a + k2 * FA_FT_ROW);
@@ -278,7 +183,7 @@ static void FA_FT(fa_fourier_half_first)(void *data, int64_t b, int is_worker) {
             FA_FT(fa_turn_tile)(tile, to);
         }
     }
-    fa_fourier_end(job, is_worker);
+    fa_fourier_end(&job->flags, is_worker);
 }
 
 static void FA_FT(fa_fourier_real_second)(void *data, int64_t b, int is_worker) {
@@ -286,44 +191,23 @@ static void FA_FT(fa_fourier_real_second)(void *data, int64_t b, int is_worker) 
     const fa_fourier_plan *p = job->plan;
     int64_t j2 = 16 * b, n1 = p->n1, width = p->n2 - j2 < 16 ? p->n2 - j2 : 16, m = job->ny < p->n ? job->ny : p->n;
     int64_t wanted = m / p->n2 + (m % p->n2 > j2);
-    double *a = wanted ? fa_fourier_scratch(job, n1) : NULL, zeros[8 * FA_FT_ROW] = {0};
+    double *a = wanted ? fa_fourier_scratch(&job->failed, n1) : NULL, zeros[8 * FA_FT_ROW] = {0};
     const double *z;
     if (!a) return;
     for (int64_t k = 0; k < p->rows; k++) {
         const double *first = job->between + 2 * b * p->row_blocks * 8 * FA_FT_ROW + k * FA_FT_ROW;
         const double *second = 2 * b + 1 < (p->n2 + 7) / 8 ? first + p->row_blocks * 8 * FA_FT_ROW : zeros;
         double s[FA_FT_ROW] __attribute__((aligned(64))), t[FA_FT_ROW] __attribute__((aligned(64)));
-        double *u = a + k * FA_FT_ROW, *v = a + (n1 - k) * FA_FT_ROW;
         memcpy(s, first, sizeof s);
         memcpy(t, second, sizeof t);
         FA_FT(fa_twist)(p->fine + k * FA_FT_ROW, p->coarse + (2 * b * p->rows + k) * 2, job->scale, s);
         FA_FT(fa_twist)(p->fine + k * FA_FT_ROW, p->coarse + ((2 * b + 1) * p->rows + k) * 2, job->scale, t);
-        for (int c = 0; c < FA_FT_LANES; c += FA_FT_WIDTH) {         /* second + i first, and the mirror image */
-            FA_V si = FA_LOAD(s + c), sr = FA_LOAD(s + 8 + c), ti = FA_LOAD(t + c), tr = FA_LOAD(t + 8 + c);
-            if (k == 0 || 2 * k == n1) {
-                FA_STORE(u + c, sr);
-                FA_STORE(u + 8 + c, tr);
-                continue;
-            }
-            FA_STORE(u + c, ti + sr);
-            FA_STORE(u + 8 + c, tr - si);
-            FA_STORE(v + c, sr - ti);
-            FA_STORE(v + 8 + c, tr + si);
-        }
+        FA_FT(fa_unite)(s, t, 1.0, k == 0 || 2 * k == n1, a + k * FA_FT_ROW, a + (n1 - k) * FA_FT_ROW);
     }
     z = FA_FT(fa_short)(&p->one, a, FA_FT_ROW, a, a + n1 * FA_FT_ROW, n1, wanted);
     for (int64_t j1 = 0; j1 < wanted; j1++) {
         int64_t left = m - j1 * p->n2 - j2, w = left < width ? left : width;
         memcpy(job->y + j1 * p->n2 + j2, z + j1 * FA_FT_ROW, (size_t)w * 8);
     }
-    fa_fourier_end(job, is_worker);
+    fa_fourier_end(&job->flags, is_worker);
 }
-#undef FA_MIX
-#undef FA_EVEN
-#undef FA_ODD
-#undef FA_LOW
-#undef FA_HIGH
-#undef FA_BACK
-#undef FA_V
-#undef FA_LOAD
-#undef FA_STORE

@@ -30,7 +30,8 @@ static void slow_transform(int64_t n, int inverse, const long double *x, long do
 /* The whole operand of a transform of n complex numbers: of a half the mirror image is added. */
 static void whole_operand(int kind, int64_t n, const double *x, int64_t nx, double inner, long double *z) {
     memset(z, 0, (size_t)n * 2 * sizeof *z);
-    for (int64_t k = 0; k < nx; k++) {
+    int64_t used = kind == FA_FT_TO_REAL ? n / 2 + 1 : n;
+    for (int64_t k = 0; k < nx && k < used; k++) {
         if (kind == FA_FT_TO_HALF) { z[2 * k] = x[k]; continue; }
         int is_end = kind == FA_FT_TO_REAL && (k == 0 || 2 * k == n);
         long double f = kind == FA_FT_TO_REAL && !is_end ? inner : 1;
@@ -48,34 +49,78 @@ static double wanted_result(int kind, int64_t n, const long double *z, int64_t k
     return (double)(scale * (kind == FA_FT_TO_HALF && !is_end ? inner : 1) * z[k]);
 }
 
-/* nx, ny: numbers of the operand and of the result that there are */
-static void one_transform(int64_t n, int kind, int inverse, int64_t nx, int64_t ny, double inner) {
-    int wide_x = kind == FA_FT_TO_HALF ? 1 : 2, wide_y = kind == FA_FT_TO_REAL ? 1 : 2;
-    double *x = malloc((size_t)(nx * wide_x) * 8), *y = malloc((size_t)(ny * wide_y) * 8), scale = below(2) ? 1.0 : 0.3;
-    double *first = malloc((size_t)(ny * wide_y) * 8), norm = 0, error = 0;
-    long double *z = malloc((size_t)n * 4 * sizeof *z);
-    fa_fourier_plan *plan = fa_fourier_plan_new(n, kind != FA_FT_COMPLEX);
-    for (int64_t k = 0; k < nx * wide_x; k++) x[k] = normal();
-    whole_operand(kind, n, x, nx, inner, z);
-    for (int64_t k = 0; k < 2 * n; k++) norm += (double)(z[k] * z[k]);
-    slow_transform(n, inverse || kind == FA_FT_TO_REAL, z, z + 2 * n);
+/* A transform among others: many at once (outer x nx x inner numbers) or one, of nx numbers to ny. */
+typedef struct { int64_t n, nx, ny, outer, inner; int kind, inverse, many, wide_x, wide_y; double twice, scale; } transform;
+
+static int do_transform(const transform *t, const fa_fourier_plan *plan, const double *x, double *y, int level) {
+    if (t->many)
+        return fa_fourier_many(plan, t->kind, t->inverse, x, t->nx, y, t->ny, t->outer, t->inner, t->scale, t->twice, level);
+    return fa_fourier_rows(plan, t->kind, t->inverse, x, t->nx, t->nx * t->wide_x, y, t->ny, t->ny * t->wide_y, t->outer,
+                           t->scale, t->twice, level);
+}
+
+static void compare(const transform *t, const double *x, const double *y) {
+    long double *z = malloc((size_t)t->n * 4 * sizeof *z);
+    double *one = malloc((size_t)(t->nx * t->wide_x) * 8), norm = 0, error = 0;
+    for (int64_t b = 0; b < t->outer * t->inner; b++) {
+        const double *from = x + (b / t->inner * t->nx * t->inner + b % t->inner) * t->wide_x;
+        const double *got = y + (b / t->inner * t->ny * t->inner + b % t->inner) * t->wide_y;
+        for (int64_t k = 0; k < t->nx * t->wide_x; k++)
+            one[k] = from[k / t->wide_x * t->inner * t->wide_x + k % t->wide_x];
+        whole_operand(t->kind, t->n, one, t->nx, t->twice, z);
+        for (int64_t k = 0; k < 2 * t->n; k++) norm += (double)(z[k] * z[k]);
+        slow_transform(t->n, t->inverse || t->kind == FA_FT_TO_REAL, z, z + 2 * t->n);
+        for (int64_t k = 0; k < t->ny * t->wide_y; k++) {
+            double e = fabs(got[k / t->wide_y * t->inner * t->wide_y + k % t->wide_y]
+                            - wanted_result(t->kind, t->n, z + 2 * t->n, k, t->scale, t->twice));
+            if (!(e <= error)) error = e;
+        }
+    }
+    EXPECT(error <= 4e-15 * sqrt(norm * 2 + 1), "kind %d, %d points, %d to %d, %d x %d: error %g of %g", t->kind, (int)t->n,
+           (int)t->nx, (int)t->ny, (int)t->outer, (int)t->inner, error, sqrt(norm));
+    free(z); free(one);
+}
+
+static void one_transform(transform t) {
+    t.wide_x = t.kind == FA_FT_TO_HALF ? 1 : 2;
+    t.wide_y = t.kind == FA_FT_TO_REAL ? 1 : 2;
+    t.scale = below(2) ? 1.0 : 0.3;
+    int64_t size_x = t.outer * t.inner * t.nx * t.wide_x, size_y = t.outer * t.inner * t.ny * t.wide_y;
+    double *x = malloc((size_t)size_x * 8), *y = malloc((size_t)size_y * 8), *first = malloc((size_t)size_y * 8);
+    fa_fourier_plan *plan = t.many ? fa_fourier_plan_short(t.n) : fa_fourier_plan_new(t.n, t.kind != FA_FT_COMPLEX);
+    for (int64_t k = 0; k < size_x; k++) x[k] = normal();
     for (int level = fa_cpu_level(); level >= 2; level--)
         for (int threads = 1; threads <= 3; threads += 2) {
             fa_pool_set_threads(threads);
-            for (int64_t k = 0; k < ny * wide_y; k++) y[k] = NAN;
-            EXPECT(fa_fourier_run(plan, kind, inverse, x, nx, y, ny, scale, inner, level) == FA_FT_OK, "no memory");
-            if (level == fa_cpu_level() && threads == 1) memcpy(first, y, (size_t)(ny * wide_y) * 8);
-            EXPECT(!memcmp(first, y, (size_t)(ny * wide_y) * 8), "%d: other bits, level %d, threads %d", (int)n, level, threads);
+            for (int64_t k = 0; k < size_y; k++) y[k] = NAN;
+            EXPECT(do_transform(&t, plan, x, y, level) == FA_FT_OK, "no memory");
+            if (level == fa_cpu_level() && threads == 1) memcpy(first, y, (size_t)size_y * 8);
+            EXPECT(!memcmp(first, y, (size_t)size_y * 8), "%d: other bits, level %d, %d threads", (int)t.n, level, threads);
         }
     fa_pool_set_threads(1);
-    for (int64_t k = 0; k < ny * wide_y; k++) {
-        double e = fabs(first[k] - wanted_result(kind, n, z + 2 * n, k, scale, inner));
-        if (!(e <= error)) error = e;
-    }
-    EXPECT(error <= 2e-15 * sqrt(norm * 2 + 1) * 2, "kind %d, %d points, %d to %d: error %g of %g", kind, (int)n, (int)nx,
-           (int)ny, error, sqrt(norm));
+    compare(&t, x, first);
     fa_fourier_plan_free(plan);
-    free(x); free(y); free(first); free(z);
+    free(x); free(y); free(first);
+}
+
+/* A long one there and back, by one thread and by several. */
+static void shared_transform(int64_t n) {
+    while (!fa_fourier_smooth(n)) n++;
+    fa_fourier_plan *plan = fa_fourier_plan_new(n, 1);
+    double *x = malloc((size_t)n * 8), *back = malloc((size_t)n * 8), *half[2], worst = 0;
+    for (int64_t k = 0; k < n; k++) x[k] = normal();
+    for (int k = 0; k < 2; k++) {
+        half[k] = malloc((size_t)(n / 2 + 1) * 16);
+        fa_pool_set_threads(1 + 3 * k);
+        fa_fourier_run(plan, FA_FT_TO_HALF, 0, x, n, half[k], n / 2 + 1, 1.0, 1.0, fa_cpu_level());
+    }
+    EXPECT(!memcmp(half[0], half[1], (size_t)(n / 2 + 1) * 16), "%d points: threads change bits", (int)n);
+    fa_fourier_run(plan, FA_FT_TO_REAL, 0, half[1], n / 2 + 1, back, n, 1.0 / (double)n, 1.0, fa_cpu_level());
+    fa_pool_set_threads(1);
+    for (int64_t k = 0; k < n; k++) worst = fmax(worst, fabs(back[k] - x[k]));
+    EXPECT(worst < 1e-14, "%d points there and back: %g", (int)n, worst);
+    fa_fourier_plan_free(plan);
+    free(x); free(back); free(half[0]); free(half[1]);
 }
 
 static void test_fourier(int64_t most, int64_t step) {
@@ -85,11 +130,23 @@ static void test_fourier(int64_t most, int64_t step) {
         if (!fa_fourier_smooth(n)) continue;
         for (int kind = 0; kind < 3; kind++) {
             int64_t all_x = kind == FA_FT_TO_REAL ? half : n, all_y = kind == FA_FT_TO_HALF ? half : n;
-            one_transform(n, kind, kind == FA_FT_COMPLEX && k % 2, all_x, all_y, kind == FA_FT_TO_REAL ? 1 : 2);
-            one_transform(n, kind, 0, 1 + below(all_x), 1 + below(all_y), 0.5);
-            one_transform(n, kind, 0, 1 + below(all_x / 8 + 1), 1 + below(all_y / 8 + 1), 1);
+            one_transform((transform){.n = n, .nx = all_x, .ny = all_y, .outer = 1 + (n < 40), .inner = 1, .kind = kind,
+                                      .inverse = kind == FA_FT_COMPLEX && k % 2, .twice = kind == FA_FT_TO_REAL ? 1 : 2});
+            for (int64_t part = 1; part <= 8; part *= 8)
+                one_transform((transform){.n = n, .nx = 1 + below((all_x + part - 1) / part), .ny = 1 + below((all_y + part - 1) / part), .outer = 1,
+                                          .inner = 1, .kind = kind, .twice = 0.5});
+            if (n > 36 && n != 96) continue;
+            for (int part = 0; part < 4; part++) {           /* nx may be more than there is use for */
+                int64_t outer = part % 2 ? 1 + below(40) : 1 + below(3), inner = part % 2 ? 1 : 1 + below(40);
+                one_transform((transform){.n = n, .nx = part < 2 ? all_x : 1 + below(all_x + 3), .outer = outer, .inner = inner,
+                                          .ny = part < 2 ? all_y : 1 + below(all_y), .kind = kind, .many = 1,
+                                          .inverse = kind == FA_FT_COMPLEX && k % 2, .twice = part % 2 ? 1 : 0.5});
+            }
         }
     }
+    /* shared by threads: too long for the sums, so two at once against one after the other */
+    one_transform((transform){.n = 1344, .nx = 1344, .ny = 673, .outer = 25, .inner = 1, .kind = FA_FT_TO_HALF, .twice = 1});
+    shared_transform(FA_FT_SHARED + 1 + most % 2 * 31);
     EXPECT(!fa_fourier_smooth(0) && !fa_fourier_smooth(13) && !fa_fourier_smooth(2 * 17) && fa_fourier_smooth(9240), "smooth");
 }
 #endif

@@ -575,7 +575,7 @@ int main(int argc, char **argv) {
     test_elementwise();
     test_fused();
     test_machine();
-    test_fourier(200, 1);
+    test_fourier(130, 1);
     printf("%d checks, %d failures\n", checks, failures);
     return failures != 0;
 }
