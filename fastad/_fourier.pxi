@@ -76,7 +76,7 @@ def fourier_run(str name, x, y, int axis, int64_t n, double scale, double twice,
     cdef int kind = FOURIER_KINDS[name], inverse = name == "ifft", status = 0, level = fa_cpu_level()
     cdef int pair_x = 1 if kind == FA_FT_TO_HALF else 2, pair_y = 1 if kind == FA_FT_TO_REAL else 2
     cdef int64_t most_x = n // 2 + 1 if kind == FA_FT_TO_REAL else n, most_y = n // 2 + 1 if pair_x == 1 else n
-    cdef int64_t nx, ny, used_x, used_y, outer = 1, inner = 1, k
+    cdef int64_t nx, ny, used_x, used_y, outer = 1, inner = 1, k, tail
     cdef FourierPlan plan
     cdef const double *from_
     cdef double *to
@@ -99,9 +99,10 @@ def fourier_run(str name, x, y, int axis, int64_t n, double scale, double twice,
         y[...] = 0.0
         return
     plan = fourier_plan(n, 2 if many else kind != FA_FT_COMPLEX)
+    tail = (ny - used_y) * inner * pair_y
     with nogil:
-        for k in range(outer if used_y < ny else 0):
-            memset(to + (k * ny + used_y) * inner * pair_y, 0, <size_t>((ny - used_y) * inner * pair_y) * sizeof(double))
+        for k in range(outer if tail else 0):
+            memset(to + (k * ny + used_y) * inner * pair_y, 0, <size_t>tail * sizeof(double))
         if many:
             status = fa_fourier_many(plan.p, kind, inverse, from_, nx, to, ny, outer, inner, scale, twice, level)
         else:

@@ -3,11 +3,15 @@
 The reference is SciPy's transform in long double.  What is shorter than fourier.OWN_FROM is in tests/test_fft.py.
 """
 import itertools
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
 import pytest
 import scipy.fft
+import scipy.signal
 
 import fastad as ad
 from fastad import _tape as T
@@ -31,12 +35,12 @@ def pairs(x):
     return np.ascontiguousarray(x).view(np.float64).reshape(*x.shape, 2) if np.iscomplexobj(x) else x
 
 
-def ours(name, x, n):
-    """Our transform, of any length."""
-    shape = {"rfft": (n // 2 + 1, 2), "irfft": (n,)}.get(name, (n, 2))
-    y = np.full(shape, np.nan)
-    T.fourier_run(name, pairs(x), y, n, 1 / n if name[0] == "i" else 1.0, 1.0)
-    return y if name == "irfft" else y[:, 0] + 1j * y[:, 1]
+def ours(name, x, n, axis=0, many=False):
+    """Our transform, of any length: alone, or among others."""
+    shape = fourier.resized(x.shape, axis, n // 2 + 1 if name == "rfft" else n)
+    y = np.full(shape if name == "irfft" else (*shape, 2), np.nan)
+    T.fourier_run(name, pairs(x), y, axis, n, 1 / n if name[0] == "i" else 1.0, 1.0, many)
+    return y if name == "irfft" else y[..., 0] + 1j * y[..., 1]
 
 
 def distance(y, want):
@@ -54,8 +58,9 @@ def test_errors_are_numpys(name):
         x = operand(name, n)
         want = REFERENCE[name](x, n)
         numpys = distance(getattr(np.fft, name)(x, n), want)
-        errors.append([distance(ours(name, x, n), want), numpys])
-        assert errors[-1][0] <= max(1.5 * numpys, 4e-16 if n < 100 else 0.0), n
+        for many in (False, True):
+            errors.append([distance(ours(name, x, n, many=many), want), numpys])
+            assert errors[-1][0] <= max(1.5 * numpys, 4e-16 if n < 100 else 0.0), (n, many)
     mean = np.exp(np.mean(np.log(np.maximum(errors, 1e-17)), 0))
     assert mean[0] <= 1.1 * mean[1], mean
 
@@ -73,9 +78,25 @@ def test_recorded_errors_are_numpys(n):
 
 
 def test_which_are_ours():
-    owned = [n for n in range(1, 1300) if fourier.owned((3, n), 1, n, False)]
-    assert owned[:8] == [1024, 1029, 1050, 1056, 1078, 1080, 1089, 1100] and 1250 in owned
-    assert not fourier.owned((1024, 2), 0, 1024, False) and not fourier.owned((1024,), 0, 1024, True)
+    rows = [n for n in range(1, 1300) if fourier.by_us((3, n), 1, n, False)]
+    assert rows[:8] == [1024, 1029, 1050, 1056, 1078, 1080, 1089, 1100] and 1250 in rows
+    many = [n for n in range(1, 1300) if fourier.by_us((2, n, 700), 1, n, False)]
+    assert many[:12] == [8, 9, 10, 11, 12, 14, 15, 16, 18, 20, 21, 22] and fourier.by_us((700, 8), 1, 8, False) == "many"
+    few = [((1024, 2), 0, 1024), ((8192, 7), 0, 8192), ((32, 100), 0, 26), ((10, 100), 1, 100), ((16, 16), 0, 16)]
+    assert not any(fourier.by_us(shape, axis, n, False) for shape, axis, n in few)
+    assert not fourier.by_us((1024,), 0, 1024, True)                 # float32
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_among_others_along_any_axis(name):
+    """Blocks of 8 and of 16, whole and not, beside NumPy's transforms."""
+    for outer, inner, n in itertools.product((1, 3, 17), (1, 8, 9, 33), (8, 15, 22, 63)):
+        size = n // 2 + 1 if name == "irfft" else n
+        for given in (size, size - 3, size + 2):
+            x = RNG.normal(size=(outer, given, inner))
+            x = x if name == "rfft" else x + 1j * RNG.normal(size=x.shape)
+            want = getattr(np.fft, name)(x, n, 1)
+            np.testing.assert_allclose(ours(name, x, n, 1, True), want, atol=1e-13 * np.abs(want).max())
 
 
 @pytest.mark.parametrize("name", ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft"])
@@ -94,9 +115,20 @@ def test_cut_filled_and_scaled(name):
 
 def test_several_axes_and_scipy():
     for module, name in itertools.product((np.fft, scipy.fft), ("fft2", "ifft2", "rfft2", "irfft2", "rfftn", "irfftn")):
-        check_linear(getattr(module, name), (3, 1152), not name.startswith("r"))
+        transform = getattr(module, name)
+        check_linear(transform, (3, 1152), not name.startswith("r"))
+        check_linear(transform, (72, 64), not name.startswith("r"), norm="ortho")
+        check_linear(lambda x, f=transform: f(x, axes=(1, 2)), (3, 66, 48), not name.startswith("r"))
+        check_linear(lambda x, f=transform: f(x, (70, 61), axes=(0, 1)), (50, 50, 3), not name.startswith("r"))
     check_linear(lambda x: np.fft.rfft2(x, s=(1050, 4)), (5, 3))
     check_linear(lambda x: scipy.fft.irfftn(x, s=(4, 2000), axes=(1, 0)), (900, 3), True)
+    check_linear(lambda x: np.fft.rfft(x, 90, axis=0), (70, 5, 20))
+    check_linear(lambda x: np.fft.irfft(x, 91, axis=1), (3, 30, 19), True)
+    kernel = RNG.normal(size=(9, 8)) * 1j
+    check_linear(lambda x: scipy.signal.fftconvolve(x, kernel), (60, 70))
+    x = np.asfortranarray(RNG.normal(size=(70, 80)))                 # and the memory order of the results is NumPy's
+    y = ad.record(lambda x: np.fft.fft2(x), x)(x)
+    np.testing.assert_allclose(y, np.fft.fft2(x), atol=1e-11)
 
 
 def test_second_order_and_batches():
@@ -139,14 +171,27 @@ def test_bits_are_one(threads, tmp_path):
         results.append(compiled(x))
         assert len({np.asarray(y).tobytes() for y in results}) == 1, name
 
-    g = ad.grad(lambda x: np.sum(np.fft.irfft(np.fft.rfft(x) ** 2, n)[:100] ** 2))
-    x = RNG.normal(size=n)
-    g(x)
-    bits = set()
-    for k in (1, 2, 7):
-        threads(k)
-        bits.add(g(x).tobytes())
-    assert len(bits) == 1
+    long = ad.grad(lambda x: np.sum(np.fft.irfft(np.fft.rfft(x, 40000) ** 2, 40000)[:100] ** 2))
+    wide = ad.grad(lambda x: np.sum(np.abs(np.fft.fft2(x.reshape(200, 210)))**4))
+    for g in (long, wide):
+        x = RNG.normal(size=42000)
+        g(x)                                 # (recorded, then replayed)
+        bits = set()
+        for k in (1, 2, 7):
+            threads(k)
+            bits.add(g(x).tobytes())
+        assert len(bits) == 1
+
+
+@pytest.mark.parametrize("level", ["v2", "v3"])
+def test_bits_of_every_instruction_set(level):
+    """No multiplication is fused with an addition: an older processor gives the same."""
+    program = ("import numpy as np, fastad as ad, hashlib; x = np.random.default_rng(0).normal(size=5544); "
+               "f = ad.record(lambda x: np.fft.irfft(np.fft.rfft(x)**2)[:40] + np.fft.rfft2(x.reshape(72, 77)).imag.sum(), x);"
+               " print(hashlib.sha256(f(x[::-1]).tobytes()).hexdigest())")
+    said = {subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True,
+                           env={**os.environ, **cpu}).stdout for cpu in ({}, {"FASTAD_CPU": level})}
+    assert len(said) == 1 and len(said.pop()) > 60
 
 
 def test_threads_of_python_do_not_meet():
@@ -199,15 +244,17 @@ def test_ends_of_half_a_spectrum_are_real():
         assert np.array_equal(tape(w), tape(z))
 
 
-def test_errors_and_memory():
-    with pytest.raises(ValueError, match="rows of float64"):
-        T.fourier_run("rfft", np.zeros(13), np.zeros((7, 2)), 13, 1.0, 1.0)
-    for x, y in ((np.zeros(8, np.float32), np.zeros((5, 2))), (np.zeros((2, 8)), np.zeros((5, 2))),
-                 (np.zeros(16)[::2], np.zeros((5, 2))), (np.zeros(()), np.zeros((5, 2))), (np.zeros(8), np.zeros(5))):
-        with pytest.raises(ValueError, match="rows of float64"):
-            T.fourier_run("rfft", x, y, 8, 1.0, 1.0)
+def test_errors():
+    for x, y, axis, n, many in (
+            (np.zeros(13), np.zeros((7, 2)), 0, 13, False),                             # no plan
+            (np.zeros(8, np.float32), np.zeros((5, 2)), 0, 8, False), (np.zeros(8), np.zeros(5), 0, 8, False),
+            (np.zeros((2, 8)), np.zeros((5, 2)), 0, 8, True), (np.zeros(16)[::2], np.zeros((5, 2)), 0, 8, False),
+            (np.zeros(()), np.zeros((5, 2)), 0, 8, False), (np.zeros(8), np.zeros((5, 2)), 1, 8, False),
+            (np.zeros((8, 3)), np.zeros((5, 3, 2)), 0, 8, False), (np.zeros((8, 3)), np.zeros((5, 4, 2)), 0, 8, True)):
+        with pytest.raises(ValueError, match="arrays of float64"):
+            T.fourier_run("rfft", x, y, axis, n, 1.0, 1.0, many)
     with pytest.raises(KeyError):
-        T.fourier_run("dct", np.zeros(8), np.zeros(8), 8, 1.0, 1.0)
+        T.fourier_run("dct", np.zeros(8), np.zeros(8), 0, 8, 1.0, 1.0, False)
     for f in (lambda x: np.fft.fft(x), lambda x: np.fft.irfft(x, norm="odd")):
         with pytest.raises(ValueError):
             f(np.zeros((2, 0)))

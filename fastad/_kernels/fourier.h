@@ -1,20 +1,19 @@
 /* fourier.h - Fourier transforms of long arrays of float64: plans, roots of unity, the two stages and who runs them.
-   Owns: which lengths have a plan (products of 2, 3, 5, 7 and 11), the roots, the memory between the stages, the choice of the
-   instruction set.
-   Must not know: NumPy, tapes, axes (fourier.py).
+   Owns: which lengths have a plan (products of 2, 3, 5, 7 and 11), the roots, the memory between the stages, the choice
+   of the instruction set.
+   Must not know: NumPy, tapes, norms (fourier.py).
    A transform of n = n1 * n2 points is two stages of short ones over columns (the four-step scheme: D. H. Bailey 1990):
    with j = j1 n2 + j2 and k = k1 + n1 k2,
        X[k] = sum_j2 w(n2)^(j2 k2)  w(n)^(j2 k1)  sum_j1 w(n1)^(j1 k1) x[j],      w(n) = exp(-2 pi i / n).
-   Stage one transforms columns j2, multiplies by the roots w(n)^(j2 k1) and turns 8 x 8 tiles, so that stage two finds its
-   columns k1 in rows; each block of 8 columns stays in the cache.  Of real data stage one takes two columns for one complex
-   one and keeps k1 <= n1/2 only; the other half of the spectrum is its mirror image, for even and odd n alike.  The inverse
-   of half a spectrum is the same backwards.  Inverse transforms are forward ones with real and imaginary parts exchanged.
-   Rows that are zero (padding) and results that are cut off save the passes that they do not need.
-   Blocks are the chunks of the pool: the bits do not depend on the number of threads, nor, without fused multiply-add, on
-   the instruction set.
-   Many short transforms at once need no stages: fa_fourier_many.
-   Next: fourier_columns.h (the short transforms), fourier_tiles.h, fourier_stages.h (the two stages), fourier_many.h; all of
-   them once for each set. */
+   Stage one transforms columns j2, multiplies by the roots w(n)^(j2 k1) and turns 8 x 8 tiles, so that stage two finds
+   its columns k1 in rows; each block of 8 columns stays in the cache.  Of real data stage one takes two columns for one
+   complex one and keeps k1 <= n1/2 only; the other half of the spectrum is its mirror image, for even and odd n alike.
+   The inverse of half a spectrum is the same backwards.  Inverse transforms are forward ones with real and imaginary
+   parts exchanged.  Rows that are zero (padding) and results that are cut off save the passes that they do not need.
+   Blocks are the chunks of the pool: the bits do not depend on the number of threads, nor, without fused multiply-add,
+   on the instruction set.  Many short transforms at once need no stages: fa_fourier_many.
+   Next: fourier_columns.h (the short transforms), fourier_tiles.h, fourier_stages.h (the two stages), fourier_many.h;
+   all of them once for each set. */
 #ifndef FASTAD_FOURIER_H
 #define FASTAD_FOURIER_H
 #include <math.h>
@@ -33,7 +32,7 @@ enum { FA_FT_LANES = 8, FA_FT_ROW = 16, FA_FT_PASSES = 40 };
 typedef struct {                                     /* a short transform of n rows, by passes of some radices */
     int64_t n;
     int npass, radix[FA_FT_PASSES];
-    double *root[FA_FT_PASSES];                      /* of pass k, at p: w(L)^(p q) for 0 < q < radix, with L points left */
+    double *root[FA_FT_PASSES];                      /* of pass k, at p: w(L)^(p q) for 0 < q < radix, L points left */
 } fa_fourier_length;
 
 typedef struct {
@@ -54,7 +53,7 @@ typedef struct {
     double *y, *between;
     int64_t nx, ny;                                  /* of x, of y: the rest is zero, is not wanted */
     int inverse;                                     /* of complex numbers */
-    double scale, inner;                             /* the second one for coefficients that stand for two */
+    double scale, twice;                             /* the second one for coefficients that stand for two */
     atomic_int flags, failed;
 } fa_fourier_job;
 
@@ -78,7 +77,7 @@ static inline void fa_fourier_root(int64_t k, int64_t n, double factor, double *
     double hi = q * 0x1.921fb54442d18p-1, lo = fma(q, 0x1.921fb54442d18p-1, -hi) + q * 0x1.1a62633145c07p-55;
     lo += rest * 0x1.921fb54442d18p-1;
     double s0 = sin(hi), c0 = cos(hi), s = s0 + lo * c0, c = c0 - lo * s0, re, im;
-    switch ((octant + 1) / 2 & 3) {                  /* the angle is a multiple of pi/2, plus (even octants) or minus a */
+    switch ((octant + 1) / 2 & 3) {                  /* a multiple of pi/2, plus (even octants) or minus a */
     case 0: re = c; im = octant & 1 ? -s : s; break;
     case 1: re = octant & 1 ? s : -s; im = c; break;
     case 2: re = -c; im = octant & 1 ? s : -s; break;
@@ -126,7 +125,8 @@ static inline int fa_fourier_plan_length(fa_fourier_length *f, int64_t n) {
 static inline double fa_fourier_cost(int64_t n, int64_t n1, int is_real) {
     int radix[FA_FT_PASSES];
     int64_t n2 = n / n1, rows = is_real ? n1 / 2 + 1 : n1, wide = is_real ? 16 : 8;
-    double one = (double)n1 * (fa_fourier_radices(n1, radix) + 3), two = (double)n2 * (fa_fourier_radices(n2, radix) + 2);
+    double one = (double)n1 * (fa_fourier_radices(n1, radix) + 3);
+    double two = (double)n2 * (fa_fourier_radices(n2, radix) + 2);
     if (n1 > 4096) one *= 1.5;                       /* out of the second-level cache */
     if (n2 > 4096) two *= 1.5;
     return one * (double)((n2 + wide - 1) / wide) + two * (double)((rows + 7) / 8);
@@ -197,6 +197,9 @@ static inline int64_t fa_fourier_between_bytes(const fa_fourier_plan *p) {
     return p->row_blocks * 8 * p->column_blocks * 8 * FA_FT_ROW;
 }
 
+/* Rows of a tile that are there, of those that are left. */
+static inline int64_t fa_fourier_eight(int64_t left) { return left < 8 ? left : 8; }
+
 /* Two pieces, between which the passes go to and fro. */
 static inline double *fa_fourier_scratch(atomic_int *failed, int64_t n) {
     double *a = fa_workspace_of(FA_SCRATCH_COLUMNS, (size_t)n * FA_FT_ROW * 2 * 8);
@@ -255,14 +258,15 @@ static inline void fa_fourier_blocks(fa_task task, void *job, int64_t blocks, in
 }
 
 /* One transform.  level: 2, 3 or 4, the instruction set (fa_cpu_level). */
-static inline int fa_fourier_run(const fa_fourier_plan *p, int kind, int inverse, const double *x, int64_t nx, double *y,
-                                 int64_t ny, double scale, double inner, int level) {
+static inline int fa_fourier_run(const fa_fourier_plan *p, int kind, int inverse, const double *x, int64_t nx,
+                                 double *y, int64_t ny, double scale, double twice, int level) {
     static const fa_task columns[] = FA_FT_SETS(fa_fourier_columns_first), rows[] = FA_FT_SETS(fa_fourier_rows_second);
     static const fa_task half[] = FA_FT_SETS(fa_fourier_half_first), real[] = FA_FT_SETS(fa_fourier_real_second);
     int64_t by_columns = p->is_real ? p->column_blocks / 2 : p->column_blocks;
-    fa_fourier_job job = {p, x, y, fa_workspace_of(FA_SCRATCH_BETWEEN, (size_t)fa_fourier_between_bytes(p)), nx, ny, inverse,
-                          kind == FA_FT_TO_HALF ? 0.5 * scale : scale, inner, 0, 0};     /* (stage one gives twice) */
-    if (!job.between) return FA_FT_NO_MEMORY;
+    double *between = fa_workspace_of(FA_SCRATCH_BETWEEN, (size_t)fa_fourier_between_bytes(p));
+    fa_fourier_job job = {p, x, y, between, nx, ny, inverse, scale, twice, 0, 0};
+    if (!between) return FA_FT_NO_MEMORY;
+    if (kind == FA_FT_TO_HALF) job.scale = 0.5 * scale;                      /* (stage one gives twice) */
     if (kind == FA_FT_TO_REAL) {
         fa_fourier_blocks(half[level - 2], &job, p->row_blocks, p->n);
         fa_fourier_blocks(real[level - 2], &job, by_columns, p->n);
@@ -274,20 +278,27 @@ static inline int fa_fourier_run(const fa_fourier_plan *p, int kind, int inverse
     return job.failed ? FA_FT_NO_MEMORY : FA_FT_OK;
 }
 
-typedef struct { const fa_fourier_job *one; int64_t step_x, step_y; int kind, level; atomic_int flags, failed; } fa_fourier_rows_job;
+typedef struct {
+    const fa_fourier_job *one;                       /* of the first row */
+    int64_t step_x, step_y;
+    int kind, level;
+    atomic_int flags, failed;
+} fa_fourier_rows_job;
 
 static inline void fa_fourier_row(void *data, int64_t row, int is_worker) {
     fa_fourier_rows_job *job = data;
-    const fa_fourier_job *one = job->one;
-    if (fa_fourier_run(one->plan, job->kind, one->inverse, one->x + row * job->step_x, one->nx, one->y + row * job->step_y, one->ny,
-                       one->scale, one->inner, job->level) != FA_FT_OK) atomic_store(&job->failed, 1);
+    const fa_fourier_job *t = job->one;
+    int status = fa_fourier_run(t->plan, job->kind, t->inverse, t->x + row * job->step_x, t->nx,
+                                t->y + row * job->step_y, t->ny, t->scale, t->twice, job->level);
+    if (status != FA_FT_OK) atomic_store(&job->failed, 1);
     fa_fourier_end(&job->flags, is_worker);
 }
 
-/* Rows, step_x and step_y numbers from each other: long ones are shared by the threads, of short ones each takes some. */
-static inline int fa_fourier_rows(const fa_fourier_plan *p, int kind, int inverse, const double *x, int64_t nx, int64_t step_x,
-                                  double *y, int64_t ny, int64_t step_y, int64_t rows, double scale, double inner, int level) {
-    const fa_fourier_job one = {.plan = p, .x = x, .y = y, .nx = nx, .ny = ny, .inverse = inverse, .scale = scale, .inner = inner};
+/* Rows, step_x and step_y doubles from each other: long ones are shared by the threads, short ones dealt out. */
+static inline int fa_fourier_rows(const fa_fourier_plan *p, int kind, int inverse, const double *x, int64_t nx,
+                                  int64_t step_x, double *y, int64_t ny, int64_t step_y, int64_t rows, double scale,
+                                  double twice, int level) {
+    const fa_fourier_job one = {p, x, y, NULL, nx, ny, inverse, scale, twice, 0, 0};
     fa_fourier_rows_job job = {&one, step_x, step_y, kind, level, 0, 0};
     fa_fourier_blocks(fa_fourier_row, &job, rows, p->n < FA_FT_SHARED ? p->n * rows : 0);
     if (job.flags) fa_fprestore(fa_fpflags() | job.flags);
@@ -295,8 +306,9 @@ static inline int fa_fourier_rows(const fa_fourier_plan *p, int kind, int invers
 }
 
 /* Many short ones; of the plan only its length matters. */
-static inline int fa_fourier_many(const fa_fourier_plan *p, int kind, int inverse, const double *x, int64_t nx, double *y,
-                                  int64_t ny, int64_t outer, int64_t inner, double scale, double twice, int level) {
+static inline int fa_fourier_many(const fa_fourier_plan *p, int kind, int inverse, const double *x, int64_t nx,
+                                  double *y, int64_t ny, int64_t outer, int64_t inner, double scale, double twice,
+                                  int level) {
     static const fa_task block[] = FA_FT_SETS(fa_fourier_many_block);
     int64_t width = kind == FA_FT_COMPLEX ? 8 : 16;
     int64_t blocks = inner == 1 ? (outer + width - 1) / width : outer * ((inner + width - 1) / width);

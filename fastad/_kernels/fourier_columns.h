@@ -1,9 +1,10 @@
-/* fourier_columns.h - short Fourier transforms of 8 columns at once; included once for each instruction set, so without a
-   guard.
-   Owns: the butterflies of 2, 3, 4, 5, 7, 8, 9 and 11 points, and the passes, each from one piece of memory to another in the
-   order that leaves nothing to sort (T. G. Stockham 1966).
+/* fourier_columns.h - short Fourier transforms of 8 columns at once; included once for each instruction set, so without
+   a guard.
+   Owns: the butterflies of 2, 3, 4, 5, 7, 8, 9 and 11 points, and the passes, each from one piece of memory to another
+   in the order that leaves nothing to sort (T. G. Stockham 1966).
    Must not know: where the columns come from (fourier_stages.h).
-   FA_FT(name): the name with the set's suffix; FA_FT_WIDTH: doubles of a vector.  A row is 8 real and 8 imaginary parts. */
+   FA_FT(name): the name with the set's suffix; FA_FT_WIDTH: doubles of a vector.
+   A row is 8 real and 8 imaginary parts. */
 typedef double FA_FT(fa_vec) __attribute__((vector_size(FA_FT_WIDTH * 8)));
 typedef double FA_FT(fa_loose) __attribute__((vector_size(FA_FT_WIDTH * 8), aligned(8), may_alias));
 #define FA_V FA_FT(fa_vec)
@@ -17,14 +18,13 @@ FA_FT_INLINE void FA_FT(fa_two)(FA_V *a, FA_V *b) {
     *a = sum;
 }
 
-/* From four to four: the results in the order 0, 1, 2, 3. */
-FA_FT_INLINE void FA_FT(fa_four)(FA_V *re0, FA_V *im0, FA_V *re1, FA_V *im1, FA_V *re2, FA_V *im2, FA_V *re3, FA_V *im3) {
-    FA_V ar = *re0 + *re2, ai = *im0 + *im2, br = *re0 - *re2, bi = *im0 - *im2;
-    FA_V cr = *re1 + *re3, ci = *im1 + *im3, dr = *re1 - *re3, di = *im1 - *im3;
-    *re0 = ar + cr; *im0 = ai + ci;
-    *re1 = br + di; *im1 = bi - dr;
-    *re2 = ar - cr; *im2 = ai - ci;
-    *re3 = br - di; *im3 = bi + dr;
+FA_FT_INLINE void FA_FT(fa_four)(FA_V *re, FA_V *im) {
+    FA_V ar = re[0] + re[2], ai = im[0] + im[2], br = re[0] - re[2], bi = im[0] - im[2];
+    FA_V cr = re[1] + re[3], ci = im[1] + im[3], dr = re[1] - re[3], di = im[1] - im[3];
+    re[0] = ar + cr; im[0] = ai + ci;
+    re[1] = br + di; im[1] = bi - dr;
+    re[2] = ar - cr; im[2] = ai - ci;
+    re[3] = br - di; im[3] = bi + dr;
 }
 
 FA_FT_INLINE void FA_FT(fa_eight)(FA_V *re, FA_V *im) {
@@ -40,8 +40,8 @@ FA_FT_INLINE void FA_FT(fa_eight)(FA_V *re, FA_V *im) {
     re[6] = i; im[6] = -r;
     r = re[7]; i = im[7];
     re[7] = h * (i - r); im[7] = -h * (r + i);
-    FA_FT(fa_four)(&re[0], &im[0], &re[1], &im[1], &re[2], &im[2], &re[3], &im[3]);
-    FA_FT(fa_four)(&re[4], &im[4], &re[5], &im[5], &re[6], &im[6], &re[7], &im[7]);
+    FA_FT(fa_four)(re, im);
+    FA_FT(fa_four)(re + 4, im + 4);
     /* now 0 2 4 6 1 3 5 7 */
     FA_V er[4] = {re[0], re[1], re[2], re[3]}, ei[4] = {im[0], im[1], im[2], im[3]};
     FA_V or[4] = {re[4], re[5], re[6], re[7]}, oi[4] = {im[4], im[5], im[6], im[7]};
@@ -61,13 +61,13 @@ FA_FT_INLINE void FA_FT(fa_odd)(const int r, const double *c, const double *s, F
         re[0] += sr[k]; im[0] += si[k];
     }
     for (int q = 1; q <= h; q++) {
-        FA_V ar = r0, ai = i0, br = 0.0 * r0, bi = br;
+        FA_V ar = r0, ai = i0, br = r0, bi = i0;        /* (b begins below) */
         for (int k = 0; k < h; k++) {
             const int at = (k + 1) * q % r, low = at <= h ? at : r - at;
             const double sine = at <= h ? s[low - 1] : -s[low - 1];
             ar += c[low - 1] * sr[k]; ai += c[low - 1] * si[k];
-            if (k == 0) { br = sine * dr[k]; bi = sine * di[k]; }
-            else { br += sine * dr[k]; bi += sine * di[k]; }
+            br = k ? br + sine * dr[k] : sine * dr[k];
+            bi = k ? bi + sine * di[k] : sine * di[k];
         }
         re[q] = ar + bi; im[q] = ai - br;
         re[r - q] = ar - bi; im[r - q] = ai + br;
@@ -111,14 +111,14 @@ FA_FT_INLINE void FA_FT(fa_butterfly)(const int r, FA_V *re, FA_V *im) {
     static const double s5[] = {0x1.e6f0e134454ffp-1, 0x1.2cf2304755a5ep-1};
     static const double c7[] = {0x1.3f3a0e28bedd1p-1, -0x1.c7b90e3024582p-3, -0x1.cd4bca9cb5c71p-1};
     static const double s7[] = {0x1.904c37505de4bp-1, 0x1.f329c0558e969p-1, 0x1.bc4c04d71abc1p-2};
-    static const double c11[] = {0x1.aeb8c8764f0bap-1, 0x1.a9628d9c712b6p-2, -0x1.2375f640f44dbp-3, -0x1.4f49e7f775887p-1,
-                                 -0x1.eb42a9bcd5057p-1};
-    static const double s11[] = {0x1.14cedf8bb580bp-1, 0x1.d1bb48eee2c13p-1, 0x1.fac9e043842efp-1, 0x1.82f19bb3a28a1p-1,
-                                 0x1.207e7fd768dbfp-2};
+    static const double c11[] = {0x1.aeb8c8764f0bap-1, 0x1.a9628d9c712b6p-2, -0x1.2375f640f44dbp-3,
+                                 -0x1.4f49e7f775887p-1, -0x1.eb42a9bcd5057p-1};
+    static const double s11[] = {0x1.14cedf8bb580bp-1, 0x1.d1bb48eee2c13p-1, 0x1.fac9e043842efp-1,
+                                 0x1.82f19bb3a28a1p-1, 0x1.207e7fd768dbfp-2};
     switch (r) {
     case 2: FA_FT(fa_two)(&re[0], &re[1]); FA_FT(fa_two)(&im[0], &im[1]); break;
     case 3: FA_FT(fa_three)(re, im); break;
-    case 4: FA_FT(fa_four)(&re[0], &im[0], &re[1], &im[1], &re[2], &im[2], &re[3], &im[3]); break;
+    case 4: FA_FT(fa_four)(re, im); break;
     case 5: FA_FT(fa_odd)(5, c5, s5, re, im); break;
     case 7: FA_FT(fa_odd)(7, c7, s7, re, im); break;
     case 8: FA_FT(fa_eight)(re, im); break;
@@ -154,8 +154,8 @@ FA_FT_INLINE void FA_FT(fa_pass)(const int r, const double *restrict x, int64_t 
 }
 
 /* Where only the points p < known of the first m are not zero, each result is one of them, turned. */
-static __attribute__((noinline)) void FA_FT(fa_spread)(int r, const double *restrict x, int64_t step, double *restrict y,
-                                                       int64_t S, int64_t known, const double *w) {
+static __attribute__((noinline)) void FA_FT(fa_spread)(int r, const double *restrict x, int64_t step,
+                                                       double *restrict y, int64_t S, int64_t known, const double *w) {
     for (int64_t p = 0; p < known; p++, w += 2 * (r - 1))
         for (int64_t Q = 0; Q < S; Q++)
             for (int c = 0; c < FA_FT_LANES; c += FA_FT_WIDTH) {
@@ -174,8 +174,8 @@ static __attribute__((noinline)) void FA_FT(fa_spread)(int r, const double *rest
 }
 
 /* Where only results below `wanted` <= S are, each of them is a sum. */
-static __attribute__((noinline)) void FA_FT(fa_gather)(int r, const double *restrict x, int64_t step, double *restrict y,
-                                                       int64_t S, int64_t m, int64_t wanted) {
+static __attribute__((noinline)) void FA_FT(fa_gather)(int r, const double *restrict x, int64_t step,
+                                                       double *restrict y, int64_t S, int64_t m, int64_t wanted) {
     for (int64_t p = 0; p < m; p++)
         for (int64_t Q = 0; Q < wanted; Q++)
             for (int c = 0; c < FA_FT_ROW; c += FA_FT_WIDTH) {
@@ -188,8 +188,8 @@ static __attribute__((noinline)) void FA_FT(fa_gather)(int r, const double *rest
 
 /* One function for each radix: what is unrolled stays readable for the compiler. */
 #define FA_PASS(R) \
-    static __attribute__((noinline)) void FA_FT(fa_pass_##R)(const double *x, int64_t step, double *y, int64_t S, int64_t m, \
-                                                             const double *w) { \
+    static __attribute__((noinline)) void FA_FT(fa_pass_##R)(const double *x, int64_t step, double *y, int64_t S, \
+                                                             int64_t m, const double *w) { \
         if (m == 1) FA_FT(fa_pass)(R, x, step, y, S, 1, w); \
         else FA_FT(fa_pass)(R, x, step, y, S, m, w); \
     }
@@ -210,7 +210,8 @@ static void FA_FT(fa_do_pass)(int r, const double *x, int64_t step, double *y, i
 }
 
 /* 8 columns of f->n rows, of which the first `known` are given and the others zero (those have room in x, which is a
-   piece of ours then); rows below `wanted` of the result are valid.  a, b: two pieces of n rows; where the result stands. */
+   then); rows below `wanted` of the result are valid.  a, b: two pieces of n rows; the result stands in one of them,
+   or, where there is nothing to do, in x. */
 static const double *FA_FT(fa_short)(const fa_fourier_length *f, const double *x, int64_t step, double *a, double *b,
                                      int64_t known, int64_t wanted) {
     int64_t S = 1, L = f->n;

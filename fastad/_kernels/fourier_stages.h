@@ -1,4 +1,5 @@
-/* fourier_stages.h - the two stages of a long Fourier transform; included once for each instruction set, so without a guard.
+/* fourier_stages.h - the two stages of a long Fourier transform; included once for each instruction set, so without a
+   guard.
    Owns: how blocks of 8 columns (of reals 16) come from the operand, pass between the stages and go to the result.
    Must not know: who runs which block (pool.h).
    Next: fourier_columns.h (FA_FT and the short transforms), fourier_tiles.h (8 by 8 numbers). */
@@ -18,8 +19,9 @@ FA_FT_INLINE void FA_FT(fa_twist)(const double *fine, const double *coarse, doub
 /* Rows k1 of the columns of block b, turned, to the rows j2 of stage two. */
 FA_FT_INLINE void FA_FT(fa_pass_on)(const fa_fourier_job *job, int64_t b, int64_t k, double *tile) {
     const fa_fourier_plan *p = job->plan;
-    for (int64_t i = 0; i < 8 && k + i < p->rows; i++)
-        FA_FT(fa_twist)(p->fine + (k + i) * FA_FT_ROW, p->coarse + (b * p->rows + k + i) * 2, 1.0, tile + i * FA_FT_ROW);
+    const double *fine = p->fine + k * FA_FT_ROW, *coarse = p->coarse + (b * p->rows + k) * 2;
+    for (int64_t i = 0; i < fa_fourier_eight(p->rows - k); i++)
+        FA_FT(fa_twist)(fine + i * FA_FT_ROW, coarse + i * 2, 1.0, tile + i * FA_FT_ROW);
     FA_FT(fa_turn_tile)(tile, job->between + ((k / 8) * p->column_blocks + b) * 8 * FA_FT_ROW);
 }
 
@@ -91,20 +93,20 @@ static void FA_FT(fa_fourier_columns_first)(void *data, int64_t b, int is_worker
     fa_fourier_end(&job->flags, is_worker);
 }
 
-/* ---- stage two, forward: columns k1, to coefficients k1 + n1 k2 --------------------------------------------------- */
+/* ---- stage two, forward: columns k1, to coefficients k1 + n1 k2 -------------------------------------------------- */
 /* One coefficient of half a spectrum; those of the other half are its conjugates. */
 static inline void FA_FT(fa_put_one)(const fa_fourier_job *job, int64_t k, double re, double im) {
     int64_t n = job->plan->n, mirror = k > n / 2, at = mirror ? n - k : k;
     int is_end = at == 0 || 2 * at == n;
-    double f = job->scale * (is_end ? 1.0 : job->inner);
+    double f = job->scale * (is_end ? 1.0 : job->twice);
     if (at >= job->ny) return;
     job->y[2 * at] = f * re;
     job->y[2 * at + 1] = is_end ? 0.0 : mirror ? -f * im : f * im;
 }
 
 FA_FT_INLINE void FA_FT(fa_put_half)(const fa_fourier_job *job, const double *z, int64_t k, int lanes) {
-    int64_t n = job->plan->n, half = (n - 1) / 2;                    /* 0 < k <= half: coefficients that stand for two */
-    double f = job->scale * job->inner;
+    int64_t n = job->plan->n, half = (n - 1) / 2;    /* 0 < k <= half: coefficients that stand for two */
+    double f = job->scale * job->twice;
     if (lanes == 8 && k > 0 && k + 7 <= half && k + 7 < job->ny) FA_FT(fa_together)(z, z + 8, f, job->y + 2 * k);
     else if (lanes == 8 && k > n / 2 && n - k < job->ny) {
         double row[FA_FT_ROW] __attribute__((aligned(64)));
@@ -119,11 +121,10 @@ static void FA_FT(fa_fourier_rows_second)(void *data, int64_t b, int is_worker) 
     fa_fourier_job *job = data;
     const fa_fourier_plan *p = job->plan;
     int lanes = p->rows - 8 * b < 8 ? (int)(p->rows - 8 * b) : 8, re = job->inverse ? 8 : 0, im = 8 - re;
+    const double *x = job->between + b * p->column_blocks * 8 * FA_FT_ROW, *z;
     double *a = fa_fourier_scratch(&job->failed, p->n2);
-    const double *z;
     if (!a) return;
-    z = FA_FT(fa_short)(&p->two, job->between + b * p->column_blocks * 8 * FA_FT_ROW, FA_FT_ROW, a, a + p->n2 * FA_FT_ROW,
-                        p->n2, p->n2);
+    z = FA_FT(fa_short)(&p->two, x, FA_FT_ROW, a, a + p->n2 * FA_FT_ROW, p->n2, p->n2);
     for (int64_t k2 = 0; k2 < p->n2; k2++, z += FA_FT_ROW) {
         int64_t k = 8 * b + p->n1 * k2;
         if (p->is_real) FA_FT(fa_put_half)(job, z, k, lanes);
@@ -137,12 +138,12 @@ static void FA_FT(fa_fourier_rows_second)(void *data, int64_t b, int is_worker) 
     fa_fourier_end(&job->flags, is_worker);
 }
 
-/* ---- half a spectrum to reals: columns k1 first, then columns j2 ---------------------------------------------------- */
+/* ---- half a spectrum to reals: columns k1 first, then columns j2 ------------------------------------------------- */
 /* All with real and imaginary parts exchanged. */
 static inline void FA_FT(fa_get_one)(const fa_fourier_job *job, int64_t k, double *row) {
     int64_t n = job->plan->n, mirror = k > n / 2, at = mirror ? n - k : k;
     int is_end = at == 0 || 2 * at == n;
-    double f = is_end ? 1.0 : job->inner, im = at < job->nx && !is_end ? f * job->x[2 * at + 1] : 0.0;
+    double f = is_end ? 1.0 : job->twice, im = at < job->nx && !is_end ? f * job->x[2 * at + 1] : 0.0;
     row[0] = mirror ? -im : im;
     row[8] = at < job->nx ? f * job->x[2 * at] : 0.0;
 }
@@ -151,12 +152,12 @@ FA_FT_INLINE void FA_FT(fa_get_half)(const fa_fourier_job *job, int64_t k, int l
     int64_t n = job->plan->n, half = (n - 1) / 2;
     if (lanes == 8 && k > 0 && k + 7 <= half && k + 7 < job->nx) {
         FA_FT(fa_apart)(job->x + 2 * k, z + 8, z);
-        for (int c = 0; c < FA_FT_ROW; c += FA_FT_WIDTH) FA_STORE(z + c, job->inner * FA_LOAD(z + c));
+        for (int c = 0; c < FA_FT_ROW; c += FA_FT_WIDTH) FA_STORE(z + c, job->twice * FA_LOAD(z + c));
     } else if (lanes == 8 && k > n / 2 && n - k < job->nx) {
         double row[FA_FT_ROW] __attribute__((aligned(64)));
         FA_FT(fa_apart)(job->x + 2 * (n - k - 7), row, row + 8);
-        FA_FT(fa_backwards)(row, job->inner, z + 8);
-        FA_FT(fa_backwards)(row + 8, -job->inner, z);
+        FA_FT(fa_backwards)(row, job->twice, z + 8);
+        FA_FT(fa_backwards)(row + 8, -job->twice, z);
     } else {
         for (int l = 0; l < lanes; l++) FA_FT(fa_get_one)(job, k + l, z + l);
         for (int l = lanes; l < 8; l++) z[l] = z[8 + l] = 0.0;

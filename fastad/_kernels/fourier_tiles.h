@@ -121,15 +121,15 @@ FA_FT_INLINE void FA_FT(fa_unite)(const double *a, const double *b, double f, in
     }
 }
 
-/* ---- up to 8 transforms in memory: number k of transform l at k * along + l * across ------------------------------- */
+/* ---- up to 8 transforms in memory: number k of transform l at k * along + l * across ----------------------------- */
 /* Points of complex numbers to `count` <= 8 rows, with parts re and im; lanes that are not there are zero. */
 FA_FT_INLINE void FA_FT(fa_get_complex)(const double *z, int64_t along, int64_t across, int lanes, int64_t count,
                                         double *rows, int re, int im) {
     if (lanes == 8 && across == 1)
-        for (int64_t k = 0; k < count; k++) FA_FT(fa_apart)(z + 2 * k * along, rows + k * FA_FT_ROW + re, rows + k * FA_FT_ROW + im);
+        for (int64_t k = 0; k < count; k++, rows += FA_FT_ROW) FA_FT(fa_apart)(z + 2 * k * along, rows + re, rows + im);
     else if (lanes == 8 && along == 1 && count == 8) {
-        double tile[8 * FA_FT_ROW] __attribute__((aligned(64)));
-        for (int l = 0; l < 8; l++) FA_FT(fa_apart)(z + 2 * l * across, tile + l * FA_FT_ROW + re, tile + l * FA_FT_ROW + im);
+        double tile[8 * FA_FT_ROW] __attribute__((aligned(64))), *row = tile;
+        for (int l = 0; l < 8; l++, row += FA_FT_ROW) FA_FT(fa_apart)(z + 2 * l * across, row + re, row + im);
         FA_FT(fa_turn_tile)(tile, rows);
     } else
         for (int64_t k = 0; k < count; k++)
@@ -158,7 +158,8 @@ FA_FT_INLINE void FA_FT(fa_put_complex)(double *z, int64_t along, int64_t across
 }
 
 /* The same of reals: one part of the rows. */
-FA_FT_INLINE void FA_FT(fa_get_real)(const double *x, int64_t along, int64_t across, int lanes, int64_t count, double *rows) {
+FA_FT_INLINE void FA_FT(fa_get_real)(const double *x, int64_t along, int64_t across, int lanes, int64_t count,
+                                     double *rows) {
     if (lanes == 8 && across == 1)
         for (int64_t k = 0; k < count; k++) memcpy(rows + k * FA_FT_ROW, x + k * along, 64);
     else if (lanes == 8 && along == 1 && count == 8) FA_FT(fa_turn_part)(x, across, rows, FA_FT_ROW);
@@ -167,7 +168,8 @@ FA_FT_INLINE void FA_FT(fa_get_real)(const double *x, int64_t along, int64_t acr
             for (int l = 0; l < 8; l++) rows[k * FA_FT_ROW + l] = l < lanes ? x[k * along + l * across] : 0.0;
 }
 
-FA_FT_INLINE void FA_FT(fa_put_real)(double *x, int64_t along, int64_t across, int lanes, int64_t count, const double *rows) {
+FA_FT_INLINE void FA_FT(fa_put_real)(double *x, int64_t along, int64_t across, int lanes, int64_t count,
+                                     const double *rows) {
     if (lanes == 8 && across == 1)
         for (int64_t k = 0; k < count; k++) memcpy(x + k * along, rows + k * FA_FT_ROW, 64);
     else if (lanes == 8 && along == 1 && count == 8) FA_FT(fa_turn_part)(rows, FA_FT_ROW, x, across);
