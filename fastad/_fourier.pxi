@@ -29,6 +29,8 @@ cdef class FourierPlan:
     cdef fa_fourier_plan *p
 
     def __cinit__(self, int64_t n, int kind):
+        if not fa_fourier_smooth(n):
+            raise ValueError(f"Fourier transforms of {n} points have no plan")
         self.p = fa_fourier_plan_short(n) if kind == 2 else fa_fourier_plan_new(n, kind)
         if self.p == NULL:
             raise MemoryError(f"no memory for the roots of a Fourier transform of {n} points")

@@ -445,7 +445,7 @@ class Tape:
 
 @disjoint_base
 class FourierPlan:
-    def __init__(self, n: int, kind: int) -> None: ...
+    def __new__(cls, n: int, kind: int) -> FourierPlan: ...
 
 @disjoint_base
 class Undisturbed:

@@ -81,7 +81,8 @@ def test_which_are_ours():
     rows = [n for n in range(1, 1300) if fourier.by_us((3, n), 1, n, False)]
     assert rows[:8] == [1024, 1029, 1050, 1056, 1078, 1080, 1089, 1100] and 1250 in rows
     many = [n for n in range(1, 1300) if fourier.by_us((2, n, 700), 1, n, False)]
-    assert many[:12] == [8, 9, 10, 11, 12, 14, 15, 16, 18, 20, 21, 22] and fourier.by_us((700, 8), 1, 8, False) == "many"
+    assert many[:12] == [8, 9, 10, 11, 12, 14, 15, 16, 18, 20, 21, 22]
+    assert fourier.by_us((700, 8), 1, 8, False) == "many"
     few = [((1024, 2), 0, 1024), ((8192, 7), 0, 8192), ((32, 100), 0, 26), ((10, 100), 1, 100), ((16, 16), 0, 16)]
     assert not any(fourier.by_us(shape, axis, n, False) for shape, axis, n in few)
     assert not fourier.by_us((1024,), 0, 1024, True)                 # float32
@@ -186,9 +187,12 @@ def test_bits_are_one(threads, tmp_path):
 @pytest.mark.parametrize("level", ["v2", "v3"])
 def test_bits_of_every_instruction_set(level):
     """No multiplication is fused with an addition: an older processor gives the same."""
-    program = ("import numpy as np, fastad as ad, hashlib; x = np.random.default_rng(0).normal(size=5544); "
-               "f = ad.record(lambda x: np.fft.irfft(np.fft.rfft(x)**2)[:40] + np.fft.rfft2(x.reshape(72, 77)).imag.sum(), x);"
-               " print(hashlib.sha256(f(x[::-1]).tobytes()).hexdigest())")
+    program = """if True:
+        import hashlib, numpy as np, fastad as ad
+        x = np.random.default_rng(0).normal(size=5544)
+        f = ad.record(lambda x: np.fft.irfft(np.fft.rfft(x)**2)[:40] + np.fft.rfft2(x.reshape(72, 77)).imag.sum(), x)
+        print(hashlib.sha256(f(x[::-1]).tobytes()).hexdigest())
+    """
     said = {subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True,
                            env={**os.environ, **cpu}).stdout for cpu in ({}, {"FASTAD_CPU": level})}
     assert len(said) == 1 and len(said.pop()) > 60

@@ -249,7 +249,8 @@ static inline void fa_fourier_end(atomic_int *flags, int is_worker) {
 #define FA_FT_SETS(NAME) {NAME##_v2, NAME##_v2, NAME##_v2}
 #endif
 
-enum { FA_FT_OK, FA_FT_NO_MEMORY, FA_FT_SHARED = 1 << 15 };       /* points from which threads gain */
+enum { FA_FT_OK, FA_FT_NO_MEMORY };
+enum { FA_FT_SHARED = 1 << 15, FA_FT_KEPT = 1 << 27 };       /* points from which threads gain; bytes that a thread keeps */
 
 static inline void fa_fourier_blocks(fa_task task, void *job, int64_t blocks, int64_t points) {
     if (points >= FA_FT_SHARED) fa_pool_run(task, job, blocks);
@@ -274,6 +275,7 @@ static inline int fa_fourier_run(const fa_fourier_plan *p, int kind, int inverse
         fa_fourier_blocks(columns[level - 2], &job, by_columns, p->n);
         fa_fourier_blocks(rows[level - 2], &job, p->row_blocks, p->n);
     }
+    fa_workspace_trim(FA_SCRATCH_BETWEEN, FA_FT_KEPT);
     if (job.flags) fa_fprestore(fa_fpflags() | job.flags);
     return job.failed ? FA_FT_NO_MEMORY : FA_FT_OK;
 }

@@ -32,5 +32,13 @@ static inline void *fa_workspace_of(int piece, size_t bytes) {
     return p;
 }
 
+/* Gives back a piece that has grown beyond what is worth keeping. */
+static inline void fa_workspace_trim(int piece, size_t most) {
+    if (fa_scratch_bytes[piece] <= most) return;
+    free(pthread_getspecific(fa_scratch_key[piece]));
+    pthread_setspecific(fa_scratch_key[piece], NULL);
+    fa_scratch_bytes[piece] = 0;
+}
+
 static inline void *fa_workspace(size_t bytes) { return fa_workspace_of(FA_SCRATCH_LIBRARY, bytes); }
 #endif
