@@ -250,7 +250,7 @@ static inline void fa_fourier_end(atomic_int *flags, int is_worker) {
 #endif
 
 enum { FA_FT_OK, FA_FT_NO_MEMORY };
-enum { FA_FT_SHARED = 1 << 15, FA_FT_KEPT = 1 << 27 };       /* points from which threads gain; bytes that a thread keeps */
+enum { FA_FT_SHARED = 1 << 15, FA_FT_KEPT = 1 << 27 };   /* points from which threads gain; bytes that are kept */
 
 static inline void fa_fourier_blocks(fa_task task, void *job, int64_t blocks, int64_t points) {
     if (points >= FA_FT_SHARED) fa_pool_run(task, job, blocks);
