@@ -142,6 +142,8 @@ class Transform(Linear):
     def run_ours(self, x: Any, out: Any, twice: float = 1.0) -> bool:
         """Run it by our own transform, if it is one of ours; `twice`: a factor of the inner coefficients of a half."""
         how = by_us(self.shape, self.axis, self.n, self.single)
+        if how == "rows":                # (column vectors, too: behind the axis there are only lengths of 1)
+            x, out = (a.reshape(*a.shape[:self.axis + 1], *a.shape[len(self.shape):]) for a in (x, out))
         if how:
             T.fourier_run(self.name, x, out, self.axis, self.n, FACTOR[self.scale](self.n), twice, how == "many")
         return bool(how)

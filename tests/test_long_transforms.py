@@ -124,6 +124,10 @@ def test_several_axes_and_scipy():
     check_linear(lambda x: np.fft.rfft2(x, s=(1050, 4)), (5, 3))
     check_linear(lambda x: scipy.fft.irfftn(x, s=(4, 2000), axes=(1, 0)), (900, 3), True)
     check_linear(lambda x: np.fft.rfft(x, 90, axis=0), (70, 5, 20))
+    for transform in (np.fft.fft, np.fft.ifft, np.fft.rfft, np.fft.irfft):           # column vectors
+        is_complex = transform is not np.fft.rfft
+        check_linear(lambda x, f=transform: f(x, 1029, axis=0), (1100, 1), is_complex)
+        check_linear(lambda x, f=transform: f(x, 1100, axis=1), (2, 1029, 1, 1), is_complex)
     check_linear(lambda x: np.fft.irfft(x, 91, axis=1), (3, 30, 19), True)
     kernel = RNG.normal(size=(9, 8)) * 1j
     check_linear(lambda x: scipy.signal.fftconvolve(x, kernel), (60, 70))
