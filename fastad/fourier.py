@@ -1,16 +1,18 @@
-"""fourier.py - Fourier transforms: linear maps that NumPy's pocketfft runs, and numpy.fft made of them.
+"""fourier.py - Fourier transforms: linear maps that we or NumPy's pocketfft run, and numpy.fft made of them.
 
 Owns: three maps along one axis, with padding and truncation - complex to complex, real to half a spectrum, half a
 spectrum to real - and their transposes, which are of the same kinds: so tangents, adjoints and batches of every order
 are again transforms.  Complex arrays are pairs of float64, or of float32 (`single`), which stay so (complex_values.py).
 Must not know: SciPy's names (scipy_fourier.py).
-Next: _call.pxi (Library, the attribute that runs a map), complex_products.py (the product of spectra).
+Next: _call.pxi (Library, the attribute that runs a map), complex_products.py (the product of spectra),
+_kernels/fourier.h (our own transforms: `by_us` says which).
 
 The adjoint of the real-to-half transform R is w -> Re(sum_k w_k exp(2 pi i j k / n)) over the half spectrum only, which
 is the inverse transform with the inner coefficients counted once and not twice; `once` and `twice` below say which.
 """
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -25,7 +27,10 @@ from fastad.operands import FLOAT, RECORDED, SINGLE, asarray, is_array
 # scale -> norm= of the transforms in the one direction and in the other
 FORWARD: dict[str, Any] = {"1": "backward", "1/n": "forward", "1/sqrt(n)": "ortho"}
 INVERSE: dict[str, Any] = {"1": "forward", "1/n": "backward", "1/sqrt(n)": "ortho"}
+FACTOR: dict[str, Any] = {"1": lambda n: 1.0, "1/n": lambda n: 1.0 / n, "1/sqrt(n)": lambda n: 1.0 / np.sqrt(n)}
 BLOCK = 2**14                            # numbers at a time, where several loops follow each other
+ROWS_FROM = 2**10                        # points of a transform that is ours, alone
+MANY_FROM, MANY_TO, LEAST = 8, 2**13, 2**12      # and among others; points of all of them together
 np_fft, np_ifft, np_rfft, np_irfft = np.fft.fft, np.fft.ifft, np.fft.rfft, np.fft.irfft
 
 
@@ -100,6 +105,20 @@ class Linear:
         return self.batched(s.k).emit(b, s.x[0], T.aval(dtype, (s.k, *shape)))
 
 
+def by_us(shape: tuple[int, ...], axis: int, n: int, single: bool) -> str:
+    """How a transform along an axis is ours: "rows", one after the other, "many" at once, or "" where it is NumPy's.
+
+    Ours are lengths without a prime factor beyond 11; where only a few short ones are wanted NumPy is as fast.
+    """
+    outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1:])
+    if single or n < MANY_FROM or not T.fourier_has(n):
+        return ""
+    if inner == 1 and n >= ROWS_FROM:
+        return "rows"
+    lanes = outer >= 16 if inner == 1 else inner >= 8
+    return "many" if lanes and n <= MANY_TO and n * outer * inner >= LEAST else ""
+
+
 def resized(shape: tuple[int, ...], axis: int, n: int) -> tuple[int, ...]:
     return (*shape[:axis], n, *shape[axis + 1:])
 
@@ -112,7 +131,25 @@ def place(y: Any, out: Any, axis: int) -> None:
     out[(*at, slice(n, None))] = 0.0
 
 
-class ComplexTransform(Linear):
+class Transform(Linear):
+    """A Fourier transform of n points along an axis of `shape`, times a factor."""
+
+    shape: tuple[int, ...]
+    axis: int
+    n: int
+    scale: str
+
+    def run_ours(self, x: Any, out: Any, twice: float = 1.0) -> bool:
+        """Run it by our own transform, if it is one of ours; `twice`: a factor of the inner coefficients of a half."""
+        how = by_us(self.shape, self.axis, self.n, self.single)
+        if how == "rows":                # (column vectors, too: behind the axis there are only lengths of 1)
+            x, out = (a.reshape(*a.shape[:self.axis + 1], *a.shape[len(self.shape):]) for a in (x, out))
+        if how:
+            T.fourier_run(self.name, x, out, self.axis, self.n, FACTOR[self.scale](self.n), twice, how == "many")
+        return bool(how)
+
+
+class ComplexTransform(Transform):
     """Pairs to pairs along an axis: of `shape` cut or filled up to n, transformed, cut or filled up to m."""
 
     def __init__(self, shape: tuple[int, ...], axis: int, n: int, m: int, forward: bool, scale: str,
@@ -123,6 +160,8 @@ class ComplexTransform(Linear):
         self.shape_in, self.shape_out = (*shape, 2), (*resized(shape, axis, m), 2)
 
     def run_map(self, x: Any, out: Any) -> None:
+        if self.run_ours(x, out):
+            return
         transform, norm = (np_fft, FORWARD) if self.forward else (np_ifft, INVERSE)
         x, out = as_complexes(x), as_complexes(out)
         if self.m == self.n:
@@ -138,7 +177,7 @@ class ComplexTransform(Linear):
         return ComplexTransform((k, *self.shape), self.axis + 1, self.n, self.m, self.forward, self.scale, self.single)
 
 
-class RealToHalf(Linear):
+class RealToHalf(Transform):
     """Reals of `shape`, cut or filled up to n along an axis, to the first m coefficients.
 
     `twice`: the inner ones, which stand for two coefficients each, are doubled.
@@ -152,6 +191,8 @@ class RealToHalf(Linear):
         self.shape_in, self.shape_out = shape, (*resized(shape, axis, m), 2)
 
     def run_map(self, x: Any, out: Any) -> None:
+        if self.run_ours(x, out, 2.0 if self.twice else 1.0):
+            return
         out = as_complexes(out)
         if self.m == self.n // 2 + 1:
             y = np_rfft(x, self.n, self.axis, FORWARD[self.scale], out=out)
@@ -172,7 +213,7 @@ class RealToHalf(Linear):
         return RealToHalf((k, *self.shape), self.axis + 1, self.n, self.m, self.twice, self.scale, self.single)
 
 
-class HalfToReal(Linear):
+class HalfToReal(Transform):
     """Pairs of `shape`, half a spectrum of length n along an axis, to the first m reals.
 
     A spectrum that is too short is filled up with zeros, one that is too long is cut.  `twice`: the inner coefficients
@@ -187,6 +228,8 @@ class HalfToReal(Linear):
         self.shape_in, self.shape_out = (*shape, 2), resized(shape, axis, m)
 
     def run_map(self, x: Any, out: Any) -> None:
+        if self.run_ours(x, out, 1.0 if self.twice else 0.5):
+            return
         z = as_complexes(x)
         y = np_irfft(z, self.n, self.axis, INVERSE[self.scale], **({"out": out} if self.m == self.n else {}))
         if not self.twice:

@@ -65,6 +65,9 @@ def test_benchmark_mode_runs(root, tmp_path):
     ("elementwise.h", "env->flags |= fa_fpflags();", ""),
     ("fused.h", "d + below > 0 ? 0", "1 ? 0"),
     ("reader.h", "m.s = -m.s;", ";"),
+    ("fourier.h", "s0 + lo * c0", "s0 + hi * c0"),
+    ("fourier_stages.h", "mirror ? -f * im", "mirror ? f * im"),
+    ("fourier_columns.h", "for (int t = 1; t < r; t++) sum", "for (int t = 2; t < r; t++) sum"),
     ("pack_real.h", "(FA_R(fa_pack))((FA_R(fa_pack_mask))p & mask)", "p"),
 ])
 def test_a_wrong_kernel_fails(root, tmp_path, header, right, wrong):
