@@ -20,7 +20,8 @@ PACKAGE = ROOT / "fastad"
 # Names are modules relative to fastad, as shell patterns; a .pxi or .pxd counts as the module that includes it.
 LAYERS = [
     ("errors",     ["errors"]),
-    ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules"]),
+    ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules",
+                     "verify_loops"]),
     ("transforms", ["structural_rules", "matrix_expressions", "linear_rules", "_transform", "_passes", "_program",
                      "_scan", "scan_rules"]),
     ("recording",  ["operands", "movers", "checking", "padding", "partitions", "quantiles", "intercepted", "coverage",
