@@ -34,7 +34,7 @@ class Order:
     """
 
     def __init__(self, shape: tuple[int, ...], code: int, name: str, kth: tuple[int, ...], axis: int,
-                 kind: str) -> None:
+                 kind: Any) -> None:
         self.key = ("partition", shape, code, name, kth, axis, kind)
         self.name, self.kth, self.axis, self.kind = name, list(kth), axis, kind
 

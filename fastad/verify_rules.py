@@ -236,7 +236,7 @@ RULES: dict[str, Callable[[Aval, Sequence[Aval], Any], None]] = {
 # ---- attributes ------------------------------------------------------------------------------------------------------
 
 def call(y: Aval, xs: Sequence[Aval], attr: Any, calls: bool) -> None:
-    """A library routine or a loop has the sizes that it says; foreign code may only be there if it does not come from a file."""
+    """A library routine or a loop has the sizes that it says; foreign code may only be there if no file holds it."""
     known = attr is not None and attr.kind in ("library", "scan")
     need(calls or known, "foreign code cannot come from a file")
     need(attr is not None and (known or attr.kind == "call"), "attribute is not of kind call")
@@ -253,7 +253,8 @@ def check_attr(attr: Any, calls: bool = False) -> None:
     if attr is None:
         return
     checks = {"map": check_map, "assemble": check_assemble, "csr": check_csr, "axis": check_axis}
-    need(attr.kind in T.ATTR_KINDS or attr.kind in ("library", "scan") or calls, f"unknown kind of attribute {attr.kind!r}")
+    known = attr.kind in ("library", "scan") or attr.kind in T.ATTR_KINDS
+    need(known or calls, f"unknown kind of attribute {attr.kind!r}")
     if attr.kind in checks:
         checks[attr.kind](attr)
 
