@@ -76,3 +76,7 @@ class DerivativeError(AdError, ValueError):
 
 class NonFiniteError(AdError, ValueError):
     """A function or its derivative is NaN or infinite where an optimiser must start."""
+
+
+class CheckpointError(AdError, ValueError):
+    """A checkpoint of an optimisation is damaged, exists already, or belongs to another problem."""
