@@ -80,3 +80,7 @@ class NonFiniteError(AdError, ValueError):
 
 class CheckpointError(AdError, ValueError):
     """A checkpoint of an optimisation is damaged, exists already, or belongs to another problem."""
+
+
+class WorkerError(AdError, RuntimeError):
+    """A worker to which a part of a sum was given died, or its executor was shut down: there is no sum."""
