@@ -38,9 +38,9 @@ from fastad.testing import check_derivatives
 __all__ = [
     "AdError", "CheckpointError", "DerivativeError", "EscapedTracerError", "InternalError", "NonFiniteError",
     "ShapeError", "StaleTapeError", "Tape", "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError",
-    "UnsupportedError", "WorkerError", "audit", "check_derivatives", "cond", "debug_nonfinite", "explain", "get_num_threads", "grad",
-    "hessian", "hvp", "jacobian", "jvp", "linear_operator", "peek", "primitive", "record", "scan", "set_num_threads",
-    "stop_gradient", "sum_over", "value_and_grad", "variable", "vjp", "while_loop",
+    "UnsupportedError", "WorkerError", "audit", "check_derivatives", "cond", "debug_nonfinite", "explain",
+    "get_num_threads", "grad", "hessian", "hvp", "jacobian", "jvp", "linear_operator", "peek", "primitive", "record",
+    "scan", "set_num_threads", "stop_gradient", "sum_over", "value_and_grad", "variable", "vjp", "while_loop",
 ]
 
 

@@ -104,11 +104,18 @@ class Elsewhere:
         params, directions = (self.shipped(pickle.dumps(x, protocol=5))
                               for x in (chunks[0].params, chunks[0].directions))
 
+        ready: dict[bytes, Any] = {}         # what is sent with several chunks is made ready once
+
         def sent(k: int, wanted: Sequence[bytes] = ()) -> Any:
             parcel, contents = self.packer.parcel(chunks[k], wanted)
-            return self.executor.submit(work, parcel, params, directions, list(contents),
-                                        [self.shipped(data) for data in contents.values()])
-        return finished({sent(k): k for k in range(len(chunks))}, sent)
+            ready.update({token: self.shipped(data) for token, data in contents.items() if token not in ready})
+            try:
+                return self.executor.submit(work, parcel, params, directions, list(contents),
+                                            [ready[token] for token in contents])
+            except RuntimeError as error:    # broken, or shut down
+                raise WorkerError(gone(error)) from error
+        yield from finished({sent(k): k for k in range(len(chunks))}, sent)
+        self.packer.sent.update(ready)
 
     def shipped(self, data: bytes) -> Any:
         """What stands for these bytes among the arguments of a task."""

@@ -1,4 +1,4 @@
-"""source_tasks.py - some sources of a sum, computed by their tapes: here, or in another process that was sent the tapes.
+"""source_tasks.py - some sources of a sum, computed by their tapes: here, or in a process that was sent these tapes.
 
 Owns: a chunk of sources and the order in which it is summed up, what of it travels, what a worker keeps.
 Must not know: where it runs (executors.py), which tape a source has (sum_over.py).
@@ -114,7 +114,7 @@ class Packer:
         self.sent: set[bytes] = set()
 
     def parcel(self, chunk: Chunk, wanted: Sequence[bytes] = ()) -> tuple[Parcel, dict[bytes, bytes]]:
-        """A parcel, and the bytes of what no worker has been sent yet, or is wanted."""
+        """A parcel, and the bytes of what was not sent in an evaluation before, or is wanted."""
         jobs, contents = [], {}
         for k, (tape, values) in enumerate(chunk.jobs):
             pair = []
@@ -123,7 +123,6 @@ class Packer:
                     contents[token] = data
                 pair.append(token)
             jobs.append((pair[0], pair[1]))
-        self.sent.update(contents)
         return Parcel(chunk.kind, chunk.first, jobs, chunk.errstate), contents
 
     def tape(self, tape: Any, source: int) -> tuple[bytes, bytes]:

@@ -89,7 +89,8 @@ def sum_over(sources: Iterable[Any], f: Callable[[Any, Any], Any], executor: Any
     >>> import numpy as np
     >>> import fastad as ad
     >>> from fastad import optimize
-    >>> shots = [{"t": np.linspace(0.0, k, 5), "data": 2.0 * np.exp(-0.5 * np.linspace(0.0, k, 5))} for k in range(1, 9)]
+    >>> times = [np.linspace(0.0, k, 5) for k in range(1, 9)]
+    >>> shots = [{"t": t, "data": 2.0 * np.exp(-0.5 * t)} for t in times]
     >>> def misfit(p, shot):
     ...     return np.sum((p[0] * np.exp(-p[1] * shot["t"]) - shot["data"])**2)
     >>> total = ad.sum_over(shots, misfit)
@@ -136,7 +137,7 @@ class SumOver:
             return np.float64(self.evaluate("value", leaves, tree)[0])
         if tree not in self.rules:
             self.rules[tree] = Rules(self, tree)
-        return self.rules[tree].value(*leaves)
+        return self.rules[tree].recorded(leaves)
 
     def value_and_grad(self, params: Any) -> tuple[Any, Any]:
         """(the sum, its gradient in the structure of params), at plain numbers; in a recording use `value_and_grad`."""
@@ -337,7 +338,17 @@ class Rules:
         self.slopes = Primitive(named(self.gradient, f"gradient of the {owner.__name__}"), self.product,
                                 lambda directions, y, *leaves: self.product(directions, y, *leaves))
 
+    def recorded(self, leaves: list[Any]) -> Any:
+        """The instruction: it needs the value alone, and a sweep computes that again, with the gradient."""
+        self.here.recording = True
+        try:
+            return self.value(*leaves)
+        finally:
+            self.here.recording = False
+
     def forward(self, *leaves: Any) -> Any:
+        if getattr(self.here, "recording", False):
+            return np.float64(self.owner.evaluate("value", list(leaves), self.tree)[0])
         if getattr(self.here, "unused", False):
             self.follows = False
         self.here.key, self.here.unused = None, False

@@ -19,8 +19,9 @@ def run(bench):
     """Level: two threads at least 1.8 times as fast as one."""
     n, steps = bench.size((200, 500), (12, 20))
     survey, c2 = shot(n, steps)
-    sources = [{"at": np.array([survey.source, max(1, (k + 1) * n // (SHOTS + 1))]), "data": (0.5 + 0.1 * k) * survey.data}
-               for k in range(SHOTS)]
+    places = [max(1, (k + 1) * n // (SHOTS + 1)) for k in range(SHOTS)]
+    sources = [{"at": np.array([survey.source, place]), "data": (0.5 + 0.1 * k) * survey.data}
+               for k, place in enumerate(places)]
     f = partial(misfit, wavelet=survey.wavelet, receivers=survey.receivers)
     bench.about(f"{SHOTS} acoustic shots, {n} x {n}, {steps} steps")
     total = ad.sum_over(sources, f)
