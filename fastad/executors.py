@@ -15,7 +15,7 @@ from typing import Any
 
 from fastad import _tape as T
 from fastad.errors import WorkerError
-from fastad.source_tasks import Chunk, Missing, Packer, compute, work
+from fastad.source_tasks import Chunk, Missing, Packer, compute, program_for, work
 
 __all__ = ["runner_for"]
 
@@ -81,6 +81,9 @@ class Here:
         """The executor is the user's."""
 
     def run(self, chunks: Sequence[Chunk]) -> Iterator[Answer]:
+        for chunk in chunks:
+            for tape, _ in chunk.jobs:
+                program_for(chunk.kind, tape)                        # compiled by one thread
         return finished({self.executor.submit(alone, chunk): k for k, chunk in enumerate(chunks)}, None)
 
 

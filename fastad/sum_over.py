@@ -8,6 +8,7 @@ on who computed what, or when.
 """
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -273,14 +274,12 @@ class Evaluation:
         self.directions = [tapes.in_dtype(v, T.recorded_dtype(np.asarray(x).dtype))
                            for v, x in zip(directions, self.params, strict=False)]
         self.size = -(-len(self.sources) // CHUNKS)
-        self.errstate = np.geterr()
+        self.errstate: dict[str, Any] = {**np.geterr()}
 
     def chunk(self, c: int) -> Chunk:
         """Chunk number c."""
-        jobs = []
-        for source in self.sources[c * self.size:(c + 1) * self.size]:
-            program_for(self.kind, source.entry.tape)        # compiled by one thread
-            jobs.append((source.entry.tape, source.arguments.values[self.n:]))
+        jobs = [(source.entry.tape, source.arguments.values[self.n:])
+                for source in self.sources[c * self.size:(c + 1) * self.size]]
         return Chunk(self.kind, c * self.size, jobs, self.params, self.directions, self.errstate)
 
     def total(self) -> tuple[float, list[np.ndarray]]:
@@ -290,16 +289,17 @@ class Evaluation:
         todo = list(range(-(-len(self.sources) // self.size)))
         while todo:
             again = []
-            for k, answer in self.owner.runner.run([self.chunk(c) for c in todo]):
-                if isinstance(answer, Diverged):
-                    self.tapes.guard_failures += 1
-                    self.sources[answer.source].advance(answer.error)
-                    again.append(todo[k])
-                    continue
-                waiting[todo[k]] = answer
-                while done in waiting:
-                    y, arrays = waiting.pop(done)
-                    value, sums, done = value + y, added(sums, arrays), done + 1
+            with contextlib.closing(self.owner.runner.run([self.chunk(c) for c in todo])) as answers:
+                for k, answer in answers:
+                    if isinstance(answer, Diverged):
+                        self.tapes.guard_failures += 1
+                        self.sources[answer.source].advance(answer.error)
+                        again.append(todo[k])
+                        continue
+                    waiting[todo[k]] = answer
+                    while done in waiting:
+                        y, arrays = waiting.pop(done)
+                        value, sums, done = value + y, added(sums, arrays), done + 1
             todo = sorted(again)
         self.owner.last = [source.entry for source in self.sources]
         self.owner.calls += 1

@@ -402,21 +402,32 @@ def test_a_process_that_dies_is_an_error_and_no_part_of_the_sum():
             total(P)
 
 
-def test_an_interrupted_sum_is_given_up():
-    class Interrupting(futures.Executor):
-        def __init__(self):
-            self.futures = []
+class Failing(futures.Executor):
+    """Nothing is ever computed, and the first of eight tasks fails."""
 
-        def submit(self, *args):
-            self.futures.append(futures.Future())
-            if len(self.futures) == 8:
-                self.futures[0].set_exception(KeyboardInterrupt())
-            return self.futures[-1]
-    executor = Interrupting()
-    with pytest.raises(KeyboardInterrupt):
-        ad.sum_over(stations(), misfit, executor)(P)
-    assert all(f.cancelled() for f in executor.futures[1:])
-    assert ad.sum_over(stations(), misfit)(P) > 0.0
+    def __init__(self, error):
+        self.futures, self.error = [], error
+
+    def submit(self, *args):
+        self.futures.append(futures.Future())
+        if len(self.futures) == 8:
+            self.futures[0].set_exception(self.error)
+        return self.futures[-1]
+
+
+KilledWorker = type("KilledWorker", (Exception,), {"__module__": "distributed.scheduler"})
+
+
+@pytest.mark.parametrize(("error", "raised"), [(KeyboardInterrupt(), KeyboardInterrupt), (KilledWorker("4 times"),
+                         WorkerError), (MemoryError("there"), MemoryError), (futures.CancelledError(), WorkerError)])
+def test_a_sum_that_fails_is_given_up_whole(error, raised):
+    executor = Failing(error)
+    total = ad.sum_over(stations(), misfit, executor)
+    for f in (total, total.grad, ad.grad(total)):
+        executor.futures.clear()
+        with pytest.raises(raised, match=str(error) or None):
+            f(P)
+        assert all(f.cancelled() for f in executor.futures[1:])
 
 
 def test_dask_that_is_not_installed(monkeypatch):
