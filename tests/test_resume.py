@@ -330,6 +330,12 @@ def test_one_run_at_a_time(run):
     path, _ = run
     with pytest.raises(CheckpointError, match="being written by another run"):
         resumed(path, callback=lambda xk: resumed(path), options={"maxiter": 1000, "ftol": 0.0, "gtol": 0.0})
+    code = f"import fcntl; fcntl.lockf(open({str(path)!r}, 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    seen = []
+    resumed(path, options={"maxiter": 1000, "ftol": 0.0, "gtol": 0.0}, callback=lambda xk: seen or seen.append(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr))
+    assert "BlockingIOError" in seen[0]
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).returncode == 0
 
 
 def test_a_newer_format_says_so(run):

@@ -35,6 +35,7 @@ RECORD = struct.Struct("<4sIQQd16sI")        # mark, kind, lengths of x and answ
 CHECK = struct.Struct("<I")                  # crc32 of these
 MARK = b"rec\n"
 KINDS = ("value", "gradient", "both", "product", "hessian", "callback")
+in_use: set[tuple[int, int]] = set()         # files of runs of this process
 SYNC = 2.0                                   # seconds after which what was written is forced to the disk
 
 
@@ -88,8 +89,8 @@ class EvaluationLog:
             create(self.path, head)
         self.file = open(self.path, "r+b")
         try:
-            self.claim()
             self.head, self.end = read_head(self.file, self.path)
+            self.claim()
         except BaseException:
             self.file.close()
             raise
@@ -97,15 +98,19 @@ class EvaluationLog:
         self.synced = time.perf_counter()
 
     def claim(self) -> None:
-        """One process at a time."""
-        if fcntl is None:
-            return
+        """One run at a time.  (A lock of this process: workers that it has forked do not keep it when it is killed.)"""
+        status = os.fstat(self.file.fileno())
+        self.name = status.st_dev, status.st_ino
         try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            if self.name in in_use:
+                raise BlockingIOError
+            if fcntl is not None:
+                fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             raise CheckpointError(f"{self.path} is being written by another run, which goes on") from None
         except OSError:                      # a file system that knows no locks
             pass
+        in_use.add(self.name)
 
     # -- reading
 
@@ -155,9 +160,12 @@ class EvaluationLog:
         """Nothing is read or written any more."""
         if not self.file.closed:
             self.replaying = False
-            self.file.flush()
-            self.sync()
-            self.file.close()
+            in_use.discard(self.name)
+            try:
+                self.file.flush()
+                self.sync()
+            finally:
+                self.file.close()
 
 
 def create(path: str, head: dict[str, Any]) -> None:
