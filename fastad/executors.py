@@ -104,13 +104,12 @@ class Elsewhere:
         self.close = weakref.finalize(self, close or int)
 
     def run(self, chunks: Sequence[Chunk]) -> Iterator[Answer]:
-        params, directions = (self.shipped(pickle.dumps(x, protocol=5))
-                              for x in (chunks[0].params, chunks[0].directions))
-
+        params, directions = [self.shipped(pickle.dumps(x, protocol=5))
+                              for x in (chunks[0].params, chunks[0].directions)]
         ready: dict[bytes, Any] = {}         # what is sent with several chunks is made ready once
 
-        def sent(k: int, wanted: Sequence[bytes] = ()) -> Any:
-            parcel, contents = self.packer.parcel(chunks[k], wanted)
+        def sent(k: int, whole: bool = False) -> Any:
+            parcel, contents = self.packer.parcel(chunks[k], whole)
             ready.update({token: self.shipped(data) for token, data in contents.items() if token not in ready})
             try:
                 return self.executor.submit(work, parcel, params, directions, list(contents),
@@ -118,7 +117,7 @@ class Elsewhere:
             except RuntimeError as error:    # broken, or shut down
                 raise WorkerError(gone(error)) from error
         yield from finished({sent(k): k for k in range(len(chunks))}, sent)
-        self.packer.sent.update(ready)
+        self.packer.delivered(ready, sum([len(chunk.jobs) for chunk in chunks]))
 
     def shipped(self, data: bytes) -> Any:
         """What stands for these bytes among the arguments of a task."""
@@ -147,7 +146,7 @@ def finished(pending: dict[Any, int], sent: Callable[..., Any] | None) -> Iterat
                 k = pending.pop(future)
                 answer = result_of(future)
                 if isinstance(answer, Missing) and sent is not None:
-                    pending[sent(k, answer.tokens)] = k
+                    pending[sent(k, True)] = k
                 else:
                     yield k, answer
     finally:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import pickle
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,9 +57,9 @@ class Diverged(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """What a worker has not got, instead of a sum."""
+    """The number of things that a worker has not got, instead of a sum."""
 
-    tokens: list[bytes]
+    count: int
 
 
 # ---- sums ------------------------------------------------------------------------------------------------------------
@@ -113,20 +113,27 @@ class Packer:
         self.written: dict[int, tuple[Any, bytes, bytes, bytes]] = {}    # id of a tape -> (tape, captures, token, data)
         self.sent: set[bytes] = set()
 
-    def parcel(self, chunk: Chunk, wanted: Sequence[bytes] = ()) -> tuple[Parcel, dict[bytes, bytes]]:
-        """A parcel, and the bytes of what was not sent in an evaluation before, or is wanted."""
+    def parcel(self, chunk: Chunk, whole: bool = False) -> tuple[Parcel, dict[bytes, bytes]]:
+        """A parcel, and the bytes of what was not sent in an evaluation before, or (`whole`) of all that is in it."""
         jobs, contents = [], {}
         for k, (tape, values) in enumerate(chunk.jobs):
             pair = []
             for token, data in (self.tape(tape, chunk.first + k), packed(values)):
-                if token not in self.sent or token in wanted:
+                if whole or token not in self.sent:
                     contents[token] = data
                 pair.append(token)
             jobs.append((pair[0], pair[1]))
         return Parcel(chunk.kind, chunk.first, jobs, chunk.errstate), contents
 
+    def delivered(self, tokens: Iterable[bytes], sources: int) -> None:
+        """An evaluation has ended: workers have got these.  What has changed since is forgotten now and then."""
+        if len(self.sent) > 10 * sources + 1000 or len(self.written) > 10 * sources + 100:
+            self.sent.clear()
+            self.written.clear()
+        self.sent.update(tokens)
+
     def tape(self, tape: Any, source: int) -> tuple[bytes, bytes]:
-        captured = fingerprint(*[np.ascontiguousarray(x) for x in tape.captures]) if tape.captures else b""
+        captured = fingerprint(*[x.tobytes() for x in tape.captures])
         found = self.written.get(id(tape))
         if found is None or found[1] != captured:
             bare = serialize.copy(tape)
@@ -145,10 +152,10 @@ def packed(values: list[Any]) -> tuple[bytes, bytes]:
     return fingerprint(data), data
 
 
-def fingerprint(*parts: Any) -> bytes:
+def fingerprint(*parts: bytes) -> bytes:
     found = hashlib.blake2b(digest_size=16)
     for part in parts:
-        found.update(memoryview(part).cast("B") if memoryview(part).nbytes else b"")
+        found.update(part)
     return found.digest()
 
 
@@ -181,9 +188,9 @@ def work(parcel: Parcel, params: bytes, directions: bytes, tokens: list[bytes],
                 kept.move_to_end(token)
             except KeyError:                 # another thread of this worker has just dropped it
                 pass
-    missing = sorted({t for pair in parcel.jobs for t in pair} - found.keys())
+    missing = {t for pair in parcel.jobs for t in pair} - found.keys()
     if missing:
-        return Missing(missing)
+        return Missing(len(missing))
     jobs = [(found[a], found[b]) for a, b in parcel.jobs]
     before = T.work_alone("FASTAD_NUM_THREADS" not in os.environ)    # there are as many workers as processors
     try:

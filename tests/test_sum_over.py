@@ -289,6 +289,20 @@ def test_workers_drop_what_is_too_much(monkeypatch):
         want = ad.sum_over(stations(30), misfit)(P)
         assert total(P) == want == total(P)
         assert sum(size for _, size in source_tasks.kept.values()) <= 5000 + 8000
+        monkeypatch.setattr(source_tasks, "KEPT_BYTES", 0)
+        source_tasks.kept.clear()
+        assert total(P) == want == total(P)
+
+
+def test_what_has_changed_is_not_kept_for_ever():
+    sources = stations(2)
+    with Shuffled(0) as executor:
+        total = ad.sum_over(sources, misfit, executor)
+        for k in range(600):
+            sources[0]["data"][0] = 1.0 + 1e-3 * k
+            total(P)
+        assert len(total.runner.packer.sent) < 1100
+        assert total(P) == ad.sum_over(sources, misfit)(P)
 
 
 def test_several_threads_may_ask():

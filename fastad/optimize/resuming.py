@@ -326,7 +326,7 @@ def read_checkpoint(path: Any) -> OptimizeResult:
     >>> import os, tempfile
     >>> import numpy as np
     >>> from fastad import optimize
-    >>> path = os.path.join(tempfile.mkdtemp(), "run.npz")
+    >>> path = os.path.join(tempfile.mkdtemp(), "run.checkpoint")
     >>> fit = optimize.minimize(lambda x: np.sum((x - 1.0)**4), np.zeros(3), method="L-BFGS-B", checkpoint=path)
     >>> found = optimize.read_checkpoint(path)
     >>> bool(found.fun == fit.fun), found.nfev == fit.nfev, found.method
