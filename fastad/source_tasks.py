@@ -59,7 +59,7 @@ class Diverged(NamedTuple):
 class Missing(NamedTuple):
     """The number of things that a worker has not got, instead of a sum."""
 
-    count: int
+    things: int
 
 
 # ---- sums ------------------------------------------------------------------------------------------------------------
