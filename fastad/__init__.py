@@ -12,6 +12,7 @@ from fastad.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad
 from fastad.eager import variable
 from fastad.errors import (
     AdError,
+    CheckpointError,
     DerivativeError,
     EscapedTracerError,
     InternalError,
@@ -23,6 +24,7 @@ from fastad.errors import (
     TracerError,
     UnstableDecisionError,
     UnsupportedError,
+    WorkerError,
 )
 from fastad.explain import explain
 from fastad.gradients import audit
@@ -30,14 +32,15 @@ from fastad.loops import cond, scan, while_loop
 from fastad.nonfinite import debug_nonfinite
 from fastad.operators import linear_operator
 from fastad.recording import record
+from fastad.sum_over import sum_over
 from fastad.testing import check_derivatives
 
 __all__ = [
-    "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "NonFiniteError", "ShapeError",
-    "StaleTapeError", "Tape", "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError",
-    "UnsupportedError", "audit", "check_derivatives", "cond", "debug_nonfinite", "explain", "get_num_threads", "grad",
-    "hessian", "hvp", "jacobian", "jvp", "linear_operator", "peek", "primitive", "record", "scan", "set_num_threads",
-    "stop_gradient", "value_and_grad", "variable", "vjp", "while_loop",
+    "AdError", "CheckpointError", "DerivativeError", "EscapedTracerError", "InternalError", "NonFiniteError",
+    "ShapeError", "StaleTapeError", "Tape", "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError",
+    "UnsupportedError", "WorkerError", "audit", "check_derivatives", "cond", "debug_nonfinite", "explain",
+    "get_num_threads", "grad", "hessian", "hvp", "jacobian", "jvp", "linear_operator", "peek", "primitive", "record",
+    "scan", "set_num_threads", "stop_gradient", "sum_over", "value_and_grad", "variable", "vjp", "while_loop",
 ]
 
 

@@ -125,7 +125,7 @@ cdef class Scan(Attr):
     def __init__(self, str name, Tape body, int ncarry, int nslice, int64_t length, bint reverse, sources, avals,
                  kept=(), int late=0):
         cdef int64_t at = 0
-        self.kind = "call"
+        self.kind = "scan"
         self.name, self.body, self.ncarry, self.nslice = name, body, ncarry, nslice
         self.length, self.reverse, self.late = length, reverse, late
         self.sources, self.avals, self.kept = tuple(sources), tuple(avals), tuple(kept)

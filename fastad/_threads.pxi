@@ -6,6 +6,7 @@ Next: _kernels/pool.h.
 cdef extern from "_kernels/pool.h" nogil:
     int fa_pool_threads()
     void fa_pool_set_threads(int n)
+    int fa_pool_work_alone(int alone)
 
 
 def set_num_threads(int n):
@@ -59,6 +60,11 @@ def get_num_threads():
     True
     """
     return fa_pool_threads()
+
+
+def work_alone(bint alone):
+    """Shall sweeps of this thread do without the others, which are busy?  Returns what held before."""
+    return bool(fa_pool_work_alone(alone))
 
 
 def threads_at_import():

@@ -76,3 +76,11 @@ class DerivativeError(AdError, ValueError):
 
 class NonFiniteError(AdError, ValueError):
     """A function or its derivative is NaN or infinite where an optimiser must start."""
+
+
+class CheckpointError(AdError, ValueError):
+    """A checkpoint of an optimisation is damaged, exists already, or belongs to another problem."""
+
+
+class WorkerError(AdError, RuntimeError):
+    """A worker to which a part of a sum was given died, or its executor was shut down: there is no sum."""

@@ -13,6 +13,7 @@ from fastad import _tape as T
 from fastad.complex_products import Product
 from fastad.fourier import FORWARD, ComplexTransform, HalfToReal, RealToHalf
 from fastad.operands import FLOAT, SINGLE
+from fastad.partitions import Order
 from fastad.scipy_fourier import PARTNER, Trigonometric
 
 MOST = 1 << 40                           # elements of an array, points of a transform
@@ -31,7 +32,8 @@ def key_from_json(data: Any) -> tuple[Any, ...]:
         raise ValueError("the key of a library routine")
     key: tuple[Any, ...] = tuple([tuple(x) if type(x) is list else x for x in data])
     shape: Any = key[1] if len(key) > 1 else None
-    counts = {"product": 4, **dict.fromkeys(LINEAR, 8), **dict.fromkeys(TRIGONOMETRIC, 9)}
+    counts = {"product": 4, **dict.fromkeys(LINEAR, 8), **dict.fromkeys(TRIGONOMETRIC, 9),
+              "partition": 7}
     if len(key) == counts.get(key[0], 0) - 1:        # files written before there was float32
         key = (*key, False)
     checked(type(shape) is tuple and all(whole(n, 0) for n in shape) and math.prod([max(n, 1) for n in shape]) <= MOST)
@@ -40,12 +42,21 @@ def key_from_json(data: Any) -> tuple[Any, ...]:
     elif key[0] in TRIGONOMETRIC:
         checked([type(x) for x in key[2:]] == [int, int, int, str, bool, bool, bool] and key[4] in PARTNER
                 and key[5] in FORWARD.values())
+    elif key[0] == "partition":
+        check_partition(*key[1:])
+        return key
     else:
         checked(key[0] == "product" and [type(x) for x in key[2:]] == [bool, bool])
         return key
     checked(0 <= key[2] < len(shape) and whole(key[3], 1) and (key[0] in TRIGONOMETRIC or whole(key[4], 1)))
     checked(shape[key[2]] >= 1)
     return key
+
+
+def check_partition(shape: Any, code: Any, name: Any, kth: Any, axis: Any, kind: Any) -> None:
+    checked(type(code) is int and 0 <= code < len(T.DTYPES) and name in ("partition", "argpartition"))
+    checked(type(axis) is int and -len(shape) <= axis < len(shape) and kind == "introselect")
+    checked(type(kth) is tuple and all(type(k) is int and -shape[axis] <= k < shape[axis] for k in kth))
 
 
 def checked(holds: bool) -> None:
@@ -62,6 +73,8 @@ def attribute(key: tuple[Any, ...]) -> Any:
     if key[0] == "product":
         aval = T.aval(SINGLE if key[-1] else FLOAT, (*key[1], 2))
         return T.Library(Product(*key[1:]), [aval, aval], aval)
+    if key[0] == "partition":
+        return T.Library(Order(*key[1:]), [T.aval(key[2], key[1])], T.aval(FLOAT, key[1]))
     if key[0] in TRIGONOMETRIC:
         rule: Any = Trigonometric(*key)
     elif key[0] in ("fft", "ifft"):

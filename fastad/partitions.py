@@ -2,7 +2,7 @@
 
 Which order the elements have inside the parts is nobody's rule but that of NumPy's code on this processor; so that a
 tape gives what NumPy gives, the permutation is asked of NumPy anew at every point.
-Owns: that instruction, which runs Python and has no derivative: the elements are gathered at its result.
+Owns: that instruction, which calls NumPy and has no derivative: the elements are gathered at its result.
 Must not know: gathers (selection.py).
 """
 from __future__ import annotations
@@ -15,25 +15,46 @@ import numpy as np
 from fastad import _tape as T
 from fastad.operands import INT, METHODS, asarray, code_of, records, refusal
 from fastad.reductions import refuse_order
+from fastad.structural_rules import lane_by_lane
 
 
 class Order:
-    """The rule of an instruction that gives a permutation along an axis, as float64."""
+    """The rule of an instruction that gives a permutation along an axis, as float64.
 
-    def __init__(self, name: str, permutation: Any) -> None:
-        self.name, self.permutation = name, permutation
+    Parameters
+    ----------
+    shape, code
+        Shape and dtype code of the array.
+    name : {"partition", "argpartition"}
+        Of NumPy's function.
+    kth : tuple of int
+    axis : int
+    kind : str
+        NumPy's algorithm.
+    """
 
-    def value(self, xs: Any) -> Any:
+    def __init__(self, shape: tuple[int, ...], code: int, name: str, kth: tuple[int, ...], axis: int,
+                 kind: Any) -> None:
+        self.key = ("partition", shape, code, name, kth, axis, kind)
+        self.name, self.kth, self.axis, self.kind = name, list(kth), axis, kind
+
+    def run(self, xs: Any, out: Any) -> None:
         """The permutation at these values."""
-        return np.asarray(self.permutation(xs[0]), dtype=np.float64)
+        v = xs[0]
+        if self.name == "argpartition":
+            out[...] = np.argpartition(v, self.kth, self.axis, self.kind)
+            return
+        done = np.partition(v, self.kth, self.axis, self.kind)
+        places = np.argsort(v, self.axis, kind="stable")
+        np.put_along_axis(out, np.argsort(done, self.axis, kind="stable"), places.astype(np.float64), self.axis)
 
-    def tangent(self, tangents: Any, y: Any, xs: Any) -> Any:
+    def run_tangent(self, tangents: Any, xs: Any, out: Any) -> None:
         """It moves nowhere."""
-        return np.zeros(np.shape(y))
+        out[...] = 0.0
 
-    def adjoint(self, active: Any, w: Any, y: Any, xs: Any) -> Any:
+    def adjoint(self, k: int, w: Any, xs: Any) -> Any:
         """It depends on nothing smoothly."""
-        return [np.zeros(np.shape(x)) for x in xs]
+        return np.zeros(xs[k].shape)
 
     def emit_tangent(self, b: Any, site: Any) -> int:
         """The same in a derivative tape."""
@@ -42,13 +63,18 @@ class Order:
     def emit_adjoint(self, r: Any, site: Any) -> None:
         """The same in a derivative tape."""
 
+    emit_batch = staticmethod(lane_by_lane)
 
-def ordered(name: str, x: Any, permutation: Any) -> Any:
-    """Traced positions along an axis."""
+
+def ordered(name: str, x: Any, kth: Any, axis: int, kind: str) -> Any:
+    """Positions along an axis, traced if x is."""
+    order = getattr(np, name)(T.concrete(x), kth, axis, kind)            # NumPy's own errors
+    rule = Order(x.shape, code_of(x), name, tuple(np.ravel(kth).tolist()), axis, str(kind))
     if not T.is_traced(x):
-        return T.wrap(permutation(T.concrete(x)))
-    code = code_of(x)
-    attr = T.Call(Order(name, permutation), [T.aval(code, x.shape)], T.aval(0, x.shape))
+        order = np.empty(order.shape)
+        rule.run((T.concrete(x),), order)
+        return T.wrap(order.astype(np.int64))
+    attr = T.Library(rule, [T.aval(code_of(x), x.shape)], T.aval(0, x.shape))
     return T.astype(T.structural("call", (x,), attr, x.shape, 0), T.DTYPES[INT])
 
 
@@ -67,13 +93,7 @@ def prepared(what: str, a: Any, kth: Any, axis: Any, order: Any) -> Any:
 def partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: Any = None) -> Any:
     """A copy in which the element at kth is where sorting would bring it, smaller ones before it."""
     x, kth, axis = prepared("np.partition", a, kth, axis, order)
-
-    def permutation(v: Any) -> Any:
-        done = np.partition(v, kth, axis, kind)
-        places = np.empty(v.shape, np.int64)
-        np.put_along_axis(places, np.argsort(done, axis, kind="stable"), np.argsort(v, axis, kind="stable"), axis)
-        return places
-    return np.take_along_axis(x, ordered("partition", x, permutation), axis)
+    return np.take_along_axis(x, ordered("partition", x, kth, axis, kind), axis)
 
 
 @records(np.argpartition, method="argpartition", data=2)
@@ -81,7 +101,7 @@ def argpartition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", or
     """The permutation of a partition, as NumPy's argpartition gives it."""
     x, kth, axis = prepared("np.argpartition", a, kth, axis, order)
     x = x if x.ndim else x.reshape(1)
-    return ordered("argpartition", x, lambda v: np.argpartition(v, kth, axis, kind))
+    return ordered("argpartition", x, kth, axis, kind)
 
 
 def partition_method(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: Any = None) -> None:

@@ -3,7 +3,7 @@
 Owns: the format.  A fixed head (magic, version, checksum, lengths), a JSON header with names and structure, then the
 arrays, little-endian, each at a multiple of 8 bytes.  Nothing is compressed, so no array is larger than the file;
 nothing is executed; what was read is checked by verify.py before it becomes a tape.
-Must not know: what instructions mean (verify_rules.py).  The packing of arguments: signature_json.py.
+Must not know: what instructions mean (verify_rules.py, verify_loops.py).  The packing of arguments: signature_json.py.
 """
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import library_rules, signature_json, trees, verify
+from fastad import library_rules, signature_json, trees, verify, verify_loops
+from fastad._scan import Scan
 from fastad.errors import InternalError, TapeFileError, UnsupportedError
 
 __all__ = ["VERSION", "dumps", "load", "loads", "save"]
 
 MAGIC = b"\x89FASTAD\n"                      # a high bit and a newline: transfers that alter text alter these
-VERSION = 1
+VERSION = 2
+FIRST_WITH = {"scan": 2, "partition": 2}     # kinds of attributes and library routines that came with a later format
+DEEPEST = 50                                 # loops within loops
 HEAD = struct.Struct("<8sIIQQ")              # magic, version, crc32 of the rest, bytes of header and of arrays
 DTYPES = {"float64": "<f8", "float32": "<f4", "int64": "<i8", "bool": "|b1", "uint16": "<u2", "uint32": "<u4"}
 COLUMNS = {"op": "uint16", "aval": "uint32", "arg": "uint32", "pool": "uint32", "cells": "int64", "expected": "int64"}
@@ -113,12 +116,13 @@ def copy(tape: Any, memo: dict[int, Any] | None = None) -> Any:
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
 class Body:
-    """The arrays of a file, each at a multiple of 8 bytes."""
+    """The arrays of a file, each at a multiple of 8 bytes; `version`: the oldest format that has all that is in it."""
 
     def __init__(self) -> None:
         self.table: list[list[Any]] = []
         self.chunks: list[bytes] = []
         self.size = 0
+        self.version = 1
 
     def add(self, array: np.ndarray, dtype: str) -> int:
         """Append an array; returns its number."""
@@ -134,12 +138,23 @@ def dumps(tape: Any) -> bytes:
     """The tape as bytes; equal tapes give equal bytes."""
     if tape.recording:
         raise UnsupportedError("a tape that is still being recorded cannot be saved")
+    body = Body()
+    header = tape_to_json(tape, body)
+    header["signature"] = signature_json.to_json(tape.signature)
+    header["arrays"] = body.table
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(HEAD.size + len(text)) % 8)
+    rest = b"".join([text, *body.chunks])
+    return HEAD.pack(MAGIC, body.version, zlib.crc32(rest), len(text), body.size) + rest
+
+
+def tape_to_json(tape: Any, body: Body) -> dict[str, Any]:
+    """The instructions of a tape, or of the body of a loop on it, whose arrays go into `body`."""
     image = verify.Image.of(tape)
     refuse_foreign(image, tape)
-    body = Body()
-    header = {
+    return {
         "names": image.names,
-        "avals": [[T.DTYPE_NAMES[dtype], bool(weak), list(shape)] for dtype, weak, shape in image.avals],
+        "avals": [aval_to_json(*aval) for aval in image.avals],
         "columns": {name: body.add(getattr(image, name), dtype) for name, dtype in COLUMNS.items()},
         "constants": [body.add(array, array.dtype.name) for array in image.const_arrays],
         "captures": [body.add(array, stored_dtype(array)) for array in image.captures],
@@ -148,13 +163,11 @@ def dumps(tape: Any) -> bytes:
         "places": places_to_json(image.locations, body),
         "inputs": image.inputs, "active": image.active, "outputs": image.outputs,
         "boundary": image.boundary, "ignored": image.ignored,
-        "signature": signature_json.to_json(tape.signature),
     }
-    header["arrays"] = body.table
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-(HEAD.size + len(text)) % 8)
-    rest = b"".join([text, *body.chunks])
-    return HEAD.pack(MAGIC, VERSION, zlib.crc32(rest), len(text), body.size) + rest
+
+
+def aval_to_json(dtype: int, weak: bool, shape: tuple[int, ...]) -> list[Any]:
+    return [T.DTYPE_NAMES[dtype], bool(weak), list(shape)]
 
 
 def refuse_foreign(image: verify.Image, tape: Any) -> None:
@@ -185,7 +198,12 @@ def places_to_json(locations: dict[int, str], body: Body) -> dict[str, Any]:
 def attr_to_json(attr: Any, body: Body) -> list[Any]:
     """[kind, field, ...]"""
     if attr.kind == "library":
-        return ["library", library_rules.key_to_json(attr.fields()[0])]
+        key = attr.fields()[0]
+        body.version = max(body.version, FIRST_WITH.get(key[0], 1))
+        return ["library", library_rules.key_to_json(key)]
+    if attr.kind == "scan":
+        body.version = max(body.version, FIRST_WITH["scan"])
+        return ["scan", scan_to_json(attr, body)]
 
     def one(letter: str, value: Any) -> Any:
         if letter in "aA":
@@ -201,6 +219,14 @@ def attr_to_json(attr: Any, body: Body) -> list[Any]:
             return [attr_to_json(m, body) for m in value]
         return bool(value) if letter == "b" else int(value)
     return [attr.kind, *[one(*pair) for pair in zip(FIELDS[attr.kind], attr.fields(), strict=True)]]
+
+
+def scan_to_json(scan: Any, body: Body) -> dict[str, Any]:
+    """A loop: its body is a tape of its own in the same file."""
+    return {"name": scan.name, "body": tape_to_json(scan.body, body), "ncarry": scan.ncarry, "nslice": scan.nslice,
+            "length": scan.length, "reverse": bool(scan.reverse), "late": scan.late, "kept": list(scan.kept),
+            "sources": body.add(np.array(scan.sources, dtype=np.int64).reshape(-1, 3), "int64"),
+            "operands": [aval_to_json(dtype, False, shape) for dtype, shape in map(T.aval_of, scan.avals)]}
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -251,6 +277,7 @@ class Arrays:
 
     def __init__(self, table: list[tuple[str, tuple[int, ...], int]], body: bytes):
         self.table, self.body = table, body
+        self.depth = 0                       # of loops within loops, where the file is read
 
     def get(self, k: Any, *dtypes: str) -> np.ndarray:
         """Array number k, which must have one of these dtypes."""
@@ -297,11 +324,9 @@ def read_image(header: Any, arrays: Arrays) -> verify.Image:
     for name in COLUMNS:
         if columns[name].ndim != (2 if name == "arg" else 1):
             raise ValueError(f"column {name} has {columns[name].ndim} dimensions")
-    codes = {name: code for code, name in enumerate(T.DTYPE_NAMES)}
     return verify.Image(
         names=[typed(name, str) for name in header["names"]],
-        avals=[(codes[dtype], typed(weak, bool), tuple([natural(n) for n in shape]))
-               for dtype, weak, shape in header["avals"]],
+        avals=[aval_from_json(*aval) for aval in header["avals"]],
         const_arrays=[arrays.get(k, *T.DTYPE_NAMES) for k in header["constants"]],
         captures=[arrays.get(k, *T.DTYPE_NAMES) for k in header["captures"]],
         attrs=[None if attr is None else attr_from_json(attr, arrays) for attr in header["attributes"]],
@@ -310,6 +335,10 @@ def read_image(header: Any, arrays: Arrays) -> verify.Image:
         inputs=[natural(i) for i in header["inputs"]], active=[typed(a, bool) for a in header["active"]],
         outputs=[natural(i) for i in header["outputs"]], boundary=natural(header["boundary"]),
         ignored=[typed(kind, str) for kind in header["ignored"]], **columns)
+
+
+def aval_from_json(dtype: Any, weak: Any, shape: Any) -> tuple[int, bool, tuple[int, ...]]:
+    return T.DTYPE_NAMES.index(dtype), typed(weak, bool), tuple([natural(n) for n in shape])
 
 
 def places_from_json(places: Any, arrays: Arrays) -> dict[int, str]:
@@ -325,8 +354,35 @@ def attr_from_json(data: Any, arrays: Arrays) -> Any:
     if kind == "library":
         (key,) = data[1:]
         return library_rules.attribute(library_rules.key_from_json(key))
+    if kind == "scan":
+        (loop,) = data[1:]
+        return scan_from_json(loop, arrays)
     return T.ATTR_KINDS[kind](*[read_field(letter, value, arrays)
                                 for letter, value in zip(FIELDS[kind], data[1:], strict=True)])
+
+
+def scan_from_json(data: Any, arrays: Arrays) -> Any:
+    """A loop that stays within its operands and its result."""
+    arrays.depth += 1
+    if arrays.depth > DEEPEST:
+        raise ValueError(f"more than {DEEPEST} loops within loops")
+    image = read_image(data["body"], arrays)
+    arrays.depth -= 1
+    verify.check(image)
+    table = arrays.get(data["sources"], "int64")
+    if table.ndim != 2 or table.shape[1] != 3:
+        raise ValueError("sources of a loop")
+    try:
+        operands = verify.check_avals([aval_from_json(*aval) for aval in data["operands"]])
+        loop = verify_loops.Loop(image, natural(data["ncarry"]), natural(data["nslice"]), natural(data["length"]),
+                                 [(a, b, c) for a, b, c in table.tolist()], operands,
+                                 [natural(k) for k in data["kept"]], natural(data["late"]))
+        loop.check()
+    except verify.Fault as fault:
+        raise TapeFileError(f"damaged tape: {fault}") from None
+    return Scan(typed(data["name"], str), image.tape(), loop.ncarry, loop.nslice, loop.length,
+                typed(data["reverse"], bool), loop.sources, [T.aval(a.dtype, a.shape) for a in operands], loop.kept,
+                loop.late)
 
 
 def read_field(letter: str, value: Any, arrays: Arrays) -> Any:

@@ -101,7 +101,7 @@ def verify(tape: Any) -> None:
 def check(image: Image, calls: bool = False) -> None:
     """Raise TapeFileError unless the image is that of a tape which any sweep can run; `calls`: foreign code allowed."""
     try:
-        avals = check_avals(image)
+        avals = check_avals(image.avals)
         check_columns(image)
         for attr in image.attrs:
             check_attr(attr, calls)
@@ -114,10 +114,10 @@ def check(image: Image, calls: bool = False) -> None:
 
 # ---- tables and columns ----------------------------------------------------------------------------------------------
 
-def check_avals(image: Image) -> list[Aval]:
-    need(len(image.avals) <= 1 << 17, "too many shapes")
+def check_avals(given: list[tuple[int, bool, tuple[int, ...]]]) -> list[Aval]:
+    need(len(given) <= 1 << 17, "too many shapes")
     avals = []
-    for dtype, weak, shape in image.avals:
+    for dtype, weak, shape in given:
         size = 1
         for extent in shape:
             need(0 <= extent, f"negative extent in shape {shape}")

@@ -236,11 +236,12 @@ RULES: dict[str, Callable[[Aval, Sequence[Aval], Any], None]] = {
 # ---- attributes ------------------------------------------------------------------------------------------------------
 
 def call(y: Aval, xs: Sequence[Aval], attr: Any, calls: bool) -> None:
-    """A library routine has the sizes that it says; foreign code may only be there if it does not come from a file."""
-    need(calls or (attr is not None and attr.kind == "library"), "foreign code cannot come from a file")
-    need(attr is not None and attr.kind in ("call", "library"), "attribute is not of kind call")
-    if attr.kind == "library":
-        _, operands, result = attr.fields()
+    """A library routine or a loop has the sizes that it says; foreign code may only be there if no file holds it."""
+    known = attr is not None and attr.kind in ("library", "scan")
+    need(calls or known, "foreign code cannot come from a file")
+    need(attr is not None and (known or attr.kind == "call"), "attribute is not of kind call")
+    if known:
+        operands, result = attr.fields()[1:] if attr.kind == "library" else (attr.avals, attr.aval())
         avals = [T.aval_of(a) for a in (*operands, result)]
         sizes = [math.prod(shape) for _, shape in avals]
         need([x.size for x in (*xs, y)] == sizes, "operands of other sizes than the routine takes")
@@ -252,7 +253,8 @@ def check_attr(attr: Any, calls: bool = False) -> None:
     if attr is None:
         return
     checks = {"map": check_map, "assemble": check_assemble, "csr": check_csr, "axis": check_axis}
-    need(attr.kind in T.ATTR_KINDS or attr.kind == "library" or calls, f"unknown kind of attribute {attr.kind!r}")
+    known = attr.kind in ("library", "scan") or attr.kind in T.ATTR_KINDS
+    need(known or calls, f"unknown kind of attribute {attr.kind!r}")
     if attr.kind in checks:
         checks[attr.kind](attr)
 

@@ -20,7 +20,8 @@ PACKAGE = ROOT / "fastad"
 # Names are modules relative to fastad, as shell patterns; a .pxi or .pxd counts as the module that includes it.
 LAYERS = [
     ("errors",     ["errors"]),
-    ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules"]),
+    ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules",
+                     "verify_loops"]),
     ("transforms", ["structural_rules", "matrix_expressions", "linear_rules", "_transform", "_passes", "_program",
                      "_scan", "scan_rules"]),
     ("recording",  ["operands", "movers", "checking", "padding", "partitions", "quantiles", "intercepted", "coverage",
@@ -32,7 +33,7 @@ LAYERS = [
     ("verbs",      ["trees", "results", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
                     "complex_verbs", "library_rules", "derivatives", "control", "loops", "eager", "linalg", "sparsity",
                     "serialize", "signature_json", "listing", "listing_text", "trace", "testing", "taylor", "nonfinite",
-                    "operators", "gradients"]),
+                    "operators", "gradients", "sum_over", "source_tasks", "executors"]),
     ("uses",       ["_fit", "optimize", "optimize.*", "inverse", "inverse.*", "plot", "plot.*"]),
     ("names",      ["__init__"]),
 ]
@@ -46,7 +47,7 @@ SCIPY_ROOMS = ["optimize", "optimize.*", "linalg", "sparsity", "operators", "plo
 
 # Installed by an extra, so imported only inside the function that needs them.  Everything else is NumPy or the
 # standard library.
-OPTIONAL = {"matplotlib", "tqdm", "dask", "mpi4py", "llvmlite"}
+OPTIONAL = {"matplotlib", "tqdm", "dask", "distributed", "mpi4py", "llvmlite"}
 
 MAX_LINES = 600
 # path: (limit, why).  Raising a limit is a reviewed line; splitting by noun is the other choice.

@@ -15,6 +15,7 @@ from benchmarks.cases import (
     imports,
     lotka_volterra,
     machine,
+    many_sources,
     nist,
     recording,
     recordings,
@@ -27,7 +28,7 @@ from benchmarks.cases import (
 
 _IN_ORDER = (machine, imports, recording, calls, tier0, compiling, recordings, lotka_volterra, rosenbrock,
              transcendental, fft_convolution, bridge, nist, gaussian_mixture, gaussian_process, bundle_adjustment,
-             wave_inversion, scan, growth)
+             wave_inversion, many_sources, scan, growth)
 CASES = {module.__name__.rpartition(".")[2]: module for module in _IN_ORDER}
 
 

@@ -24,6 +24,9 @@
 
 enum { FA_POOL_MOST = 64, FA_POOL_SPINS = 600 };
 
+/* This thread takes no help: it is one of several that have as much to do. */
+static _Thread_local int fa_pool_alone;
+
 typedef void (*fa_task)(void *job, int64_t chunk, int is_worker);
 
 static struct {
@@ -107,7 +110,7 @@ static inline void fa_pool_start(int workers) {
 /* Runs task(job, chunk, ...) for every chunk below nchunks; returns when all are done. */
 static inline void fa_pool_run(fa_task task, void *job, int64_t nchunks) {
     int free = 0, workers = atomic_load(&fa_pool.wanted) - 1;
-    if (workers < 1 || nchunks < 2 || !atomic_compare_exchange_strong(&fa_pool.busy, &free, 1)) {
+    if (fa_pool_alone || workers < 1 || nchunks < 2 || !atomic_compare_exchange_strong(&fa_pool.busy, &free, 1)) {
         for (int64_t chunk = 0; chunk < nchunks; chunk++) task(job, chunk, 0);
         return;
     }
@@ -129,6 +132,12 @@ static inline void fa_pool_run(fa_task task, void *job, int64_t nchunks) {
         if (k < FA_POOL_SPINS) FA_PAUSE();
         else sched_yield();                          /* the system has taken a worker's processor away */
     atomic_store(&fa_pool.busy, 0);
+}
+
+static inline int fa_pool_work_alone(int alone) {
+    int before = fa_pool_alone;
+    fa_pool_alone = alone;
+    return before;
 }
 
 static inline int fa_pool_threads(void) { return atomic_load(&fa_pool.wanted); }

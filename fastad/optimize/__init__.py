@@ -11,8 +11,10 @@ from fastad.optimize.fit_statistics import statistics
 from fastad.optimize.objective import Objective
 from fastad.optimize.progress import Progress
 from fastad.optimize.residuals import Residuals
+from fastad.optimize.resuming import read_checkpoint
 
-__all__ = ["Objective", "Progress", "Residuals", "curve_fit", "least_squares", "minimize", "root", "statistics"]
+__all__ = ["Objective", "Progress", "Residuals", "curve_fit", "least_squares", "minimize", "read_checkpoint", "root",
+           "statistics"]
 
 
 def __dir__():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,9 @@ class Reporter:
         What the user was shown last.
     """
 
-    def __init__(self, callback: Callable[..., Any], guard: Guard, layout: Layout, method: str):
+    def __init__(self, callback: Callable[..., Any], guard: Guard, layout: Layout, method: str, journal: Any = None):
         self.callback, self.guard, self.layout, self.method = callback, guard, layout, method
+        self.journal = journal               # (resuming.py) knows for which iterations the callback was called already
         self.iterations = 0
         self.last: OptimizeResult | None = None
         self.z: np.ndarray | None = None
@@ -70,15 +72,30 @@ class Reporter:
         self.iterations += 1
         seen = self.at(z)
         value = seen.value if seen is not None else float(given["fun"]) if "fun" in given else self.guard.value(z)
-        self.last = OptimizeResult({**given, **self.described(z, seen, value)})
+        with nullcontext() if self.journal is None else self.journal.for_callback():
+            self.last = OptimizeResult({**given, **self.described(z, seen, value)})
+        if self.journal is not None and self.replayed():
+            return None
         try:
             with np.errstate(**self.errstate):
                 stop = called(self.callback, self.last, self.last)
         except StopIteration:
             self.stop = True
             raise
+        if self.journal is not None:
+            self.journal.note_call()
         self.guard.after_callback()
         return stop if self.method == "trust-constr" else None
+
+    def replayed(self) -> bool:
+        """Was the callback called for this iteration before the run was broken off?  A `Progress` notes it."""
+        seconds = self.journal.was_called()
+        if seconds is None:
+            return False
+        note = getattr(self.callback, "replayed", None)
+        if note is not None:
+            note(self.last, seconds)
+        return True
 
     def at(self, z: np.ndarray) -> Seen | None:
         """The point if it is known: also that of the last call, to which a method comes back after steps in vain."""

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.optimize
 
 from fastad.optimize.minimising import Minimisation
+from fastad.optimize.resuming import Journal
 from fastad.optimize.squares import RootFinding, Squares
 
 __all__ = ["least_squares", "minimize", "root"]
@@ -19,7 +20,8 @@ __all__ = ["least_squares", "minimize", "root"]
 
 def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = None, jac: Any = None, hess: Any = None,
              hessp: Any = None, bounds: Any = None, constraints: Any = (), tol: float | None = None,
-             callback: Any = None, options: dict[str, Any] | None = None) -> scipy.optimize.OptimizeResult:
+             callback: Any = None, options: dict[str, Any] | None = None, checkpoint: Any = None,
+             resume: bool = False) -> scipy.optimize.OptimizeResult:
     """Minimise a function of any number of unknowns: `scipy.optimize.minimize` with exact derivatives.
 
     Parameters
@@ -49,6 +51,11 @@ def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = Non
     callback : callable, optional
         ``callback(intermediate_result)`` or ``callback(xk)``, for every method: x as fun gets it, and fun, jac,
         grad_norm (where the method has gradients), nit, nfev.  StopIteration ends every method.
+    checkpoint : str or path-like, optional
+        A file into which every evaluation is written as it is made; see the notes.
+    resume : bool, optional
+        Go on with the run in `checkpoint` if that file exists, else begin one.  Without it a file that exists is an
+        error.
     args, tol, options
         As SciPy takes them.
 
@@ -67,6 +74,8 @@ def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = Non
         x0 is empty or not finite; bounds do not fit x0.
     NonFiniteError
         fun is not finite at x0; names the operation and its line.
+    CheckpointError
+        The checkpoint exists (without `resume`), is damaged, is in use, or belongs to another problem.
     DerivativeError, TracerError, UnsupportedError, StaleTapeError
         fun or a constraint cannot be differentiated or recorded, as with `fastad.grad`.
 
@@ -79,6 +88,16 @@ def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = Non
     logged by the logger "fastad.optimize").  A result is never a success there: x is then the best finite point, and
     the message names the operation.  When a line search fails, the message says whether gradient and function agree
     along its direction.
+
+    With a checkpoint, a run that ends by Ctrl-C, by a killed process (kill -9), by `maxiter` or by StopIteration goes
+    on when it is called again with ``resume=True``: the method begins at x0 and is answered from the file until that
+    ends, so that the result has the same bits as that of a run with a checkpoint that was not interrupted, whatever
+    the method.  x0, bounds, method and options must be the same, but for those that say when to stop (``maxiter``,
+    ``maxfun``, tolerances); the function is evaluated at x0 and compared with the file.  A callback is not called again
+    for iterations for which it was called before; a `Progress` takes them into its history.  The file, whatever its
+    name, has a format of its own (16 bytes an unknown and evaluation; `read_checkpoint` reads it).  It holds
+    evaluations, not SciPy's state: another version of SciPy goes on with it as long as it asks the same questions, and
+    the error says so if it does not.
 
     COBYLA calls it a success that its trust region has shrunk to `tol`, whatever the distance that is left: of
     Rosenbrock's function of 2 unknowns it is 0.28 at SciPy 1.17's defaults.  Of 10 unknowns it needs
@@ -97,7 +116,12 @@ def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = Non
     array([2., 2.])
     """
     call = Minimisation(fun, x0, args, method, jac, hess, hessp, bounds, constraints)
-    return call.run(tol, callback, options)
+    if checkpoint is None:
+        if resume:
+            raise ValueError("resume=True: of which run? Name its file by checkpoint=")
+        return call.run(tol, callback, options)
+    with Journal(call, checkpoint, resume, options):
+        return call.run(tol, callback, options)
 
 
 def least_squares(fun: Callable[..., Any], x0: Any, jac: Any = None, bounds: Any = (-np.inf, np.inf),

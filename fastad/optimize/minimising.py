@@ -36,6 +36,7 @@ class Minimisation:
     def __init__(self, fun: Any, x0: Any, args: Any, method: Any, jac: Any, hess: Any, hessp: Any, bounds: Any,
                  constraints: Any):
         self.layout = Layout(x0)
+        self.journal: Any = None             # (resuming.py) of a run with a checkpoint
         self.constraints = listed(constraints)
         self.box = box_of(bounds, self.layout)
         if method is None:
@@ -95,7 +96,8 @@ class Minimisation:
 
     def run(self, tol: Any, callback: Callable[..., Any] | None, options: dict[str, Any] | None) -> Any:
         """SciPy's result, in the user's coordinates."""
-        reporter = None if callback is None else Reporter(callback, self.guard, self.layout, self.name)
+        reporter = None if callback is None else Reporter(callback, self.guard, self.layout, self.name,
+                                                             self.journal)
         with np.errstate(all="ignore"):      # (once: entering it costs as much as a small sweep)
             if self.layout.size == 0:
                 return self.finished(all_fixed(self.guard, violation(self.constraints, np.zeros(0))))
@@ -111,6 +113,8 @@ class Minimisation:
                 guard.value, layout.shrink(layout.start), (), self.method, self.jac,
                 self.hessian if self.hess is None else self.hess, self.hvp, bounds, self.constraints or (), tol,
                 callback, self.options(options))
+            if self.journal is not None:
+                self.journal.finish()
         except StopIteration:                # from a callback, through a method that does not know of it
             if not isinstance(callback, Reporter) or not callback.stop:
                 raise

@@ -31,6 +31,7 @@ class Evaluation(Asked, Gradient):
         super().__init__(f)
         self.prepare(layout)
         self.together = False                # are value and gradient asked for at once?
+        self.steady = False                  # (resuming.py) whether it is compiled must not depend on the clock
 
     def check(self, tape: Any) -> None:
         """One float64 number, or a plain NaN or infinity: that is how f says that x is outside of its domain."""
@@ -43,6 +44,15 @@ class Evaluation(Asked, Gradient):
             super().compile(entry)
         else:
             entry.compile_at = 2 * entry.calls
+
+    def record(self, arguments: Any, event: Any) -> Any:
+        """A steady one is compiled at once, or never: derivatives by programs and sweeps differ in their last bits."""
+        entry = super().record(arguments, event)
+        if self.steady and entry.compile_at and self.together:
+            self.translate(entry)
+        elif self.steady:
+            entry.compile_at = 0
+        return entry
 
     def large(self, tape: Any) -> bool:
         """Does a sweep over the tape itself cost more memory than it is worth?"""

@@ -148,6 +148,20 @@ class Progress:
         self.rows.append(row)
         self.view.show(row)
 
+    def replayed(self, intermediate_result: Any, seconds: float) -> None:
+        """Note an iteration of a run that goes on (``resume=True``): into the history, not to the display.
+
+        Parameters
+        ----------
+        intermediate_result : OptimizeResult
+        seconds : float
+            When it was, since the run began; the clock goes on from there.
+        """
+        state = State(intermediate_result, (), None)
+        self.rows.append((len(self.rows) + 1, state.misfit(), state.gradient_norm(),
+                          number(state.known.get("nfev", NAN)), float(seconds)))
+        self.began = time.perf_counter() - seconds
+
     @property
     def history(self) -> History:
         """What has been seen so far."""
@@ -281,12 +295,13 @@ class Bar:
     """A bar of tqdm, which knows how to show time and time left; it appears with the first iteration."""
 
     def __init__(self, tqdm: Any, label: str, maximum: int | None, stream: Any):
-        self.make = lambda: tqdm(total=maximum, desc=label or None, file=stream, unit="it", dynamic_ncols=True)
+        self.make = lambda initial: tqdm(total=maximum, desc=label or None, file=stream, unit="it",
+                                         dynamic_ncols=True, initial=initial)
         self.bar: Any = None
 
     def show(self, row: tuple[int, float, float, float, float]) -> None:
-        if self.bar is None:
-            self.bar = self.make()
+        if self.bar is None:                 # (iterations before those of a run that goes on count as done)
+            self.bar = self.make(row[0] - 1)
         iteration, misfit, gradient_norm, evaluations, _ = row
         parts = [f"misfit {misfit:.6g}", "" if np.isnan(gradient_norm) else f"|gradient| {gradient_norm:.1e}",
                  "" if np.isnan(evaluations) else f"{evaluations:.0f} evaluations"]
@@ -309,11 +324,12 @@ class Lines:
         self.label, self.maximum, self.every, self.file = label, maximum, every, file
         self.last: tuple[int, float, float, float, float] | None = None      # what was not shown yet
         self.shown = 0.0
+        self.headed = False
 
     def show(self, row: tuple[int, float, float, float, float]) -> None:
         iteration, seconds = row[0], row[4]
-        if iteration == 1:
-            self.shown = 0.0
+        if iteration == 1 or not self.headed:
+            self.headed, self.shown = True, seconds if iteration > 1 else 0.0
             self.write(self.heading())
         if self.due(iteration) or seconds - self.shown >= self.QUIET:
             self.write(self.line(row))
