@@ -12,6 +12,7 @@ from fastad.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad
 from fastad.eager import variable
 from fastad.errors import (
     AdError,
+    BudgetError,
     DerivativeError,
     EscapedTracerError,
     InternalError,
@@ -33,8 +34,8 @@ from fastad.recording import record
 from fastad.testing import check_derivatives
 
 __all__ = [
-    "AdError", "DerivativeError", "EscapedTracerError", "InternalError", "NonFiniteError", "ShapeError",
-    "StaleTapeError", "Tape", "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError",
+    "AdError", "BudgetError", "DerivativeError", "EscapedTracerError", "InternalError", "NonFiniteError",
+    "ShapeError", "StaleTapeError", "Tape", "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError",
     "UnsupportedError", "audit", "check_derivatives", "cond", "debug_nonfinite", "explain", "get_num_threads", "grad",
     "hessian", "hvp", "jacobian", "jvp", "linear_operator", "peek", "primitive", "record", "scan", "set_num_threads",
     "stop_gradient", "value_and_grad", "variable", "vjp", "while_loop",

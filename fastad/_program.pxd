@@ -38,6 +38,7 @@ cdef class Program:
     cdef list frames                     # those that no thread is using
     cdef readonly int64_t frames_made
     cdef object before
+    cdef public object report            # what a program within a memory budget says of itself
     cdef frozenset given                 # inputs whose memory may be overwritten
     cdef list on_inputs                  # (input, cell) of what is written on top of one
     cdef list external                   # (position, cell) of results that are written where the caller gets them

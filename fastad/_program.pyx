@@ -431,6 +431,11 @@ cdef class Program:
                                  f"of shape {aval_shape(t.aval[i])}")
         return 0
 
+    def working_bytes(self):
+        """Memory of one sweep beside operands and results, with that of the loops that are one instruction here."""
+        return self.nbytes + 8 * <int64_t>self.ncells + sum(
+            [sum(attr.working_bytes()) for attr in self.tape.attr_list if hasattr(attr, "working_bytes")])
+
     def stats(self):
         """Sizes in tier 0 and here: instructions, bytes of arrays; cells; frames made so far; fused loops; runs."""
         return {"instructions_before": self.before[0], "instructions": self.count,

@@ -9,7 +9,7 @@ from fastad.errors import UnsupportedError
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
 
-def grad(f, argnums=0, has_aux=False, audit=True):
+def grad(f, argnums=0, has_aux=False, audit=True, memory=None):
     """The gradient of a function that returns one number.
 
     Parameters
@@ -23,6 +23,10 @@ def grad(f, argnums=0, has_aux=False, audit=True):
         computed anew; the rest is as it was when it was recorded.
     audit : bool, optional
         Compare replays 2, 4, 8 ... of each tape with a run of plain f.
+    memory : int or str, optional
+        Bytes, or text like "500MB": so much a sweep of one thread may allocate, beside arguments and results. Where
+        keeping everything that the reverse part reads would take more, steps of time loops (`scan`) are computed
+        again, by the schedule with the fewest of them; the gradient has the same bits. `stats().memory` reports.
 
     Returns
     -------
@@ -43,6 +47,8 @@ def grad(f, argnums=0, has_aux=False, audit=True):
         f does something that cannot be recorded; the message names the line and what to write instead.
     StaleTapeError
         The audit found that f does not compute what its tape does.
+    BudgetError
+        `memory` does not suffice: names the smallest that does, and the line that holds most of it.
 
     Examples
     --------
@@ -54,15 +60,15 @@ def grad(f, argnums=0, has_aux=False, audit=True):
     >>> ad.grad(lambda x: x[0]**2 + x[1])([2.0, 3.0])
     [np.float64(4.0), np.float64(1.0)]
     """
-    return verbs.Gradient(f, argnums, has_aux, audit)
+    return verbs.Gradient(f, argnums, has_aux, audit, memory)
 
 
-def value_and_grad(f, argnums=0, has_aux=False, audit=True):
+def value_and_grad(f, argnums=0, has_aux=False, audit=True, memory=None):
     """The function and its gradient from one forward sweep.
 
     Parameters
     ----------
-    f, argnums, has_aux, audit
+    f, argnums, has_aux, audit, memory
         As for `grad`.
 
     Returns
@@ -84,7 +90,7 @@ def value_and_grad(f, argnums=0, has_aux=False, audit=True):
     >>> float(value), gradient
     (13.0, array([4., 6.]))
     """
-    return verbs.ValueAndGradient(f, argnums, has_aux, audit)
+    return verbs.ValueAndGradient(f, argnums, has_aux, audit, memory)
 
 
 def jvp(f, primals, tangents, audit=True):

@@ -74,5 +74,9 @@ class DerivativeError(AdError, ValueError):
     """A derivative was asked for that the function does not have (no scalar result, nothing traced ...)."""
 
 
+class BudgetError(AdError, MemoryError):
+    """A gradient does not fit in the memory that it was given, however little of the way is kept."""
+
+
 class NonFiniteError(AdError, ValueError):
     """A function or its derivative is NaN or infinite where an optimiser must start."""

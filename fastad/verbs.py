@@ -10,9 +10,10 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import complex_verbs, tapes, trees
+from fastad import memory as budgets
 from fastad._dispatch import GRADIENT, VALUE_AND_GRADIENT, Point
 from fastad.complex_values import whole
-from fastad.errors import DerivativeError, ShapeError
+from fastad.errors import DerivativeError, ShapeError, UnsupportedError
 from fastad.function import Function
 from fastad.recording import matched
 from fastad.results import short
@@ -93,11 +94,21 @@ class Gradient(Function):
     shared_mode = GRADIENT
     saves_memory = True
 
+    def __init__(self, f, argnums=0, has_aux=False, audit=True, memory=None):
+        memory = budgets.bytes_of(memory)
+        super().__init__(f, argnums, has_aux, audit, *([] if memory is None else [memory]))
+        self.memory = memory
+
+    def __reduce__(self):
+        return type(self), (*super().__reduce__()[1], self.memory)
+
     def check(self, tape):
         need_number(self, tape)
 
     def replay(self, entry, values, extra):
         tape = entry.tape
+        if entry.program is None and self.memory is not None:
+            self.compile(entry)              # sweeps over the tape would keep everything
         if entry.program is not None:
             n = len(tape.outputs)
             out = entry.program.run(values)
@@ -106,7 +117,8 @@ class Gradient(Function):
         return self.pack(tape.signature, *tape.sweep_gradient(values, seeds))
 
     def compile(self, entry):
-        entry.program = tapes.program(tapes.gradient_tape(entry.tape))
+        entry.program = tapes.program(tapes.gradient_tape(entry.tape)) if self.memory is None else \
+            budgets.gradient_program(entry.tape, self.memory)
 
     def outputs(self, entry, values):
         """By the program where there is one: it has its memory, and the same bits."""
@@ -115,6 +127,9 @@ class Gradient(Function):
         return entry.program.run(values)[:len(entry.tape.outputs)]
 
     def nest(self, parent, tape, ids, values, extra):
+        if self.memory is not None:
+            raise UnsupportedError(f"{T.here()}: {self.verb} of {self.name} with memory= inside another recording: "
+                                   "what is kept there is the outer one's. Give memory= to the outermost verb.")
         n = len(tape.outputs)
         out = tapes.inlined(parent, tapes.gradient_tape(tape), ids, values)
         return self.pack(tape.signature, out[:n], wanted(tape, out[n:]))

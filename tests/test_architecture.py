@@ -21,8 +21,8 @@ PACKAGE = ROOT / "fastad"
 LAYERS = [
     ("errors",     ["errors"]),
     ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules"]),
-    ("transforms", ["structural_rules", "matrix_expressions", "linear_rules", "_transform", "_passes", "_program",
-                     "_scan", "scan_rules"]),
+    ("transforms", ["checkpoints", "structural_rules", "matrix_expressions", "linear_rules", "_transform", "_passes", "_program",
+                     "_scan", "scan_rules", "scan_checkpoints"]),
     ("recording",  ["operands", "movers", "checking", "padding", "partitions", "quantiles", "intercepted", "coverage",
                     "rearranging", "reductions", "selection", "sorting", "counting", "products",
                     "factorizations", "least_squares", "complex_values", "complex_conversion", "complex_products",
@@ -32,7 +32,7 @@ LAYERS = [
     ("verbs",      ["trees", "results", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
                     "complex_verbs", "library_rules", "derivatives", "control", "loops", "eager", "linalg", "sparsity",
                     "serialize", "signature_json", "listing", "listing_text", "trace", "testing", "taylor", "nonfinite",
-                    "operators", "gradients"]),
+                    "operators", "gradients", "memory"]),
     ("uses",       ["_fit", "optimize", "optimize.*", "inverse", "inverse.*", "plot", "plot.*"]),
     ("names",      ["__init__"]),
 ]

@@ -1,0 +1,180 @@
+"""memory.py - gradients within a number of bytes: what a program needs, and what is left out until it fits.
+
+Owns: the meaning of `memory=`, the division of a budget among the time loops of a tape, what a program that keeps
+less says of itself, and the errors when nothing fits.
+Must not know: how loops are cut (scan_checkpoints.py), which schedule is best (checkpoints.py).
+Counted is what a sweep of one thread allocates and keeps: the arena of the program, the programs and the states of
+loops inside it. Not counted: arguments, captured arrays and results, which are the caller's, and the tape.
+Next: tapes.py (gradient tapes), verbs.py (who asks for one).
+"""
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from fastad import _tape as T
+from fastad import tapes
+from fastad.errors import BudgetError
+from fastad.scan_checkpoints import Rooms
+
+__all__ = ["Report", "bytes_of", "gradient_program"]
+
+UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+         "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+
+
+def bytes_of(memory: Any) -> int | None:
+    """A number of bytes from what the user gives as `memory`.
+
+    Parameters
+    ----------
+    memory : int, str or None
+        Bytes, or text like "500MB", "1.5 GiB"; None: no bound.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is neither, or no positive number of bytes.
+
+    Examples
+    --------
+    >>> bytes_of("500MB"), bytes_of("1.5 GiB"), bytes_of(4096), bytes_of(None)
+    (500000000, 1610612736, 4096, None)
+    """
+    if memory is None:
+        return None
+    if isinstance(memory, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*", memory)
+        if found is None or found[2].lower() not in UNITS:
+            raise ValueError(f"memory={memory!r}: write a number of bytes, or text like '500MB', '2 GiB'")
+        size = float(found[1]) * UNITS[found[2].lower()]
+    elif isinstance(memory, (int, np.integer)) and not isinstance(memory, bool):
+        size = int(memory)
+    else:
+        raise TypeError(f"memory={memory!r}: write a number of bytes, or text like '500MB', '2 GiB'")
+    if size < 1:
+        raise ValueError(f"memory={memory!r}: at least one byte is meant")
+    return int(size)
+
+
+class Report:
+    """What a program within a budget does.
+
+    Attributes
+    ----------
+    memory : int
+        The budget in bytes.
+    peak : int
+        Bytes that a sweep of one thread needs, arguments and results aside.
+    unchecked : int
+        Bytes that it would need if everything were kept.
+    recomputed : float
+        Steps executed forwards for each step of the loops; 1.0: none is computed again.
+    schedule : list of str
+        A line for each loop that keeps less than everything.
+    """
+
+    __slots__ = ("memory", "peak", "recomputed", "schedule", "unchecked")
+
+    def __init__(self, memory: int, peak: int, unchecked: int, loops: list[tuple[str, int, int, int]]) -> None:
+        self.memory, self.peak, self.unchecked = memory, peak, unchecked
+        steps, executed = (sum([loop[k] for loop in loops]) for k in (1, 2))
+        self.recomputed = executed / steps if steps else 1.0
+        self.schedule = [f"{name}: {executed} steps executed for {n}, in room of {size(room)}"
+                         for name, n, executed, room in loops]
+
+    def __repr__(self) -> str:
+        lines = [f"peak {size(self.peak)} of {size(self.memory)} ({size(self.unchecked)} if everything were kept), "
+                 f"{self.recomputed:.2f} runs of each step", *self.schedule]
+        return "\n    ".join(lines)
+
+
+def size(n: float) -> str:
+    """Bytes for people.
+
+    Examples
+    --------
+    >>> size(512), size(16_700_000)
+    ('512 B', '16.7 MB')
+    """
+    for unit in ("B", "kB", "MB"):
+        if n < 1000:
+            return f"{n:.3g} {unit}"
+        n /= 1000
+    return f"{n:.3g} GB"
+
+
+def gradient_program(tape: Any, memory: int) -> Any:
+    """The compiled gradient of a tape, within a budget; its `report` says how.
+
+    Raises
+    ------
+    BudgetError
+        No way of keeping less suffices; the message has the smallest budget that works, and the line of f where most
+        of the memory is.
+    """
+    def made(rooms: Any) -> Any:
+        adjoint = tapes.transform().vjp(tape, rooms=rooms)
+        return tapes.program(tapes.with_seed(tape, adjoint))
+    whole = tapes.program(tapes.gradient_tape(tape))
+    unchecked = whole.working_bytes()
+    if unchecked <= memory:
+        whole.report = Report(memory, unchecked, unchecked, [])
+        return whole
+    rooms = Rooms()
+    program = made(rooms)
+    least = program.working_bytes()
+    if not rooms.made or least > memory:
+        refuse(tape, memory, min(least, unchecked), bool(rooms.made))
+    total = sum(chain.stored() for chain, _ in rooms.made)
+    rooms = Rooms(memory - least, total)
+    program = made(rooms)
+    program.report = Report(memory, program.working_bytes(), unchecked, [
+        (chain.value.name, chain.value.length, executed(attr), attr.walk.room) for chain, attr in rooms.made])
+    return program
+
+
+def executed(attr: Any) -> int:
+    """Steps of a loop that a schedule executes; the last group may be a short one."""
+    walk = attr.walk
+    n, group = int(walk.value.length), int(walk.group)
+    total = 0
+    for what, i, j, _ in walk.schedule.actions.tolist():
+        if what in (0, 3):                                   # ADVANCE, TAPE
+            total += min(j * group, n) - min(i * group, n)
+    return total
+
+
+# ---- what cannot be done ---------------------------------------------------------------------------------------------
+
+def refuse(tape: Any, memory: int, least: int, loops: bool) -> None:
+    """BudgetError with the smallest budget that works and the line that holds the memory."""
+    name = getattr(tape.signature, "name", None) or "this function"
+    place, held = heaviest(tape)
+    remedy = "" if loops else (" The steps of a time loop written with ad.scan(step, state, xs) can be computed again "
+                               "instead of kept.")
+    raise BudgetError(f"{name}: memory={memory} ({size(memory)}) is too small for its gradient: the smallest that works "
+                      f"is {least} ({size(least)}). Most of what is kept is of {place} ({size(held)}).{remedy}")
+
+
+def heaviest(tape: Any) -> tuple[str, float]:
+    """(line of f whose values the reverse part keeps most bytes of, how many)."""
+    program = tapes.kept(tape, "adjoint for its lines", lambda t: tapes.transform().vjp(t))
+    from fastad import _passes
+    g = _passes.optimise(program)
+    held: dict[str, float] = {}
+    place, seen = "its first line", set()
+    read = set()
+    for i in range(g.boundary, len(g) + 1):
+        read |= set(g.instruction(i)[1])
+    for i in range(1, g.boundary):
+        name, operands, aval, _ = g.instruction(i)
+        place = g.location(i) or place
+        dtype, shape = T.aval_of(aval)
+        if i in read and name not in ("input", "capture", "const", "reshape") and i not in seen:
+            held[place] = held.get(place, 0.0) + float(np.prod(shape)) * np.dtype(T.DTYPES[dtype]).itemsize
+    if not held:
+        return place, 0.0
+    return max(held.items(), key=lambda item: item[1])
