@@ -47,6 +47,7 @@ cdef class Program:
     cdef int describe(self) except -1
     cdef int fill_frame(self, ProgramFrame f) except -1
     cdef ProgramFrame frame(self)
+    cdef ProgramFrame frame_on(self, char *arena)
     cdef int bind(self, ProgramFrame f, list values) except -1
     cdef int bind_capture(self, ProgramFrame f, uint32_t i) except -1
     cdef int sweep(self, ProgramFrame f) except -1

@@ -262,13 +262,13 @@ cdef class Scan(Attr):
         return j
 
     cdef ScanFrame frame(self):
-        cdef ScanFrame frame
         if self.program is None:
             self.prepare()
-        if self.frames:
-            return <ScanFrame>self.frames.pop()
-        frame = ScanFrame()
-        frame.f = self.program.frame()
+        return <ScanFrame>self.frames.pop() if self.frames else self.new_frame(self.program.frame())
+
+    cdef ScanFrame new_frame(self, ProgramFrame f):
+        cdef ScanFrame frame = ScanFrame()
+        frame.f = f
         frame.room = <char *>malloc(self.room_bytes + 64)
         frame.now = <char **>calloc(self.ncarry + 1, sizeof(char *))
         frame.then = <char **>calloc(self.ncarry + 1, sizeof(char *))

@@ -12,6 +12,11 @@ cdef enum: ADVANCE, SAVE, RESTORE, TAPE, REVERSE             # as in checkpoints
 cdef enum: WITH_W_AND_KEPT = 2                               # operands of an adjoint that stand before the loop's own
 
 
+cdef extern from "_kernels/arena.h":
+    void *fa_arena_new(size_t bytes) nogil
+    void fa_arena_free(void *p, size_t bytes) nogil
+
+
 cdef class Walk:
     """What the first run and the way back have in common.
 
@@ -37,6 +42,7 @@ cdef class Walk:
     cdef readonly tuple kept
     cdef readonly object schedule
     cdef readonly int64_t room, group
+    cdef list walkers                    # those that no thread is using
     cdef int64_t[:, ::1] actions
     cdef int64_t unit, record_bytes, first
     cdef int64_t[:, ::1] places          # of kept carries: (carry, bytes)
@@ -45,6 +51,7 @@ cdef class Walk:
                  schedule, int64_t unit, int64_t group, int64_t room):
         self.value, self.taping, self.advance, self.taping_again, self.back = value, taping, advance, taping_again, back
         self.kept, self.schedule, self.unit, self.group, self.room = tuple(kept), schedule, unit, group, room
+        self.walkers = []
         self.record_bytes, self.first, self.actions = 8 * record, schedule.first, schedule.actions.copy()
         self.places = np.array([(k, 8 * at) for k, at in self.kept], dtype=np.int64).reshape(-1, 2)
         self.agree()
@@ -53,7 +60,7 @@ cdef class Walk:
         """A carry that only changes its name does so in every body, or in none: how long its memory is read."""
         cdef int k
         scans = (self.value, self.taping, self.advance, self.taping_again)
-        for one in scans:
+        for one in (*scans, self.back):
             if (<Scan>one).program is None:
                 (<Scan>one).prepare()
         for k in range(self.value.ncarry):
@@ -62,8 +69,18 @@ cdef class Walk:
                     (<Scan>one).outs[k].renamed = -1
         return 0
 
-    cdef int go(self, Scan value, Scan taping, int64_t begin, int64_t end, Walker w, const char *const *x, char *out,
-                char *room, fa_env *env) noexcept nogil:
+    def bodies(self):
+        """The different ones."""
+        return list({id(s): s for s in (self.value, self.taping, self.advance, self.taping_again, self.back)}.values())
+
+    cdef size_t arena_bytes(self) except? 0:
+        return max([(<Scan>s).program.nbytes for s in self.bodies()])
+
+    cdef Walker walker(self):
+        return <Walker>self.walkers.pop() if self.walkers else Walker(self)
+
+    cdef int go(self, Scan value, Scan taping, ProgramFrame on_value, ProgramFrame on_taping, int64_t begin,
+                int64_t end, Walker w, const char *const *x, char *out, char *room, fa_env *env) noexcept nogil:
         """Actions [begin, end), with these bodies."""
         cdef int64_t a, s, n = value.length
         cdef int status = FA_OK, flags = 0
@@ -74,7 +91,7 @@ cdef class Walk:
                 self.copy_state(self.actions[a, 0] == SAVE, w, self.actions[a, 1], self.actions[a, 3], x, room)
             elif self.actions[a, 0] == ADVANCE:
                 for s in range(self.actions[a, 1] * self.group, min(self.actions[a, 2] * self.group, n)):
-                    status = value.one_step(w.advance.v, w.state, s, x, out, NULL, env)
+                    status = value.one_step(on_value.v, w.state, s, x, out, NULL, env)
                     if status != FA_OK:
                         return status
                     flags |= env.flags
@@ -83,7 +100,7 @@ cdef class Walk:
                 for s in range(self.actions[a, 1] * self.group, min(self.actions[a, 2] * self.group, n)):
                     record = self.record(room, a, s)
                     self.keep_carries(w, record)
-                    status = taping.one_step(w.taping.v, w.state, s, x, out, record, env)
+                    status = taping.one_step(on_taping.v, w.state, s, x, out, record, env)
                     if status != FA_OK:
                         return status
                     flags |= env.flags
@@ -124,12 +141,33 @@ cdef class Walk:
 
 
 cdef class Walker:
-    """Memory of one walk."""
+    """Memory of one walk: where the state is, and a frame for each body; one arena serves all, a step at a time."""
     cdef ScanFrame state, back
-    cdef ProgramFrame advance, taping
-    cdef const char **back_x
+    cdef ProgramFrame value, taping, advance, taping_again
+    cdef char *arena
+    cdef size_t arena_bytes
+    cdef const char **back_x             # operands of the adjoint
     cdef char *back_out
     cdef int running                     # the kind of body that has failed, if one has
+
+    def __init__(self, Walk walk):
+        self.arena_bytes = walk.arena_bytes()
+        self.arena = <char *>fa_arena_new(self.arena_bytes)
+        self.back_x = <const char **>calloc(len(walk.back.avals) + 1, sizeof(char *))
+        if self.arena == NULL or self.back_x == NULL:
+            raise MemoryError("fastad: no memory for a loop")
+        self.value, self.taping = walk.value.program.frame_on(self.arena), walk.taping.program.frame_on(self.arena)
+        self.advance, self.taping_again = self.value, self.taping
+        if walk.advance is not walk.value:
+            self.advance = walk.advance.program.frame_on(self.arena)
+        if walk.taping_again is not walk.taping:
+            self.taping_again = walk.taping_again.program.frame_on(self.arena)
+        self.state = walk.value.new_frame(self.value)
+        self.back = walk.back.new_frame(walk.back.program.frame_on(self.arena))
+
+    def __dealloc__(self):
+        fa_arena_free(self.arena, self.arena_bytes)
+        free(self.back_x)
 
 
 cdef class CheckpointedScan(Attr):
@@ -155,9 +193,13 @@ cdef class CheckpointedScan(Attr):
 
     def working_bytes(self):
         """Memory of one run beside operands and result, with that of the way back: the bodies' programs, the states."""
-        cdef Walk w = self.walk
-        cdef list scans = list({id(s): s for s in (w.value, w.taping, w.advance, w.taping_again, w.back)}.values())
-        return sum([s.working_bytes()[0] for s in scans]), w.value.working_bytes()[1] + w.back.working_bytes()[1]
+        cdef Walk walk = self.walk
+        cdef Scan s
+        cdef int64_t total = walk.arena_bytes()
+        for one in walk.bodies():
+            s = one
+            total += s.working_bytes()[0] - s.program.nbytes
+        return total, walk.value.room_bytes + walk.back.room_bytes
 
 
 cdef class CheckpointedAdjoint(Attr):
@@ -182,52 +224,35 @@ cdef class CheckpointedAdjoint(Attr):
         return (self.walk.back.name, self.walk.back.length)
 
 
-cdef ProgramFrame program_frame(Scan scan):
-    if scan.program is None:
-        scan.prepare()
-    return scan.program.frame()
-
-
 cdef int checkpointed_value(void *self, int n, const char *const *x, char *out) except -1 with gil:
     cdef Walk walk = (<CheckpointedScan>self).walk
-    cdef Walker w = Walker()
+    cdef Walker w = walk.walker()
     cdef fa_env env
     cdef int status
-    w.state, w.taping = walk.value.frame(), program_frame(walk.taping)
-    w.advance = w.state.f
     with nogil:
         walk.value.begin(w.state, x, out)
-        status = walk.go(walk.value, walk.taping, 0, walk.first, w, x, out, out + 8 * walk.value.total, &env)
-    walk.value.frames.append(w.state)
-    walk.taping.program.frames.append(w.taping)
-    return finished(walk.taping if w.running == TAPE else walk.value, status, &env)
+        status = walk.go(walk.value, walk.taping, w.value, w.taping, 0, walk.first, w, x, out,
+                         out + 8 * walk.value.total, &env)
+    finished(walk.taping if w.running == TAPE else walk.value, status, &env)
+    walk.walkers.append(w)               # (given up after an error: one of Python's may be on its way)
+    return 0
 
 
 cdef int checkpointed_adjoint(void *self, int n, const char *const *x, char *out) except -1 with gil:
     cdef Walk walk = (<CheckpointedAdjoint>self).walk
-    cdef Walker w = Walker()
-    cdef const char **back_x = <const char **>calloc(n, sizeof(char *))
+    cdef Walker w = walk.walker()
     cdef fa_env env
     cdef int status
-    if back_x == NULL:
-        raise MemoryError("fastad: no memory for the operands of a loop")
-    memcpy(back_x, x, n * sizeof(char *))
-    w.back_x, w.back_out = back_x, out
-    w.state, w.back = walk.value.frame(), walk.back.frame()
-    w.taping = program_frame(walk.taping_again)
-    w.advance = w.state.f if walk.advance is walk.value else program_frame(walk.advance)
+    memcpy(w.back_x, x, n * sizeof(char *))
+    w.back_out = out
     with nogil:
-        walk.back.begin(w.back, back_x, out)
-        status = walk.go(walk.advance, walk.taping_again, walk.first, walk.actions.shape[0], w, x + WITH_W_AND_KEPT, NULL,
-                         <char *>x[1] + 8 * walk.value.total, &env)
-    free(back_x)
-    walk.value.frames.append(w.state)
-    walk.back.frames.append(w.back)
-    if walk.advance is not walk.value:
-        walk.advance.program.frames.append(w.advance)
-    walk.taping_again.program.frames.append(w.taping)
-    return finished(walk.taping_again if w.running == TAPE else walk.back if w.running == REVERSE else walk.advance,
-                    status, &env)
+        walk.back.begin(w.back, w.back_x, out)
+        status = walk.go(walk.advance, walk.taping_again, w.advance, w.taping_again, walk.first,
+                         walk.actions.shape[0], w, x + WITH_W_AND_KEPT, NULL, <char *>x[1] + 8 * walk.value.total, &env)
+    finished(walk.taping_again if w.running == TAPE else walk.back if w.running == REVERSE else walk.advance, status,
+             &env)
+    walk.walkers.append(w)
+    return 0
 
 
 cdef int finished(Scan body, int status, fa_env *env) except -1:

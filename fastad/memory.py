@@ -16,10 +16,11 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import tapes
-from fastad.errors import BudgetError
+from fastad.errors import BudgetError, UnsupportedError
+from fastad.function import Function
 from fastad.scan_checkpoints import Rooms
 
-__all__ = ["Report", "bytes_of", "gradient_program"]
+__all__ = ["Report", "WithinMemory", "bytes_of", "gradient_program", "limit"]
 
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
          "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
@@ -80,7 +81,7 @@ class Report:
 
     def __init__(self, memory: int, peak: int, unchecked: int, loops: list[tuple[str, int, int, int]]) -> None:
         self.memory, self.peak, self.unchecked = memory, peak, unchecked
-        steps, executed = (sum([loop[k] for loop in loops]) for k in (1, 2))
+        steps, executed = sum([n for _, n, _, _ in loops]), sum([n for _, _, n, _ in loops])
         self.recomputed = executed / steps if steps else 1.0
         self.schedule = [f"{name}: {executed} steps executed for {n}, in room of {size(room)}"
                          for name, n, executed, room in loops]
@@ -106,8 +107,25 @@ def size(n: float) -> str:
     return f"{n:.3g} GB"
 
 
-def gradient_program(tape: Any, memory: int) -> Any:
+def limit(tape: Any, memory: Any) -> None:
+    """Compile a tape and its gradient, the latter within a budget."""
+    size = bytes_of(memory)
+    assert size is not None
+    if any(tape.input_active) and tapes.real_outputs(tape):
+        tape.derived["gradient program"] = gradient_program(tape, size, rest=1.0)
+    tape.compile()
+
+
+def gradient_program(tape: Any, memory: int, rest: float = 0.0) -> Any:
     """The compiled gradient of a tape, within a budget; its `report` says how.
+
+    Parameters
+    ----------
+    tape : Tape
+    memory : int
+        Bytes.
+    rest : float, optional
+        Seed of the outputs other than the first, whose seed is 1.
 
     Raises
     ------
@@ -117,8 +135,8 @@ def gradient_program(tape: Any, memory: int) -> Any:
     """
     def made(rooms: Any) -> Any:
         adjoint = tapes.transform().vjp(tape, rooms=rooms)
-        return tapes.program(tapes.with_seed(tape, adjoint))
-    whole = tapes.program(tapes.gradient_tape(tape))
+        return tapes.program(tapes.with_seed(tape, adjoint, rest))
+    whole = made(None)
     unchecked = whole.working_bytes()
     if unchecked <= memory:
         whole.report = Report(memory, unchecked, unchecked, [])
@@ -147,6 +165,31 @@ def executed(attr: Any) -> int:
     return total
 
 
+class WithinMemory(Function):
+    """A verb whose sweeps may be given a number of bytes."""
+
+    def __init__(self, f: Any, argnums: Any = 0, has_aux: bool = False, audit: bool = True,
+                 memory: Any = None) -> None:
+        memory = bytes_of(memory)
+        super().__init__(f, argnums, has_aux, audit, *([] if memory is None else [memory]))
+        self.memory = memory
+
+    def __reduce__(self) -> Any:
+        return type(self), (*super().__reduce__()[1], self.memory)
+
+    def gradient_program(self, tape: Any) -> Any:
+        """The compiled gradient; within the budget, if there is one."""
+        if self.memory is None:
+            return tapes.program(tapes.gradient_tape(tape))
+        return gradient_program(tape, self.memory)
+
+    def need_no_budget(self) -> None:
+        """UnsupportedError inside another recording, whose memory it is."""
+        if self.memory is not None:
+            raise UnsupportedError(f"{T.here()}: {self.verb} of {self.name} with memory= inside another recording: "
+                                   "what is kept there is the outer one's. Give memory= to the outermost verb.")
+
+
 # ---- what cannot be done ---------------------------------------------------------------------------------------------
 
 def refuse(tape: Any, memory: int, least: int, loops: bool) -> None:
@@ -165,15 +208,15 @@ def heaviest(tape: Any) -> tuple[str, float]:
     from fastad import _passes
     g = _passes.optimise(program)
     held: dict[str, float] = {}
-    place, seen = "its first line", set()
-    read = set()
+    place = "its first line"
+    read: set[int] = set()
     for i in range(g.boundary, len(g) + 1):
         read |= set(g.instruction(i)[1])
     for i in range(1, g.boundary):
-        name, operands, aval, _ = g.instruction(i)
+        name, _, aval, _ = g.instruction(i)
         place = g.location(i) or place
         dtype, shape = T.aval_of(aval)
-        if i in read and name not in ("input", "capture", "const", "reshape") and i not in seen:
+        if i in read and name not in ("input", "capture", "const", "reshape"):
             held[place] = held.get(place, 0.0) + float(np.prod(shape)) * np.dtype(T.DTYPES[dtype]).itemsize
     if not held:
         return place, 0.0

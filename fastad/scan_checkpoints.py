@@ -46,6 +46,7 @@ class Chain(NamedTuple):
         units = checkpoints.in_units(n, room, self.snapshot, self.record)
         assert units is not None             # (Rooms gives no less than `least`)
         plan = checkpoints.schedule(units.n, units.room, units.snapshot, units.tape)
+        assert plan is not None
         return CheckpointedScan(Walk(self.value, self.taping, self.advance, self.taping_again, self.back, self.kept,
                                      self.record // 8, plan, units.unit, units.group, units.unit * units.room))
 

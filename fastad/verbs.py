@@ -10,11 +10,11 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import complex_verbs, tapes, trees
-from fastad import memory as budgets
 from fastad._dispatch import GRADIENT, VALUE_AND_GRADIENT, Point
 from fastad.complex_values import whole
-from fastad.errors import DerivativeError, ShapeError, UnsupportedError
+from fastad.errors import DerivativeError, ShapeError
 from fastad.function import Function
+from fastad.memory import WithinMemory
 from fastad.recording import matched
 from fastad.results import short
 
@@ -87,20 +87,12 @@ def wanted(tape, adjoints):
 
 # ---- gradients -------------------------------------------------------------------------------------------------------
 
-class Gradient(Function):
+class Gradient(WithinMemory):
     """x -> gradient."""
 
     verb = "grad"
     shared_mode = GRADIENT
     saves_memory = True
-
-    def __init__(self, f, argnums=0, has_aux=False, audit=True, memory=None):
-        memory = budgets.bytes_of(memory)
-        super().__init__(f, argnums, has_aux, audit, *([] if memory is None else [memory]))
-        self.memory = memory
-
-    def __reduce__(self):
-        return type(self), (*super().__reduce__()[1], self.memory)
 
     def check(self, tape):
         need_number(self, tape)
@@ -108,7 +100,7 @@ class Gradient(Function):
     def replay(self, entry, values, extra):
         tape = entry.tape
         if entry.program is None and self.memory is not None:
-            self.compile(entry)              # sweeps over the tape would keep everything
+            self.compile(entry)          # sweeps over the tape would keep everything
         if entry.program is not None:
             n = len(tape.outputs)
             out = entry.program.run(values)
@@ -117,8 +109,7 @@ class Gradient(Function):
         return self.pack(tape.signature, *tape.sweep_gradient(values, seeds))
 
     def compile(self, entry):
-        entry.program = tapes.program(tapes.gradient_tape(entry.tape)) if self.memory is None else \
-            budgets.gradient_program(entry.tape, self.memory)
+        entry.program = self.gradient_program(entry.tape)
 
     def outputs(self, entry, values):
         """By the program where there is one: it has its memory, and the same bits."""
@@ -127,9 +118,7 @@ class Gradient(Function):
         return entry.program.run(values)[:len(entry.tape.outputs)]
 
     def nest(self, parent, tape, ids, values, extra):
-        if self.memory is not None:
-            raise UnsupportedError(f"{T.here()}: {self.verb} of {self.name} with memory= inside another recording: "
-                                   "what is kept there is the outer one's. Give memory= to the outermost verb.")
+        self.need_no_budget()
         n = len(tape.outputs)
         out = tapes.inlined(parent, tapes.gradient_tape(tape), ids, values)
         return self.pack(tape.signature, out[:n], wanted(tape, out[n:]))

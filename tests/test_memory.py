@@ -1,0 +1,242 @@
+"""Memory budgets: the bits of the gradient that keeps everything, within the bytes that were named.
+
+The witness is the same gradient without a budget.
+"""
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastad as ad
+from fastad.memory import bytes_of
+from tests.test_scan import random_body
+
+
+def same(got, want):
+    """Bit for bit, zeros' signs included."""
+    got, want = np.atleast_1d(got), np.atleast_1d(want)
+    assert got.tobytes() == want.tobytes(), np.abs(got - want).max()
+
+
+def diffusion(steps, n=40, outputs=True):
+    """f(p) of a loop with a vector, a matrix that only changes its name, a number; stacked results; fixed inputs."""
+    drive = np.sin(np.arange(steps) * 0.3)
+
+    def f(p):
+        def step(state, w):
+            u, old, s = state
+            new = u + 0.1 * np.sin(u) * p[:n] - 0.05 * old + w * p[n:]
+            return (new, u, s * 0.9 + np.sum(new * new)), (np.sum(new[:3] ** 2) if outputs else None)
+        (u, old, s), ys = ad.scan(step, (p[:n] * 0.5, np.zeros(n), p[0]), drive)
+        return np.sum(u * old) + s + (np.sum(ys * drive) if outputs else 0.0)
+    return f, np.linspace(-1.0, 1.0, 2 * n)
+
+
+def smallest(f, *args, argnums=0):
+    """The budget that the error names."""
+    with pytest.raises(ad.BudgetError) as caught:
+        ad.grad(f, argnums, memory=64)(*args)
+    text = str(caught.value)
+    assert "test_memory.py:" in text or "test_scan.py:" in text, text
+    return int(text.split("the smallest that works is ")[1].split()[0])
+
+
+@pytest.mark.parametrize("outputs", [True, False])
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 31, 97, 600, 1000])
+def test_scan_has_the_bits_of_the_gradient_that_keeps_everything(steps, outputs):
+    f, p = diffusion(steps, outputs=outputs)
+    tape = ad.record(f, p)
+    tape.compile()
+    want = ad.value_and_grad(f, audit=False, memory=10**9)
+    value, gradient = want(p)
+    unchecked = want.stats().memory
+    assert unchecked.recomputed == 1.0 and not unchecked.schedule
+    same(gradient, tape.gradient(p))
+    if steps < 7:                        # what is kept is less than what the bodies need
+        return
+    least = smallest(f, p)
+    for memory in (least, least + 1000, least + (unchecked.peak - least) // 9, (least + unchecked.peak) // 2,
+                   unchecked.peak - 1, unchecked.peak):
+        g = ad.value_and_grad(f, audit=False, memory=memory)
+        for point in (p, p + 0.1, p):                        # again: the memory of a walk is used again
+            got = g(point)
+            same(got[0], want(point)[0])
+            same(got[1], want(point)[1])
+        report = g.stats().memory
+        assert report.peak <= memory
+        assert len(report.schedule) == (memory < unchecked.peak)
+        assert report.recomputed > 1.0 or memory > least + 1000 or steps < 31
+
+
+@pytest.mark.parametrize("seed", range(0, 40, 3))
+def test_random_bodies(seed):
+    f, p = random_body(seed)
+
+    def longer(q):
+        total = 0.0
+        for _ in range(2):
+            total = total + f(ad.scan, q + total * 0.01)
+        return total
+    want = ad.value_and_grad(longer, audit=False, memory=10**9)
+    value, gradient = want(p)
+    least = smallest(longer, p)
+    if least >= want.stats().memory.peak:
+        return
+    for memory in (least, (least + want.stats().memory.peak) // 2):
+        got = ad.value_and_grad(longer, audit=False, memory=memory)(p)
+        same(got[0], value)
+        same(got[1], gradient)
+
+
+def logistic(steps, reverse=False):
+    """Numbers only: the body runs in the scalar machine."""
+    xs = np.linspace(0.0, 1.0, steps)
+
+    def f(a, b):
+        def step(state, x):
+            u, v = state
+            return (a * u * (1.0 - u) + 0.01 * x, v + b * u * u), None
+        u, v = ad.scan(step, (b * 0.5, 0.0), xs, reverse=reverse)[0]
+        return u + v
+    return f
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("steps", [1500, 20_000])
+def test_loops_of_numbers_in_groups_of_steps(steps, reverse):
+    f = logistic(steps, reverse)
+    want = ad.value_and_grad(f, (0, 1), audit=False, memory=10**9)
+    value, gradient = want(3.2, 0.7)
+    peak, least = want.stats().memory.peak, smallest(f, 3.2, 0.7, argnums=(0, 1))
+    assert steps < 10_000 or least < 0.1 * peak
+    for memory in (least, least + (peak - least) // 5, peak - 64):
+        g = ad.value_and_grad(f, (0, 1), audit=False, memory=memory)
+        got = g(3.2, 0.7)
+        same(got[0], value)
+        same(got[1], gradient)
+        assert g.stats().memory.peak <= memory
+
+
+def test_two_loops_share_a_budget_and_one_inside_another_is_a_part_of_its_step():
+    def f(p):
+        def inner(u, _):
+            return np.tanh(u * 1.1) + 0.01 * p, None
+
+        def outer(u, w):
+            u = ad.scan(inner, u * w, length=3)[0]
+            return u, np.sum(u)
+        u, ys = ad.scan(outer, p, np.linspace(0.9, 1.1, 50))
+        u, _ = ad.scan(inner, u, length=120)
+        return np.sum(u) + np.sum(ys)
+    p = np.linspace(0.1, 1.0, 64)
+    want = ad.grad(f, audit=False, memory=10**9)
+    gradient, peak, least = want(p), want.stats().memory.peak, smallest(f, p)
+    assert least < 0.7 * peak
+    for memory in (least, (least + peak) // 2):
+        g = ad.grad(f, audit=False, memory=memory)
+        same(g(p), gradient)
+        assert len(g.stats().memory.schedule) == 2 and g.stats().memory.peak <= memory
+
+
+def test_a_branch_that_flips_records_again_within_the_budget():
+    def f(p):
+        def step(u, w):
+            u = u + 0.1 * np.sin(u) * w * p
+            return (u * 0.5 if np.sum(p) > 0.0 else u), np.sum(u)
+        u, ys = ad.scan(step, p, np.linspace(0.0, 1.0, 80))
+        return np.sum(u * u) + ys[-1]
+    p = np.linspace(-0.5, 1.0, 50)
+    want = ad.grad(f, audit=False)
+    g = ad.grad(f, audit=False, memory=smallest(f, p) + 4000)
+    for point in (p, -p, p, p + 0.1, -p):
+        np.testing.assert_allclose(g(point), want(point), rtol=1e-12)
+    assert g.stats().recordings == 2 and g.stats().memory.recomputed > 1.0
+
+    def guarded(p):
+        def step(u, w):
+            return (u * 0.9 if w > 0.0 else u * 2.0), None
+        return np.sum(ad.scan(step, p, p[:1] * np.ones(64))[0] * p)
+    tape = ad.record(guarded, p, memory="1 MB")
+    with pytest.raises(ad.TapeDivergence, match=r"test_memory\.py:"):
+        tape.gradient(-p)
+    same(tape.gradient(p), ad.record(guarded, p).compile().gradient(p))
+
+
+def test_an_explicit_tape_reports_and_keeps_to_its_budget():
+    f, p = diffusion(200)
+    least = smallest(f, p)
+    tape = ad.record(f, p, memory=least + 5000)
+    want = ad.record(f, p)
+    want.compile()
+    same(tape.gradient(p), want.gradient(p))
+    same(tape(p), want(p))
+    report = tape.stats().memory
+    assert report.peak <= least + 5000 < report.unchecked
+    assert want.stats().memory is None and "memory" not in str(want.stats())
+    for text in (str(tape.stats()), repr(report)):
+        assert "steps executed for 200" in text and "runs of each step" in text and "if everything were kept" in text
+    with pytest.raises(ad.BudgetError, match="the smallest that works"):
+        ad.record(f, p, memory="1kB")
+
+
+def test_what_is_given_as_memory():
+    assert [bytes_of(x) for x in ("500MB", " 2 GiB ", "1.5kb", 7, np.int64(9), None)] == \
+        [500 * 10**6, 2 * 2**30, 1500, 7, 9, None]
+    for wrong, error in (("much", ValueError), ("12 parsecs", ValueError), (0, ValueError), (-5, ValueError),
+                         (1.5, TypeError), (True, TypeError), ("", ValueError)):
+        with pytest.raises(error, match="memory="):
+            ad.grad(np.sum, memory=wrong)
+
+
+def test_inside_another_recording_it_is_refused():
+    f, p = diffusion(20)
+    with pytest.raises(ad.UnsupportedError, match=r"test_memory\.py:.*outermost verb"):
+        ad.jacobian(lambda q: ad.grad(f, memory="1GB")(q))(p)
+
+
+def test_without_anything_to_cut_the_error_names_the_line_and_scan():
+    def f(x):
+        y = np.exp(x)
+        for _ in range(3):
+            y = np.sin(y) * x
+        return np.sum(y)
+    with pytest.raises(ad.BudgetError, match=r"smallest that works is \d+ .*test_memory\.py:\d+"):
+        ad.grad(f, memory="1kB")(np.ones(1000))
+
+
+WAVES = """
+import resource, sys
+import numpy as np
+import fastad as ad
+
+def f(c, n=400, steps=200):
+    def step(state, w):
+        old, now = state
+        lap = now[2:, 1:-1] + now[:-2, 1:-1] + now[1:-1, 2:] + now[1:-1, :-2] - 4.0 * now[1:-1, 1:-1]
+        new = np.zeros((n, n))
+        new[1:-1, 1:-1] = 2.0 * now[1:-1, 1:-1] - old[1:-1, 1:-1] + c[1:-1, 1:-1] * lap
+        new[n // 2, n // 2] += w
+        return (now, new), np.sum(new[2] ** 2)
+    zero = np.zeros((n, n))
+    return np.sum(ad.scan(step, (zero, zero), np.sin(np.arange(steps)))[1])
+
+c = np.full((400, 400), 0.1)
+f(c, steps=3)
+ad.grad(lambda x: np.sum(ad.scan(lambda s, _: (s * x, None), x, length=3)[0]))(np.ones(4))
+g = ad.grad(f, audit=False, memory=sys.argv[1] if sys.argv[1] != "all" else None)
+start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+x = g(c)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) * 1024, float(np.sum(x)).hex())
+"""
+
+
+def test_the_peak_that_is_measured_is_within_the_budget():
+    """200 steps of 400 x 400 numbers take 270 MB; recording, argument and result take some fields of 1.3 MB."""
+    found = {}
+    for memory in ("50MB", "all"):
+        out = subprocess.run([sys.executable, "-c", WAVES, memory], capture_output=True, text=True, check=True)
+        peak, bits = out.stdout.split()
+        found[memory] = int(peak), bits
+    assert found["50MB"][1] == found["all"][1]
+    assert found["50MB"][0] < 50e6 + 12 * 400 * 400 * 8 < found["all"][0]
