@@ -183,6 +183,11 @@ class WithinMemory(Function):
             return tapes.program(tapes.gradient_tape(tape))
         return gradient_program(tape, self.memory)
 
+    def keep_within(self, entry: Any) -> None:
+        """Have a program where there is a budget: sweeps over the tape would keep everything."""
+        if self.memory is not None and entry.program is None:
+            self.compile(entry)
+
     def need_no_budget(self) -> None:
         """UnsupportedError inside another recording, whose memory it is."""
         if self.memory is not None:

@@ -99,8 +99,7 @@ class Gradient(WithinMemory):
 
     def replay(self, entry, values, extra):
         tape = entry.tape
-        if entry.program is None and self.memory is not None:
-            self.compile(entry)          # sweeps over the tape would keep everything
+        self.keep_within(entry)
         if entry.program is not None:
             n = len(tape.outputs)
             out = entry.program.run(values)
