@@ -19,6 +19,7 @@ from fastad import tapes
 from fastad.errors import BudgetError, UnsupportedError
 from fastad.function import Function
 from fastad.scan_checkpoints import Rooms
+from fastad.segments import Cut, Parts
 
 __all__ = ["Report", "WithinMemory", "bytes_of", "gradient_program", "limit"]
 
@@ -145,21 +146,43 @@ def gradient_program(tape: Any, memory: int, rest: float = 0.0) -> Any:
     program = made(rooms)
     least = program.working_bytes()
     if not rooms.made or least > memory:
-        refuse(tape, memory, min(least, unchecked), bool(rooms.made))
+        program, fewest = in_segments(tape, tapes.with_seed(tape, tapes.transform().vjp(tape), rest), memory, unchecked)
+        if program is None:
+            refuse(tape, memory, min(least, fewest), bool(rooms.made))
+        return program
     total = sum(chain.stored() for chain, _ in rooms.made)
     rooms = Rooms(memory - least, total)
     program = made(rooms)
     program.report = Report(memory, program.working_bytes(), unchecked, [
-        (chain.value.name, chain.value.length, executed(attr), attr.walk.room) for chain, attr in rooms.made])
+        (chain.value.name, chain.value.length, executed(attr.walk.schedule, int(chain.value.length), attr.walk.group),
+         attr.walk.room) for chain, attr in rooms.made])
     return program
 
 
-def executed(attr: Any) -> int:
+def in_segments(tape: Any, gradient: Any, memory: int, unchecked: int) -> tuple[Any, int]:
+    """(the gradient as segments within the budget or None, the smallest budget for it)."""
+    from fastad import _passes
+    cut = Cut(_passes.simplify(_passes.fold(gradient)))
+    if cut.m < 2:
+        return None, unchecked
+    parts = Parts(cut)
+    program = cut.program(cut.least(), parts)
+    least = program.working_bytes()
+    if least > memory:
+        return None, least
+    room = cut.least() + memory - least
+    program = cut.program(room, parts)
+    schedule = program.schedule
+    name = getattr(tape.signature, "name", None) or "the tape"
+    program.report = Report(memory, program.working_bytes(), unchecked, [
+        (f"{name} in {cut.m} segments", cut.m, 1 + executed(schedule, cut.m - 1, 1), room)])
+    return program, least
+
+
+def executed(schedule: Any, n: int, group: int) -> int:
     """Steps of a loop that a schedule executes; the last group may be a short one."""
-    walk = attr.walk
-    n, group = int(walk.value.length), int(walk.group)
     total = 0
-    for what, i, j, _ in walk.schedule.actions.tolist():
+    for what, i, j, _ in schedule.actions.tolist():
         if what in (0, 3):                                   # ADVANCE, TAPE
             total += min(j * group, n) - min(i * group, n)
     return total
