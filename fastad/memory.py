@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from fastad import _passes, tapes
 from fastad import _tape as T
-from fastad import tapes
 from fastad.errors import BudgetError, UnsupportedError
 from fastad.function import Function
 from fastad.scan_checkpoints import Rooms
@@ -146,7 +146,7 @@ def gradient_program(tape: Any, memory: int, rest: float = 0.0) -> Any:
     program = made(rooms)
     least = program.working_bytes()
     if not rooms.made or least > memory:
-        program, fewest = in_segments(tape, tapes.with_seed(tape, tapes.transform().vjp(tape), rest), memory, unchecked)
+        program, fewest = in_segments(tape, rest, memory, unchecked)
         if program is None:
             refuse(tape, memory, min(least, fewest), bool(rooms.made))
         return program
@@ -159,10 +159,20 @@ def gradient_program(tape: Any, memory: int, rest: float = 0.0) -> Any:
     return program
 
 
-def in_segments(tape: Any, gradient: Any, memory: int, unchecked: int) -> tuple[Any, int]:
+def cuttable(tape: Any, rest: float) -> tuple[Any, bool]:
+    """(the gradient tape, simplified as in the program that keeps everything, so that the bits are the same, but with
+    nothing that is computed twice made one; was its derivative code simplified?)."""
+    adjoint = tapes.transform().vjp(tape)
+    seeds = [np.full(shape, rest if k else 1.0)[()] for k, (dtype, shape) in enumerate(tapes.output_avals(tape))
+             if dtype in T.REAL]
+    gradient = tapes.transform().fix(adjoint, {len(tape.inputs) + k: seed for k, seed in enumerate(seeds)})
+    algebra = tapes.with_seed(tape, adjoint, rest).boundary > 0
+    return _passes.dead(_passes.simplify(_passes.fold(gradient), algebra)), algebra
+
+
+def in_segments(tape: Any, rest: float, memory: int, unchecked: int) -> tuple[Any, int]:
     """(the gradient as segments within the budget or None, the smallest budget for it)."""
-    from fastad import _passes
-    cut = Cut(_passes.simplify(_passes.fold(gradient)))
+    cut = Cut(*cuttable(tape, rest))
     if cut.m < 2:
         return None, unchecked
     parts = Parts(cut)
@@ -233,10 +243,9 @@ def refuse(tape: Any, memory: int, least: int, loops: bool) -> None:
 def heaviest(tape: Any) -> tuple[str, float]:
     """(line of f whose values the reverse part keeps most bytes of, how many)."""
     program = tapes.kept(tape, "adjoint for its lines", lambda t: tapes.transform().vjp(t))
-    from fastad import _passes
     g = _passes.optimise(program)
     held: dict[str, float] = {}
-    place = "its first line"
+    place = getattr(tape.signature, "location", None) or "its first line"
     read: set[int] = set()
     for i in range(g.boundary, len(g) + 1):
         read |= set(g.instruction(i)[1])

@@ -89,15 +89,30 @@ def places(c: Columns) -> list[int]:
     best: tuple[float, list[int]] = (np.inf, [])
     heights = np.unique(height[first + 1:][height[first + 1:] <= np.median(height[first + 1:])])
     for bound in heights[np.unique(np.linspace(0, len(heights) - 1, MOST_BYTES).astype(int))] if len(heights) else ():
-        found: list[int] = []
-        for i in np.flatnonzero(height <= bound).tolist():
-            if i > first and i - (found[-1] if found else first) >= apart:
-                found.append(i)
-        ends = [0, *found, c.boundary]
-        need = 3 * bound + max(total[b - 1] - total[a - 1 if a else 0] for a, b in zip(ends, ends[1:], strict=False))
+        low = np.flatnonzero(height <= bound)
+        found = thinned(low[low > first].tolist(), total, apart, 0.0)
+        most = largest(found, total)
+        found = thinned(found, total, apart, 0.5 * most)     # a cut must be worth its while
+        need = bound + 8 * largest(found, total)
         if found and need < best[0]:
             best = need, found
     return best[1]
+
+
+def thinned(found: list[int], total: np.ndarray, apart: int, least: float) -> list[int]:
+    """Of these cuts those that are so many instructions and recorded bytes apart."""
+    kept, last = [], 0
+    for i in found:
+        if i - last >= apart and total[i - 1] - total[max(0, last - 1)] >= least:
+            kept.append(i)
+            last = i
+    return kept
+
+
+def largest(found: list[int], total: np.ndarray) -> float:
+    """Recorded bytes of the largest segment."""
+    ends = [1, *found, len(total) - 1]
+    return float(max([total[b - 1] - total[a - 1] for a, b in zip(ends, ends[1:], strict=False)]))
 
 
 # ---- what crosses ----------------------------------------------------------------------------------------------------
@@ -109,19 +124,39 @@ class Cut:
     ----------
     tape : Tape
         A gradient; derivative code begins at its boundary.
+    quiet : bool
+        Do floating-point exceptions in derivative code say nothing?
+    cuts : list of int, optional
+        Instructions before which it is cut, ascending.
     """
 
-    def __init__(self, tape: Any) -> None:
+    def __init__(self, tape: Any, quiet: bool = True, cuts: list[int] | None = None) -> None:
         self.c = c = Columns(tape)
-        self.cuts = places(c)
-        self.m = len(self.cuts) + 1
-        self.segment = np.searchsorted(np.array(self.cuts, dtype=np.int64), np.arange(c.boundary), "right").tolist()
+        self.quiet = quiet
+        if cuts is None:
+            self.divide_best(places(c))
+        else:
+            self.divide(cuts)
+        self.find_adjoints()
+        self.place()
+
+    def divide(self, cuts: list[int]) -> float:
+        """What must be kept for segments that end there; about how many bytes that makes."""
+        c = self.c
+        self.cuts, self.m = cuts, len(cuts) + 1
+        self.segment = np.searchsorted(np.array(cuts, dtype=np.int64), np.arange(c.boundary), "right").tolist()
         self.staged()
         self.find_lasting()
         self.find_records()
         self.find_states()
-        self.find_adjoints()
-        self.place()
+        states, records = ([sum([c.bytes[x] for x in values]) for values in sets]
+                           for sets in (self.needed, self.records))
+        return 4.0 * max(states) + 2.0 * max(records[:-1], default=0) + records[-1]
+
+    def divide_best(self, cuts: list[int]) -> None:
+        """The last segment never runs again: what is done once, after the time loop, belongs into it."""
+        sizes = {k: self.divide(cuts[:len(cuts) - k]) for k in (0, 1, 2, 3, 5, 8) if 4 * k <= len(cuts)}
+        self.divide(cuts[:len(cuts) - min(sizes, key=lambda k: (sizes[k], k))])
 
     def crossing(self, x: int) -> int:
         """How many cuts the primal value x lives across."""
@@ -183,7 +218,8 @@ class Cut:
         """(instructions of segment j that compute these, what they need from before it)."""
         c = self.c
         begin, end = ([1, *self.cuts, c.boundary][j + k] for k in (0, 1))
-        need, before = set(), set()
+        need: set[int] = set()
+        before: set[int] = set()
         todo = set(wanted)
         if checks:
             todo |= {i for i in range(begin, end) if c.checks(i)}
@@ -345,7 +381,7 @@ class Parts:
         found = self.index.get(key)
         if found is None:
             found = self.index[key] = len(self.tapes)
-            self.tapes.append(part(c.tape, ids, inputs, outputs, back))
+            self.tapes.append(part(c.tape, ids, inputs, outputs, back and self.cut.quiet))
         return found
 
 

@@ -4,12 +4,16 @@ The witness is the same gradient without a budget.
 """
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 
 import fastad as ad
-from fastad.memory import bytes_of
+from fastad import tapes
+from fastad.memory import bytes_of, cuttable
+from fastad.segments import Cut, Parts
+from tests.random_tapes import random_tape
 from tests.test_scan import random_body
 
 
@@ -37,6 +41,10 @@ def smallest(f, *args, argnums=0):
     """The budget that the error names."""
     with pytest.raises(ad.BudgetError) as caught:
         ad.grad(f, argnums, memory=64)(*args)
+    return named(caught)
+
+
+def named(caught):
     text = str(caught.value)
     assert "test_memory.py:" in text or "test_scan.py:" in text, text
     return int(text.split("the smallest that works is ")[1].split()[0])
@@ -204,6 +212,157 @@ def test_without_anything_to_cut_the_error_names_the_line_and_scan():
     with pytest.raises(ad.BudgetError, match=r"smallest that works is \d+ .*test_memory\.py:\d+"):
         ad.grad(f, memory="1kB")(np.ones(1000))
 
+
+# ---- unrolled loops --------------------------------------------------------------------------------------------------
+
+def unrolled(steps, n=24):
+    """Waves as one writes them: fields that change places, a source, receivers one of which is there twice."""
+    pulse = np.sin(np.arange(steps) * 0.4)
+    rows, columns = np.array([2, 5, 5, 8]), np.array([3, 3, 3, 9])
+    data = np.cos(np.arange(4.0 * steps)).reshape(steps, 4)
+
+    def f(c):
+        u0, u1, u2 = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
+        d = np.zeros((steps, 4))
+        energy = 0.0
+        for t in range(steps):
+            lap = u1[2:, 1:-1] + u1[:-2, 1:-1] + u1[1:-1, 2:] + u1[1:-1, :-2] - 4.0 * u1[1:-1, 1:-1]
+            u2[1:-1, 1:-1] = 2.0 * u1[1:-1, 1:-1] - u0[1:-1, 1:-1] + c[1:-1, 1:-1] * lap
+            u2[n // 2, n // 2] += pulse[t]
+            d[t] = u2[rows, columns]
+            energy = energy + np.sum(u2[4] ** 2)
+            u0, u1, u2 = u1, u2, u0
+        return 0.5 * np.sum((d - data) ** 2), energy
+    return f, np.full((n, n), 0.12) + 0.02 * np.sin(np.arange(n * n)).reshape(n, n)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 31, 97, 600])
+def test_unrolled_loops_have_the_bits_of_the_gradient_that_keeps_everything(steps):
+    f, c = unrolled(steps)
+
+    def total(c):
+        misfit, energy = f(c)
+        return misfit + 0.1 * energy
+    want = ad.value_and_grad(total, audit=False, memory=10**9)
+    value, gradient = want(c)
+    same(gradient, ad.record(total, c).compile().gradient(c))
+    peak, least = want.stats().memory.peak, smallest(total, c)
+    assert least < peak or steps < 31
+    assert least < 0.35 * peak or steps < 600
+    for memory in sorted({least, least + 2000, (2 * least + peak) // 3, peak - 1}):
+        if not least <= memory < peak:
+            continue
+        g = ad.value_and_grad(total, audit=False, memory=memory)
+        for point in (c, c * 0.9, c):
+            got = g(point)
+            same(got[0], want(point)[0])
+            same(got[1], want(point)[1])
+        report = g.stats().memory
+        assert report.peak <= memory and report.recomputed >= 1.0 and "segments" in repr(report)
+        assert report.recomputed > 1.2 or memory > least
+    with pytest.raises(ad.BudgetError) as caught:
+        ad.record(f, c, memory=64)
+    tape = ad.record(f, c, memory=named(caught))                 # several results
+    same(tape.gradient(c), ad.record(f, c).compile().gradient(c))
+
+
+def test_equal_steps_are_one_program_and_compiling_is_linear():
+    sizes = {}
+    for steps in (100, 400):
+        f, c = unrolled(steps)
+        g = ad.grad(lambda c, f=f: f(c)[1], audit=False, memory=400_000)
+        g(c)
+        sizes[steps] = g.hot.program.stats()
+    assert sizes[400]["segments"] > 2 * sizes[100]["segments"]
+    assert sizes[400]["parts"] <= sizes[100]["parts"] + 10 and sizes[400]["parts"] < 60
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_tapes_cut_anywhere(seed):
+    """Unequal segments, with whatever crosses: integers, flags, results, values that are read long after."""
+    rng = np.random.default_rng(seed)
+    tape, values = random_tape(rng, length=int(rng.integers(5, 60)))
+    if not any(tape.input_active) or not tapes.real_outputs(tape):
+        return
+    with np.errstate(all="ignore"):
+        want = tapes.program(tapes.with_seed(tape, tapes.vjp_tape(tape), 1.0)).run(values)
+        gradient, algebra = cuttable(tape, 1.0)
+        for count in (1, 3, 12):
+            inner = range(2, max(3, gradient.boundary))
+            cuts = sorted(rng.choice(inner, size=min(count, len(inner)), replace=False).tolist())
+            cut = Cut(gradient, algebra, cuts)
+            parts = Parts(cut)
+            for room in (cut.least(), cut.least() + cut.snapshot + cut.record, 10 * cut.least() + 3 * cut.snapshot):
+                program = cut.program(room, parts)
+                for _ in range(2):
+                    for a, b in zip(program.run(values), want, strict=True):
+                        assert np.shape(a) == np.shape(b)
+                        same(a, b)
+                assert program.working_bytes() == program.nbytes
+
+
+def test_a_guard_in_a_segment_and_code_of_the_users_that_runs_once():
+    calls = []
+
+    def cubed(x):
+        calls.append(1)
+        return x ** 3
+    cube = ad.primitive(cubed, vjp=lambda w, y, x: (3.0 * x ** 2 * w,))
+
+    def f(x):
+        u = x
+        for k in range(60):
+            u = np.sin(u) * x + 0.1 * k
+            if k == 30:
+                u = cube(u) if u[0] > 3.0 else u
+        return np.sum(u)
+    x = np.linspace(0.5, 1.5, 200)
+    want = ad.grad(f, audit=False, memory=10**9)
+    gradient = want(x)
+    g = ad.grad(f, audit=False, memory=smallest(f, x) + 1000)
+    same(g(x), gradient)
+    calls.clear()
+    same(g(x), gradient)
+    assert len(calls) == 1 and g.stats().memory.recomputed > 1.5
+    flipped = -x                                                 # 0.1 k is added, but u is negative there at k = 30
+    tape = ad.record(f, x, memory=g.memory)
+    with pytest.raises(ad.TapeDivergence, match=r"test_memory\.py:\d+"):
+        tape.gradient(flipped)
+    same(tape.gradient(x), gradient)
+    np.testing.assert_allclose(g(flipped), ad.grad(f)(flipped), rtol=1e-12)
+    assert g.stats().recordings == 2
+
+
+def test_warnings_are_those_of_the_gradient_that_keeps_everything():
+    def f(x):
+        u = x
+        for k in range(40):
+            u = np.sin(u) * x + np.where(x > 2.0, 1.0 / (x - 3.0), 0.0)
+        return np.sum(u)
+    x = np.linspace(0.5, 1.5, 100)
+    g = ad.grad(f, audit=False, memory=smallest(f, x) + 1000)
+    found = []
+    for each in (g, ad.grad(f, audit=False, memory=10**9)):
+        each(x)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            each(np.where(np.arange(100) == 3, 3.0, x))
+        found.append(sorted([str(w.message) for w in caught]))
+    assert found[0] == found[1] and "divide by zero" in found[0][0]
+
+
+def test_no_small_cut():
+    """A value that is whole at all times cannot be cut; the error names the line, and what is alive."""
+    def f(x):
+        y = np.outer(x, x)
+        for _ in range(6):
+            y = np.tanh(y @ y)
+        return np.sum(y)
+    with pytest.raises(ad.BudgetError, match=r"smallest that works is \d+ .*test_memory\.py:\d+"):
+        ad.grad(f, memory="1kB")(np.ones(40))
+
+
+# ---- measured --------------------------------------------------------------------------------------------------------
 
 WAVES = """
 import resource, sys
