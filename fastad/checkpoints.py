@@ -60,7 +60,7 @@ def binomial_steps(n: int, snapshots: int) -> int:
 
 class Table(NamedTuple):
     """Least numbers of steps: `loose[m, u]` to reverse m steps in u units of room from a state that is at hand, and is
-    lost when it is advanced; `held[m, u]` from one that can be had again (the first one of all)."""
+    lost when it is advanced; `held[m]` in all of the room from one that can be had again (the first one of all)."""
 
     loose: np.ndarray
     held: np.ndarray
@@ -71,20 +71,20 @@ class Table(NamedTuple):
 
 def table(n: int, room: int, snapshot: int, tape: int, mixed: bool = True) -> Table:
     """By dynamic programming over the length of the chain."""
-    loose, held = (np.full((n + 1, room + 1), np.inf) for _ in range(2))
+    loose, held = np.full((n + 1, room + 1), np.inf), np.full(n + 1, np.inf)
     loose[0] = held[0] = 0
     found = Table(loose, held, snapshot, tape, mixed)
     for m in range(1, n + 1):
         if mixed or m == 1:
             loose[m, tape:] = 1 + loose[m - 1, :room + 1 - tape]
-        held[m] = loose[m]
         if m > 1:
             first = np.arange(1, m)
             if room >= snapshot:
                 saved = first[:, None] + loose[m - first, :room + 1 - snapshot] + loose[first, snapshot:]
                 loose[m, snapshot:] = np.minimum(loose[m, snapshot:], saved.min(0))
-            again = first[:, None] + loose[m - first] + held[first]
-            held[m] = np.minimum(loose[m], again.min(0))
+            held[m] = min(loose[m, room], (first + loose[m - first, room] + held[first]).min())
+        else:
+            held[m] = loose[m, room]
     return found
 
 
@@ -104,7 +104,7 @@ def steps_needed(n: int, room: int, snapshot: int = 1, tape: int = 1, mixed: boo
     >>> steps_needed(10, 4), steps_needed(10, 4, mixed=False), steps_needed(10, 10)
     (17.0, 24.0, 10.0)
     """
-    return float(table(n, room, snapshot, tape, mixed).held[n, room])
+    return float(table(n, room, snapshot, tape, mixed).held[n])
 
 
 # ---- in which order --------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def schedule(n: int, room: int, snapshot: int = 1, tape: int = 1, mixed: bool = 
     [[0, 0, 1, -1], [3, 1, 2, 0], [4, 1, 2, 0], [2, 0, 0, -1], [3, 0, 1, 0], [4, 0, 1, 0]]
     """
     costs = table(n, room, snapshot, tape, mixed)
-    if not np.isfinite(costs.held[n, room]):
+    if not np.isfinite(costs.held[n]):
         return None
     actions: list[Action] = []
     tasks: list[Action | Chain] = [Chain(0, n, 0, True)]     # a stack: recursion would be as deep as the chain is long
@@ -156,7 +156,7 @@ def schedule(n: int, room: int, snapshot: int = 1, tape: int = 1, mixed: bool = 
         else:
             actions.append(task)
     array = np.array(actions, dtype=np.int64).reshape(-1, 4)
-    return Schedule(array, int(costs.held[n, room]), int(np.flatnonzero(array[:, 0] == REVERSE)[0]))
+    return Schedule(array, int(costs.held[n]), int(np.flatnonzero(array[:, 0] == REVERSE)[0]))
 
 
 Action = tuple[int, int, int, int]
@@ -177,16 +177,17 @@ def parts(costs: Table, room: int, whole: Chain) -> list[Action | Chain]:
     start, n, at, held = whole
     if n == 0:
         return []
-    left, here = room - at, costs.held if held else costs.loose
-    if (costs.mixed or n == 1) and left >= costs.tape and 1 + costs.loose[n - 1, left - costs.tape] == here[n, left]:
+    left = room - at                     # (all of it, where the first state can be had again)
+    here = costs.held if held else costs.loose[:, left]
+    if (costs.mixed or n == 1) and left >= costs.tape and 1 + costs.loose[n - 1, left - costs.tape] == here[n]:
         return [(TAPE, start, start + 1, at), Chain(start + 1, n - 1, at + costs.tape, False),
                 (REVERSE, start, start + 1, at)]
     rest = left if held else left - costs.snapshot
     if rest >= 0:
         first = np.arange(1, n)
-        steps = first + costs.loose[n - first, rest] + here[first, left]
+        steps = first + costs.loose[n - first, rest] + here[first]
         i = int(first[np.argmin(steps)])
-        if steps[i - 1] == here[n, left]:
+        if steps[i - 1] == here[n]:
             save = [] if held else [(SAVE, start, start, at)]
             return [*save, (ADVANCE, start, start + i, -1), Chain(start + i, n - i, at + left - rest, False),
                     (RESTORE, start, start, -1 if held else at), Chain(start, i, at, held)]
