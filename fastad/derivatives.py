@@ -3,7 +3,7 @@
 Owns: the public functions and their documentation.  Must not know: how a verb is computed (verbs.py), when a tape is
 recorded (function.py).
 """
-from fastad import verbs
+from fastad import memory_verbs, verbs
 from fastad.errors import UnsupportedError
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
@@ -250,13 +250,14 @@ def hessian(f, argnums=0, sparse=False, audit=True):
     return verbs.Hessian(f, argnums, False, audit)
 
 
-def hvp(f, audit=True):
+def hvp(f, audit=True, memory=None):
     """Products with the Hessian, without the Hessian: a few times the cost of f, whatever the size of x.
 
     Parameters
     ----------
-    f, audit
-        As for `grad`.
+    f, audit, memory
+        As for `grad`.  With `memory` the product is the gradient of the directional derivative (reverse over forward):
+        the same numbers to rounding, and the same bits with any budget.
 
     Returns
     -------
@@ -277,4 +278,6 @@ def hvp(f, audit=True):
     >>> ad.hvp(lambda x: x[0]**2 * x[1])(np.array([2.0, 5.0]), np.array([1.0, 0.0]))
     array([10.,  4.])
     """
+    if memory is not None:
+        return memory_verbs.HessianProductWithin(f, 0, False, audit, memory)
     return verbs.HessianProduct(f, 0, False, audit)

@@ -75,7 +75,20 @@ class DerivativeError(AdError, ValueError):
 
 
 class BudgetError(AdError, MemoryError):
-    """A gradient does not fit in the memory that it was given, however little of the way is kept."""
+    """A gradient does not fit in the memory that it was given, however little of the way is kept.
+
+    Attributes
+    ----------
+    smallest : int
+        Bytes with which it does.
+    """
+
+    def __init__(self, message, smallest=None):
+        super().__init__(message)
+        self.smallest = smallest
+
+    def __reduce__(self):
+        return type(self), (self.args[0], self.smallest)
 
 
 class NonFiniteError(AdError, ValueError):

@@ -159,6 +159,22 @@ def gradient_program(tape: Any, memory: int, rest: float = 0.0) -> Any:
     return program
 
 
+def product_program(tape: Any, memory: int) -> Any:
+    """(inputs, directions) -> (the derivative along them, its gradient): a Hessian product within a budget.
+
+    The tangent keeps nothing, so the gradient of the tangent is what can be cut: reverse over forward, where the
+    product without a budget is forward over reverse.
+    """
+    tangent, n = tapes.jvp_tape(tape), len(tape.outputs)
+    along = T.Tape()
+    moves = [*tape.input_active, *[False] * (len(tangent.inputs) - len(tape.inputs))]
+    ids = [along.emit_input(tangent.instruction(i)[2], bool(a)) for i, a in zip(tangent.inputs, moves, strict=True)]
+    along.set_outputs(tapes.transform().inline(along, tangent, ids)[n:n + 1])
+    along.finish()
+    along.signature = tape.signature
+    return gradient_program(along, memory)
+
+
 def cuttable(tape: Any, rest: float) -> tuple[Any, bool]:
     """(the gradient tape, simplified as in the program that keeps everything, so that the bits are the same, but with
     nothing that is computed twice made one; was its derivative code simplified?)."""
@@ -237,7 +253,8 @@ def refuse(tape: Any, memory: int, least: int, loops: bool) -> None:
     remedy = "" if loops else (" The steps of a time loop written with ad.scan(step, state, xs) can be computed again "
                                "instead of kept.")
     raise BudgetError(f"{name}: memory={memory} ({size(memory)}) is too small for its gradient: the smallest that works "
-                      f"is {least} ({size(least)}). Most of what is kept is of {place} ({size(held)}).{remedy}")
+                      f"is {least} ({size(least)}). Most of what is kept is of {place} ({size(held)}).{remedy}",
+                      least)
 
 
 def heaviest(tape: Any) -> tuple[str, float]:

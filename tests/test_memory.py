@@ -2,6 +2,7 @@
 
 The witness is the same gradient without a budget.
 """
+import pickle
 import subprocess
 import sys
 import warnings
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastad as ad
-from fastad import tapes
+from fastad import optimize, tapes
 from fastad.memory import bytes_of, cuttable
 from fastad.segments import Cut, Parts
 from tests.random_tapes import random_tape
@@ -47,7 +48,9 @@ def smallest(f, *args, argnums=0):
 def named(caught):
     text = str(caught.value)
     assert "test_memory.py:" in text or "test_scan.py:" in text, text
-    return int(text.split("the smallest that works is ")[1].split()[0])
+    assert f"the smallest that works is {caught.value.smallest} " in text
+    assert pickle.loads(pickle.dumps(caught.value)).smallest == caught.value.smallest
+    return caught.value.smallest
 
 
 @pytest.mark.parametrize("outputs", [True, False])
@@ -195,6 +198,47 @@ def test_what_is_given_as_memory():
                          (1.5, TypeError), (True, TypeError), ("", ValueError)):
         with pytest.raises(error, match="memory="):
             ad.grad(np.sum, memory=wrong)
+
+
+@pytest.mark.parametrize("loop", ["scan", "unrolled"])
+def test_hessian_products(loop):
+    if loop == "scan":
+        f, p = diffusion(150)
+    else:
+        misfit, p = unrolled(150)
+        f = lambda c: misfit(c)[0]                           # noqa: E731
+    v = np.cos(np.arange(p.size)).reshape(p.shape)
+    want = ad.hvp(f, audit=False, memory=10**9)
+    product = want(p, v)
+    np.testing.assert_allclose(product, ad.hvp(f)(p, v), rtol=1e-9, atol=1e-10 * np.abs(product).max())
+    with pytest.raises(ad.BudgetError) as caught:
+        ad.hvp(f, memory=64)(p, v)
+    least = named(caught)
+    assert least < 0.9 * want.stats().memory.peak
+    g = ad.hvp(f, audit=False, memory=least)
+    for _ in range(2):
+        same(g(p, v), product)
+    assert g.stats().memory.recomputed > 1.0
+
+
+def test_an_objective_within_a_budget_is_minimised():
+    f, p = diffusion(150)
+
+    def misfit(m):
+        return f(np.concatenate([m["a"], m["b"]])) ** 2 + np.sum(m["a"] ** 2)
+    x0 = {"a": p[:40] * 0.1, "b": p[40:] * 0.1}
+    free = optimize.Objective(misfit, like=x0)
+    with pytest.raises(ad.BudgetError) as caught:
+        optimize.Objective(misfit, like=x0, memory=64).value_and_grad(free.x0)
+    tight = optimize.Objective(misfit, like=x0, memory=3 * named(caught))
+    assert tight.value(free.x0) == free.value(free.x0)
+    value, gradient = tight.value_and_grad(free.x0)
+    np.testing.assert_allclose(gradient, free.gradient(free.x0), rtol=1e-12)
+    np.testing.assert_allclose(tight.hvp(free.x0, gradient), free.hvp(free.x0, gradient), rtol=1e-7, atol=1e-9)
+    for method in ("L-BFGS-B", "trust-krylov"):
+        found = optimize.minimize(tight, free.x0, method=method, options={"maxiter": 5})
+        want = optimize.minimize(free, free.x0, method=method, options={"maxiter": 5})
+        assert found.fun < value and found.fun == pytest.approx(want.fun, rel=1e-6)
 
 
 def test_inside_another_recording_it_is_refused():
