@@ -11,7 +11,8 @@ from fastad.checkpoints import Schedule
 
 __all__ = ["Segments", "part"]
 
-def part(tape: Tape, ids: Sequence[int], inputs: Sequence[int], outputs: Sequence[int], derivative: bool) -> Tape: ...
+def part(tape: Tape, ids: Sequence[int], inputs: Sequence[int], outputs: Sequence[int], derivative: bool = False,
+         active: Sequence[int] = ()) -> Tape: ...
 
 @disjoint_base
 class Piece:

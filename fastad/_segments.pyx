@@ -38,7 +38,7 @@ cdef enum: ADVANCE, SAVE, RESTORE, TAPE, REVERSE             # as in checkpoints
 cdef enum: LEAF, STORE, RECORD                               # what an address counts from
 
 
-def part(Tape tape, ids, inputs, outputs, bint derivative):
+def part(Tape tape, ids, inputs, outputs, bint derivative=False, active=()):
     """Some instructions of a tape as a tape; what they read from elsewhere is its input.
 
     Parameters
@@ -46,12 +46,14 @@ def part(Tape tape, ids, inputs, outputs, bint derivative):
     tape : Tape
     ids, inputs, outputs : sequence of int
         Values of the tape: the instructions in their order, what they read, what is wanted of them.
-    derivative : bool
+    derivative : bool, optional
         Is all of it derivative code?
+    active : container of int, optional
+        Inputs with derivatives.
     """
     cdef Copier c = Copier(tape)
     for at in inputs:
-        c.map[<uint32_t>at] = c.target.emit_input(tape.aval[<uint32_t>at], False)
+        c.map[<uint32_t>at] = c.target.emit_input(tape.aval[<uint32_t>at], at in active)
     if derivative:
         c.target.boundary = c.target.n
     for at in ids:

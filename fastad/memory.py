@@ -16,6 +16,7 @@ import numpy as np
 
 from fastad import _passes, tapes
 from fastad import _tape as T
+from fastad._segments import part
 from fastad.errors import BudgetError, UnsupportedError
 from fastad.function import Function
 from fastad.scan_checkpoints import Rooms
@@ -166,13 +167,25 @@ def product_program(tape: Any, memory: int) -> Any:
     product without a budget is forward over reverse.
     """
     tangent, n = tapes.jvp_tape(tape), len(tape.outputs)
-    along = T.Tape()
-    moves = [*tape.input_active, *[False] * (len(tangent.inputs) - len(tape.inputs))]
-    ids = [along.emit_input(tangent.instruction(i)[2], bool(a)) for i, a in zip(tangent.inputs, moves, strict=True)]
-    along.set_outputs(tapes.transform().inline(along, tangent, ids)[n:n + 1])
-    along.finish()
+    moves = [i for i, active in zip(tangent.inputs, tape.input_active, strict=False) if active]
+    along = part(tangent, side_by_side(tangent), tangent.inputs, tangent.outputs[n:n + 1], active=moves)
     along.signature = tape.signature
     return gradient_program(along, memory)
+
+
+def side_by_side(tape: Any) -> list[int]:
+    """The instructions of a tangent tape in the order of time: each tangent behind the values that it is made of, and
+    not behind those of all later steps."""
+    when = [0] * (len(tape) + 1)
+    leaves, rest = [], []
+    for i in range(1, len(tape) + 1):
+        name, operands, _, _ = tape.instruction(i)
+        if name in ("const", "capture"):
+            leaves.append(i)
+        elif name != "input":
+            when[i] = i if i < tape.boundary else max([when[x] for x in operands])
+            rest.append(i)
+    return [*leaves, *sorted(rest, key=lambda i: (when[i], i))]
 
 
 def cuttable(tape: Any, rest: float) -> tuple[Any, bool]:

@@ -280,7 +280,7 @@ def unrolled(steps, n=24):
     return f, np.full((n, n), 0.12) + 0.02 * np.sin(np.arange(n * n)).reshape(n, n)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 7, 31, 97, 600])
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 31, 97, 300])
 def test_unrolled_loops_have_the_bits_of_the_gradient_that_keeps_everything(steps):
     f, c = unrolled(steps)
 
@@ -292,7 +292,7 @@ def test_unrolled_loops_have_the_bits_of_the_gradient_that_keeps_everything(step
     same(gradient, ad.record(total, c).compile().gradient(c))
     peak, least = want.stats().memory.peak, smallest(total, c)
     assert least < peak or steps < 31
-    assert least < 0.35 * peak or steps < 600
+    assert least < 0.6 * peak or steps < 300
     for memory in sorted({least, least + 2000, (2 * least + peak) // 3, peak - 1}):
         if not least <= memory < peak:
             continue
@@ -409,37 +409,54 @@ def test_no_small_cut():
 # ---- measured --------------------------------------------------------------------------------------------------------
 
 WAVES = """
-import resource, sys
+import sys
 import numpy as np
 import fastad as ad
 
 def f(c, n=400, steps=200):
+    if sys.argv[2] == "unrolled":
+        return unrolled(c, n, steps // 2)
     def step(state, w):
         old, now = state
         lap = now[2:, 1:-1] + now[:-2, 1:-1] + now[1:-1, 2:] + now[1:-1, :-2] - 4.0 * now[1:-1, 1:-1]
         new = np.zeros((n, n))
         new[1:-1, 1:-1] = 2.0 * now[1:-1, 1:-1] - old[1:-1, 1:-1] + c[1:-1, 1:-1] * lap
         new[n // 2, n // 2] += w
-        return (now, new), np.sum(new[2] ** 2)
+        return (now, new), np.sum(new[n // 2 - 3] ** 2)
     zero = np.zeros((n, n))
     return np.sum(ad.scan(step, (zero, zero), np.sin(np.arange(steps)))[1])
+
+def unrolled(c, n, steps):
+    old, now, misfit = np.zeros((n, n)), np.zeros((n, n)), 0.0
+    for k in range(steps):
+        lap = now[2:, 1:-1] + now[:-2, 1:-1] + now[1:-1, 2:] + now[1:-1, :-2] - 4.0 * now[1:-1, 1:-1]
+        new = np.zeros((n, n))
+        new[1:-1, 1:-1] = 2.0 * now[1:-1, 1:-1] - old[1:-1, 1:-1] + c[1:-1, 1:-1] * lap
+        new[n // 2, n // 2] += np.sin(k)
+        misfit = misfit + np.sum(new[n // 2 - 3] ** 2)
+        old, now = now, new
+    return misfit
 
 c = np.full((400, 400), 0.1)
 f(c, steps=3)
 ad.grad(lambda x: np.sum(ad.scan(lambda s, _: (s * x, None), x, length=3)[0]))(np.ones(4))
 g = ad.grad(f, audit=False, memory=sys.argv[1] if sys.argv[1] != "all" else None)
-start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():
+    return 1024 * int([line for line in open("/proc/self/status") if line.startswith("VmHWM")][0].split()[1])
+
+start = peak()
 x = g(c)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) * 1024, float(np.sum(x)).hex())
+print(peak() - start, float(np.sum(x)).hex())
 """
 
 
-def test_the_peak_that_is_measured_is_within_the_budget():
-    """200 steps of 400 x 400 numbers take 270 MB; recording, argument and result take some fields of 1.3 MB."""
+@pytest.mark.parametrize("loop", ["scan", "unrolled"])
+def test_the_peak_that_is_measured_is_within_the_budget(loop):
+    """Steps of 400 x 400 numbers take 270 MB, 130 MB unrolled; recording, argument and result some fields of 1.3 MB."""
     found = {}
-    for memory in ("50MB", "all"):
-        out = subprocess.run([sys.executable, "-c", WAVES, memory], capture_output=True, text=True, check=True)
+    for memory in ("40MB", "all"):
+        out = subprocess.run([sys.executable, "-c", WAVES, memory, loop], capture_output=True, text=True, check=True)
         peak, bits = out.stdout.split()
         found[memory] = int(peak), bits
-    assert found["50MB"][1] == found["all"][1]
-    assert found["50MB"][0] < 50e6 + 12 * 400 * 400 * 8 < found["all"][0]
+    assert found["40MB"][1] == found["all"][1] != (0.0).hex()
+    assert found["40MB"][0] < 40e6 + 12 * 400 * 400 * 8 < 0.7 * found["all"][0]
