@@ -20,7 +20,7 @@ from fastad._segments import part
 from fastad.errors import BudgetError, UnsupportedError
 from fastad.function import Function
 from fastad.scan_checkpoints import Rooms
-from fastad.segments import Cut, Parts
+from fastad.segments import Columns, Cut, Parts, smallest_live_set
 
 __all__ = ["Report", "WithinMemory", "bytes_of", "gradient_program", "limit"]
 
@@ -149,7 +149,7 @@ def gradient_program(tape: Any, memory: int, rest: float = 0.0) -> Any:
     if not rooms.made or least > memory:
         program, fewest = in_segments(tape, rest, memory, unchecked)
         if program is None:
-            refuse(tape, memory, min(least, fewest), bool(rooms.made))
+            refuse(tape, memory, min(least, fewest), rest, 2 * min(least, fewest) > unchecked)
         return program
     total = sum(chain.stored() for chain, _ in rooms.made)
     rooms = Rooms(memory - least, total)
@@ -259,12 +259,15 @@ class WithinMemory(Function):
 
 # ---- what cannot be done ---------------------------------------------------------------------------------------------
 
-def refuse(tape: Any, memory: int, least: int, loops: bool) -> None:
+def refuse(tape: Any, memory: int, least: int, rest: float, uncut: bool) -> None:
     """BudgetError with the smallest budget that works and the line that holds the memory."""
     name = getattr(tape.signature, "name", None) or "this function"
     place, held = heaviest(tape)
-    remedy = "" if loops else (" The steps of a time loop written with ad.scan(step, state, xs) can be computed again "
-                               "instead of kept.")
+    remedy = ""
+    if uncut:
+        alive, where = smallest_live_set(Columns(cuttable(tape, rest)[0]))
+        remedy = (f" Cutting it into parts that are computed again saves little: on the way at least {size(alive)} are "
+                  f"alive, the most of it of {where}.")
     raise BudgetError(f"{name}: memory={memory} ({size(memory)}) is too small for its gradient: the smallest that works "
                       f"is {least} ({size(least)}). Most of what is kept is of {place} ({size(held)}).{remedy}",
                       least)

@@ -51,6 +51,10 @@ class Columns:
         self.read = {x for i in range(self.boundary, self.n) for x in self.operands[i]
                      if x < self.boundary and not self.leaf[x]}
 
+    def place(self, i: int) -> str:
+        """The line of f that belongs to value i, or to the last one before it that has a line."""
+        return next((found for found in map(self.tape.location, range(i, 0, -1)) if found), "?")
+
     def checks(self, i: int) -> bool:
         """Does instruction i find out whether the tape still holds?"""
         return self.op[i] in CHECKS or (self.op[i] == "lapack" and self.attr[i].key[1] == "chol")
@@ -97,6 +101,23 @@ def places(c: Columns) -> list[int]:
         if found and need < best[0]:
             best = need, found
     return best[1]
+
+
+def smallest_live_set(c: Columns) -> tuple[float, str]:
+    """(bytes alive where fewest are while the first half of what derivative code reads is there, the line whose value
+    is the largest among them): why a program cannot be cut."""
+    height = alive(c, c.boundary)
+    kept = np.zeros(c.boundary)
+    for x in c.read:
+        kept[x] += c.bytes[x]
+    total = np.cumsum(kept)
+    inner = np.flatnonzero((total > 0.25 * total[-1]) & (total < 0.75 * total[-1]))
+    if len(inner) == 0:
+        inner = np.arange(1, c.boundary)
+    at = int(inner[np.argmin(height[inner])])
+    living = [x for x in range(1, at) if not c.leaf[x] and c.last[x] >= at]
+    place = c.place(max(living, key=lambda x: c.bytes[x])) if living else "?"
+    return float(height[at]), place
 
 
 def thinned(found: list[int], total: np.ndarray, apart: int, least: float) -> list[int]:

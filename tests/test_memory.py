@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -67,8 +68,8 @@ def test_scan_has_the_bits_of_the_gradient_that_keeps_everything(steps, outputs)
     if steps < 7:                        # what is kept is less than what the bodies need
         return
     least = smallest(f, p)
-    for memory in (least, least + 1000, least + (unchecked.peak - least) // 9, (least + unchecked.peak) // 2,
-                   unchecked.peak - 1, unchecked.peak):
+    for memory in (least, least + (unchecked.peak - least) // 9, (least + unchecked.peak) // 2, unchecked.peak - 1,
+                   unchecked.peak):
         g = ad.value_and_grad(f, audit=False, memory=memory)
         for point in (p, p + 0.1, p):                        # again: the memory of a walk is used again
             got = g(point)
@@ -77,7 +78,7 @@ def test_scan_has_the_bits_of_the_gradient_that_keeps_everything(steps, outputs)
         report = g.stats().memory
         assert report.peak <= memory
         assert len(report.schedule) == (memory < unchecked.peak)
-        assert report.recomputed > 1.0 or memory > least + 1000 or steps < 31
+        assert report.recomputed > 1.0 or memory > least or steps < 31
 
 
 @pytest.mark.parametrize("seed", range(0, 40, 3))
@@ -191,6 +192,18 @@ def test_an_explicit_tape_reports_and_keeps_to_its_budget():
         ad.record(f, p, memory="1kB")
 
 
+def test_several_threads_have_memory_of_their_own():
+    f, p = diffusion(100)
+    misfit, c = unrolled(40)
+    for g, x in ((ad.grad(f, audit=False, memory=smallest(f, p) + 2000), p),
+                 (ad.grad(lambda c: misfit(c)[0], audit=False, memory="300kB"), c)):
+        points = [x * (1.0 + 0.01 * k) for k in range(4)]
+        want = [g(point) for point in points]
+        with ThreadPoolExecutor(3) as pool:
+            for got, known in zip(pool.map(g, points * 10), want * 10, strict=True):
+                same(got, known)
+
+
 def test_what_is_given_as_memory():
     assert [bytes_of(x) for x in ("500MB", " 2 GiB ", "1.5kb", 7, np.int64(9), None)] == \
         [500 * 10**6, 2 * 2**30, 1500, 7, 9, None]
@@ -247,7 +260,7 @@ def test_inside_another_recording_it_is_refused():
         ad.jacobian(lambda q: ad.grad(f, memory="1GB")(q))(p)
 
 
-def test_without_anything_to_cut_the_error_names_the_line_and_scan():
+def test_without_anything_to_cut_the_error_names_the_line():
     def f(x):
         y = np.exp(x)
         for _ in range(3):
@@ -280,7 +293,7 @@ def unrolled(steps, n=24):
     return f, np.full((n, n), 0.12) + 0.02 * np.sin(np.arange(n * n)).reshape(n, n)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 7, 31, 97, 300])
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 31, 97, 200])
 def test_unrolled_loops_have_the_bits_of_the_gradient_that_keeps_everything(steps):
     f, c = unrolled(steps)
 
@@ -292,8 +305,8 @@ def test_unrolled_loops_have_the_bits_of_the_gradient_that_keeps_everything(step
     same(gradient, ad.record(total, c).compile().gradient(c))
     peak, least = want.stats().memory.peak, smallest(total, c)
     assert least < peak or steps < 31
-    assert least < 0.6 * peak or steps < 300
-    for memory in sorted({least, least + 2000, (2 * least + peak) // 3, peak - 1}):
+    assert least < 0.7 * peak or steps < 200
+    for memory in sorted({least, (2 * least + peak) // 3, peak - 1}):
         if not least <= memory < peak:
             continue
         g = ad.value_and_grad(total, audit=False, memory=memory)
@@ -402,7 +415,8 @@ def test_no_small_cut():
         for _ in range(6):
             y = np.tanh(y @ y)
         return np.sum(y)
-    with pytest.raises(ad.BudgetError, match=r"smallest that works is \d+ .*test_memory\.py:\d+"):
+    where = r"test_memory\.py:\d+"
+    with pytest.raises(ad.BudgetError, match=rf"smallest that works is \d+ .*{where}.*at least 1.* kB .*{where}"):
         ad.grad(f, memory="1kB")(np.ones(40))
 
 
