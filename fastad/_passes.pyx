@@ -150,8 +150,8 @@ cdef class Fold(Pass):
 def simplify(Tape tape, bint derivative=True):
     """Drop what changes nothing.
 
-    In derivative code (unless `derivative` is false) sums with 0, products with 1, strong-zero products with constants, arrays of one number;
-    everywhere reshapes to the same shape and moves of everything to its own place.
+    In derivative code (unless `derivative` is false) sums with 0, products with 1, strong-zero products with
+    constants, arrays of one number; everywhere reshapes to the same shape and moves of everything to its own place.
     """
     cdef Simplify p = Simplify(tape)
     p.derivative = derivative
@@ -167,7 +167,8 @@ cdef class Simplify(Pass):
         cdef uint32_t y = 0
         if op == FA_RESHAPE or op == FA_MOVE:
             y = self.unmoved(i, op)
-        elif self.derivative and s.boundary and i >= s.boundary and op >= FA_ELEMENTWISE and is_real(AVALS[s.aval[i]].dtype):
+        elif self.derivative and s.boundary and i >= s.boundary and op >= FA_ELEMENTWISE \
+                and is_real(AVALS[s.aval[i]].dtype):
             if op == FA_NEGATIVE:
                 y = self.twice_negative(i)
             elif op <= FA_DIVIDE or op == FA_STRONGZERO or op == FA_ZEROPRODUCT:

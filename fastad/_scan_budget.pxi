@@ -1,7 +1,7 @@
 """_scan_budget.pxi - a time loop of which not everything is kept that its adjoint reads (included in _scan.pyx).
 
-Owns: the walk through a schedule of checkpoints.py: the first run, which leaves states and tapes of some steps in a room
-at the end of its result, and the way back, which runs steps again from there, and uses the room again and again.
+Owns: the walk through a schedule of checkpoints.py: the first run, which leaves states and tapes of some steps in a
+room at the end of its result, and the way back, which runs steps again from there, and uses the room again and again.
 Must not know: which schedule is best (checkpoints.py), what the bodies compute (scan_rules.py, scan_checkpoints.py).
 A step of the schedule is a group of `group` steps of the loop; the tapes of its steps lie one behind the other.
 The bits are those of a loop that keeps everything: the same kernels run on the same numbers.

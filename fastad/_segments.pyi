@@ -26,7 +26,8 @@ class Segments:
     report: Any
     def __init__(self, tape: Tape, tapes: Sequence[Tape], units: NDArray[np.int64], ports: NDArray[np.int64],
                  copies: NDArray[np.int64], leaves: Sequence[int], results: Sequence[tuple[int, int]],
-                 schedule: Schedule, unit: int, room: int, tail: int, store: int, states: NDArray[np.int64]) -> None: ...
+                 schedule: Schedule, unit: int, room: int, tail: int, store: int,
+                 states: NDArray[np.int64]) -> None: ...
     @property
     def tape(self) -> Tape: ...
     @property

@@ -1,11 +1,11 @@
 """_segments.pyx - a gradient cut into segments of the primal order, some of which run again on the way back.
 
-Owns: parts of a tape as tapes of their own, and the executor: what each run of a part reads and writes, the walk through
-a schedule of checkpoints.py.
+Owns: parts of a tape as tapes of their own, and the executor: what each run of a part reads and writes, the walk
+through a schedule of checkpoints.py.
 Must not know: where a tape is cut and what crosses a cut (segments.py), derivative rules, what a budget is.
 Each segment has up to five parts: FIRST (the primal instructions, their checks, what later segments need) and
-FIRST_TAPE (with what its reverse part reads); AGAIN and AGAIN_TAPE, the same with no more than the reverse parts ask for;
-BACK (derivative code).  Equal parts of different segments are one program: constants are among its inputs.
+FIRST_TAPE (with what its reverse part reads); AGAIN and AGAIN_TAPE, the same with no more than the reverse parts ask
+for; BACK (derivative code).  Equal parts of different segments are one program: constants are among its inputs.
 Next: segments.py, _program.pyx.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -19,8 +19,8 @@ from fastad import _passes
 from fastad import _tape as T
 from fastad._program cimport Program, ProgramFrame
 from fastad._tape cimport (
-    AVALS, Tape, aval_shape, fa_cell, fa_code, fa_env, fa_itemsize, flags_to_report, report_flags, run_flat, FA_CAPTURE,
-    FA_CONST, FA_INPUT, FA_OK,
+    AVALS, Tape, aval_shape, fa_aval, fa_cell, fa_code, fa_env, fa_itemsize, flags_to_report, report_flags, run_flat,
+    FA_CAPTURE, FA_CONST, FA_INPUT, FA_OK,
 )
 from fastad._transform cimport Copier
 from fastad.errors import ShapeError
@@ -113,7 +113,8 @@ cdef class Piece:
 
 
 cdef port port_of(Tape tape, uint32_t cell, uint32_t i, bint direct):
-    return port(cell, AVALS[tape.aval[i]].nd == 0, direct, AVALS[tape.aval[i]].size * fa_itemsize[AVALS[tape.aval[i]].dtype])
+    cdef const fa_aval *av = &AVALS[tape.aval[i]]
+    return port(cell, av.nd == 0, direct, av.size * fa_itemsize[av.dtype])
 
 
 cdef class SegmentFrame:

@@ -89,9 +89,9 @@ class Report:
                          for name, n, executed, room in loops]
 
     def __repr__(self) -> str:
-        lines = [f"peak {size(self.peak)} of {size(self.memory)} ({size(self.unchecked)} if everything were kept), "
-                 f"{self.recomputed:.2f} runs of each step", *self.schedule]
-        return "\n    ".join(lines)
+        whole = (f"peak {size(self.peak)} of {size(self.memory)} ({size(self.unchecked)} if everything were kept), "
+                 f"{self.recomputed:.2f} runs of each step")
+        return "\n    ".join([whole, *self.schedule])
 
 
 def size(n: float) -> str:
@@ -268,8 +268,8 @@ def refuse(tape: Any, memory: int, least: int, rest: float, uncut: bool) -> None
         alive, where = smallest_live_set(Columns(cuttable(tape, rest)[0]))
         remedy = (f" Cutting it into parts that are computed again saves little: on the way at least {size(alive)} are "
                   f"alive, the most of it of {where}.")
-    raise BudgetError(f"{name}: memory={memory} ({size(memory)}) is too small for its gradient: the smallest that works "
-                      f"is {least} ({size(least)}). Most of what is kept is of {place} ({size(held)}).{remedy}",
+    raise BudgetError(f"{name}: memory={memory} ({size(memory)}) is too small for its gradient: the smallest that "
+                      f"works is {least} ({size(least)}). Most of what is kept is of {place} ({size(held)}).{remedy}",
                       least)
 
 

@@ -533,6 +533,6 @@ def record(f, *args, argnums=None, memory=None, **kwargs):
     """
     tape = record_call(f, Arguments(args, kwargs, checked_argnums(argnums), name_of(f)))
     if memory is not None:
-        from fastad.memory import limit              # it needs what this file owns
+        from fastad.memory import limit  # it needs what this file owns
         limit(tape, memory)
     return tape

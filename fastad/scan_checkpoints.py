@@ -1,7 +1,7 @@
 """scan_checkpoints.py - time loops of which not every step is kept: how much room each one gets, and what lies there.
 
 Owns: the bodies that run again on the way back, the record of a step, the share of a budget that each loop gets.
-Must not know: how a schedule is found (checkpoints.py), how it is walked (_scan_budget.pxi), whole programs (memory.py).
+Must not know: how a schedule is found (checkpoints.py), how it is walked (_scan_budget.pxi), programs (memory.py).
 Next: scan_rules.py (what is kept of a step), checkpoints.py.
 """
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastad import checkpoints
 from fastad import _tape as T
+from fastad import checkpoints
 from fastad._scan import CheckpointedScan, Scan, Walk, between
 from fastad.scan_rules import KEPT, adjoint_of
 

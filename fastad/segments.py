@@ -4,8 +4,8 @@ Owns: the choice of cuts in the primal order (where few bytes are alive: between
 annotation), the segment to which each derivative instruction belongs, the values that are handed on, where they lie.
 Must not know: how segments are run (_segments.pyx), which schedule is best (checkpoints.py), budgets (memory.py).
 What is alive at a cut is the state before a segment.  The reverse part of a segment reads its record: values of the
-segment itself or of its state.  A state that is saved holds only what the records of later segments ask for.  What lives
-through many segments, results, and what code of the user's has returned are stored once (`lasting`).
+segment itself or of its state.  A state that is saved holds only what the records of later segments ask for.  What
+lives through many segments, results, and what code of the user's has returned are stored once (`lasting`).
 Derivative code stands in the order of the way back, so that its segments follow from what it reads.
 Next: _segments.pyx, memory.py.
 """
@@ -324,8 +324,8 @@ class Cut:
         states = [(self.blocks[j % 2], self.state_bytes[j]) for j in range(self.m)]
         return Segments(self.c.tape, parts.tapes, integers(parts.units).reshape(self.m, KINDS, 5),
                         integers(parts.ports).reshape(-1, 2), integers(parts.copies).reshape(-1, 5),
-                        list(self.leaf_index), [self.result(x) for x in self.c.tape.outputs], plan, units.unit, self.room,
-                        self.tail, self.room + units.unit * units.room, integers(states))
+                        list(self.leaf_index), [self.result(x) for x in self.c.tape.outputs], plan, units.unit,
+                        self.room, self.tail, self.room + units.unit * units.room, integers(states))
 
     def result(self, x: int) -> Address:
         return (LEAF, self.leaf_index[x]) if self.c.leaf[x] else (STORE, self.at_lasting[x])

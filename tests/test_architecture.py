@@ -21,8 +21,8 @@ PACKAGE = ROOT / "fastad"
 LAYERS = [
     ("errors",     ["errors"]),
     ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules"]),
-    ("transforms", ["checkpoints", "structural_rules", "matrix_expressions", "linear_rules", "_transform", "_passes", "_program",
-                     "_scan", "scan_rules", "scan_checkpoints", "_segments", "segments"]),
+    ("transforms", ["checkpoints", "structural_rules", "matrix_expressions", "linear_rules", "_transform", "_passes",
+                     "_program", "_scan", "scan_rules", "scan_checkpoints", "_segments", "segments"]),
     ("recording",  ["operands", "movers", "checking", "padding", "partitions", "quantiles", "intercepted", "coverage",
                     "rearranging", "reductions", "selection", "sorting", "counting", "products",
                     "factorizations", "least_squares", "complex_values", "complex_conversion", "complex_products",

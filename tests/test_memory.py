@@ -393,7 +393,7 @@ def test_a_guard_in_a_segment_and_code_of_the_users_that_runs_once():
 def test_warnings_are_those_of_the_gradient_that_keeps_everything():
     def f(x):
         u = x
-        for k in range(40):
+        for _ in range(40):
             u = np.sin(u) * x + np.where(x > 2.0, 1.0 / (x - 3.0), 0.0)
         return np.sum(u)
     x = np.linspace(0.5, 1.5, 100)
