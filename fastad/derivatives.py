@@ -25,8 +25,9 @@ def grad(f, argnums=0, has_aux=False, audit=True, memory=None):
         Compare replays 2, 4, 8 ... of each tape with a run of plain f.
     memory : int or str, optional
         Bytes, or text like "500MB": so much a sweep of one thread may allocate, beside arguments and results. Where
-        keeping everything that the reverse part reads would take more, steps of time loops (`scan`) are computed
-        again, by the schedule with the fewest of them; the gradient has the same bits. `stats().memory` reports.
+        keeping everything that the reverse part reads would take more, steps of time loops, those of `scan` and
+        those of plain Python, are computed again, by the schedule with the fewest of them; the gradient has the same
+        bits. (`primitive` inside a `scan` runs again, too, elsewhere once.) `stats().memory` reports.
 
     Returns
     -------

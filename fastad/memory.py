@@ -275,8 +275,7 @@ def refuse(tape: Any, memory: int, least: int, rest: float, uncut: bool) -> None
 
 def heaviest(tape: Any) -> tuple[str, float]:
     """(line of f whose values the reverse part keeps most bytes of, how many)."""
-    program = tapes.kept(tape, "adjoint for its lines", lambda t: tapes.transform().vjp(t))
-    g = _passes.optimise(program)
+    g = _passes.optimise(tapes.transform().vjp(tape))
     held: dict[str, float] = {}
     place = getattr(tape.signature, "location", None) or "its first line"
     read: set[int] = set()
