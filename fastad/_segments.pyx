@@ -229,6 +229,7 @@ cdef class Segments:
         cdef int flags = 0, status
         cdef int64_t[2] failed
         self.bind(f, values)
+        env.where = 0
         with nogil:
             status = self.walk(f, &flags, failed, &env)
         if status != FA_OK:              # the frame is given up: an error of Python's may be on its way already

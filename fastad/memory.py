@@ -160,7 +160,7 @@ def gradient_program(tape: Any, memory: int, rest: float = 0.0) -> Any:
     return program
 
 
-def product_program(tape: Any, memory: int) -> Any:
+def product_program(tape: Any, memory: int | None) -> Any:
     """(inputs, directions) -> (the derivative along them, its gradient): a Hessian product within a budget.
 
     The tangent keeps nothing, so the gradient of the tangent is what can be cut: reverse over forward, where the
@@ -170,6 +170,7 @@ def product_program(tape: Any, memory: int) -> Any:
     moves = [i for i, active in zip(tangent.inputs, tape.input_active, strict=False) if active]
     along = part(tangent, side_by_side(tangent), tangent.inputs, tangent.outputs[n:n + 1], active=moves)
     along.signature = tape.signature
+    assert memory is not None
     return gradient_program(along, memory)
 
 
