@@ -12,6 +12,7 @@ from fastad.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad
 from fastad.eager import variable
 from fastad.errors import (
     AdError,
+    BudgetError,
     CheckpointError,
     DerivativeError,
     EscapedTracerError,
@@ -36,11 +37,12 @@ from fastad.sum_over import sum_over
 from fastad.testing import check_derivatives
 
 __all__ = [
-    "AdError", "CheckpointError", "DerivativeError", "EscapedTracerError", "InternalError", "NonFiniteError",
-    "ShapeError", "StaleTapeError", "Tape", "TapeDivergence", "TapeFileError", "TracerError", "UnstableDecisionError",
-    "UnsupportedError", "WorkerError", "audit", "check_derivatives", "cond", "debug_nonfinite", "explain",
-    "get_num_threads", "grad", "hessian", "hvp", "jacobian", "jvp", "linear_operator", "peek", "primitive", "record",
-    "scan", "set_num_threads", "stop_gradient", "sum_over", "value_and_grad", "variable", "vjp", "while_loop",
+    "AdError", "BudgetError", "CheckpointError", "DerivativeError", "EscapedTracerError", "InternalError",
+    "NonFiniteError", "ShapeError", "StaleTapeError", "Tape", "TapeDivergence", "TapeFileError", "TracerError",
+    "UnstableDecisionError", "UnsupportedError", "WorkerError", "audit", "check_derivatives", "cond",
+    "debug_nonfinite", "explain", "get_num_threads", "grad", "hessian", "hvp", "jacobian", "jvp", "linear_operator",
+    "peek", "primitive", "record", "scan", "set_num_threads", "stop_gradient", "sum_over", "value_and_grad",
+    "variable", "vjp", "while_loop",
 ]
 
 

@@ -147,23 +147,28 @@ cdef class Fold(Pass):
 
 
 # ---- simplification of derivative code ------------------------------------------------------------------------------
-def simplify(Tape tape):
+def simplify(Tape tape, bint derivative=True):
     """Drop what changes nothing.
 
-    In derivative code sums with 0, products with 1, strong-zero products with constants, arrays of one number;
-    everywhere reshapes to the same shape and moves of everything to its own place.
+    In derivative code (unless `derivative` is false) sums with 0, products with 1, strong-zero products with
+    constants, arrays of one number; everywhere reshapes to the same shape and moves of everything to its own place.
     """
-    return (<Simplify>Simplify(tape)).run()
+    cdef Simplify p = Simplify(tape)
+    p.derivative = derivative
+    return p.run()
 
 
 cdef class Simplify(Pass):
+    cdef bint derivative
+
     cdef int step(self, uint32_t i) except -1:
         cdef Tape s = self.source
         cdef int op = s.op[i]
         cdef uint32_t y = 0
         if op == FA_RESHAPE or op == FA_MOVE:
             y = self.unmoved(i, op)
-        elif s.boundary and i >= s.boundary and op >= FA_ELEMENTWISE and is_real(AVALS[s.aval[i]].dtype):
+        elif self.derivative and s.boundary and i >= s.boundary and op >= FA_ELEMENTWISE \
+                and is_real(AVALS[s.aval[i]].dtype):
             if op == FA_NEGATIVE:
                 y = self.twice_negative(i)
             elif op <= FA_DIVIDE or op == FA_STRONGZERO or op == FA_ZEROPRODUCT:

@@ -38,6 +38,7 @@ cdef class Program:
     cdef list frames                     # those that no thread is using
     cdef readonly int64_t frames_made
     cdef object before
+    cdef public object report            # what a program within a memory budget says of itself
     cdef frozenset given                 # inputs whose memory may be overwritten
     cdef list on_inputs                  # (input, cell) of what is written on top of one
     cdef list external                   # (position, cell) of results that are written where the caller gets them
@@ -46,6 +47,7 @@ cdef class Program:
     cdef int describe(self) except -1
     cdef int fill_frame(self, ProgramFrame f) except -1
     cdef ProgramFrame frame(self)
+    cdef ProgramFrame frame_on(self, char *arena)
     cdef int bind(self, ProgramFrame f, list values) except -1
     cdef int bind_capture(self, ProgramFrame f, uint32_t i) except -1
     cdef int sweep(self, ProgramFrame f) except -1

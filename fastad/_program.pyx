@@ -274,6 +274,18 @@ cdef class Program:
         self.frames_made += 1
         return f
 
+    cdef ProgramFrame frame_on(self, char *arena):
+        """A frame on memory of the caller's, which several programs may have that run one after the other."""
+        cdef ProgramFrame f = ProgramFrame()
+        f.cell_bytes = <size_t>self.ncells * sizeof(fa_cell)
+        f.v = <fa_cell *>fa_arena_new(f.cell_bytes)
+        if f.v == NULL:
+            raise MemoryError("fastad: no memory for a sweep")
+        f.arena = arena
+        self.fill_frame(f)
+        f.arena = NULL                   # (not ours to give back)
+        return f
+
     cdef int fill_frame(self, ProgramFrame f) except -1:
         """Pointers into the arena, and the constants."""
         cdef Tape t = self.tape
@@ -430,6 +442,11 @@ cdef class Program:
                 raise ShapeError(f"Program.run: out[{k}] must be a writeable C-contiguous {T.DTYPES[av.dtype]} array "
                                  f"of shape {aval_shape(t.aval[i])}")
         return 0
+
+    def working_bytes(self):
+        """Memory of one sweep beside operands and results, with that of the loops that are one instruction here."""
+        return self.nbytes + 8 * <int64_t>self.ncells + sum(
+            [sum(attr.working_bytes()) for attr in self.tape.attr_list if hasattr(attr, "working_bytes")])
 
     def stats(self):
         """Sizes in tier 0 and here: instructions, bytes of arrays; cells; frames made so far; fused loops; runs."""

@@ -7,7 +7,7 @@ Where a whole adjoint is there already, a small part is added to it in place: ga
 Next: structural_rules.py.
 """
 
-def vjp(Tape tape, outputs=None):
+def vjp(Tape tape, outputs=None, rooms=None):
     """Adjoint of a tape, as a tape.
 
     Inputs: those of `tape`, then one seed for each real output.
@@ -19,6 +19,8 @@ def vjp(Tape tape, outputs=None):
     outputs : sequence of int, optional
         Positions of the outputs that get a seed; by default all.  The seeds of the others are zero: nothing is
         computed for them.
+    rooms : Rooms, optional
+        How much each time loop may keep for its adjoint (scan_checkpoints.py); by default everything.
     """
     cdef Builder b
     cdef uint32_t i, w
@@ -26,6 +28,7 @@ def vjp(Tape tape, outputs=None):
     ensure_templates()
     b = Builder(tape)
     b.adjoint_follows = True
+    b.rooms = rooms
     tape.is_active(tape.n - 1)
     b.copy_inputs()
     seeds = []

@@ -15,6 +15,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
+import numpy as np
+
 from fastad import _tape as T
 from fastad._program cimport Program, ProgramFrame
 from fastad._tape cimport (
@@ -26,7 +28,7 @@ from fastad.errors import InternalError
 
 cnp.import_array()
 
-__all__ = ["Scan", "active_values", "between", "without_captures"]
+__all__ = ["CheckpointedAdjoint", "CheckpointedScan", "Scan", "Walk", "active_values", "between", "without_captures"]
 
 cdef extern from "<fenv.h>" nogil:
     int feraiseexcept(int)
@@ -52,6 +54,7 @@ ctypedef struct target:
     int64_t buffer
     uint8_t scalar
     uint8_t direct                       # the body's program may write it anywhere
+    uint8_t recorded                     # it belongs to the record of a step, and `offset` counts from there
     int renamed                          # the carry whose present state this one will be, -1: none
 
 # A cell of the program whose memory is that of a result, or of a carry
@@ -112,6 +115,7 @@ cdef class Scan(Attr):
     cdef readonly tuple final, stacked   # places in the result: (offset, shape) a carry; (offset, shape) of one step
     cdef readonly dict records           # kept carry -> (offset, stride)
     cdef readonly dict derived           # what scan_rules.py has made from this one
+    cdef readonly dict recorded          # output -> its place in the record of a step, which the caller hands in
     cdef Program program
     cdef source *ins
     cdef target *outs
@@ -129,7 +133,7 @@ cdef class Scan(Attr):
         self.name, self.body, self.ncarry, self.nslice = name, body, ncarry, nslice
         self.length, self.reverse, self.late = length, reverse, late
         self.sources, self.avals, self.kept = tuple(sources), tuple(avals), tuple(kept)
-        self.derived, self.frames, self.records = {}, [], {}
+        self.derived, self.frames, self.records, self.recorded = {}, [], {}, {}
         self.nstack = len(body.outputs) - ncarry
         if len(self.sources) != len(body.inputs) or length < 1:
             raise InternalError(f"scan of {length} steps: {len(self.sources)} sources, {len(body.inputs)} inputs")
@@ -200,6 +204,12 @@ cdef class Scan(Attr):
             found = self.derived[mode, active] = Program(made)
         return found
 
+    def working_bytes(self):
+        """Memory of one run beside operands and result: (that of the body's program, that of the state)."""
+        if self.program is None:
+            self.prepare()
+        return self.program.working_bytes(), self.room_bytes
+
     # -- made ready
     cdef int prepare(self) except -1:
         """The program of the body, and for each of its inputs and outputs where a step finds it."""
@@ -234,8 +244,10 @@ cdef class Scan(Attr):
             av = &AVALS[t.aval[i]]
             at = (self.final[k] if k < self.ncarry else self.stacked[k - self.ncarry])[0]
             kept, stride = self.records.get(k, (-1, 0)) if k < self.ncarry else (-1, av.size)
+            if k in self.recorded:
+                at, stride = self.recorded[k], 0
             self.outs[k] = target(p.cell[i], 8 * at, -1 if kept < 0 else 8 * kept, 8 * av.size, 8 * stride,
-                                  self.room_bytes, 8 * lines(av.size), av.nd == 0, k in direct,
+                                  self.room_bytes, 8 * lines(av.size), av.nd == 0, k in direct, k in self.recorded,
                                   self.renaming(k, i, inputs, direct))
             self.room_bytes += 3 * self.outs[k].buffer if k < self.ncarry else 0
         self.ninputs = len(t.inputs)
@@ -250,13 +262,13 @@ cdef class Scan(Attr):
         return j
 
     cdef ScanFrame frame(self):
-        cdef ScanFrame frame
         if self.program is None:
             self.prepare()
-        if self.frames:
-            return <ScanFrame>self.frames.pop()
-        frame = ScanFrame()
-        frame.f = self.program.frame()
+        return <ScanFrame>self.frames.pop() if self.frames else self.new_frame(self.program.frame())
+
+    cdef ScanFrame new_frame(self, ProgramFrame f):
+        cdef ScanFrame frame = ScanFrame()
+        frame.f = f
         frame.room = <char *>malloc(self.room_bytes + 64)
         frame.now = <char **>calloc(self.ncarry + 1, sizeof(char *))
         frame.then = <char **>calloc(self.ncarry + 1, sizeof(char *))
@@ -279,7 +291,19 @@ cdef class Scan(Attr):
 
     cdef int run(self, ScanFrame frame, const char *const *x, char *out, fa_env *env) noexcept nogil:
         cdef int64_t step
-        cdef int k, status = FA_OK, flags = 0
+        cdef int status = FA_OK, flags = 0
+        self.begin(frame, x, out)
+        for step in range(self.length):
+            status = self.one_step(frame.f.v, frame, step, x, out, NULL, env)
+            if status != FA_OK:
+                return status
+            flags |= env.flags
+        env.flags = flags
+        return FA_OK
+
+    cdef void begin(self, ScanFrame frame, const char *const *x, char *out) noexcept nogil:
+        """The state before the first step."""
+        cdef int k
         cdef char *to
         for k in range(self.ncarry):
             to = self.place(frame, k, 0, out)
@@ -288,17 +312,10 @@ cdef class Scan(Attr):
             else:
                 memcpy(to, x[self.ins[k].operand] + self.ins[k].offset, self.ins[k].nbytes)
             frame.now[k] = to
-        for step in range(self.length):
-            status = self.one_step(frame, step, x, out, env)
-            if status != FA_OK:
-                return status
-            flags |= env.flags
-        env.flags = flags
-        return FA_OK
 
-    cdef int one_step(self, ScanFrame frame, int64_t step, const char *const *x, char *out, fa_env *env) noexcept nogil:
+    cdef int one_step(self, fa_cell *v, ScanFrame frame, int64_t step, const char *const *x, char *out, char *record,
+                      fa_env *env) noexcept nogil:
         cdef fa_code code = self.program.code
-        cdef fa_cell *v = frame.f.v
         cdef int64_t t = self.slot(step)
         cdef int k, n = self.ncarry + self.nstack
         cdef int status
@@ -319,17 +336,19 @@ cdef class Scan(Attr):
         for k in range(self.ncarry):
             frame.then[k] = self.place(frame, k, step + 1, out)
         for k in range(self.ndirect):
-            v[self.direct[k].cell].p = self.destination(frame, self.direct[k].k, t, out)
+            v[self.direct[k].cell].p = self.destination(frame, self.direct[k].k, t, out, record)
         status = run_flat(&code, self.program.boundary, v, env)
         if status != FA_OK:
             return status
         for k in range(n):
-            self.settle(frame, k, step, v, self.destination(frame, k, t, out))
+            self.settle(frame, k, step, v, self.destination(frame, k, t, out, record))
         for k in range(self.ncarry):
             frame.now[k] = frame.then[k]
         return FA_OK
 
-    cdef char *destination(self, ScanFrame frame, int k, int64_t t, char *out) noexcept nogil:
+    cdef char *destination(self, ScanFrame frame, int k, int64_t t, char *out, char *record) noexcept nogil:
+        if self.outs[k].recorded:
+            return record + self.outs[k].offset
         return frame.then[k] if k < self.ncarry else out + self.outs[k].offset + t * self.outs[k].stride
 
     cdef void settle(self, ScanFrame frame, int k, int64_t step, fa_cell *v, char *at) noexcept nogil:
@@ -341,6 +360,9 @@ cdef class Scan(Attr):
             frame.then[k] = frame.now[to.renamed]
         elif not to.direct:
             memcpy(at, v[to.cell].p, to.nbytes)
+
+
+include "_scan_budget.pxi"
 
 
 # ---- what the sweeps call -------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ cdef class Builder(Copier):
     cdef dict parts
     cdef uint32_t here
     cdef bint adjoint_follows            # calls keep what their adjoint will need
+    cdef object rooms                    # how much of it; None: everything
     cdef int copy_all(self) except -1
     cdef uint32_t copy_call(self, uint32_t i) except 0
     cdef bint constant(self, uint32_t x, double *value) noexcept

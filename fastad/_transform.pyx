@@ -193,7 +193,9 @@ cdef class Builder(Copier):
         """A call that can keep what its adjoint needs does so: more of a result, whose first part is the old one."""
         cdef Site s = self.site(i)
         keep = getattr(s.attr, "for_adjoint", None)
-        attr = None if keep is None else keep(s.active)
+        attr = None
+        if keep is not None:
+            attr = keep(s.active) if self.rooms is None else self.rooms.for_adjoint(s.attr, s.active)
         if attr is None:
             return self.copy(i)
         self.map[i] = self.emit("move", (self.emit("call", s.x, attr.aval(), attr),), s.aval,

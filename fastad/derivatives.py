@@ -3,13 +3,13 @@
 Owns: the public functions and their documentation.  Must not know: how a verb is computed (verbs.py), when a tape is
 recorded (function.py).
 """
-from fastad import verbs
+from fastad import memory_verbs, verbs
 from fastad.errors import UnsupportedError
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
 
-def grad(f, argnums=0, has_aux=False, audit=True):
+def grad(f, argnums=0, has_aux=False, audit=True, memory=None):
     """The gradient of a function that returns one number.
 
     Parameters
@@ -23,6 +23,11 @@ def grad(f, argnums=0, has_aux=False, audit=True):
         computed anew; the rest is as it was when it was recorded.
     audit : bool, optional
         Compare replays 2, 4, 8 ... of each tape with a run of plain f.
+    memory : int or str, optional
+        Bytes, or text like "500MB": so much a sweep of one thread may allocate, beside arguments and results. Where
+        keeping everything that the reverse part reads would take more, steps of time loops, those of `scan` and
+        those of plain Python, are computed again, by the schedule with the fewest of them; the gradient has the same
+        bits. (`primitive` inside a `scan` runs again, too, elsewhere once.) `stats().memory` reports.
 
     Returns
     -------
@@ -43,6 +48,8 @@ def grad(f, argnums=0, has_aux=False, audit=True):
         f does something that cannot be recorded; the message names the line and what to write instead.
     StaleTapeError
         The audit found that f does not compute what its tape does.
+    BudgetError
+        `memory` does not suffice: names the smallest that does, and the line that holds most of it.
 
     Examples
     --------
@@ -54,15 +61,15 @@ def grad(f, argnums=0, has_aux=False, audit=True):
     >>> ad.grad(lambda x: x[0]**2 + x[1])([2.0, 3.0])
     [np.float64(4.0), np.float64(1.0)]
     """
-    return verbs.Gradient(f, argnums, has_aux, audit)
+    return verbs.Gradient(f, argnums, has_aux, audit, memory)
 
 
-def value_and_grad(f, argnums=0, has_aux=False, audit=True):
+def value_and_grad(f, argnums=0, has_aux=False, audit=True, memory=None):
     """The function and its gradient from one forward sweep.
 
     Parameters
     ----------
-    f, argnums, has_aux, audit
+    f, argnums, has_aux, audit, memory
         As for `grad`.
 
     Returns
@@ -84,7 +91,7 @@ def value_and_grad(f, argnums=0, has_aux=False, audit=True):
     >>> float(value), gradient
     (13.0, array([4., 6.]))
     """
-    return verbs.ValueAndGradient(f, argnums, has_aux, audit)
+    return verbs.ValueAndGradient(f, argnums, has_aux, audit, memory)
 
 
 def jvp(f, primals, tangents, audit=True):
@@ -244,13 +251,14 @@ def hessian(f, argnums=0, sparse=False, audit=True):
     return verbs.Hessian(f, argnums, False, audit)
 
 
-def hvp(f, audit=True):
+def hvp(f, audit=True, memory=None):
     """Products with the Hessian, without the Hessian: a few times the cost of f, whatever the size of x.
 
     Parameters
     ----------
-    f, audit
-        As for `grad`.
+    f, audit, memory
+        As for `grad`.  With `memory` the product is the gradient of the directional derivative (reverse over forward):
+        the same numbers to rounding, and the same bits with any budget.
 
     Returns
     -------
@@ -271,4 +279,6 @@ def hvp(f, audit=True):
     >>> ad.hvp(lambda x: x[0]**2 * x[1])(np.array([2.0, 5.0]), np.array([1.0, 0.0]))
     array([10.,  4.])
     """
+    if memory is not None:
+        return memory_verbs.HessianProductWithin(f, 0, False, audit, memory)
     return verbs.HessianProduct(f, 0, False, audit)

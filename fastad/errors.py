@@ -74,6 +74,23 @@ class DerivativeError(AdError, ValueError):
     """A derivative was asked for that the function does not have (no scalar result, nothing traced ...)."""
 
 
+class BudgetError(AdError, MemoryError):
+    """A gradient does not fit in the memory that it was given, however little of the way is kept.
+
+    Attributes
+    ----------
+    smallest : int
+        Bytes with which it does.
+    """
+
+    def __init__(self, message, smallest=None):
+        super().__init__(message)
+        self.smallest = smallest
+
+    def __reduce__(self):
+        return type(self), (self.args[0], self.smallest)
+
+
 class NonFiniteError(AdError, ValueError):
     """A function or its derivative is NaN or infinite where an optimiser must start."""
 

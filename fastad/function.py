@@ -48,16 +48,19 @@ class Stats:
         Replays given up because a recorded branch went the other way.
     tapes, bytes : int
         What is kept at present, for all kinds of arguments.
+    memory : Report or None
+        With `memory=`: schedule, recomputation and peak of the last gradient.
     """
 
-    __slots__ = ("recordings", "replays", "audits", "guard_failures", "tapes", "bytes")
+    __slots__ = ("recordings", "replays", "audits", "guard_failures", "tapes", "bytes", "memory")
 
     def __init__(self, **counts):
         for name, value in counts.items():
             setattr(self, name, value)
 
     def __repr__(self):
-        return "Stats(" + ", ".join([f"{name}={getattr(self, name)}" for name in self.__slots__]) + ")"
+        known = {name: getattr(self, name) for name in self.__slots__}
+        return "Stats(" + ", ".join([f"{name}={x}" for name, x in known.items() if x is not None]) + ")"
 
 
 # ---- the cache -------------------------------------------------------------------------------------------------------
@@ -150,6 +153,7 @@ class Function(Dispatcher):
     patience = 8                         # calls before compiling is thought of
     gain = 0.25                          # share of a replay's time that a program is expected to save
     saves_memory = False                 # does the program of this verb need much less memory than sweeps of the tape?
+    memory: int | None = None            # bytes that a sweep may take
     still: tuple = ()                    # leaves of the arguments in argnums that are not differentiated all the same
 
     def __init__(self, f, argnums=0, has_aux=False, audit=True, *options):
@@ -350,7 +354,11 @@ class Function(Dispatcher):
         watch = Watch(self.f, list(arguments.statics.values()), bound)
         entry = Entry(tape, self.f, arguments.key, watch, self.lone(tape))
         entry.compile_at = self.patience
-        if self.saves_memory and self.first_sweep_costs_more(tape):
+        if self.memory is not None:
+            entry.compile_at = 0
+            self.compile(entry)          # or an error: what keeps everything is no way out
+            entry.weigh()
+        elif self.saves_memory and self.first_sweep_costs_more(tape):
             self.translate(entry)        # before the cache weighs it
         self.cache.add(entry)
         self.hot = entry
@@ -380,7 +388,8 @@ class Function(Dispatcher):
         """Counts of recordings, replays, audits, guard failures, and what is kept; see Stats."""
         entries = self.cache.all()
         return Stats(recordings=self.recordings, replays=self.replays, audits=self.audits,
-                     guard_failures=self.guard_failures, tapes=len(entries), bytes=sum([e.nbytes for e in entries]))
+                     guard_failures=self.guard_failures, tapes=len(entries), bytes=sum([e.nbytes for e in entries]),
+                     memory=getattr(self.hot and self.hot.program, "report", None))
 
     def clear(self):
         """Forget all tapes of this code under this verb."""

@@ -135,6 +135,8 @@ class Stats:
         What the arrays of one forward sweep take.
     fused_loops : int
         Loops that the compiled program of the tape runs over blocks; 0 without one.
+    memory : Report or None
+        Of a tape that was recorded with `memory=`: schedule, recomputation and peak of its gradient.
     """
 
     instructions: int
@@ -147,11 +149,13 @@ class Stats:
     bytes_per_instruction: float
     arena_bytes: int
     fused_loops: int
+    memory: Any = None
 
     def __str__(self) -> str:
-        rows = [(f.name.replace("_", " "), getattr(self, f.name)) for f in fields(self)]
-        return "\n".join([f"{name:<22s}{value:>14,.1f}" if isinstance(value, float) else f"{name:<22s}{value:>14,d}"
-                          for name, value in rows])
+        rows = [(f.name.replace("_", " "), getattr(self, f.name)) for f in fields(self) if f.name != "memory"]
+        lines = [f"{name:<22s}{value:>14,.1f}" if isinstance(value, float) else f"{name:<22s}{value:>14,d}"
+                 for name, value in rows]
+        return "\n".join(lines if self.memory is None else [*lines, f"gradient: {self.memory}"])
 
 
 def stats(tape: Any) -> Stats:
@@ -163,4 +167,5 @@ def stats(tape: Any) -> Stats:
         guards=int(count[T.OPCODES["guard"]]), captures=int(count[T.OPCODES["capture"]]),
         constants=int(count[T.OPCODES["const"]]), bytes=int(tape.nbytes),
         bytes_per_instruction=tape.nbytes / max(1, len(tape)), arena_bytes=int(T.arena_bytes(tape)),
-        fused_loops=int(getattr(tape.program, "fused_loops", 0)))
+        fused_loops=int(getattr(tape.program, "fused_loops", 0)),
+        memory=getattr(tape.derived.get("gradient program"), "report", None))

@@ -67,7 +67,8 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
     Notes
     -----
     Outside a recording this is a Python loop.  Inside one, the tape holds a single instruction, whatever the length.
-    The adjoint keeps of each step the fewest numbers from which the rest can be computed again.
+    The adjoint keeps of each step the fewest numbers from which the rest can be computed again; with `memory=` in
+    `grad` or `record` it keeps those of so many steps as fit, and runs steps again.
     A body is stored as it runs in the first step: a branch on traced values must go the same way in every step
     (`np.where` chooses element by element), and prints happen once.
 

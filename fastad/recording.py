@@ -496,7 +496,7 @@ FOREIGN = ("fastad: compiled code was handed a value that is being recorded, and
            "is meant.")
 
 
-def record(f, *args, argnums=None, **kwargs):
+def record(f, *args, argnums=None, memory=None, **kwargs):
     """Record a function as a tape.
 
     Parameters
@@ -508,6 +508,9 @@ def record(f, *args, argnums=None, **kwargs):
     argnums : int or tuple of int, optional
         The positional arguments that will be differentiated; by default all.  The others stay inputs, but derivatives
         do not pass through them, so Python may look at their values (`range(n)`, `float(dt)`).
+    memory : int or str, optional
+        Bytes ("500MB") that a sweep of `tape(x)` and `tape.gradient(x)` may take, as for `grad`; both are compiled at
+        once, and `tape.stats().memory` reports.  `tape.forward` and `tape.reverse` keep every value whatever this is.
 
     Returns
     -------
@@ -528,4 +531,8 @@ def record(f, *args, argnums=None, **kwargs):
     >>> float(tape(np.array([3.0, 4.0]))), tape.gradient(np.array([3.0, 4.0]))
     (25.0, array([6., 8.]))
     """
-    return record_call(f, Arguments(args, kwargs, checked_argnums(argnums), name_of(f)))
+    tape = record_call(f, Arguments(args, kwargs, checked_argnums(argnums), name_of(f)))
+    if memory is not None:
+        from fastad.memory import limit  # it needs what this file owns
+        limit(tape, memory)
+    return tape

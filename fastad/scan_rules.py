@@ -17,7 +17,7 @@ import numpy as np
 
 from fastad import _passes, _transform
 from fastad import _tape as T
-from fastad._scan import Scan, active_values, between
+from fastad._scan import CheckpointedAdjoint, CheckpointedScan, Scan, active_values, between
 from fastad.structural_rules import c_strides
 
 __all__ = ["emit_adjoint", "emit_tangent", "for_adjoint"]
@@ -210,8 +210,12 @@ def emit_adjoint(r: Any, s: Any) -> None:
     if rule.scan is None:
         return
     b = r.b
-    result = s.y if rule.holder is s.attr else b.target.instruction(s.y)[1][0]
-    y = b.emit("call", [s.w, result, *s.x], rule.scan.aval(), rule.scan)
+    result, back = s.y, rule.scan
+    if rule.holder is not s.attr:
+        result = b.target.instruction(s.y)[1][0]
+        held = b.target.instruction(result)[3]
+        back = CheckpointedAdjoint(held.walk) if isinstance(held, CheckpointedScan) else rule.scan
+    y = b.emit("call", [s.w, result, *s.x], back.aval(), back)
     for operand, source, target in rule.gives:
         size = b.size(s.x[operand])
         if b.shape(s.x[operand]) == ():

@@ -139,7 +139,7 @@ def compiled(tape):
     """Tier 1 for a tape's value and gradient, now; returns the tape."""
     if tape.program is None:
         tape.program = program(tape)
-        if any(tape.input_active):
+        if any(tape.input_active) and "gradient program" not in tape.derived:
             ones = kept(tape, "gradient of the sum", lambda t: with_seed(t, vjp_tape(t), rest=1.0))
             tape.derived["gradient program"] = program(ones)
     return tape

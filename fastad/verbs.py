@@ -14,6 +14,7 @@ from fastad._dispatch import GRADIENT, VALUE_AND_GRADIENT, Point
 from fastad.complex_values import whole
 from fastad.errors import DerivativeError, ShapeError
 from fastad.function import Function
+from fastad.memory import WithinMemory
 from fastad.recording import matched
 from fastad.results import short
 
@@ -86,7 +87,7 @@ def wanted(tape, adjoints):
 
 # ---- gradients -------------------------------------------------------------------------------------------------------
 
-class Gradient(Function):
+class Gradient(WithinMemory):
     """x -> gradient."""
 
     verb = "grad"
@@ -98,6 +99,7 @@ class Gradient(Function):
 
     def replay(self, entry, values, extra):
         tape = entry.tape
+        self.keep_within(entry)
         if entry.program is not None:
             n = len(tape.outputs)
             out = entry.program.run(values)
@@ -106,7 +108,7 @@ class Gradient(Function):
         return self.pack(tape.signature, *tape.sweep_gradient(values, seeds))
 
     def compile(self, entry):
-        entry.program = tapes.program(tapes.gradient_tape(entry.tape))
+        entry.program = self.gradient_program(entry.tape)
 
     def outputs(self, entry, values):
         """By the program where there is one: it has its memory, and the same bits."""
@@ -115,6 +117,7 @@ class Gradient(Function):
         return entry.program.run(values)[:len(entry.tape.outputs)]
 
     def nest(self, parent, tape, ids, values, extra):
+        self.need_no_budget()
         n = len(tape.outputs)
         out = tapes.inlined(parent, tapes.gradient_tape(tape), ids, values)
         return self.pack(tape.signature, out[:n], wanted(tape, out[n:]))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastad import tapes, trees
+from fastad.memory import product_program
 from fastad.optimize.layout import Layout
 from fastad.optimize.point import Asked, Point, Pointwise
 from fastad.verbs import Gradient
@@ -27,8 +28,8 @@ class Evaluation(Asked, Gradient):
     verb = "optimize"
     shared_mode = 0                          # of Dispatcher: always through `replay`
 
-    def __init__(self, f: Callable[..., Any], layout: Layout | None = None):
-        super().__init__(f)
+    def __init__(self, f: Callable[..., Any], layout: Layout | None = None, memory: Any = None):
+        super().__init__(f, memory=memory)
         self.prepare(layout)
         self.together = False                # are value and gradient asked for at once?
         self.steady = False                  # (resuming.py) whether it is compiled must not depend on the clock
@@ -55,7 +56,9 @@ class Evaluation(Asked, Gradient):
         return entry
 
     def large(self, tape: Any) -> bool:
-        """Does a sweep over the tape itself cost more memory than it is worth?"""
+        """Does a sweep over the tape itself cost more memory than it is worth, or than there is?"""
+        if self.memory is not None:
+            return True
         found: bool = tapes.kept(tape, "large", self.first_sweep_costs_more)
         return found
 
@@ -100,10 +103,22 @@ class Evaluation(Asked, Gradient):
         return float(outputs[0]) if outputs else refused(entry.tape), self.gathered(adjoints)
 
     def product(self, entry: Any, values: list[Any], point: Point, v: np.ndarray) -> np.ndarray:
+        if self.memory is not None:
+            return self.product_within(entry, values, v)
         derived = self.linearised(entry, values, point)
         self.sweeps.tangent += 1
         tangents = derived.sweep_tangent(self.directions(v, values))
         return self.gathered(tangents[len(entry.tape.outputs):])
+
+    def product_within(self, entry: Any, values: list[Any], v: np.ndarray) -> np.ndarray:
+        """A program of its own, from the point on: what a linearisation would keep is more than there is room for."""
+        program = tapes.kept(entry.tape, f"product within {self.memory}",
+                             lambda tape: product_program(tape, self.memory))
+        self.sweeps.forward += 1
+        self.sweeps.reverse += 1
+        moved = [np.zeros(np.shape(x)) if d is None else d for x, d, a
+                 in zip(values, self.directions(v, values), entry.tape.signature.active, strict=True) if a]
+        return self.gathered(program.run(values + moved)[1:])
 
     def hessian(self, entry: Any, values: list[Any], point: Point, _: Any) -> np.ndarray:
         if "hessian" not in point.known:
@@ -160,6 +175,9 @@ class Objective(Pointwise):
     like : array_like or tree, optional
         A point of f.  With it x is a vector: the numbers of the tree, one leaf after the other, and f gets the tree.
         Without it x is an array of any shape, and f gets it as it is.
+    memory : int or str, optional
+        Bytes ("500MB") that a gradient or a Hessian product may take, as for `fastad.grad`; the Objective is then what
+        `minimize` gets as fun.
 
     Attributes
     ----------
@@ -196,20 +214,21 @@ class Objective(Pointwise):
     """
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None,
-                 like: Any = None):
+                 like: Any = None, memory: Any = None):
         layout = None if like is None else Layout(like, "like")
-        self.build(f, args, kwargs, layout)
+        self.build(f, args, kwargs, layout, memory)
 
     def build(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None,
-              layout: Layout | None) -> None:
-        super().__init__(f, args, kwargs, Evaluation(f, layout), layout)
+              layout: Layout | None, memory: Any = None) -> None:
+        super().__init__(f, args, kwargs, Evaluation(f, layout, memory), layout)
+        self.memory = memory
         self.eager = False                   # a value is followed by its gradient: compute both at once
 
     @classmethod
-    def over(cls, f: Callable[..., Any], args: tuple[Any, ...], layout: Layout) -> Objective:
+    def over(cls, f: Callable[..., Any], args: tuple[Any, ...], layout: Layout, memory: Any = None) -> Objective:
         """The objective of a vector that a layout spreads (some variables may be fixed)."""
         made = cls.__new__(cls)
-        made.build(f, args, None, layout)
+        made.build(f, args, None, layout, memory)
         return made
 
     @property

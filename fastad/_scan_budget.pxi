@@ -1,0 +1,264 @@
+"""_scan_budget.pxi - a time loop of which not everything is kept that its adjoint reads (included in _scan.pyx).
+
+Owns: the walk through a schedule of checkpoints.py: the first run, which leaves states and tapes of some steps in a
+room at the end of its result, and the way back, which runs steps again from there, and uses the room again and again.
+Must not know: which schedule is best (checkpoints.py), what the bodies compute (scan_rules.py, scan_checkpoints.py).
+A step of the schedule is a group of `group` steps of the loop; the tapes of its steps lie one behind the other.
+The bits are those of a loop that keeps everything: the same kernels run on the same numbers.
+Next: scan_checkpoints.py.
+"""
+
+cdef enum: ADVANCE, SAVE, RESTORE, TAPE, REVERSE             # as in checkpoints.py
+cdef enum: WITH_W_AND_KEPT = 2                               # operands of an adjoint that stand before the loop's own
+
+
+cdef extern from "_kernels/arena.h":
+    void *fa_arena_new(size_t bytes) nogil
+    void fa_arena_free(void *p, size_t bytes) nogil
+
+
+cdef class Walk:
+    """What the first run and the way back have in common.
+
+    Parameters
+    ----------
+    value, taping : Scan
+        The loop, and the loop whose steps also write what their adjoint reads into a record.
+    advance, taping_again : Scan
+        The same without what only the first run has to compute: stacked results, guards.
+    back : Scan
+        The adjoint; operand 1 is the record of its step.
+    kept : sequence of (int, int)
+        Carries whose state before a step is in its record, and where (in numbers).
+    record : int
+        Numbers that a record takes.
+    schedule : Schedule
+    unit, group : int
+        Bytes of a unit of the room; steps of the loop in a step of the schedule.
+    room : int
+        Bytes, a multiple of a cache line.
+    """
+    cdef readonly Scan value, taping, advance, taping_again, back
+    cdef readonly tuple kept
+    cdef readonly object schedule
+    cdef readonly int64_t room, group
+    cdef list walkers                    # those that no thread is using
+    cdef int64_t[:, ::1] actions
+    cdef int64_t unit, record_bytes, first
+    cdef int64_t[:, ::1] places          # of kept carries: (carry, bytes)
+
+    def __init__(self, Scan value, Scan taping, Scan advance, Scan taping_again, Scan back, kept, int64_t record,
+                 schedule, int64_t unit, int64_t group, int64_t room):
+        self.value, self.taping, self.advance, self.taping_again, self.back = value, taping, advance, taping_again, back
+        self.kept, self.schedule, self.unit, self.group, self.room = tuple(kept), schedule, unit, group, room
+        self.walkers = []
+        self.record_bytes, self.first, self.actions = 8 * record, schedule.first, schedule.actions.copy()
+        self.places = np.array([(k, 8 * at) for k, at in self.kept], dtype=np.int64).reshape(-1, 2)
+        self.agree()
+
+    cdef int agree(self) except -1:
+        """A carry that only changes its name does so in every body, or in none: how long its memory is read."""
+        cdef int k
+        scans = (self.value, self.taping, self.advance, self.taping_again)
+        for one in (*scans, self.back):
+            if (<Scan>one).program is None:
+                (<Scan>one).prepare()
+        for k in range(self.value.ncarry):
+            if len({(<Scan>one).outs[k].renamed for one in scans}) > 1:
+                for one in scans:
+                    (<Scan>one).outs[k].renamed = -1
+        return 0
+
+    def bodies(self):
+        """The different ones."""
+        return list({id(s): s for s in (self.value, self.taping, self.advance, self.taping_again, self.back)}.values())
+
+    cdef size_t arena_bytes(self) except? 0:
+        return max([(<Scan>s).program.nbytes for s in self.bodies()])
+
+    cdef Walker walker(self):
+        return <Walker>self.walkers.pop() if self.walkers else Walker(self)
+
+    cdef int go(self, Scan value, Scan taping, ProgramFrame on_value, ProgramFrame on_taping, int64_t begin,
+                int64_t end, Walker w, const char *const *x, char *out, char *room, fa_env *env) noexcept nogil:
+        """Actions [begin, end), with these bodies."""
+        cdef int64_t a, s, n = value.length
+        cdef int status = FA_OK, flags = 0
+        cdef char *record
+        for a in range(begin, end):
+            w.running = ADVANCE
+            if self.actions[a, 0] == SAVE or self.actions[a, 0] == RESTORE:
+                self.copy_state(self.actions[a, 0] == SAVE, w, self.actions[a, 1], self.actions[a, 3], x, room)
+            elif self.actions[a, 0] == ADVANCE:
+                for s in range(self.actions[a, 1] * self.group, min(self.actions[a, 2] * self.group, n)):
+                    status = value.one_step(on_value.v, w.state, s, x, out, NULL, env)
+                    if status != FA_OK:
+                        return status
+                    flags |= env.flags
+            elif self.actions[a, 0] == TAPE:
+                w.running = TAPE
+                for s in range(self.actions[a, 1] * self.group, min(self.actions[a, 2] * self.group, n)):
+                    record = self.record(room, a, s)
+                    self.keep_carries(w, record)
+                    status = taping.one_step(on_taping.v, w.state, s, x, out, record, env)
+                    if status != FA_OK:
+                        return status
+                    flags |= env.flags
+            else:
+                w.running = REVERSE
+                for s in range(min(self.actions[a, 2] * self.group, n) - 1, self.actions[a, 1] * self.group - 1, -1):
+                    w.back_x[1] = self.record(room, a, s)
+                    status = self.back.one_step(w.back.f.v, w.back, n - 1 - s, w.back_x, w.back_out, NULL, env)
+                    if status != FA_OK:
+                        return status
+                    flags |= env.flags
+        env.flags = flags
+        return FA_OK
+
+    cdef char *record(self, char *room, int64_t a, int64_t s) noexcept nogil:
+        return room + self.actions[a, 3] * self.unit + (s - self.actions[a, 1] * self.group) * self.record_bytes
+
+    cdef void keep_carries(self, Walker w, char *record) noexcept nogil:
+        cdef int64_t j, k
+        for j in range(self.places.shape[0]):
+            k = self.places[j, 0]
+            memcpy(record + self.places[j, 1], w.state.now[k], self.value.outs[k].nbytes)
+
+    cdef void copy_state(self, bint save, Walker w, int64_t i, int64_t at, const char *const *x,
+                         char *room) noexcept nogil:
+        cdef int k
+        cdef char *there = room + at * self.unit
+        if at < 0:
+            self.value.begin(w.state, x, NULL)
+            return
+        for k in range(self.value.ncarry):
+            if save:
+                memcpy(there, w.state.now[k], self.value.outs[k].nbytes)
+            else:
+                w.state.now[k] = self.advance.place(w.state, k, i * self.group, NULL)
+                memcpy(w.state.now[k], there, self.value.outs[k].nbytes)
+            there += 8 if self.value.outs[k].scalar else self.value.outs[k].buffer
+
+
+cdef class Walker:
+    """Memory of one walk: where the state is, and a frame for each body; one arena serves all, a step at a time."""
+    cdef ScanFrame state, back
+    cdef ProgramFrame value, taping, advance, taping_again
+    cdef char *arena
+    cdef size_t arena_bytes
+    cdef const char **back_x             # operands of the adjoint
+    cdef char *back_out
+    cdef int running                     # the kind of body that has failed, if one has
+
+    def __init__(self, Walk walk):
+        self.arena_bytes = walk.arena_bytes()
+        self.arena = <char *>fa_arena_new(self.arena_bytes)
+        self.back_x = <const char **>calloc(len(walk.back.avals) + 1, sizeof(char *))
+        if self.arena == NULL or self.back_x == NULL:
+            raise MemoryError("fastad: no memory for a loop")
+        self.value, self.taping = walk.value.program.frame_on(self.arena), walk.taping.program.frame_on(self.arena)
+        self.advance, self.taping_again = self.value, self.taping
+        if walk.advance is not walk.value:
+            self.advance = walk.advance.program.frame_on(self.arena)
+        if walk.taping_again is not walk.taping:
+            self.taping_again = walk.taping_again.program.frame_on(self.arena)
+        self.state = walk.value.new_frame(self.value)
+        self.back = walk.back.new_frame(walk.back.program.frame_on(self.arena))
+
+    def __dealloc__(self):
+        fa_arena_free(self.arena, self.arena_bytes)
+        free(self.back_x)
+
+
+cdef class CheckpointedScan(Attr):
+    """A loop that keeps states and tapes of some of its steps for its adjoint, behind its own result."""
+    cdef fa_call c
+    cdef readonly Walk walk
+    cdef readonly int64_t total
+
+    def __init__(self, Walk walk):
+        self.kind = "call"
+        self.walk, self.total = walk, walk.value.total + walk.room // 8
+        self.c.self = <void *>self
+        self.c.fn = <foreign_fn>checkpointed_value
+        self.ptr = &self.c
+        self.key = ("call", id(self))
+
+    def aval(self):
+        """Abstract value of the result."""
+        return aval_id(FA_F64, (self.total,))
+
+    def fields(self):
+        return (self.walk.value.name, self.walk.value.length)
+
+    def working_bytes(self):
+        """Memory of one run beside operands and result, with that of the way back: the bodies' programs, the states."""
+        cdef Walk walk = self.walk
+        cdef Scan s
+        cdef int64_t total = walk.arena_bytes()
+        for one in walk.bodies():
+            s = one
+            total += s.working_bytes()[0] - s.program.nbytes
+        return total, walk.value.room_bytes + walk.back.room_bytes
+
+
+cdef class CheckpointedAdjoint(Attr):
+    """The adjoint of a loop that has kept some of its steps: operands are the adjoint of its result, its result, and
+    its operands."""
+    cdef fa_call c
+    cdef readonly Walk walk
+
+    def __init__(self, Walk walk):
+        self.kind = "call"
+        self.walk = walk
+        self.c.self = <void *>self
+        self.c.fn = <foreign_fn>checkpointed_adjoint
+        self.ptr = &self.c
+        self.key = ("call", id(self))
+
+    def aval(self):
+        """Abstract value of the result."""
+        return self.walk.back.aval()
+
+    def fields(self):
+        return (self.walk.back.name, self.walk.back.length)
+
+
+cdef int checkpointed_value(void *self, int n, const char *const *x, char *out) except -1 with gil:
+    cdef Walk walk = (<CheckpointedScan>self).walk
+    cdef Walker w = walk.walker()
+    cdef fa_env env
+    cdef int status
+    with nogil:
+        walk.value.begin(w.state, x, out)
+        status = walk.go(walk.value, walk.taping, w.value, w.taping, 0, walk.first, w, x, out,
+                         out + 8 * walk.value.total, &env)
+    finished(walk.taping if w.running == TAPE else walk.value, status, &env)
+    walk.walkers.append(w)               # (given up after an error: one of Python's may be on its way)
+    return 0
+
+
+cdef int checkpointed_adjoint(void *self, int n, const char *const *x, char *out) except -1 with gil:
+    cdef Walk walk = (<CheckpointedAdjoint>self).walk
+    cdef Walker w = walk.walker()
+    cdef fa_env env
+    cdef int status
+    memcpy(w.back_x, x, n * sizeof(char *))
+    w.back_out = out
+    with nogil:
+        walk.back.begin(w.back, w.back_x, out)
+        status = walk.go(walk.advance, walk.taping_again, w.advance, w.taping_again, walk.first,
+                         walk.actions.shape[0], w, x + WITH_W_AND_KEPT, NULL, <char *>x[1] + 8 * walk.value.total, &env)
+    finished(walk.taping_again if w.running == TAPE else walk.back if w.running == REVERSE else walk.advance, status,
+             &env)
+    walk.walkers.append(w)
+    return 0
+
+
+cdef int finished(Scan body, int status, fa_env *env) except -1:
+    if status != FA_OK:
+        env.where = body.program.where[env.where]
+        body.program.tape.raise_status(status, env)
+        return -1
+    feraiseexcept(env.flags)             # the sweep around reports them
+    return 0
