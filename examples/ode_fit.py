@@ -1,10 +1,11 @@
 """Fit an ordinary differential equation to hares and lynxes: `python examples/ode_fit.py [--output figure.png]`.
 
-The pelts that the Hudson's Bay Company bought from 1900 to 1920 rise and fall as Lotka and Volterra say. Six parameters,
-rates and the animals at the beginning, are fitted with standard errors by SciPy's curve_fit with an exact Jacobian
-through Runge-Kutta steps in `ad.scan`: the tape holds one step, however long the time. A published Bayesian fit of the
-same model stands beside ours. Read in this order: rates, populations, fit, main. tests/test_examples_simulators.py
-holds the populations against scipy.integrate; neural_ode.py learns an equation that it does not know.
+The pelts that the Hudson's Bay Company bought from 1900 to 1920 rise and fall as Lotka and Volterra say. Six
+parameters, rates and the animals at the beginning, are fitted with standard errors by SciPy's curve_fit with an exact
+Jacobian through Runge-Kutta steps in `ad.scan`: the tape holds one step, however long the time. A published Bayesian
+fit of the same model stands beside ours. Read in this order: rates, populations, fit, main.
+tests/test_examples_simulators.py holds the populations against scipy.integrate; neural_ode.py learns an equation that
+it does not know.
 """
 
 import argparse
@@ -20,8 +21,8 @@ from fastad import optimize
 
 QUICK = os.environ.get("FASTAD_EXAMPLE_QUICK") == "1"
 
-# Thousands of pelts: C. G. Hewitt (1921), The conservation of the wild life of Canada, as tabled in B. Carpenter (2018),
-# Predator-prey population dynamics: the Lotka-Volterra model in Stan (a case study of mc-stan.org).
+# Thousands of pelts: C. G. Hewitt (1921), The conservation of the wild life of Canada, as tabled in B. Carpenter
+# (2018), Predator-prey population dynamics: the Lotka-Volterra model in Stan (a case study of mc-stan.org).
 YEAR = np.arange(1900, 1921)
 HARES = np.array([30.0, 47.2, 70.2, 77.4, 36.3, 20.6, 18.1, 21.4, 22.0, 25.4, 27.1, 40.3, 57.0, 76.6, 52.3, 19.5, 11.2,
                   7.6, 14.6, 16.2, 24.7])
@@ -174,7 +175,8 @@ def main(arguments=None):
           f"{found.recordings} recording")
     away = report(found)
     integration, derivative = integration_error(np.exp(found.x)), derivative_error(np.exp(found.x))
-    print(f"    Runge-Kutta steps against DOP853: {integration:.0e}; the Jacobian against differences: {derivative:.0e}")
+    print(f"    Runge-Kutta steps against DOP853: {integration:.0e}; the Jacobian against differences: "
+          f"{derivative:.0e}")
     cost_of_length(np.exp(found.x))
     if output:
         draw(output, found)

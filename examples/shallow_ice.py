@@ -101,7 +101,7 @@ def recover_rate_factor(rng, noise=5.0, years=100.0):
     """The rate factor, as a multiple of the usual one, from the dome's thickness with noise (m): a curve fit."""
     r, dx, dt, steps = dome(20 if QUICK else 40, years)
     start, exact = halfar(r, 0.0, **DOME)[0], halfar(r, years, **DOME)[0]
-    seen = r < 0.5 * DOME["radius"]                          # far from the margin, where the grid errs by tens of metres
+    seen = r < 0.5 * DOME["radius"]                     # far from the margin, where the grid errs by tens of metres
 
     def thickness(_, factor):
         return flow(start, 0.0, dx, dt, steps, factor * RATE_FACTOR)[seen]
@@ -199,8 +199,8 @@ def derivatives(glacier, gradient, m):
     judge = (glacier.misfit(m + h * v) - glacier.misfit(m - h * v)) / (2 * h)
     error = abs(np.sum(gradient(m)[1] * v) / judge - 1.0)
     value, exact = (min(timed(lambda f=f: f(m)) for _ in range(3 if QUICK else 12)) for f in (glacier.misfit, gradient))
-    print(f"\n     misfit of {glacier.steps} steps {1e3 * value:.0f} ms, with its exact gradient {1e3 * exact:.0f} ms; by "
-          f"differences it would take {value * (1 + glacier.ice.sum()):.0f} s\n"
+    print(f"\n     misfit of {glacier.steps} steps {1e3 * value:.0f} ms, with its exact gradient {1e3 * exact:.0f} ms; "
+          f"by differences it would take {value * (1 + glacier.ice.sum()):.0f} s\n"
           f"     along a direction it differs from central differences by {error:.0e}")
     return error
 
