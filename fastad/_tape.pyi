@@ -56,6 +56,10 @@ class Matmul(Attr):
                  tb: bool = False) -> None: ...
 
 @disjoint_base
+class AdjointMatmul(Matmul):
+    def __init__(self, *fields: int) -> None: ...
+
+@disjoint_base
 class Csr(Attr):
     def __init__(self, nrow: int, ncol: int, ncols: int, indptr: Any, indices: Any,
                  transpose: bool = False) -> None: ...

@@ -210,7 +210,7 @@ def test_the_command_names_missing_peers_and_unknown_cases(capsys, monkeypatch):
     monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(peers.c_code, "compiler", lambda: None)
     assert main(["machine", "--quick", "--in-process"]) == 0
-    assert "missing: c, jax, torch_compile, torch, autograd, casadi, aadc" in capsys.readouterr().out
+    assert "missing: c, jax, torch_compile, torch, autograd, casadi, aadc, deepwave" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["no_such_case"])
     assert "there are machine" in capsys.readouterr().err
