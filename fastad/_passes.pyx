@@ -1,6 +1,7 @@
 """_passes.pyx - tape -> tape, the same values with fewer instructions.
 
-Owns: constant folding, simplification of derivative code, common subexpressions, dead code.  Each pass is one walk over
+Owns: constant folding, simplification of derivative code, common subexpressions, sums that are taken early (in
+_sums.pxi), dead code.  Each pass is one walk over
 the tape, in its order, and leaves its argument as it is.
 Primal instructions (those before `Tape.boundary`) keep their bits: they are only folded by the kernel that would have
 computed them, merged with an equal one, or dropped.  Derivative code may also be simplified as if it were algebra on
@@ -12,23 +13,25 @@ from libc.stdint cimport uint8_t, uint32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 from fastad._tape cimport (
-    AVALS, Attr, FORMS, PRIMS, Tape, fa_aval, fa_cell, fa_map, is_real, scalar_kernel, FA_ADD, FA_AVAL_WEAK_F32,
-    FA_AVAL_WEAK_F64, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_F64,
-    FA_FORM_NARY, FA_GUARD, FA_LAPACK, FA_MOVE, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STRONGZERO, FA_SUBTRACT,
-    FA_WHERE, FA_WRAP, FA_ZEROPRODUCT,
+    AVALS, Attr, FORMS, PRIMS, Tape, aval_id, fa_aval, fa_cell, fa_map, fa_piece, is_real, scalar_kernel, FA_ADD,
+    FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE,
+    FA_F64, FA_FORM_NARY, FA_GUARD, FA_LAPACK, FA_MATMUL, FA_MOVE, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STRONGZERO,
+    FA_SUBTRACT, FA_SUM, FA_WHERE, FA_WRAP, FA_ZEROPRODUCT,
 )
 from fastad._transform cimport Copier
+
+from fastad import _tape as T
 
 cdef extern from "Python.h":
     void *PyErr_Occurred()
     void PyErr_Clear()
 
-__all__ = ["cse", "dead", "fold", "optimise", "simplify"]
+__all__ = ["cse", "dead", "early", "fold", "optimise", "simplify"]
 
 
 def optimise(Tape tape):
     """All passes, in the order in which each profits from those before it."""
-    return dead(cse(simplify(fold(tape))))
+    return dead(early(cse(simplify(fold(tape)))))
 
 
 cdef class Pass(Copier):
@@ -401,6 +404,9 @@ cdef class Cse(Pass):
             return ax[0] == ay[0] and ax[1] == ay[1]
         return (ax[1] == ay[1] and t.pool[ax[0]] == t.pool[ay[0]]
                 and memcmp(&t.pool[ax[0]], &t.pool[ay[0]], (t.pool[ax[0]] + 1) * sizeof(uint32_t)) == 0)
+
+
+include "_sums.pxi"
 
 
 # ---- dead code ------------------------------------------------------------------------------------------------------
