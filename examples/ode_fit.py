@@ -12,6 +12,7 @@ import argparse
 import os
 import sys
 import timeit
+from functools import partial
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -115,7 +116,7 @@ def cost_of_length(p):
         for _ in range(8):
             gradient(p)
         size = ad.record(end, p).stats().instructions
-        value, exact = (1e3 * min(timeit.repeat(lambda f=f: f(p), number=1, repeat=3)) for f in (end, gradient))
+        value, exact = (1e3 * min(timeit.repeat(partial(f, p), number=1, repeat=3)) for f in (end, gradient))
         print(f"    {years:6d} {STEPS * years:7d} {size:14d} {value:12.1f} {exact:13.2f}")
 
 
@@ -156,8 +157,8 @@ def draw(path, found):
         left.fill_between(YEAR, np.exp(curve - 2 * error), np.exp(curve + 2 * error), color=colour, alpha=0.2, lw=0)
     left.set(xlabel="year", ylabel="thousands of pelts", xticks=YEAR[::5])
     left.legend(frameon=False)
-    path_of_both = populations(np.array([20 * STEPS]), *np.exp(found.x[:4]) / STEPS, *np.exp(found.x[4:]), steps=1)
-    right.plot(*path_of_both, color="black", lw=0.8)
+    rates_a_step, start = np.exp(found.x[:4]) / STEPS, np.exp(found.x[4:])
+    right.plot(*populations(np.array([20 * STEPS]), *rates_a_step, start[0], start[1], 1), color="black", lw=0.8)
     right.plot(HARES, LYNXES, "o", color="gray", ms=4)
     right.set(xlabel="hares (thousands)", ylabel="lynxes (thousands)")
     figure.savefig(path, dpi=90, metadata={"Software": None})

@@ -68,6 +68,26 @@ cdef class Pass(Copier):
         return self.target.const_f64(value.f) if dtype == FA_F64 else self.target.const_cell(dtype, value)
 
 
+    cdef uint32_t computed(self, int op, int dout, uint32_t m, const uint32_t *x) except? 0:
+        """What a primitive makes of constants of rank 0, as a constant; 0 where x are none, or nothing finite."""
+        cdef fa_cell[3] v
+        cdef fa_cell y
+        cdef uint32_t k
+        cdef int din = AVALS[self.target.aval[x[m - 1]]].dtype
+        for k in range(m):
+            if not self.number(x[k], &v[k]):
+                return 0
+        if op >= FA_OWN_END and (not is_real(din) or PRIMS[op].loop[din].fn == NULL):
+            return 0
+        y = scalar_kernel(op, din, v)
+        if PRIMS[op].foreign and PyErr_Occurred() != NULL:
+            PyErr_Clear()                # the sweep will meet it, and report it if it is the user's
+            return 0
+        if is_real(dout) and not isfinite(real_of(y, dout)):
+            return 0
+        return self.push_number(dout, y)
+
+
 cdef inline double real_of(fa_cell x, int dtype) noexcept:
     """The number in a cell of rank 0."""
     return x.f if dtype == FA_F64 else <double>x.s
@@ -97,29 +117,18 @@ cdef class Fold(Pass):
         return 0
 
     cdef bint fold_elementwise(self, uint32_t i, int op) except -1:
-        cdef uint32_t k, m = 0
+        cdef uint32_t k, y, m = 0
         cdef uint32_t *x = self.mapped(i, &m)
-        cdef fa_cell[3] v
-        cdef fa_cell y
-        cdef int din = AVALS[self.target.aval[x[m - 1]]].dtype, dout = AVALS[self.source.aval[i]].dtype
-        if op == FA_WHERE and self.number(x[0], &v[0]):
-            k = 1 if v[0].i else 2
+        cdef fa_cell v
+        if op == FA_WHERE and self.number(x[0], &v):
+            k = 1 if v.i else 2
             if self.target.aval[x[k]] == self.source.aval[i]:
                 self.map[i] = x[k]
                 return True
-        for k in range(m):
-            if not self.number(x[k], &v[k]):
-                return False
-        if (not is_real(din) and op >= FA_OWN_END) or (op >= FA_OWN_END and PRIMS[op].loop[din].fn == NULL):
-            return False
-        y = scalar_kernel(op, din, v)
-        if PRIMS[op].foreign and PyErr_Occurred() != NULL:
-            PyErr_Clear()                # the sweep will meet it, and report it if it is the user's
-            return False
-        if is_real(dout) and not isfinite(real_of(y, dout)):
-            return False
-        self.map[i] = self.push_number(dout, y)
-        return True
+        y = self.computed(op, AVALS[self.source.aval[i]].dtype, m, x)
+        if y:
+            self.map[i] = y
+        return y != 0
 
     cdef bint fold_element(self, uint32_t i) except -1:
         cdef Tape s = self.source
@@ -208,6 +217,10 @@ cdef class Simplify(Pass):
                 filled = x[k]
         if filled == 0:
             return 0
+        if not whole:
+            y = self.computed(op, AVALS[self.source.aval[i]].dtype, m, scalar)
+            if y:
+                return t.push(FA_MOVE, self.source.aval[i], y, t.arg[2 * <size_t>filled + 1])
         y = self.source.aval[i] if whole else AVALS[self.source.aval[i]].dtype
         if FORMS[op] == FA_FORM_NARY:
             y = t.push_nary(op, y, scalar, m, 0)

@@ -55,7 +55,6 @@ class Matmul(Attr):
     def __init__(self, batch: int, m: int, k: int, n: int, abatch: int, bbatch: int, ta: bool = False,
                  tb: bool = False) -> None: ...
 
-@disjoint_base
 class AdjointMatmul(Matmul):
     def __init__(self, *fields: int) -> None: ...
 
