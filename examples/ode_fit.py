@@ -157,8 +157,10 @@ def draw(path, found):
         left.fill_between(YEAR, np.exp(curve - 2 * error), np.exp(curve + 2 * error), color=colour, alpha=0.2, lw=0)
     left.set(xlabel="year", ylabel="thousands of pelts", xticks=YEAR[::5])
     left.legend(frameon=False)
-    rates_a_step, start = np.exp(found.x[:4]) / STEPS, np.exp(found.x[4:])
-    right.plot(*populations(np.array([20 * STEPS]), *rates_a_step, start[0], start[1], 1), color="black", lw=0.8)
+    growth, hunt, death, feed, hares, lynxes = np.exp(found.x)
+    orbit = populations(np.array([20 * STEPS]), growth / STEPS, hunt / STEPS, death / STEPS, feed / STEPS, hares, lynxes,
+                        steps=1)                             # each step as a unit of time
+    right.plot(*orbit, color="black", lw=0.8)
     right.plot(HARES, LYNXES, "o", color="gray", ms=4)
     right.set(xlabel="hares (thousands)", ylabel="lynxes (thousands)")
     figure.savefig(path, dpi=90, metadata={"Software": None})
