@@ -158,8 +158,8 @@ def draw(path, found):
     left.set(xlabel="year", ylabel="thousands of pelts", xticks=YEAR[::5])
     left.legend(frameon=False)
     growth, hunt, death, feed, hares, lynxes = np.exp(found.x)
-    orbit = populations(np.array([20 * STEPS]), growth / STEPS, hunt / STEPS, death / STEPS, feed / STEPS, hares, lynxes,
-                        steps=1)                             # each step as a unit of time
+    orbit = populations(np.array([20 * STEPS]), growth / STEPS, hunt / STEPS, death / STEPS, feed / STEPS, hares,
+                        lynxes, steps=1)                     # each step as a unit of time
     right.plot(*orbit, color="black", lw=0.8)
     right.plot(HARES, LYNXES, "o", color="gray", ms=4)
     right.set(xlabel="hares (thousands)", ylabel="lynxes (thousands)")
