@@ -1,6 +1,7 @@
 """The larger models, as a scientist would write them, and their gradients by hand.
 
-Owns: waves on a grid, a Gaussian mixture, bundle adjustment; plain NumPy and SciPy.  ``xp`` is the array namespace.
+Owns: waves on a grid, a Gaussian mixture, bundle adjustment, a network, a mesh, rays; plain NumPy and SciPy.
+``xp`` is the array namespace.
 Must not know: fastad or any peer; what stands here is what they are judged by.
 Next: programs.py (the small ones), cases/ (what is measured with them).
 """
@@ -206,3 +207,133 @@ def blocks_by_complex_step(camera, point, weight, feature):
         step[column] = 1e-30j
         blocks.append(project(camera + step[:11], point + step[11:14], weight + step[14], feature).imag / 1e-30)
     return np.array(blocks)
+
+
+# ---- a network of two layers -----------------------------------------------------------------------------------------
+
+@dataclass
+class Batch:
+    """Images x, shape (n, pixels), and which of the classes each is: a row of zeros and a one in `labels`."""
+
+    x: np.ndarray
+    labels: np.ndarray
+    hidden: int
+
+    def split(self, p):
+        """From one vector: the matrices and shifts of both layers."""
+        pixels, hidden, classes = self.x.shape[1], self.hidden, self.labels.shape[1]
+        ends = np.cumsum([pixels * hidden, hidden, hidden * classes])
+        return (p[:ends[0]].reshape(pixels, hidden), p[ends[0]:ends[1]], p[ends[1]:ends[2]].reshape(hidden, classes),
+                p[ends[2]:])
+
+
+def batch(n, pixels, hidden, classes, seed=1):
+    """Weights to start from, and a batch of noise: what is in the images does not matter for the time."""
+    rng = np.random.default_rng(seed)
+    labels = np.eye(classes)[rng.integers(classes, size=n)]
+    weights = [rng.normal(0.0, a ** -0.5, a * b) for a, b in ((pixels, hidden), (hidden, classes))]
+    return np.concatenate([weights[0], np.zeros(hidden), weights[1], np.zeros(classes)]), Batch(
+        rng.random((n, pixels)), labels, hidden)
+
+
+def cross_entropy(p, batch, xp=np):
+    """Mean of minus the logarithm of the probability that the network gives to the right class."""
+    first, shift, second, offset = batch.split(p)
+    logits = xp.tanh(batch.x @ first + shift) @ second + offset
+    top = xp.max(logits, 1)[:, None]
+    right = xp.sum((logits - top) * batch.labels, 1)
+    return xp.mean(xp.log(xp.sum(xp.exp(logits - top), 1)) - right)
+
+
+def cross_entropy_gradient(p, batch):
+    first, shift, second, offset = batch.split(p)
+    hidden = np.tanh(batch.x @ first + shift)
+    logits = hidden @ second + offset
+    by_logits = np.exp(logits - logits.max(axis=1, keepdims=True))
+    by_logits = (by_logits / by_logits.sum(axis=1, keepdims=True) - batch.labels) / len(logits)
+    by_hidden = (by_logits @ second.T) * (1.0 - hidden**2)
+    return np.concatenate([(batch.x.T @ by_hidden).ravel(), by_hidden.sum(axis=0), (hidden.T @ by_logits).ravel(),
+                           by_logits.sum(axis=0)])
+
+
+# ---- flow on an unstructured mesh ------------------------------------------------------------------------------------
+
+@dataclass
+class Mesh:
+    """Edges between cells `left` and `right`, what each lets through, and what leaves each cell."""
+
+    left: np.ndarray
+    right: np.ndarray
+    conductance: np.ndarray
+    source: np.ndarray
+
+
+def mesh(cells, edges, seed=1):
+    """Potentials to start from, and a mesh: most edges are between near cells, as a good numbering has it."""
+    rng = np.random.default_rng(seed)
+    left = rng.integers(cells, size=edges)
+    right = (left + 1 + rng.geometric(0.02, size=edges)) % cells
+    return rng.normal(size=cells), Mesh(left, right, np.exp(rng.normal(size=edges)), rng.normal(size=cells))
+
+
+def imbalance(u, mesh, xp=np):
+    """Squared sums of fluxes into cells, which grow faster than the difference between two cells."""
+    difference = u[mesh.right] - u[mesh.left]
+    flux = mesh.conductance * difference * xp.sqrt(1.0 + difference * difference)
+    balance = xp.bincount(mesh.left, flux, len(u)) - xp.bincount(mesh.right, flux, len(u)) - mesh.source
+    return xp.sum(balance * balance)
+
+
+def imbalance_gradient(u, mesh):
+    difference = u[mesh.right] - u[mesh.left]
+    root = np.sqrt(1.0 + difference**2)
+    flux, n = mesh.conductance * difference * root, len(u)
+    balance = np.bincount(mesh.left, flux, n) - np.bincount(mesh.right, flux, n) - mesh.source
+    back = 2.0 * (balance[mesh.left] - balance[mesh.right]) * mesh.conductance * (root + difference**2 / root)
+    return np.bincount(mesh.right, back, n) - np.bincount(mesh.left, back, n)
+
+
+# ---- rays through a layered medium -----------------------------------------------------------------------------------
+
+@dataclass
+class Rays:
+    """Where slowness is given (`depth`, nodes), and the parts of the way (s, from 0 to 1) where rays are sampled."""
+
+    depth: np.ndarray
+    s: np.ndarray
+    offset: np.ndarray
+
+    def split(self, p):
+        """Slowness at the nodes; how deep each ray ends."""
+        return p[:len(self.depth)], p[len(self.depth):]
+
+
+def rays(nodes, count, samples):
+    """Slownesses and ends of the rays, and the rays."""
+    depth = np.linspace(0.0, 1.0, nodes)
+    ends = np.linspace(0.3, 0.97, count)
+    return np.concatenate([1.0 / (1.0 + depth), ends]), Rays(depth, (np.arange(samples) + 0.5) / samples,
+                                                             np.linspace(0.1, 0.9, count))
+
+
+def travel_times(p, rays, xp=np):
+    """Squared times along straight rays: slowness is interpolated at each sample, and where that is depends on p."""
+    slowness, ends = rays.split(p)
+    at = xp.interp(rays.s * ends[:, None], rays.depth, slowness)                # (rays, samples)
+    times = xp.sqrt(ends * ends + rays.offset * rays.offset) * xp.mean(at, 1)
+    return xp.sum(times * times)
+
+
+def travel_times_gradient(p, rays):
+    slowness, ends = rays.split(p)
+    z = rays.s * ends[:, None]
+    cell = np.searchsorted(rays.depth, z, side="right") - 1
+    width = np.diff(rays.depth)[cell]
+    part = (z - rays.depth[cell]) / width
+    slope = np.diff(slowness)[cell] / width
+    mean, length = np.mean(slowness[cell] + part * width * slope, axis=1), np.sqrt(ends**2 + rays.offset**2)
+    by_mean = 2.0 * length**2 * mean
+    by_ends = by_mean * np.mean(slope * rays.s, axis=1) + 2.0 * ends * mean**2
+    by_at = np.broadcast_to((by_mean / rays.s.size)[:, None], z.shape)
+    g = np.bincount(cell.ravel(), (by_at * (1.0 - part)).ravel(), slowness.size)
+    return np.concatenate([g + np.bincount(cell.ravel() + 1, (by_at * part).ravel(), slowness.size), by_ends])

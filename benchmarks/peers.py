@@ -20,7 +20,7 @@ from benchmarks import c_code
 from benchmarks.conditions import here
 from benchmarks.harness import peak_memory, sample
 
-NAMES = ["c", "jax", "torch_compile", "torch", "autograd", "casadi", "aadc"]
+NAMES = ["c", "jax", "torch_compile", "torch", "autograd", "casadi", "aadc", "deepwave"]
 MODULES = {"torch_compile": "torch"}
 
 

@@ -8,7 +8,7 @@ STYLE = {"fastad": ("fastad", "#d1495b", "o"), "numpy": ("NumPy, by hand", "#8d9
          "c": ("C, by hand", "#2b2d42", "^"), "jax": ("JAX", "#00798c", "D"),
          "torch_compile": ("torch.compile", "#f4a300", "v"), "torch": ("PyTorch", "#e0c080", "P"),
          "autograd": ("autograd", "#66a182", "X"), "casadi": ("CasADi", "#7b4b94", "<"),
-         "aadc": ("aadc", "#b08bbb", ">")}
+         "aadc": ("aadc", "#b08bbb", ">"), "deepwave": ("deepwave", "#5c4d3c", "h")}
 TITLES = {"rosenbrock": "Rosenbrock's function", "transcendental": "exp, sin, log1p, tanh"}
 
 

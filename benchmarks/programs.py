@@ -87,6 +87,35 @@ def transcendental_gradient(x):
     return e * (3.0 * np.cos(s) - 2.0 * x * np.sin(s)) + 2.0 * x / (1.0 + x * x) * t + np.log1p(x * x) * (1.0 - t * t)
 
 
+def bratu(u, xp=np):
+    """Squared residuals of a nonlinear Poisson equation, -laplace(u) = exp(u), by five points; u is n by n."""
+    inner = u[1:-1, 1:-1]
+    r = 4.0 * inner - u[:-2, 1:-1] - u[2:, 1:-1] - u[1:-1, :-2] - u[1:-1, 2:] - xp.exp(inner) / (len(u) - 1) ** 2
+    return xp.sum(r * r)
+
+
+def bratu_gradient(u):
+    inner = u[1:-1, 1:-1]
+    e = np.exp(inner) / (len(u) - 1) ** 2
+    r = 2.0 * (4.0 * inner - u[:-2, 1:-1] - u[2:, 1:-1] - u[1:-1, :-2] - u[1:-1, 2:] - e)
+    g = np.zeros_like(u)
+    g[1:-1, 1:-1] = (4.0 - e) * r
+    for part in (g[:-2, 1:-1], g[2:, 1:-1], g[1:-1, :-2], g[1:-1, 2:]):
+        part -= r
+    return g
+
+
+def prefix_sums(x, xp=np):
+    """Times of arrival through layers of slowness exp(x), one below the other, against one time."""
+    times = xp.cumsum(xp.exp(x), 0) / len(x)
+    return xp.sum((times - 0.5) ** 2)
+
+
+def prefix_sums_gradient(x):
+    e, n = np.exp(x), len(x)
+    return e * np.cumsum((2.0 * (np.cumsum(e) / n - 0.5))[::-1])[::-1] / n
+
+
 def complex_step(f, p):
     """Gradient of a program of analytic scalar operations, exact to rounding, by plain Python complex numbers."""
     g = np.empty(len(p))

@@ -16,8 +16,8 @@ from benchmarks import pictures
 from benchmarks.harness import build_flags, processor, quantity
 
 NAMES = {"fastad": "fastad", "numpy": "NumPy by hand", "c": "C by hand", "jax": "JAX", "torch_compile": "torch.compile",
-         "torch": "PyTorch", "autograd": "autograd", "casadi": "CasADi", "aadc": "aadc"}
-PACKAGES = ("jax", "torch", "autograd", "casadi", "aadc")
+         "torch": "PyTorch", "autograd": "autograd", "casadi": "CasADi", "aadc": "aadc", "deepwave": "deepwave"}
+PACKAGES = ("jax", "torch", "autograd", "casadi", "aadc", "deepwave")
 
 
 def write(rows, loads, directory):

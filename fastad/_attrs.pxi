@@ -83,8 +83,18 @@ cdef class Matmul(Attr):
         self.a.bbatch = bbatch
         self.a.ta = ta
         self.a.tb = tb
+        self.a.adjoint = False
         self.key = ("matmul", batch, m, k, n, abatch, bbatch, bool(ta), bool(tb))
         self.ptr = &self.a
+
+
+cdef class AdjointMatmul(Matmul):
+    """A product that is an adjoint: what in it is subnormal may count as zero (product_real.h says when)."""
+    def __init__(self, *fields):
+        Matmul.__init__(self, *fields)
+        self.kind = "adjoint matmul"
+        self.a.adjoint = True
+        self.key = ("adjoint matmul", *self.key[1:])
 
 
 cdef class Csr(Attr):
@@ -366,5 +376,6 @@ cdef class Stack(Attr):
         return self.a.n, self.positions, self.has_base, self.accumulate
 
 
-ATTR_KINDS = {"number": Number, "axis": Axis, "matmul": Matmul, "csr": Csr, "map": Map, "assemble": Assemble,
+ATTR_KINDS = {"number": Number, "axis": Axis, "matmul": Matmul,
+              "adjoint matmul": AdjointMatmul, "csr": Csr, "map": Map, "assemble": Assemble,
               "stack": Stack}

@@ -1,6 +1,7 @@
 """_passes.pyx - tape -> tape, the same values with fewer instructions.
 
-Owns: constant folding, simplification of derivative code, common subexpressions, dead code.  Each pass is one walk over
+Owns: constant folding, simplification of derivative code, common subexpressions, sums that are taken early (in
+_sums.pxi), dead code.  Each pass is one walk over
 the tape, in its order, and leaves its argument as it is.
 Primal instructions (those before `Tape.boundary`) keep their bits: they are only folded by the kernel that would have
 computed them, merged with an equal one, or dropped.  Derivative code may also be simplified as if it were algebra on
@@ -12,23 +13,25 @@ from libc.stdint cimport uint8_t, uint32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 from fastad._tape cimport (
-    AVALS, Attr, FORMS, PRIMS, Tape, fa_aval, fa_cell, fa_map, is_real, scalar_kernel, FA_ADD, FA_AVAL_WEAK_F32,
-    FA_AVAL_WEAK_F64, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_F64,
-    FA_FORM_NARY, FA_GUARD, FA_LAPACK, FA_MOVE, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STRONGZERO, FA_SUBTRACT,
-    FA_WHERE, FA_WRAP, FA_ZEROPRODUCT,
+    AVALS, Attr, FORMS, PRIMS, Tape, aval_id, fa_aval, fa_cell, fa_map, fa_piece, is_real, scalar_kernel, FA_ADD,
+    FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE,
+    FA_F64, FA_FORM_NARY, FA_GUARD, FA_LAPACK, FA_MATMUL, FA_MOVE, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STRONGZERO,
+    FA_SUBTRACT, FA_SUM, FA_WHERE, FA_WRAP, FA_ZEROPRODUCT,
 )
 from fastad._transform cimport Copier
+
+from fastad import _tape as T
 
 cdef extern from "Python.h":
     void *PyErr_Occurred()
     void PyErr_Clear()
 
-__all__ = ["cse", "dead", "fold", "optimise", "simplify"]
+__all__ = ["cse", "dead", "early", "fold", "optimise", "simplify"]
 
 
 def optimise(Tape tape):
     """All passes, in the order in which each profits from those before it."""
-    return dead(cse(simplify(fold(tape))))
+    return dead(early(cse(simplify(fold(tape)))))
 
 
 cdef class Pass(Copier):
@@ -65,6 +68,26 @@ cdef class Pass(Copier):
         return self.target.const_f64(value.f) if dtype == FA_F64 else self.target.const_cell(dtype, value)
 
 
+    cdef uint32_t computed(self, int op, int dout, uint32_t m, const uint32_t *x) except? 0:
+        """What a primitive makes of constants of rank 0, as a constant; 0 where x are none, or nothing finite."""
+        cdef fa_cell[3] v
+        cdef fa_cell y
+        cdef uint32_t k
+        cdef int din = AVALS[self.target.aval[x[m - 1]]].dtype
+        for k in range(m):
+            if not self.number(x[k], &v[k]):
+                return 0
+        if op >= FA_OWN_END and (not is_real(din) or PRIMS[op].loop[din].fn == NULL):
+            return 0
+        y = scalar_kernel(op, din, v)
+        if PRIMS[op].foreign and PyErr_Occurred() != NULL:
+            PyErr_Clear()                # the sweep will meet it, and report it if it is the user's
+            return 0
+        if is_real(dout) and not isfinite(real_of(y, dout)):
+            return 0
+        return self.push_number(dout, y)
+
+
 cdef inline double real_of(fa_cell x, int dtype) noexcept:
     """The number in a cell of rank 0."""
     return x.f if dtype == FA_F64 else <double>x.s
@@ -94,29 +117,18 @@ cdef class Fold(Pass):
         return 0
 
     cdef bint fold_elementwise(self, uint32_t i, int op) except -1:
-        cdef uint32_t k, m = 0
+        cdef uint32_t k, y, m = 0
         cdef uint32_t *x = self.mapped(i, &m)
-        cdef fa_cell[3] v
-        cdef fa_cell y
-        cdef int din = AVALS[self.target.aval[x[m - 1]]].dtype, dout = AVALS[self.source.aval[i]].dtype
-        if op == FA_WHERE and self.number(x[0], &v[0]):
-            k = 1 if v[0].i else 2
+        cdef fa_cell v
+        if op == FA_WHERE and self.number(x[0], &v):
+            k = 1 if v.i else 2
             if self.target.aval[x[k]] == self.source.aval[i]:
                 self.map[i] = x[k]
                 return True
-        for k in range(m):
-            if not self.number(x[k], &v[k]):
-                return False
-        if (not is_real(din) and op >= FA_OWN_END) or (op >= FA_OWN_END and PRIMS[op].loop[din].fn == NULL):
-            return False
-        y = scalar_kernel(op, din, v)
-        if PRIMS[op].foreign and PyErr_Occurred() != NULL:
-            PyErr_Clear()                # the sweep will meet it, and report it if it is the user's
-            return False
-        if is_real(dout) and not isfinite(real_of(y, dout)):
-            return False
-        self.map[i] = self.push_number(dout, y)
-        return True
+        y = self.computed(op, AVALS[self.source.aval[i]].dtype, m, x)
+        if y:
+            self.map[i] = y
+        return y != 0
 
     cdef bint fold_element(self, uint32_t i) except -1:
         cdef Tape s = self.source
@@ -210,6 +222,10 @@ cdef class Simplify(Pass):
                 filled = x[k]
         if filled == 0:
             return 0
+        if not whole:
+            y = self.computed(op, AVALS[self.source.aval[i]].dtype, m, scalar)
+            if y:
+                return t.push(FA_MOVE, self.source.aval[i], y, t.arg[2 * <size_t>filled + 1])
         y = self.source.aval[i] if whole else AVALS[self.source.aval[i]].dtype
         if FORMS[op] == FA_FORM_NARY:
             y = t.push_nary(op, y, scalar, m, 0)
@@ -406,6 +422,9 @@ cdef class Cse(Pass):
             return ax[0] == ay[0] and ax[1] == ay[1]
         return (ax[1] == ay[1] and t.pool[ax[0]] == t.pool[ay[0]]
                 and memcmp(&t.pool[ax[0]], &t.pool[ay[0]], (t.pool[ax[0]] + 1) * sizeof(uint32_t)) == 0)
+
+
+include "_sums.pxi"
 
 
 # ---- dead code ------------------------------------------------------------------------------------------------------

@@ -89,6 +89,7 @@ cdef extern from "_kernels/layout.h" nogil:
         int64_t bbatch
         uint8_t ta
         uint8_t tb
+        uint8_t adjoint
     ctypedef struct fa_csr:
         int64_t nrow
         int64_t ncol

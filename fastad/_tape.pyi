@@ -55,6 +55,9 @@ class Matmul(Attr):
     def __init__(self, batch: int, m: int, k: int, n: int, abatch: int, bbatch: int, ta: bool = False,
                  tb: bool = False) -> None: ...
 
+class AdjointMatmul(Matmul):
+    def __init__(self, *fields: int) -> None: ...
+
 @disjoint_base
 class Csr(Attr):
     def __init__(self, nrow: int, ncol: int, ncols: int, indptr: Any, indices: Any,

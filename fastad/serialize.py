@@ -34,8 +34,8 @@ COLUMNS = {"op": "uint16", "aval": "uint32", "arg": "uint32", "pool": "uint32", 
 
 # The fields of each kind of attribute, a letter each: i int, b bool, a array of int64, A the same or None, p pieces or
 # None, f number, M list of maps, s string.
-FIELDS = {"number": "i", "axis": "iiib", "matmul": "iiiiiibb", "csr": "iiiaab", "map": "iipAAbbbfi",
-          "assemble": "Mbbfi", "stack": "iAbb", "lapack": "siiiiii"}
+FIELDS = {"number": "i", "axis": "iiib", "matmul": "iiiiiibb", "adjoint matmul": "iiiiiibb", "csr": "iiiaab",
+          "map": "iipAAbbbfi", "assemble": "Mbbfi", "stack": "iAbb", "lapack": "siiiiii"}
 
 
 def save(tape: Any, path: Any) -> None:

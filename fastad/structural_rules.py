@@ -318,13 +318,13 @@ def matmul_adjoint(r: Any, s: Any) -> None:
     b, (a, c), w = r.b, s.x, s.w
     batches, m, k, n, astep, bstep, ta, tb = s.attr.fields()
     if s.active[0]:
-        attr = (T.Matmul(batches, k, n, m, bstep, m * n, tb, True) if ta
-                else T.Matmul(batches, m, n, k, m * n, bstep, False, not tb))
+        attr = (T.AdjointMatmul(batches, k, n, m, bstep, m * n, tb, True) if ta
+                else T.AdjointMatmul(batches, m, n, k, m * n, bstep, False, not tb))
         y = b.emit("matmul", (c, w) if ta else (w, c), T.aval(b.dtype(w), (batches, m * k)), attr)
         r.give(0, summed_batch(b, y, b.aval_of(a), batches, m * k, astep == 0))
     if s.active[1]:
-        attr = (T.Matmul(batches, n, m, k, m * n, astep, True, ta) if tb
-                else T.Matmul(batches, k, m, n, astep, m * n, not ta, False))
+        attr = (T.AdjointMatmul(batches, n, m, k, m * n, astep, True, ta) if tb
+                else T.AdjointMatmul(batches, k, m, n, astep, m * n, not ta, False))
         y = b.emit("matmul", (w, a) if tb else (a, w), T.aval(b.dtype(w), (batches, k * n)), attr)
         r.give(1, summed_batch(b, y, b.aval_of(c), batches, k * n, bstep == 0))
 
@@ -481,11 +481,11 @@ def searchsorted_batch(b: Any, s: Any) -> int:
 def matmul_batch(b: Any, s: Any) -> int:
     """One product where a shared matrix meets vectors of all lanes, else a longer batch."""
     batches, m, k, n, astep, bstep, ta, tb = s.attr.fields()
-    aval = lanes_aval(b, s)
+    product, aval = type(s.attr), lanes_aval(b, s)
     if batches == 1 and n == 1 and not s.batched[0]:
-        return b.emit("matmul", (s.x[1], s.x[0]), aval, T.Matmul(1, s.k, k, m, 0, 0, False, not ta))
+        return b.emit("matmul", (s.x[1], s.x[0]), aval, product(1, s.k, k, m, 0, 0, False, not ta))
     if batches == 1 and not s.batched[1] and not (ta and m > 1):
-        return b.emit("matmul", s.x, aval, T.Matmul(1, s.k * m, k, n, 0, 0, False, tb))
+        return b.emit("matmul", s.x, aval, product(1, s.k * m, k, n, 0, 0, False, tb))
     x, steps = list(s.x), [astep, bstep]
     for j, size in enumerate((m * k, k * n)):
         if batches == 1:
@@ -496,7 +496,7 @@ def matmul_batch(b: Any, s: Any) -> int:
             steps[j] = size
         elif not s.batched[j] and steps[j] != 0:
             x[j] = b.lanes(s, j)
-    return b.emit("matmul", x, aval, T.Matmul(batches * s.k, m, k, n, steps[0], steps[1], ta, tb))
+    return b.emit("matmul", x, aval, product(batches * s.k, m, k, n, steps[0], steps[1], ta, tb))
 
 
 def spmm_batch(b: Any, s: Any) -> int:

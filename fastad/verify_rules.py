@@ -55,9 +55,9 @@ def elementwise(row: Any, y: Aval, xs: Sequence[Aval]) -> None:
 
 # ---- structural ------------------------------------------------------------------------------------------------------
 
-def kind(attr: Any, expected: str) -> Any:
-    """The fields of an attribute that must be of this kind."""
-    need(attr is not None and attr.kind == expected, f"attribute is not of kind {expected}")
+def kind(attr: Any, *expected: str) -> Any:
+    """The fields of an attribute that must be of this kind, or of one of these."""
+    need(attr is not None and attr.kind in expected, f"attribute is not of kind {' or '.join(expected)}")
     return attr.fields()
 
 
@@ -189,7 +189,7 @@ def searchsorted(y: Aval, xs: Sequence[Aval], attr: Any) -> None:
 
 def matmul(y: Aval, xs: Sequence[Aval], attr: Any) -> None:
     a, b = counted(xs, 2)
-    batch, m, k, n, abatch, bbatch, _, _ = kind(attr, "matmul")
+    batch, m, k, n, abatch, bbatch, _, _ = kind(attr, "matmul", "adjoint matmul")
     need(min(batch, m, k, n, abatch, bbatch) >= 0 and batch * m * n == y.size, "sizes of the product")
     need(max(m, k, n, batch) < MAX_EMPTY, "a matrix that BLAS cannot address")
     if batch:

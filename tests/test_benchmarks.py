@@ -7,6 +7,7 @@ Next: benchmarks/harness.py (how time is taken), benchmarks/cases/.
 import json
 import re
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -42,8 +43,18 @@ def test_case_runs_and_its_answers_are_verified(name):
 
 # ---- the programs are judged by two independent means ----------------------------------------------------------------
 
+def square(f):
+    """f of a matrix of 6 by 6, as one of a vector."""
+    def of_vector(x):
+        y = f(x.reshape(6, 6))
+        return y.ravel() if y.ndim else y
+    return of_vector
+
+
 @pytest.mark.parametrize("f, by_hand, n", [(programs.rosenbrock, programs.rosenbrock_gradient, 7),
                                            (programs.transcendental, programs.transcendental_gradient, 7),
+                                           (programs.prefix_sums, programs.prefix_sums_gradient, 7),
+                                           (square(programs.bratu), square(programs.bratu_gradient), 36),
                                            (programs.small, programs.small_gradient, 3)])
 def test_gradients_by_hand_agree_with_differences(f, by_hand, n, rng):
     x = rng.normal(size=n)
@@ -61,7 +72,12 @@ def test_complex_steps_agree_with_differences(f, p):
     (lambda c2: models.wave_misfit(c2.reshape(9, 9), SURVEY),
      lambda c2: models.wave_gradient(c2.reshape(9, 9), SURVEY).ravel(), models.shot(9, 15)[1].ravel()),
     (lambda p: models.mixture_objective(p, MIXTURE), lambda p: models.mixture_gradient(p, MIXTURE),
-     models.synthetic_mixture(7, 3, 2)[0])], ids=["waves", "mixture"])
+     models.synthetic_mixture(7, 3, 2)[0]),
+    *((partial(f, **{name: data}), partial(by_hand, **{name: data}), p) for f, by_hand, name, (p, data) in (
+        (models.cross_entropy, models.cross_entropy_gradient, "batch", models.batch(5, 4, 3, 3)),
+        (models.imbalance, models.imbalance_gradient, "mesh", models.mesh(6, 11)),
+        (models.travel_times, models.travel_times_gradient, "rays", models.rays(6, 4, 5))))],
+    ids=["waves", "mixture", "network", "mesh", "rays"])
 def test_gradients_by_hand_of_the_larger_models(f, by_hand, x):
     differences = programs.central_differences(f, x)
     np.testing.assert_allclose(by_hand(x), differences, atol=1e-7 * np.abs(differences).max())
@@ -73,6 +89,17 @@ def test_the_mixture_has_the_golden_value(root):
         pytest.skip("ADBench's instances (../shared/data/adbench) are not beside the checkout")
     p, mixture = models.read_mixture(instance)
     assert models.mixture_objective(p, mixture) == pytest.approx(8.073804080049758, rel=1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_c_code_of_the_stencil_and_of_prefix_sums(threads, rng):
+    u, x = rng.normal(size=(23, 23)), rng.normal(size=1003)
+    value = c_code.function("bratu", "bratu_value", u.size, u, threads, result=c_code.DOUBLE)()
+    np.testing.assert_allclose(value, programs.bratu(u), rtol=1e-12)
+    np.testing.assert_allclose(c_code.gradient("bratu", u, threads=threads)()(), programs.bratu_gradient(u), rtol=1e-11,
+                               atol=1e-11)
+    np.testing.assert_allclose(c_code.gradient("prefix_sums", x, np.empty(x.size), threads=threads)()(),
+                               programs.prefix_sums_gradient(x), rtol=1e-10, atol=1e-13)
 
 
 def test_blocks_of_bundle_adjustment_agree_with_differences():
@@ -183,7 +210,7 @@ def test_the_command_names_missing_peers_and_unknown_cases(capsys, monkeypatch):
     monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(peers.c_code, "compiler", lambda: None)
     assert main(["machine", "--quick", "--in-process"]) == 0
-    assert "missing: c, jax, torch_compile, torch, autograd, casadi, aadc" in capsys.readouterr().out
+    assert "missing: c, jax, torch_compile, torch, autograd, casadi, aadc, deepwave" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["no_such_case"])
     assert "there are machine" in capsys.readouterr().err

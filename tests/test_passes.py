@@ -10,6 +10,7 @@ import pytest
 from random_tapes import normal_like, opcodes, random_tape
 
 from fastad import _tape as T
+from fastad import record, tapes
 from fastad._passes import cse, dead, fold, optimise, simplify
 from fastad._transform import jvp, vjp
 from fastad.errors import TapeDivergence
@@ -279,3 +280,54 @@ def test_cse_finds_what_is_near_in_a_long_tape():
         y = t.emit("add", twice, 0)
     t.set_outputs([y])
     assert len(cse(t.finish())) == 2 * n + 1
+
+
+# ---- sums over the rows of a product ---------------------------------------------------------------------------------
+
+def products(t):
+    """(batch, m, k, n) of each matrix product."""
+    return [attr.fields()[:4] for name, _, _, attr in map(t.instruction, range(1, len(t) + 1)) if name == "matmul"]
+
+
+CENTRED = {                                                     # f(centre, data, matrix)
+    "rows": lambda c, x, a: np.sum(np.tanh((x - c) @ a)),
+    "batch": lambda c, x, a: np.sum(np.tanh((x - c[:, None]) @ np.stack([a, 2 * a, a.T]))),
+    "scaled": lambda c, x, a: np.sum(((x - c[:, None]) @ a + np.exp(c)[:, None] * (x - c[:, None])) ** 2),
+}
+
+
+@pytest.mark.parametrize("name", CENTRED)
+def test_what_is_the_same_in_all_rows_gets_its_sum_before_the_product(name, rng):
+    c = rng.normal(size=4 if name == "rows" else (3, 4))
+    x, a = rng.normal(size=(50, 4)), rng.normal(size=(4, 4))
+    t = record(lambda c: CENTRED[name](c, x, a), c)
+    plain = dead(cse(simplify(fold(tapes.gradient_tape(t)))))
+    early = optimise(plain)
+    wide, left = ([p for p in products(t) if p[1] >= 50] for t in (plain, early))
+    assert len(left) < len(wide) and len(products(early)) == len(products(plain))
+    for at in (c, 0.3 * c):
+        value, g = early.sweep([at])
+        assert bits([value]) == bits(plain.sweep([at])[:1])
+        np.testing.assert_allclose(g, plain.sweep([at])[1], rtol=1e-10, atol=1e-12)
+
+
+def test_a_product_that_is_wanted_for_itself_stays(rng):
+    """Its rows are an output, too: by the data, of which each row has its own adjoint."""
+    c, x, a = rng.normal(size=4), rng.normal(size=(50, 4)), rng.normal(size=(4, 4))
+    t = record(lambda c, x: np.sum(np.tanh((x - c) @ a)), c, x)
+    early = optimise(tapes.gradient_tape(t))
+    assert any(p[1] == 50 for p in products(early)[1:]) and not any(p[1] == 1 for p in products(early))
+    _, by_c, by_x = early.sweep([c, x])
+    np.testing.assert_allclose(by_c, -by_x.sum(axis=0), rtol=1e-10)
+
+
+def test_a_gradient_knows_where_its_derivative_code_begins():
+    """The seed, a constant 1, is the 1 of 1/x, too: the boundary was lost, and with it what simplify may do."""
+    t = record(lambda x: np.sum(np.log(x)), np.arange(1.0, 4.0))
+    assert tapes.vjp_tape(t).boundary > 0
+    gradient = tapes.gradient_tape(t)
+    assert 0 < gradient.boundary < len(gradient)
+    assert "strongzero" not in opcodes(optimise(gradient))
+    with np.errstate(all="raise"):                     # what only the derivative does is no exception of f
+        h = record(lambda x: np.sum(np.sqrt(x)) + np.log(x[0]), np.arange(1.0, 4.0))
+        assert tapes.program(tapes.gradient_tape(h)).run([np.array([1.0, 0.0, 4.0])])[1][1] in (0.0, np.inf)

@@ -16,19 +16,24 @@ from benchmarks.cases import (
     lotka_volterra,
     machine,
     many_sources,
+    mesh,
+    network,
     nist,
+    prefix_sums,
+    rays,
     recording,
     recordings,
     rosenbrock,
     scan,
+    stencil,
     tier0,
     transcendental,
     wave_inversion,
 )
 
 _IN_ORDER = (machine, imports, recording, calls, tier0, compiling, recordings, lotka_volterra, rosenbrock,
-             transcendental, fft_convolution, bridge, nist, gaussian_mixture, gaussian_process, bundle_adjustment,
-             wave_inversion, many_sources, scan, growth)
+             transcendental, stencil, prefix_sums, fft_convolution, bridge, nist, network, mesh, rays,
+             gaussian_mixture, gaussian_process, bundle_adjustment, wave_inversion, many_sources, scan, growth)
 CASES = {module.__name__.rpartition(".")[2]: module for module in _IN_ORDER}
 
 

@@ -135,7 +135,7 @@ typedef struct {
 typedef struct { int64_t outer, n, inner; uint8_t reverse; } fa_axis;   /* x seen as (outer, n, inner), C order */
 
 /* batch of op(a) (m x k) times op(b) (k x n); a stored (m, k), or (k, m) if ta.  A batch stride of 0 repeats. */
-typedef struct { int64_t batch, m, k, n, abatch, bbatch; uint8_t ta, tb; } fa_matmul;
+typedef struct { int64_t batch, m, k, n, abatch, bbatch; uint8_t ta, tb, adjoint; } fa_matmul;
 
 /* y = A x or A^T x for A of shape (nrow, ncol) in CSR; x is (ncol or nrow, ncols), C order */
 typedef struct { int64_t nrow, ncol, nnz, ncols; const int64_t *indptr, *indices; uint8_t transpose; } fa_csr;

@@ -209,19 +209,38 @@ FA_FN int fa_argsort_axis(const fa_axis *ax, int dtype, const char *x, int64_t *
     return FA_OK;
 }
 
-/* The number of a's elements before v (side 0) or not behind v (side 1), in the order of fa_sortkey. */
-FA_FN void fa_searchsorted(int dtype, int side, int64_t n, const char *a, int64_t m, const char *v, int64_t *y) {
+FA_INLINE int fa_is_before(int dtype, int side, const char *a, int64_t i, uint64_t key) {
+    uint64_t at = fa_sortkey(dtype, a, i);
+    return side ? at <= key : at < key;
+}
+
+/* What is looked up one after the other often lies side by side (samples along a ray): the last place is tried first, then
+   its neighbours. */
+FA_INLINE void fa_search(int dtype, int side, int64_t n, const char *a, int64_t m, const char *v, int64_t *y) {
+    int64_t at = 0;
     for (int64_t k = 0; k < m; k++) {
         uint64_t key = fa_sortkey(dtype, v, k);
-        int64_t lo = 0, len = n;
+        int64_t lo = at, len = 0;                            /* the answer is from lo to lo + len */
+        if (at < n && fa_is_before(dtype, side, a, at, key)) {
+            lo = at + 1;
+            if (lo < n && fa_is_before(dtype, side, a, lo, key)) lo++, len = n - lo;
+        } else if (at > 0 && !fa_is_before(dtype, side, a, at - 1, key)) {
+            lo = at - 1;
+            if (lo > 0 && !fa_is_before(dtype, side, a, lo - 1, key)) len = lo - 1, lo = 0;
+        }
         while (len > 0) {
-            uint64_t mid = fa_sortkey(dtype, a, lo + len / 2);
-            int before = side ? mid <= key : mid < key;
+            int before = fa_is_before(dtype, side, a, lo + len / 2, key);
             lo = before ? lo + len / 2 + 1 : lo;
             len = before ? len - len / 2 - 1 : len / 2;
         }
-        y[k] = lo;
+        y[k] = at = lo;
     }
+}
+
+/* The number of a's elements before v (side 0) or not behind v (side 1), in the order of fa_sortkey. */
+FA_FN void fa_searchsorted(int dtype, int side, int64_t n, const char *a, int64_t m, const char *v, int64_t *y) {
+    if (dtype == FA_F64) fa_search(FA_F64, side, n, a, m, v, y);
+    else fa_search(dtype, side, n, a, m, v, y);
 }
 
 /* ---- positions ---------------------------------------------------------------------------------------------- */

@@ -68,6 +68,26 @@ FA_INLINE void fa_fpclear(void) {
 #endif
 }
 
+/* Subnormal numbers count as zero until fa_keep_subnormals(what this returned): an operation on one costs the time of a
+   hundred others.  Where the processor has no such mode, they are kept: slower, and as right. */
+FA_INLINE unsigned fa_drop_subnormals(void) {
+#if defined(__x86_64__) || defined(_M_X64)
+    unsigned mode = _mm_getcsr() & 0x8040;              /* flush results to zero, take operands as zeros */
+    _mm_setcsr(_mm_getcsr() | 0x8040);
+    return mode;
+#else
+    return 0;
+#endif
+}
+
+FA_INLINE void fa_keep_subnormals(unsigned mode) {
+#if defined(__x86_64__) || defined(_M_X64)
+    _mm_setcsr((_mm_getcsr() & ~0x8040u) | mode);
+#else
+    (void)mode;
+#endif
+}
+
 /* ---- conversions -------------------------------------------------------------------------------------------- */
 /* NaN and what does not fit: as x86 and NumPy do it.  A plain cast would be undefined behaviour. */
 FA_INLINE int64_t fa_f64_to_i64(double x) {

@@ -337,7 +337,7 @@ static void test_search(void) {
 static void test_matmul(void) {
     static const int64_t sizes[] = {0, 1, 2, 3, 5, 8};
     prog *p = new_prog();
-    fa_matmul mm = {1 + below(3), sizes[below(6)], sizes[below(6)], sizes[below(6)], 0, 0, 0, 0};
+    fa_matmul mm = {1 + below(3), sizes[below(6)], sizes[below(6)], sizes[below(6)], 0, 0, 0, 0, (uint8_t)below(2)};
     int ra = (int)below(2), rb = (int)below(2);
     mm.abatch = ra ? 0 : mm.m * mm.k;
     mm.bbatch = rb ? 0 : mm.k * mm.n;
@@ -363,7 +363,7 @@ static void test_matmul(void) {
 
 static void test_matmul_integers(void) {
     prog *p = new_prog();
-    fa_matmul mm = {1, 2, 3, 2, 6, 6, 0, 1};
+    fa_matmul mm = {1, 2, 3, 2, 6, 6, 0, 1, 0};
     int64_t a[6] = {1, 2, 3, 4, 5, 6}, b[6] = {1, 0, 2, 7, 1, 1}, want[4] = {7, 12, 16, 39};
     uint8_t c[6] = {1, 0, 0, 0, 0, 0}, d[6] = {0, 1, 1, 1, 0, 0};
     uint32_t ints[2] = {constant(p, FA_I64, 6, a), constant(p, FA_I64, 6, b)};
