@@ -67,21 +67,12 @@ def gradient_tape(tape):
 
 def with_seed(tape, adjoint, rest=0.0):
     """The adjoint tape with its seeds made constants (1, rest ...), so that what is multiplied with 0 or 1 vanishes."""
-    target = T.Tape()
-    ids = [target.emit_input(tape.instruction(i)[2], bool(active))
-           for i, active in zip(tape.inputs, tape.input_active, strict=True)]
-    first = True
-    for dtype, shape in output_avals(tape):
+    seeds = len(tape.inputs)
+    values = {}
+    for k, (dtype, _) in enumerate(output_avals(tape)):
         if dtype in T.REAL:
-            seed = 1.0 if first else rest
-            ids.append(target.emit_const(seed if shape == () else np.full(shape, seed), dtype))
-        first = False
-    leaves = len(target)
-    target.set_outputs(transform().inline(target, adjoint, ids))
-    if len(target) - leaves == len(adjoint) - len(adjoint.inputs):      # copied one by one: so is the boundary
-        before = sum([i < adjoint.boundary for i in adjoint.inputs])
-        target.boundary = adjoint.boundary - before + leaves
-    target.finish()
+            values[seeds + len(values)] = rest if k else 1.0
+    target = transform().fix(adjoint, values)
     return named(target, tape, "gradient")
 
 

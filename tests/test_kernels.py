@@ -63,7 +63,12 @@ def test_benchmark_mode_runs(root, tmp_path):
     ("tangent_real.h", "ties > 1 ? sum / (FA_REAL)ties : sum", "sum"),
     ("reverse_real.h", "fa_map_zero(o->attr, FA_DTYPE, w);", ";"),
     ("elementwise.h", "env->flags |= fa_fpflags();", ""),
-    ("fused.h", "d + below > 0 ? 0", "1 ? 0"),
+    ("read.h", "d + below > 0 ? 0", "1 ? 0"),
+    ("read.h", "run[k].hi < stop", "0"),
+    ("chain.h", "rest, set->tile, item);", "rest, rest, item);"),
+    ("chain_plan.h", "c->uses[out] > served", "0"),
+    ("chain_plan.h", "x->at == y->at", "0"),
+    ("chain_steps.h", "x - y; }", "y - x; }"),
     ("reader.h", "m.s = -m.s;", ";"),
     ("pack_real.h", "(FA_R(fa_pack))((FA_R(fa_pack_mask))p & mask)", "p"),
 ])

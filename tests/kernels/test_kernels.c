@@ -2,13 +2,14 @@
    Owns: the tests.  `test_kernels` runs them and returns the number of failures; `test_kernels bench` times the scalar
    sweeps.  Must not know: how kernels are written.
    Next: builder.h (programs and the derivative check), naive.h (maps), single.h (the same in float32),
-   test_elementwise.h, test_fused.h, test_machine.h, test_single.h. */
+   test_chain.h, test_elementwise.h, test_fused.h, test_machine.h, test_single.h. */
 #include "arena.h"
 #include "bench.h"
 #include "naive.h"
 #include "test_elementwise.h"
 #include "test_fused.h"
 #include "test_machine.h"
+#include "test_chain.h"
 #include "test_single.h"
 
 static const int64_t repeats = 60;
@@ -560,6 +561,7 @@ int main(int argc, char **argv) {
     }
     if (argc > 1 && !strcmp(argv[1], "threads")) {
         test_fused();
+        test_chains();
         printf("%d checks, %d failures\n", checks, failures);
         return failures != 0;
     }
@@ -573,6 +575,7 @@ int main(int argc, char **argv) {
     test_elementwise();
     test_fused();
     test_machine();
+    test_chains();
     printf("%d checks, %d failures\n", checks, failures);
     return failures != 0;
 }
