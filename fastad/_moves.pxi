@@ -128,7 +128,7 @@ cdef class Compose(Pass):
 
 
 def slice_of(move, assembly):
-    """(the assembly of what `move` reads of `assembly`, numbers of its parts); None where they are no boxes of a grid."""
+    """(the assembly of what `move` reads of `assembly`, numbers of its parts); None: no boxes of one grid."""
     maps, accumulate, _, fill, fill_dtype = assembly.fields()
     if move.pieces is None or len(move.pieces) != 1 or not move.fields()[5]:
         return None

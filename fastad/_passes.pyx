@@ -1,10 +1,10 @@
 """_passes.pyx - tape -> tape, the same values with fewer instructions.
 
-Owns: constant folding, simplification of derivative code, common subexpressions, dead code.  Each pass is one walk over
+Owns: constant folding, simplification of derivative code, common subexpressions, dead code, slices of sums.  Each pass is one walk over
 the tape, in its order, and leaves its argument as it is.
 Primal instructions (those before `Tape.boundary`) keep their bits: they are only folded by the kernel that would have
 computed them, merged with an equal one, or dropped.  Derivative code may also be simplified as if it were algebra on
-finite numbers: x + 0, x * 1 and strong-zero products with a constant vanish there.
+finite numbers: x + 0, x * 1 and strong-zero products with a constant vanish there, constants and signs come together.
 Must not know: derivative rules, memory.
 Next: _moves.pxi (simplification of moves), _program.pyx (which runs what is left), _transform.pyx (Copier).
 """

@@ -1,16 +1,17 @@
 /* chain.h - runs of cheap instructions of a loop, eight vectors at a time: what one leaves in registers the next takes.
    Owns: chains at run time: where the operands of steps are, tiles, what is left at the end of a block.
    Must not know: which instructions are chained (chain_plan.h), NumPy.
-   What is left behind the last full tile is computed by one more that overlaps it, where the chain may be repeated.  Else,
-   and where there is no full tile, it is computed on copies of its operands, filled up with their last element: no step has another
-   form for fewer elements, and no flag is raised that the elements themselves do not raise.
+   What is left behind the last full tile is computed by one more that overlaps it, where the chain may be repeated.
+   Else, and where there is no full tile, it is computed on copies of its operands, filled up with their last element:
+   no step has another form for fewer elements, and no flag is raised that the elements themselves do not raise.
    Next: chain_steps.h (the steps), levels.h (once for each instruction set), fused.h (who runs chains). */
 #ifndef FASTAD_CHAIN_H
 #define FASTAD_CHAIN_H
 #include "scalar.h"
 
 /* what a step's pointer moves with; from ROWS on: by layout */
-enum { FA_CHAIN_FIXED, FA_CHAIN_BLOCK, FA_CHAIN_ARRAY, FA_CHAIN_ROWS, FA_CHAIN_BASES = FA_CHAIN_ROWS + FA_MOST_LAYOUTS };
+enum { FA_CHAIN_FIXED, FA_CHAIN_BLOCK, FA_CHAIN_ARRAY, FA_CHAIN_ROWS,
+       FA_CHAIN_BASES = FA_CHAIN_ROWS + FA_MOST_LAYOUTS };
 
 typedef void (*fa_chainfn)(void);
 typedef struct { fa_chainfn fn; char *p; int64_t base; } fa_chainat;
@@ -53,7 +54,7 @@ FA_INLINE void fa_chain_copy(char *y, const char *x, int64_t n, int64_t tile, in
     }
 }
 
-/* The chain's last elements, from k of the block on: fewer than a tile. */
+/* The chain's last elements, from the present tile on: fewer than it has. */
 FA_FN void fa_chain_rest(const fa_chainset *set, int64_t item, const fa_chainstep *plan, const fa_chainat *steps,
                          uint32_t n, const fa_chaintile *t, int64_t rest) {
     char copies[FA_CHAIN_TILES * FA_TILE_BYTES] __attribute__((aligned(64)));
@@ -66,9 +67,7 @@ FA_FN void fa_chain_rest(const fa_chainset *set, int64_t item, const fa_chainste
         if (steps[k].base == FA_CHAIN_FIXED) continue;
         there[k].p = copy;
         there[k].base = FA_CHAIN_FIXED;
-        if (plan[k].fresh) {
-            fa_chain_copy(copy, fa_chain_operand(&steps[k], t), rest, set->tile, item);
-        }
+        if (plan[k].fresh) fa_chain_copy(copy, fa_chain_operand(&steps[k], t), rest, set->tile, item);
     }
     set->tiles(there, &none, set->tile);
     for (uint32_t k = 0; k < n; k++)
@@ -77,8 +76,8 @@ FA_FN void fa_chain_rest(const fa_chainset *set, int64_t item, const fa_chainste
 }
 
 /* n elements in a row. */
-FA_FN void fa_chain_range(const fa_chainset *set, const fa_finstr *ins, const fa_chainstep *plan, const fa_chainat *steps,
-                          fa_chaintile *t, int64_t n) {
+FA_FN void fa_chain_range(const fa_chainset *set, const fa_finstr *ins, const fa_chainstep *plan,
+                          const fa_chainat *steps, fa_chaintile *t, int64_t n) {
     int64_t item = fa_itemsize[ins->din], done = set->tiles(steps, t, n);
     if (done == n) return;
     if (n >= set->tile && ins->arity & FA_CHAIN_MAY_OVERLAP) {

@@ -1,8 +1,8 @@
 /* chain_plan.h - puts runs of cheap instructions of a loop together as chains, and writes their steps.
    Owns: which instructions may be in a chain, which results stay in registers, which operands are spread out.
    Must not know: how steps are executed; whoever plans a loop includes this alone.
-   A step has one operand in memory and leaves its result in registers.  A result that the next instruction alone reads is
-   never stored.
+   A step has one operand in memory and leaves its result in registers.  A result that the next instruction alone reads
+   is never stored.
    A chain may be repeated on elements that it has computed before unless it writes a buffer over another value that it
    reads there.
    Next: chain.h, which runs chains; layout.h (fa_fused). */
@@ -113,7 +113,8 @@ static inline int fa_chain_writes_over(const fa_chaining *c, uint32_t first) {
 static inline uint8_t fa_chain_flags(const fa_chaining *c, uint32_t first) {
     uint8_t flags = fa_chain_writes_over(c, first) ? 0 : FA_CHAIN_MAY_OVERLAP;
     for (uint32_t k = first; k < c->f->nsteps; k++)
-        if (fa_chain_has_operand(c->steps[k].code) && c->slots[c->steps[k].slot].kind == FA_SLOT_ROWS) flags |= FA_CHAIN_BY_ROWS;
+        if (fa_chain_has_operand(c->steps[k].code) && c->slots[c->steps[k].slot].kind == FA_SLOT_ROWS)
+            flags |= FA_CHAIN_BY_ROWS;
     return flags;
 }
 
@@ -136,8 +137,9 @@ static inline fa_finstr fa_chain_of(fa_chaining *c, const fa_finstr *instr, uint
     return chain;
 }
 
-/* Rewrites the n instructions of a loop in place; returns 0, or -1 where what is no chain reads a slot by rows.  `steps` has room for FA_MOST_STEPS, `spread` for FA_FUSED_SLOTS;
-   slots of scalars that are spread out get their number. */
+/* Rewrites the n instructions of a loop in place; returns 0, or -1 where what is no chain reads a slot by rows.
+   `steps` has room for FA_MOST_STEPS, `spread` for FA_FUSED_SLOTS; slots of scalars that are spread out get their
+   number. */
 static inline int fa_chain_plan(fa_fused *f, fa_finstr *instr, fa_slot *slots, fa_chainstep *steps, uint16_t *spread) {
     fa_chaining c = {f, slots, steps, spread, {0}, {0}, 0};
     uint32_t n = 0, primal = f->nprimal;
@@ -148,7 +150,8 @@ static inline int fa_chain_plan(fa_fused *f, fa_finstr *instr, fa_slot *slots, f
         end = i + 1;
         if (i == primal) f->nprimal = n;
         if (!fa_chain_takes(&instr[i], slots)) {
-            for (int k = 0; k < fa_slots_read(&instr[i]); k++) if (slots[instr[i].in[k]].kind == FA_SLOT_ROWS) return -1;
+            for (int k = 0; k < fa_slots_read(&instr[i]); k++)
+                if (slots[instr[i].in[k]].kind == FA_SLOT_ROWS) return -1;
             instr[n++] = instr[i];
             continue;
         }

@@ -2,8 +2,8 @@
    Owns: their arithmetic, bit for bit that of single instructions.
    Must not know: what a chain is made of, where its operands lie.
    A step takes what the one before it left in eight registers, and ends with a jump to the next one.
-   Where both operands are NaN the result is the first one, wherever in a block it is; a compiler may exchange the operands
-   of a sum or a product, so that on x86 these are written as instructions.
+   Where both operands are NaN the result is the first one, wherever in a block it is; a compiler may exchange the
+   operands of a sum or a product, so that on x86 these are written as instructions.
    Next: chain.h, which includes it. */
 #define FA_C(NAME) FA_L(FA_R(NAME))
 typedef FA_REAL FA_C(fa_v) __attribute__((vector_size(FA_LEVEL_BYTES)));
@@ -53,7 +53,8 @@ FA_INLINE V FA_C(fa_absolute_v)(V x) {
 /* Masked factors are +0, and raise no flag. */
 #if FA_LEVEL_BYTES == 64
 #define FA_NONZERO(MASK, X, AMONG) do { \
-        if (sizeof(FA_REAL) == 8) __asm__("vcmppd $4, %2, %1, %0" AMONG : "=Yk"(MASK) : "v"(X), "v"(zero), "Yk"(among)); \
+        if (sizeof(FA_REAL) == 8) \
+            __asm__("vcmppd $4, %2, %1, %0" AMONG : "=Yk"(MASK) : "v"(X), "v"(zero), "Yk"(among)); \
         else __asm__("vcmpps $4, %2, %1, %0" AMONG : "=Yk"(MASK) : "v"(X), "v"(zero), "Yk"(among)); \
     } while (0)
 FA_INLINE V FA_C(fa_masked_v)(V x, V y, unsigned short mask) {

@@ -6,7 +6,8 @@
    The kernels are those of single instructions, on the same operands: the bits are the same.
    A large loop is cut into chunks of blocks, which the pool's threads share; the sums of chunks are put together as one
    thread would have done it.
-   Next: read.h (operands that are slices), chain.h (cheap instructions), forward.h, which runs a loop as one instruction, layout.h (fa_fused). */
+   Next: read.h (operands that are slices), chain.h (cheap instructions), forward.h, which runs a loop as one
+   instruction, layout.h (fa_fused). */
 #ifndef FASTAD_FUSED_H
 #define FASTAD_FUSED_H
 #include "pool.h"
@@ -50,7 +51,8 @@ FA_FN void fa_fused_steps(const fa_fused *f, const fa_place *at, char *scratch, 
             const fa_slot *slot = &f->slots[s->slot];
             steps[k] = (fa_chainat){set->fn[s->code], at[s->slot].p, FA_CHAIN_FIXED};
             if (!fa_chain_has_operand(s->code)) continue;
-            if (slot->kind == FA_SLOT_SCALAR) steps[k].p = scratch + f->nbuffers * FA_BUFFER_BYTES + slot->at * FA_TILE_BYTES;
+            if (slot->kind == FA_SLOT_SCALAR)
+                steps[k].p = scratch + f->nbuffers * FA_BUFFER_BYTES + slot->at * FA_TILE_BYTES;
             else if (slot->kind == FA_SLOT_ROWS) steps[k].base = FA_CHAIN_ROWS + slot->layout;
             else steps[k].base = slot->kind == FA_SLOT_ARRAY ? FA_CHAIN_ARRAY : FA_CHAIN_BLOCK;
         }

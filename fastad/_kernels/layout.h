@@ -195,7 +195,7 @@ extern fa_prim fa_prims[FA_MAX_OPCODES];     /* filled at import from primitives
 enum { FA_BLOCK = 512 };                     /* elements; 4 KiB an operand: a dozen stay in L1 */
 enum { FA_BUFFER_BYTES = 8 * FA_BLOCK + 64 };    /* of a block buffer: no two begin at the same place of a page */
 enum { FA_FUSED_MEMBERS = 64, FA_FUSED_SLOTS = 256, FA_FUSED_SUMS = 8, FA_READER_DIMS = 6 };
-enum { FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_CHAIN };   /* STORE: in chains alone */
+enum { FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_CHAIN };
 enum { FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR, FA_SLOT_ROWS };
 
 /* Chains of cheap instructions run step by step on tiles of eight vectors; each step leaves its result in registers.
@@ -208,12 +208,14 @@ enum {
 };
 enum { FA_TILE_BYTES = 512, FA_CHAIN_TILES = 96, FA_MOST_STEPS = 4 * FA_FUSED_MEMBERS };
 /* tile: the largest; tiles: operands of one chain; steps: of a loop */
-typedef struct { uint8_t code, tile, fresh; uint16_t slot; } fa_chainstep;   /* fresh: the chain reads it before it writes it */
+typedef struct { uint8_t code, tile, fresh; uint16_t slot; } fa_chainstep;   /* fresh: it has not been written before */
 
-/* in: slots; of READ the number of a read; of CHAIN the first step and the number of steps.  arity of CHAIN: what it may do */
+/* in: slots; of READ the number of a read; of CHAIN the first step and the number of steps.
+   arity of CHAIN: what it may do.  STORE, into a slot by rows, is in chains alone. */
 enum { FA_CHAIN_MAY_OVERLAP = 1, FA_CHAIN_BY_ROWS = 2 };
 typedef struct { uint16_t op; uint8_t kind, arity, din, dout; uint16_t in[3], out; } fa_finstr;
-/* ROWS: a slice of an array, read or written in place: rows of neighbours, `row` elements each, which lie as `rows[layout]` says */
+/* ROWS: a slice of an array, read or written in place: rows of neighbours, `row` elements each, which lie as
+   `rows[layout]` says */
 enum { FA_MOST_LAYOUTS = 4 };
 typedef struct { int32_t nd; int64_t n[FA_READER_DIMS], s[FA_READER_DIMS]; } fa_rows;
 typedef struct {

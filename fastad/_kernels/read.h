@@ -1,8 +1,8 @@
 /* read.h - blocks of operands that a loop reads through maps: slices, joins, sums of shifted arrays.
    Owns: any range of the result of a move or an assembly, computed from the pieces' readers.
    Must not know: loops, threads, who owns the memory.
-   Pieces whose neighbours are neighbours on both sides are met run by run: between two ends of runs the same pieces take
-   part, so that a sum of shifted arrays (the adjoint of a stencil) is written once, without a pass for each of them.
+   Pieces whose neighbours are neighbours on both sides are met run by run: between two ends of runs the same pieces
+   take part, so that a sum of shifted arrays (the adjoint of a stencil) is written once, without a pass for each of them.
    Next: reader.h (a piece made ready), chain.h (the sums), fused.h, which includes this. */
 #ifndef FASTAD_READ_H
 #define FASTAD_READ_H
@@ -40,7 +40,7 @@ FA_FN void fa_read_piece(int what, const fa_reader *r, const char *x, int64_t lo
 }
 
 /* ---- run after run ------------------------------------------------------------------------------------------- */
-typedef struct { int64_t lo, hi, src; } fa_stretch;      /* destinations [lo, hi), of which the first is read from src */
+typedef struct { int64_t lo, hi, src; } fa_stretch;   /* destinations [lo, hi), of which the first is read from src */
 
 /* The first run that ends beyond `at`, without what lies before; past all of them it is empty, far away. */
 FA_FN fa_stretch fa_stretch_beyond(const fa_reader *r, int64_t at) {

@@ -1,7 +1,6 @@
 /* trigonometry_loops.h - the loops of sin and cos; included once for each instruction set, so without a guard.
-   The loops have the signature of NumPy's inner loops; operand and
-   result may be the same memory.
-   Next: trigonometry.h. */
+   The loops have the signature of NumPy's inner loops; operand and result may be the same memory.
+   Next: trigonometry.h, levels.h. */
 static __attribute__((noinline, unused)) int FA_L(fa_sincos_chunk)(int64_t n, const double *x, double *s, double *c) {
     int64_t large = 0;
     for (int64_t j = 0; j < n; j++) {
@@ -12,7 +11,7 @@ static __attribute__((noinline, unused)) int FA_L(fa_sincos_chunk)(int64_t n, co
 }
 
 static inline __attribute__((always_inline)) void FA_L(fa_trig)(char **args, const intptr_t *size,
-                                                                   const intptr_t *steps, int cosine) {
+                                                                const intptr_t *steps, int cosine) {
     double x[FA_TRIG_CHUNK], s[FA_TRIG_CHUNK], c[FA_TRIG_CHUNK];
     if (*size == 1) {                                /* a number: the same lane, without its neighbours */
         memcpy(x, args[0], 8);

@@ -7,8 +7,8 @@
 #include "naive.h"
 
 enum { LINKS = 24, MOST_VALUES = 40, MARGIN = 3 };
-static const uint16_t links[] = {FA_ADD, FA_SUBTRACT, FA_MULTIPLY, FA_DIVIDE, FA_STRONGZERO, FA_ZEROPRODUCT, FA_NEGATIVE,
-                                 FA_SQUARE, FA_RECIPROCAL, FA_ABSOLUTE, FA_MAXIMUM};       /* the last one is no link */
+static const uint16_t links[] = {FA_ADD, FA_SUBTRACT, FA_MULTIPLY, FA_DIVIDE, FA_STRONGZERO, FA_ZEROPRODUCT,
+                                 FA_NEGATIVE, FA_SQUARE, FA_RECIPROCAL, FA_ABSOLUTE, FA_MAXIMUM};   /* the last is no link */
 
 typedef struct {
     int dtype, nslots, ninstr, ncells;
@@ -82,7 +82,8 @@ static void chain_program(chain_case *c) {
             while (op == FA_MAXIMUM && operands[i][k] == 1);      /* by rows read chains alone */
             last[operands[i][k]] = i;
         }
-        c->instr[i] = (fa_finstr){op, FA_FUSED_ELEMENTWISE, (uint8_t)arity, (uint8_t)c->dtype, (uint8_t)c->dtype, {0}, 0};
+        c->instr[i] = (fa_finstr){op, FA_FUSED_ELEMENTWISE, (uint8_t)arity, (uint8_t)c->dtype, (uint8_t)c->dtype,
+                                  {0}, 0};
         made[i] = below(4) == 0;                                   /* does it leave the loop? */
     }
     last[inputs + c->ninstr - 1] = c->ninstr;                      /* summed or stored at the end */
@@ -114,7 +115,8 @@ static void chain_end(chain_case *c, int stores) {
         c->f.nsums = 1;
         return;
     }
-    end->out = (uint16_t)new_chain_slot(c, FA_SLOT_ROWS, malloc((size_t)(c->rows * c->wide * fa_itemsize[c->dtype])), 1);
+    char *y = malloc((size_t)(c->rows * c->wide * fa_itemsize[c->dtype]));
+    end->out = (uint16_t)new_chain_slot(c, FA_SLOT_ROWS, y, 1);
     c->gaps = (fa_gaps){c->slots[end->out].cell, c->dtype, c->rows * c->wide, {.i = 0}, {.nd = 2, .doff = 1}};
     c->gaps.reader.dim[0] = (fa_rdim){c->rows, c->wide, c->row, (c->rows - 1) * c->wide + c->row};
     c->gaps.reader.dim[1] = (fa_rdim){c->row, 1, 1, c->row};

@@ -53,8 +53,8 @@ static void test_loop(int64_t n, int threads) {
                          {FA_SQUARE, FA_FUSED_ELEMENTWISE, 1, FA_F64, FA_F64, {4}, 0},
                          {0, FA_FUSED_SUM, 0, FA_F64, FA_F64, {0}, 0}};
     uint32_t sum = 2;                        /* the cell of the scalar that dies here */
-    fa_fused loop = {.size = n, .n = 5, .nprimal = 5, .nslots = 5, .nsums = 1, .scratch = 5, .shared = 1, .instr = instr,
-                     .slots = slots, .reads = &read, .sums = &sum, .block = FA_BLOCK};
+    fa_fused loop = {.size = n, .n = 5, .nprimal = 5, .nslots = 5, .nsums = 1, .scratch = 5, .shared = 1,
+                     .instr = instr, .slots = slots, .reads = &read, .sums = &sum, .block = FA_BLOCK};
     fa_code c = {.avals = avals, .cell_aval = cell_aval};
     fa_env env = {.flags = 0};
     fa_reader_of(&piece, &part.reader);
