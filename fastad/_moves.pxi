@@ -54,7 +54,7 @@ cdef uint32_t put_back(Simplify p, uint32_t i) except? 0:
     return p.fits(w, i) if set(erased.indices()[1].tolist()) == positions else 0
 
 
-def few(m, most):
+cdef object few(m, most):
     """Does a map name at most so many positions?"""
     if m.pieces is None:
         return len(m.dst if m.dst is not None else m.src) <= most
@@ -106,7 +106,7 @@ cdef class Compose(Pass):
             return None
         key = (s.attr_list[s.arg[2 * <size_t>i + 1]], s.attr_list[s.arg[2 * <size_t>x + 1]])
         if key not in self.composed:
-            self.composed[key] = slice_of(*key)
+            self.composed[key] = slice_of(key[0], key[1])
         return self.composed[key]
 
     cdef int step(self, uint32_t i) except -1:
@@ -127,7 +127,7 @@ cdef class Compose(Pass):
         return 0
 
 
-def slice_of(move, assembly):
+cdef object slice_of(move, assembly):
     """(the assembly of what `move` reads of `assembly`, numbers of its parts); None: no boxes of one grid."""
     maps, accumulate, _, fill, fill_dtype = assembly.fields()
     if move.pieces is None or len(move.pieces) != 1 or not move.fields()[5]:
@@ -147,13 +147,13 @@ def slice_of(move, assembly):
     return (T.Assemble(parts, accumulate, False, fill, fill_dtype), kept) if parts else None
 
 
-def cut(piece, window):
+cdef object cut(piece, window):
     """The part of a piece whose destination a slice reads, with its place in the slice; () if there is none.
 
     None where the two have not the same rows.  Both are boxes of one grid: its strides are those of the slice.
     """
     strides = [stride for extent, stride in zip(window[0], window[2], strict=True) if extent > 1]
-    if not strides or min(strides) < 1 or any([a <= b or a % b for a, b in zip(strides, strides[1:], strict=False)]):
+    if not strides or min(strides) < 1 or not divides(strides):
         return None
     seen, mine = box(window[0], window[1], window[2], strides), box(piece[0], piece[3], piece[4], strides)
     if seen is None or mine is None:
@@ -171,7 +171,15 @@ def cut(piece, window):
     return tuple(shape), soff, tuple(sstr), doff, tuple(dstr)
 
 
-def box(shape, offset, steps, strides):
+cdef bint divides(strides) except -1:
+    """Is each stride a multiple of the next, and larger?"""
+    for a, b in zip(strides, strides[1:], strict=False):
+        if a <= b or a % b:
+            return False
+    return True
+
+
+cdef object box(shape, offset, steps, strides):
     """[(first, extent, dimension of `shape` or None)] for each stride of a grid; None where it is no box of it."""
     where = {}
     for dim, (extent, step) in enumerate(zip(shape, steps, strict=True)):

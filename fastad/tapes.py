@@ -68,7 +68,7 @@ def gradient_tape(tape):
 def with_seed(tape, adjoint, rest=0.0):
     """The adjoint tape with its seeds made constants (1, rest ...), so that what is multiplied with 0 or 1 vanishes."""
     seeds = len(tape.inputs)
-    values = {}
+    values: dict[int, float] = {}
     for k, (dtype, _) in enumerate(output_avals(tape)):
         if dtype in T.REAL:
             values[seeds + len(values)] = rest if k else 1.0
