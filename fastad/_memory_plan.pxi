@@ -232,8 +232,8 @@ cdef class Plan:
             if t.op[i] != FA_SUM:
                 self.plan_member(i, end)
         loop = LoopWriter(self, first, end, primal).run()
-        if loop.buffers:
-            size = loop.buffers * <int64_t>FA_BUFFER_BYTES
+        if loop.f.nbuffers or loop.f.nspread:
+            size = loop.f.nbuffers * <int64_t>FA_BUFFER_BYTES + loop.f.nspread * <int64_t>FA_TILE_BYTES
             offset = self.arena.take(size)
             loop.f.scratch = self.program.new_cell(t.aval[first], offset)
             self.arena.give(size, offset)

@@ -1,22 +1,26 @@
 """_passes.pyx - tape -> tape, the same values with fewer instructions.
 
 Owns: constant folding, simplification of derivative code, common subexpressions, sums that are taken early (in
-_sums.pxi), dead code.  Each pass is one walk over
-the tape, in its order, and leaves its argument as it is.
+_sums.pxi), dead code, slices of assemblies (in _moves.pxi).  Each pass is one walk over the tape, in its order, and
+leaves its argument as it is.
 Primal instructions (those before `Tape.boundary`) keep their bits: they are only folded by the kernel that would have
 computed them, merged with an equal one, or dropped.  Derivative code may also be simplified as if it were algebra on
-finite numbers: x + 0, x * 1 and strong-zero products with a constant vanish there.
-Must not know: derivative rules, memory.  Next: _program.pyx (which runs what is left), _transform.pyx (Copier).
+finite numbers: x + 0, x * 1 and strong-zero products with a constant vanish there, constants and signs come together.
+Must not know: derivative rules, memory.
+Next: _moves.pxi (simplification of moves), _program.pyx (which runs what is left), _transform.pyx (Copier).
 """
-from libc.math cimport isfinite
+import math
+
+from libc.math cimport fabs, frexp, isfinite
 from libc.stdint cimport uint8_t, uint32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 from fastad._tape cimport (
-    AVALS, Attr, FORMS, PRIMS, Tape, aval_id, fa_aval, fa_cell, fa_map, fa_piece, is_real, scalar_kernel, FA_ADD,
-    FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE,
-    FA_F64, FA_FORM_NARY, FA_GUARD, FA_LAPACK, FA_MATMUL, FA_MOVE, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STRONGZERO,
-    FA_SUBTRACT, FA_SUM, FA_WHERE, FA_WRAP, FA_ZEROPRODUCT,
+    AVALS, Attr, FORMS, PRIMS, Tape, aval_id, fa_aval, fa_cell, fa_map, fa_piece, fa_stack, is_real, scalar_kernel,
+    FA_ADD, FA_ASSEMBLE, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_DIVIDE,
+    FA_ELEMENT, FA_ELEMENTWISE, FA_ERASE, FA_F64, FA_FORM_NARY, FA_GUARD, FA_LAPACK, FA_MATMUL, FA_MOVE,
+    FA_MULTIPLY, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STACK, FA_STRONGZERO, FA_SUBTRACT, FA_SUM, FA_WHERE,
+    FA_WRAP, FA_WRITE, FA_ZEROPRODUCT,
 )
 from fastad._transform cimport Copier
 
@@ -26,12 +30,12 @@ cdef extern from "Python.h":
     void *PyErr_Occurred()
     void PyErr_Clear()
 
-__all__ = ["cse", "dead", "early", "fold", "optimise", "simplify"]
+__all__ = ["compose", "cse", "dead", "early", "fold", "optimise", "simplify"]
 
 
 def optimise(Tape tape):
     """All passes, in the order in which each profits from those before it."""
-    return dead(early(cse(simplify(fold(tape)))))
+    return compose(dead(early(cse(simplify(fold(tape))))))
 
 
 cdef class Pass(Copier):
@@ -95,10 +99,7 @@ cdef inline double real_of(fa_cell x, int dtype) noexcept:
 
 # ---- constant folding -----------------------------------------------------------------------------------------------
 def fold(Tape tape):
-    """Compute scalar instructions of constants, by the kernels of the sweep: the bits are the same.
-
-    What is not finite stays, since computing it raises a floating-point flag that the user is to see.
-    """
+    """Compute scalar instructions of constants, by the kernels of the sweep: the bits are the same."""
     return (<Fold>Fold(tape)).run()
 
 
@@ -162,8 +163,9 @@ cdef class Fold(Pass):
 def simplify(Tape tape, bint derivative=True):
     """Drop what changes nothing.
 
-    In derivative code (unless `derivative` is false) sums with 0, products with 1, strong-zero products with
-    constants, arrays of one number; everywhere reshapes to the same shape and moves of everything to its own place.
+    In derivative code (unless `derivative` is false) sums with 0, products with 1, strong-zero products with constants,
+    arrays of one number, signs that constants, sums and differences can take over, products with two constants;
+    everywhere reshapes to the same shape and moves of everything to its own place.
     """
     cdef Simplify p = Simplify(tape)
     p.derivative = derivative
@@ -172,6 +174,10 @@ def simplify(Tape tape, bint derivative=True):
 
 cdef class Simplify(Pass):
     cdef bint derivative
+    cdef dict filled                     # (map, fill, dtype) -> the map with that fill
+
+    def __cinit__(self, Tape source, Tape target=None, *rest):
+        self.filled = {}
 
     cdef int step(self, uint32_t i) except -1:
         cdef Tape s = self.source
@@ -179,12 +185,18 @@ cdef class Simplify(Pass):
         cdef uint32_t y = 0
         if op == FA_RESHAPE or op == FA_MOVE:
             y = self.unmoved(i, op)
+        elif op == FA_WRITE:
+            y = filled_write(self, i)
+        elif op == FA_STACK and self.derivative and s.boundary and i >= s.boundary:
+            y = put_back(self, i)
         elif self.derivative and s.boundary and i >= s.boundary and op >= FA_ELEMENTWISE \
                 and is_real(AVALS[s.aval[i]].dtype):
             if op == FA_NEGATIVE:
-                y = self.twice_negative(i)
+                y = self.without_sign(i)
             elif op <= FA_DIVIDE or op == FA_STRONGZERO or op == FA_ZEROPRODUCT:
                 y = self.with_constant(i, op)
+                if y == 0:
+                    y = self.with_signs(i, op)
             elif op == FA_WHERE:
                 y = self.same_both_ways(i)
             if y == 0 and AVALS[s.aval[i]].nd:
@@ -258,9 +270,72 @@ cdef class Simplify(Pass):
         b = t.attr_id(None)
         return t.push(FA_RESHAPE, self.source.aval[i], x, b)
 
-    cdef uint32_t twice_negative(self, uint32_t i) except? 0:
-        cdef uint32_t x = self.map[self.source.arg[2 * <size_t>i]]
-        return self.fits(self.target.arg[2 * <size_t>x], i) if self.target.op[x] == FA_NEGATIVE else 0
+    cdef uint32_t without_sign(self, uint32_t i) except? 0:
+        """-(-x) is x; -(c x) is (-c) x."""
+        cdef uint32_t x = self.map[self.source.arg[2 * <size_t>i]], inner
+        cdef double c = 0
+        if self.target.op[x] == FA_NEGATIVE:
+            return self.fits(self.target.arg[2 * <size_t>x], i)
+        inner = self.scaled(x, &c)
+        return self.times(i, -c, inner) if inner else 0
+
+    cdef uint32_t negated_in(self, uint32_t x) noexcept:
+        """v where the target's value x is -v; else 0."""
+        return self.target.arg[2 * <size_t>x] if self.target.op[x] == FA_NEGATIVE else 0
+
+    cdef uint32_t scaled(self, uint32_t x, double *c) noexcept:
+        """v where the target's array x is v times a constant c; else 0."""
+        cdef Tape t = self.target
+        cdef uint32_t k, v
+        cdef fa_cell number
+        if t.op[x] != FA_MULTIPLY or AVALS[t.aval[x]].nd == 0:
+            return 0
+        for k in range(2):
+            v = t.arg[2 * <size_t>x + 1 - k]
+            if t.aval[v] == t.aval[x] and self.number(t.arg[2 * <size_t>x + k], &number):
+                c[0] = real_of(number, AVALS[t.aval[x]].dtype)
+                return v
+        return 0
+
+    cdef uint32_t times(self, uint32_t i, double c, uint32_t x) except? 0:
+        """c times the target's value x in place of value i; 0 where x has another shape."""
+        cdef uint32_t number
+        if not self.fits(x, i):
+            return 0
+        number = self.target.const_real(AVALS[self.source.aval[i]].dtype, c)
+        return self.target.push(FA_MULTIPLY, self.source.aval[i], number, x)
+
+    cdef uint32_t with_signs(self, uint32_t i, int op) except? 0:
+        """What stands beside a negative operand takes over its sign: nothing is rounded differently."""
+        cdef Tape t = self.target
+        cdef uint32_t a = self.map[self.source.arg[2 * <size_t>i]], b = self.map[self.source.arg[2 * <size_t>i + 1]]
+        cdef uint32_t aval = self.source.aval[i], na = self.negated_in(a), nb = self.negated_in(b), inner
+        cdef double c = 0
+        if op == FA_ADD and nb:
+            return t.push(FA_SUBTRACT, aval, a, nb)
+        if op == FA_ADD and na:
+            return t.push(FA_SUBTRACT, aval, b, na)
+        if op == FA_SUBTRACT and nb:
+            return t.push(FA_ADD, aval, a, nb)
+        if op == FA_STRONGZERO and na:
+            inner = self.scaled(b, &c)
+            if inner:
+                b = t.push(FA_MULTIPLY, t.aval[b], t.const_real(AVALS[aval].dtype, -c), inner)
+                return t.push(FA_STRONGZERO, aval, na, b)
+        return 0
+
+    cdef uint32_t product(self, uint32_t i, double c, uint32_t x) except? 0:
+        """The constant c times x in place of value i, x being a product with a constant or negative itself."""
+        cdef double inner = 0
+        cdef uint32_t y = self.negated_in(x)
+        cdef int e = 0
+        if y:
+            return self.times(i, -c, y)
+        y = self.scaled(x, &inner)
+        # only where the product of the constants is exact, and (but for overflow) theirs with the array rounded alike
+        if y and fabs(frexp(inner, &e)) == 0.5 and fabs(inner) >= 1 and fabs(c) >= 1 and isfinite(c * inner):
+            return self.times(i, c * inner, y)
+        return 0
 
     cdef uint32_t same_both_ways(self, uint32_t i) except? 0:
         cdef uint32_t m = 0
@@ -272,6 +347,7 @@ cdef class Simplify(Pass):
         cdef uint32_t a = self.map[self.source.arg[2 * <size_t>i]], b = self.map[self.source.arg[2 * <size_t>i + 1]]
         cdef fa_cell v
         cdef double ca = 7, cb = 7       # any number without a rule
+        cdef uint32_t y
         if self.filled_with(a, &v):
             ca = real_of(v, AVALS[self.target.aval[a]].dtype)
         if self.filled_with(b, &v):
@@ -288,7 +364,18 @@ cdef class Simplify(Pass):
             return self.fits(b if ca == 1 else a, i)
         if ca == -1 or cb == -1:
             return self.negated(b if ca == -1 else a, i)
+        if op == FA_MULTIPLY and self.is_real_number(a):
+            return self.product(i, ca, b)
+        if op == FA_MULTIPLY and self.is_real_number(b):
+            return self.product(i, cb, a)
+        if op == FA_STRONGZERO and self.filled_with(a, &v) and isfinite(ca) and AVALS[self.source.aval[i]].nd:
+            y = self.product(i, ca, b)
+            return y if y else self.times(i, ca, b)
         return 0
+
+    cdef bint is_real_number(self, uint32_t x) noexcept:
+        cdef fa_cell v
+        return self.number(x, &v) and is_real(AVALS[self.target.aval[x]].dtype)
 
     cdef bint filled_with(self, uint32_t x, fa_cell *value) noexcept:
         """Is x a constant scalar, or an array filled with one?"""
@@ -316,6 +403,9 @@ cdef bint is_identity(Attr attr) except -1:
             return False
         expected *= m.pieces[0].shape[d]
     return expected == m.ndst
+
+
+include "_moves.pxi"
 
 
 # ---- common subexpressions ------------------------------------------------------------------------------------------

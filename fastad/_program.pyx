@@ -7,9 +7,9 @@ The kernels are those of tier 0, on contiguous memory that overlaps nothing: pri
 Next: _fusion.pxi (loops), _memory_plan.pxi (the plan), _machine.pxi (packed scalars), _kernels/forward.h (what runs),
 _passes.pyx (what was left out before).
 """
-from libc.stdint cimport uint16_t, uint32_t, int64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t
 from libc.stdlib cimport malloc, calloc, realloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy, memset
 cimport numpy as cnp
 
 from bisect import bisect_left, insort
@@ -37,8 +37,16 @@ cdef extern from "_kernels/arena.h":
     void fa_arena_free(void *p, size_t bytes) nogil
 
 cdef extern from "_kernels/layout.h" nogil:
-    enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR
-    enum: FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_BUFFER_BYTES
+    enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE
+    enum: FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR, FA_SLOT_ROWS
+    enum: FA_READ_PARTS, FA_FUSED_MEMBERS, FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_BUFFER_BYTES
+    enum: FA_MOST_STEPS, FA_TILE_BYTES, FA_BLOCK, FA_MOST_LAYOUTS, FA_CHAIN_END
+    ctypedef struct fa_rows:
+        int nd
+        int64_t *n
+        int64_t *s
+    ctypedef struct fa_chainstep:
+        uint16_t slot
     ctypedef struct fa_finstr:
         uint16_t op
         uint8_t kind
@@ -50,10 +58,24 @@ cdef extern from "_kernels/layout.h" nogil:
     ctypedef struct fa_slot:
         uint8_t kind
         uint8_t dtype
+        uint8_t layout
         uint32_t cell
         int64_t at
+    ctypedef struct fa_rdim:
+        int64_t n
+        int64_t d
+        int64_t s
     ctypedef struct fa_reader:
+        int nd
+        int64_t doff
         int64_t soff
+        fa_rdim *dim
+    ctypedef struct fa_gaps:
+        uint32_t cell
+        int dtype
+        int64_t size
+        fa_cell fill
+        fa_reader reader
     ctypedef struct fa_part:
         uint32_t cell
         int what
@@ -61,15 +83,23 @@ cdef extern from "_kernels/layout.h" nogil:
     ctypedef struct fa_fread:
         uint32_t n
         uint8_t fills
+        uint8_t adds
+        uint8_t runs
         fa_cell fill
         const fa_part *parts
+
+cdef extern from "_kernels/chain_plan.h" nogil:
+    int fa_chain_code(uint16_t op)
+    int fa_chain_plan(fa_fused *f, fa_finstr *instr, fa_slot *slots, fa_chainstep *steps, uint16_t *spread)
 
 cdef extern from "_kernels/reader.h" nogil:
     int fa_reader_of(const fa_piece *piece, fa_reader *r)
     int fa_reader_contiguous(const fa_reader *r)
+    int fa_reader_has_runs(const fa_reader *r)
 
 include "_memory_plan.pxi"
 include "_fusion.pxi"
+include "_loop_writer.pxi"
 include "_machine.pxi"
 
 

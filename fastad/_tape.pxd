@@ -151,6 +151,17 @@ cdef extern from "_kernels/layout.h" nogil:
         const void *slots
         const void *reads
         const uint32_t *sums
+        const void *steps
+        const void *spread
+        uint32_t nsteps
+        uint32_t nspread
+        uint32_t nbuffers
+        uint32_t nrows
+        uint32_t ngaps
+        const void *rows
+        const void *gaps
+        int64_t row
+        int64_t block
     ctypedef struct fa_run:
         const void *words
         int wide

@@ -7,7 +7,10 @@ Next: primitives.py (the rows), _kernels/template.h (how a template runs), _tran
 """
 cdef extern from "_kernels/trigonometry.h" nogil:
     void *fa_own_loop(const char *row, int level)
+
+cdef extern from "_kernels/chain.h" nogil:
     int fa_cpu_level()
+    int fa_chain_level
 
 cdef extern from "_kernels/template.h" nogil:
     int fa_check_template(const fa_template *t)
@@ -85,6 +88,9 @@ cdef int adapt_loop(int code, row) except -1:
             return 0
     free(a)
     raise InternalError(f"{ufunc.__name__} has no loop for {row.signature}; it has {ufunc.types}")
+
+
+fa_chain_level = fa_cpu_level()
 
 
 cdef int own_loop(int code, row) except -1:

@@ -1,11 +1,13 @@
 /* elementwise.h - elementwise primitives on whole arrays, block by block.
-   Owns: which loop runs on which operands; WHERE, STRONGZERO, ZEROPRODUCT and CAST, which NumPy has no inner loop for.
+   Owns: which loop runs on which operands; WHERE and CAST, which NumPy has no inner loop for.
    Must not know: where operands come from, derivatives.
    Every operand is as large as the result or of rank 0; this is a span: a pointer and a step of one item or 0.
-   Next: template.h (partials on blocks), move.h (everything that is not elementwise). */
+   Arithmetic on real numbers runs by the steps of chains, alone and in loops: the bits are the same, NaN included.
+   Next: chain.h (steps), template.h (partials on blocks), move.h (everything that is not elementwise). */
 #ifndef FASTAD_ELEMENTWISE_H
 #define FASTAD_ELEMENTWISE_H
-#include "scalar.h"
+#include "chain.h"
+#include "chain_plan.h"
 
 typedef struct { const char *p; intptr_t step; } fa_span;
 
@@ -113,19 +115,38 @@ FA_FN void fa_loop_spread(const fa_prim *prim, int din, int dout, int64_t n, con
     }
 }
 
+/* One step of a chain as an instruction of its own. */
+FA_FN void fa_arithmetic_block(int code, int dtype, int64_t n, const fa_span *in, char *y) {
+    char spread[2][FA_TILE_BYTES] __attribute__((aligned(64)));
+    const fa_chainset *set = fa_chain_set(dtype);
+    int binary = code < FA_CHAIN_NEGATIVE, item = fa_itemsize[dtype];
+    const fa_chainstep plan[] = {{FA_CHAIN_LOAD, 0, 1, 0}, {(uint8_t)code, 1, (uint8_t)binary, 0},
+                                 {FA_CHAIN_STORE, 2, 0, 0}, {FA_CHAIN_END, 3, 0, 0}};
+    fa_chainat steps[4] = {{0, 0, FA_CHAIN_FIXED}, {0, 0, FA_CHAIN_FIXED}, {0, y, FA_CHAIN_ARRAY},
+                           {0, 0, FA_CHAIN_FIXED}};
+    fa_chaintile t = {{0}, 0};
+    for (int k = 0; k <= binary; k++) {
+        if (in[k].step) {
+            steps[k].p = (char *)in[k].p;
+            steps[k].base = FA_CHAIN_ARRAY;
+        } else {
+            fa_fill_block(FA_TILE_BYTES / item, item, in[k].p, spread[k]);
+            steps[k].p = spread[k];
+        }
+    }
+    for (int k = 0; k < 4; k++) steps[k].fn = set->fn[plan[k].code];
+    int64_t done = set->tiles(steps, &t, n);
+    if (done < n) fa_chain_rest(set, item, plan, steps, 4, &t, n - done);
+}
+
 /* One elementwise primitive (or CAST) on n elements; y is contiguous.  din as in fa_scalar. */
 FA_FN void fa_elementwise_block(uint16_t op, int din, int dout, int64_t n, const fa_span *in, char *y) {
     const fa_prim *prim = &fa_prims[op];
     int scalar_operand = 0;
     if (n == 0) return;
-    if (op == FA_STRONGZERO) {
-        if (din == FA_F64) fa_strongzero_block_f64(n, in[0], in[1], (double *)y);
-        else fa_strongzero_block_f32(n, in[0], in[1], (float *)y);
-        return;
-    }
-    if (op == FA_ZEROPRODUCT) {
-        if (din == FA_F64) fa_zeroproduct_block_f64(n, in[0], in[1], (double *)y);
-        else fa_zeroproduct_block_f32(n, in[0], in[1], (float *)y);
+    int code = fa_is_real(din) ? fa_chain_code(op) : FA_CHAIN_END;
+    if (code != FA_CHAIN_END) {
+        fa_arithmetic_block(code, din, n, in, y);
         return;
     }
     if (op == FA_WHERE) { fa_where_block(n, fa_itemsize[dout], in[0], in[1], in[2], y); return; }

@@ -6,41 +6,13 @@
    The kernels are those of single instructions, on the same operands: the bits are the same.
    A large loop is cut into chunks of blocks, which the pool's threads share; the sums of chunks are put together as one
    thread would have done it.
-   Next: reader.h (operands that are slices), forward.h, which runs a loop as one instruction, layout.h (fa_fused). */
+   Next: read.h (operands that are slices), chain.h (cheap instructions), forward.h, which runs a loop as one
+   instruction, layout.h (fa_fused). */
 #ifndef FASTAD_FUSED_H
 #define FASTAD_FUSED_H
-#include "elementwise.h"
-#include "move.h"
 #include "pool.h"
-#include "reader.h"
+#include "read.h"
 
-/* ---- reading ------------------------------------------------------------------------------------------------- */
-/* Elements of the dimensions from k on whose destination, counted from d, lies in [0, m); y begins at destination 0. */
-FA_FN void fa_read_dims(int what, const fa_reader *r, int k, int64_t d, const char *x, int64_t m, char *y) {
-    const fa_rdim *dim = &r->dim[k];
-    int64_t size = fa_do_size[what], below = k + 1 < r->nd ? dim[1].reach : 1, first, last;
-    if (d >= m || d + dim->reach <= 0) return;
-    first = d + below > 0 ? 0 : (-(d + below) + dim->d) / dim->d;       /* the first that reaches beyond -1 */
-    last = (m - 1 - d) / dim->d;
-    if (last >= dim->n) last = dim->n - 1;
-    if (k + 1 < r->nd) {
-        for (int64_t i = first; i <= last; i++) fa_read_dims(what, r, k + 1, d + i * dim->d, x + i * dim->s * size, m, y);
-    } else if (first <= last) {
-        fa_plate p = {1, last - first + 1, 0, dim->d, 0, dim->s};
-        fa_run_plate(what, y + (d + first * dim->d) * size, x + first * dim->s * size, &p);
-    }
-}
-
-/* The elements of a piece whose destination lies in [lo, lo + m), into the block y. */
-FA_FN void fa_read_piece(int what, const fa_reader *r, const char *x, int64_t lo, int64_t m, char *y) {
-    int64_t size = fa_do_size[what], d = r->doff - lo;
-    if (r->nd) {
-        fa_read_dims(what, r, 0, d, x + r->soff * size, m, y);
-    } else if (d >= 0 && d < m) {
-        fa_plate p = {1, 1, 0, 1, 0, 1};
-        fa_run_plate(what, y + d * size, x + r->soff * size, &p);
-    }
-}
 /* ---- the loop ------------------------------------------------------------------------------------------------ */
 typedef struct { char *p; intptr_t step, advance; } fa_place;
 typedef union { fa_sumtree_f64 f64; fa_sumtree_f32 f32; } fa_anytree;
@@ -51,37 +23,58 @@ FA_FN void fa_fused_places(const fa_fused *f, const fa_cell *v, char *scratch, f
         int item = fa_itemsize[slot->dtype];
         switch (slot->kind) {
         case FA_SLOT_BUFFER: at[s] = (fa_place){scratch + slot->at * FA_BUFFER_BYTES, item, 0}; break;
+        case FA_SLOT_ROWS: at[s] = (fa_place){(char *)v[slot->cell].p + slot->at * item, item, 0}; break;
         case FA_SLOT_ARRAY: at[s] = (fa_place){(char *)v[slot->cell].p + slot->at * item, item, item}; break;
         default: at[s] = (fa_place){(char *)&v[slot->cell], 0, 0}; break;
         }
     }
 }
 
-/* One block of an operand that is read through maps, or of several put together. */
-FA_FN void fa_fused_read(const fa_finstr *ins, const fa_fused *f, const fa_code *c, const fa_cell *v, int64_t j,
-                         int64_t m, char *y) {
-    const fa_fread *read = &f->reads[ins->in[0]];
-    if (read->fills) fa_fill(ins->dout, read->fill, m, y);
-    for (uint32_t k = 0; k < read->n; k++) {
-        const fa_part *part = &read->parts[k];
-        const char *x = fa_data(&v[part->cell], &c->avals[c->cell_aval[part->cell]]);
-        fa_read_piece(part->what, &part->reader, x, j, m, y);
+/* Scalars that chains read fill a tile each, behind the buffers. */
+FA_FN void fa_fused_spread(const fa_fused *f, const fa_cell *v, char *scratch) {
+    char *y = scratch + f->nbuffers * FA_BUFFER_BYTES;
+    for (uint32_t k = 0; k < f->nspread; k++, y += FA_TILE_BYTES) {
+        const fa_slot *slot = &f->slots[f->spread[k]];
+        int item = fa_itemsize[slot->dtype];
+        fa_fill_block(FA_TILE_BYTES / item, item, (const char *)&v[slot->cell], y);
     }
 }
 
-FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v, fa_place *at, int64_t j, int64_t m,
-                          fa_anytree *sums, fa_env *env) {
+/* The steps of all chains, with where their operands are. */
+FA_FN void fa_fused_steps(const fa_fused *f, const fa_place *at, char *scratch, fa_chainat *steps) {
+    for (uint32_t i = 0; i < f->n; i++) {
+        const fa_finstr *ins = &f->instr[i];
+        if (ins->kind != FA_FUSED_CHAIN) continue;
+        const fa_chainset *set = fa_chain_set(ins->din);
+        for (uint32_t k = ins->in[0]; k < (uint32_t)ins->in[0] + ins->in[1]; k++) {
+            const fa_chainstep *s = &f->steps[k];
+            const fa_slot *slot = &f->slots[s->slot];
+            steps[k] = (fa_chainat){set->fn[s->code], at[s->slot].p, FA_CHAIN_FIXED};
+            if (!fa_chain_has_operand(s->code)) continue;
+            if (slot->kind == FA_SLOT_SCALAR)
+                steps[k].p = scratch + f->nbuffers * FA_BUFFER_BYTES + slot->at * FA_TILE_BYTES;
+            else if (slot->kind == FA_SLOT_ROWS) steps[k].base = FA_CHAIN_ROWS + slot->layout;
+            else steps[k].base = slot->kind == FA_SLOT_ARRAY ? FA_CHAIN_ARRAY : FA_CHAIN_BLOCK;
+        }
+    }
+}
+
+FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v, fa_place *at, const fa_chainat *steps,
+                          int64_t j, int64_t m, fa_anytree *sums, fa_env *env) {
     for (uint32_t i = 0; i < f->n; i++) {
         const fa_finstr *ins = &f->instr[i];
         if (i == f->nprimal) env->flags |= fa_fpflags();
-        if (ins->kind == FA_FUSED_ELEMENTWISE) {
+        if (ins->kind == FA_FUSED_CHAIN) {
+            fa_chain_block(f, ins, steps, j, m);
+        } else if (ins->kind == FA_FUSED_ELEMENTWISE) {
             fa_span in[3];
             for (int k = 0; k < ins->arity; k++)
                 in[k] = (fa_span){at[ins->in[k]].p + j * at[ins->in[k]].advance, at[ins->in[k]].step};
             if (i < f->nprimal) env->flags |= fa_fpflags();      /* some of NumPy's loops clear them */
             fa_elementwise_block(ins->op, ins->din, ins->dout, m, in, at[ins->out].p + j * at[ins->out].advance);
         } else if (ins->kind == FA_FUSED_READ) {
-            fa_fused_read(ins, f, c, v, j, m, at[ins->out].p + j * at[ins->out].advance);
+            fa_read_block(&f->reads[ins->in[0]], ins->dout, v, c->avals, c->cell_aval, j, m,
+                          at[ins->out].p + j * at[ins->out].advance);
         } else {
             const fa_place *x = &at[ins->in[0]];
             const char *first = x->p + j * x->advance;
@@ -116,10 +109,13 @@ typedef struct {
 FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v, char *scratch, int64_t begin,
                            int64_t end, fa_anytree *sums, fa_env *env) {
     fa_place at[FA_FUSED_SLOTS];
+    fa_chainat steps[FA_MOST_STEPS];
     fa_fused_places(f, v, scratch, at);
+    fa_fused_spread(f, v, scratch);
+    fa_fused_steps(f, at, scratch, steps);
     for (uint32_t k = 0; k < f->nsums; k++) fa_sumtree_begin_f64(&sums[k].f64);      /* both begin alike */
-    for (int64_t j = begin; j < end; j += FA_BLOCK)
-        fa_fused_block(f, c, v, at, j, end - j < FA_BLOCK ? end - j : FA_BLOCK, sums, env);
+    for (int64_t j = begin; j < end; j += f->block)
+        fa_fused_block(f, c, v, at, steps, j, end - j < f->block ? end - j : f->block, sums, env);
 }
 
 /* A worker's block buffers, kept as long as it lives. */
@@ -132,7 +128,7 @@ FA_FN char *fa_worker_scratch(void) {
 FA_FN void fa_fused_chunk(void *job, int64_t chunk, int is_worker) {
     fa_fused_job *shared = job;
     const fa_fused *f = shared->f;
-    int64_t length = (int64_t)FA_BLOCK << shared->level, begin = chunk * length;
+    int64_t length = f->block << shared->level, begin = chunk * length;
     int64_t end = f->size - begin < length ? f->size : begin + length;
     fa_env env = {0};
     fa_fpclear();
@@ -144,7 +140,7 @@ FA_FN void fa_fused_chunk(void *job, int64_t chunk, int is_worker) {
 FA_FN void fa_run_fused_shared(const fa_code *c, fa_cell *v, const fa_fused *f, fa_env *env) {
     fa_anytree sums[FA_MOST_CHUNKS * FA_FUSED_SUMS], all;
     fa_fused_job job = {f, c, v, 3, 0, sums};
-    int64_t blocks = (f->size + FA_BLOCK - 1) / FA_BLOCK, chunks;
+    int64_t blocks = (f->size + f->block - 1) / f->block, chunks;
     while ((blocks + ((int64_t)1 << job.level) - 1) >> job.level > FA_MOST_CHUNKS) job.level++;
     chunks = (blocks + ((int64_t)1 << job.level) - 1) >> job.level;
     fa_pool_run(fa_fused_chunk, &job, chunks);
@@ -161,11 +157,24 @@ FA_FN void fa_run_fused_shared(const fa_code *c, fa_cell *v, const fa_fused *f, 
     }
 }
 
+FA_FN void fa_fused_gaps(const fa_fused *f, const fa_cell *v) {
+    for (uint32_t k = 0; k < f->ngaps; k++) {
+        const fa_gaps *g = &f->gaps[k];
+        char *y = v[g->cell].p;
+        for (int64_t at = 0; at < g->size;) {
+            fa_stretch run = fa_stretch_beyond(&g->reader, at);
+            fa_fill(g->dtype, g->fill, (run.lo < g->size ? run.lo : g->size) - at, y + at * fa_itemsize[g->dtype]);
+            at = run.hi;
+        }
+    }
+}
+
 /* Runs the loop.  Cells of arrays point to their memory; results of sums are written last, so that their cells may be
    those of scalars that die here. */
 FA_FN int fa_run_fused(const fa_code *c, fa_cell *v, const fa_fused *f, fa_env *env) {
     fa_anytree sums[FA_FUSED_SUMS];
     env->flags |= fa_fpflags();
+    fa_fused_gaps(f, v);
     if (f->shared && fa_pool_threads() > 1) {
         fa_run_fused_shared(c, v, f, env);
         return FA_OK;

@@ -194,21 +194,44 @@ extern fa_prim fa_prims[FA_MAX_OPCODES];     /* filled at import from primitives
 /* ---- fused loops: many instructions over one iteration space, in programs only (fused.h) ---------------------- */
 enum { FA_BLOCK = 512 };                     /* elements; 4 KiB an operand: a dozen stay in L1 */
 enum { FA_BUFFER_BYTES = 8 * FA_BLOCK + 64 };    /* of a block buffer: no two begin at the same place of a page */
-enum { FA_FUSED_SLOTS = 256, FA_FUSED_SUMS = 8, FA_READER_DIMS = 6 };
-enum { FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM };
-enum { FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR };
+enum { FA_FUSED_MEMBERS = 64, FA_FUSED_SLOTS = 256, FA_FUSED_SUMS = 8, FA_READER_DIMS = 6 };
+enum { FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_CHAIN };
+enum { FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR, FA_SLOT_ROWS };
 
+/* Chains of cheap instructions run step by step on tiles of eight vectors; each step leaves its result in registers.
+   Binary ones have a second form, with the operands exchanged; those from NEGATIVE on have no operand in memory. */
+enum {
+    FA_CHAIN_END, FA_CHAIN_STORE, FA_CHAIN_LOAD, FA_CHAIN_ADD, FA_CHAIN_SUBTRACT = FA_CHAIN_ADD + 2,
+    FA_CHAIN_MULTIPLY = FA_CHAIN_ADD + 4, FA_CHAIN_DIVIDE = FA_CHAIN_ADD + 6, FA_CHAIN_STRONGZERO = FA_CHAIN_ADD + 8,
+    FA_CHAIN_ZEROPRODUCT = FA_CHAIN_ADD + 10, FA_CHAIN_NEGATIVE = FA_CHAIN_ADD + 12, FA_CHAIN_SQUARE,
+    FA_CHAIN_RECIPROCAL, FA_CHAIN_ABSOLUTE, FA_CHAIN_CODES
+};
+enum { FA_TILE_BYTES = 512, FA_CHAIN_TILES = 96, FA_MOST_STEPS = 4 * FA_FUSED_MEMBERS };
+/* tile: the largest; tiles: operands of one chain; steps: of a loop */
+typedef struct { uint8_t code, tile, fresh; uint16_t slot; } fa_chainstep;   /* fresh: it has not been written before */
+
+/* in: slots; of READ the number of a read; of CHAIN the first step and the number of steps.
+   arity of CHAIN: what it may do.  STORE, into a slot by rows, is in chains alone. */
+enum { FA_CHAIN_MAY_OVERLAP = 1, FA_CHAIN_BY_ROWS = 2 };
 typedef struct { uint16_t op; uint8_t kind, arity, din, dout; uint16_t in[3], out; } fa_finstr;
+/* ROWS: a slice of an array, read or written in place: rows of neighbours, `row` elements each, which lie as
+   `rows[layout]` says */
+enum { FA_MOST_LAYOUTS = 4 };
+typedef struct { int32_t nd; int64_t n[FA_READER_DIMS], s[FA_READER_DIMS]; } fa_rows;
 typedef struct {
-    uint8_t kind, dtype;
+    uint8_t kind, dtype, layout;
     uint32_t cell;                           /* of an array or a scalar */
-    int64_t at;                              /* number of the buffer; first element of the array */
+    int64_t at;                              /* number of the buffer, of the scalar that is spread out; first element */
 } fa_slot;
 
 typedef struct { int64_t n, d, s, reach; } fa_rdim;
 typedef struct { int32_t nd; int64_t doff, soff, reach; fa_rdim dim[FA_READER_DIMS]; } fa_reader;
 typedef struct { uint32_t cell; int what; fa_reader reader; } fa_part;
-typedef struct { uint32_t n; uint8_t fills; fa_cell fill; const fa_part *parts; } fa_fread;
+/* The parts in their order: copied (the last one wins) or added, on top of fill; runs: met run by run (read.h). */
+enum { FA_READ_PARTS = 8 };                  /* of a read that is met so */
+/* An array of which a loop writes the destinations of `reader`, by STORE; what lies between them is filled. */
+typedef struct { uint32_t cell; int dtype; int64_t size; fa_cell fill; fa_reader reader; } fa_gaps;
+typedef struct { uint32_t n; uint8_t fills, adds, runs; fa_cell fill; const fa_part *parts; } fa_fread;
 
 typedef struct {
     int64_t size;                            /* elements of the iteration space */
@@ -218,6 +241,12 @@ typedef struct {
     const fa_slot *slots;
     const fa_fread *reads;
     const uint32_t *sums;                    /* cells of the results */
+    const fa_chainstep *steps;
+    const uint16_t *spread;                  /* slots of scalars, spread out behind the buffers */
+    uint32_t nsteps, nspread, nbuffers, nrows, ngaps;
+    const fa_rows *rows;
+    const fa_gaps *gaps;
+    int64_t row, block;                      /* elements of a row (0: no slot has rows), of a block */
 } fa_fused;
 
 /* ---- packed scalar code, in programs only (machine.h) ----------------------------------------------------------- */

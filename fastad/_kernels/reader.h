@@ -1,7 +1,7 @@
 /* reader.h - a piece of a map made ready for reading any range of its destination: slices, broadcasts, flips, joins.
    Owns: that form of a piece.
    Must not know: kernels; whoever plans a loop includes this alone.
-   Next: fused.h, which reads blocks by it; move.h (whole maps). */
+   Next: read.h, which reads blocks by it; move.h (whole maps). */
 #ifndef FASTAD_READER_H
 #define FASTAD_READER_H
 #include "layout.h"
@@ -49,6 +49,11 @@ static inline int fa_reader_of(const fa_piece *piece, fa_reader *r) {
 /* Is the whole piece a run of neighbours on both sides? */
 static inline int fa_reader_contiguous(const fa_reader *r) {
     return r->nd == 0 || (r->nd == 1 && r->dim[0].d == 1 && r->dim[0].s == 1);
+}
+
+/* Are neighbours of a row neighbours on both sides? */
+static inline int fa_reader_has_runs(const fa_reader *r) {
+    return r->nd == 0 || (r->dim[r->nd - 1].d == 1 && r->dim[r->nd - 1].s == 1);
 }
 
 #endif

@@ -1,5 +1,5 @@
 /* trigonometry.h - sin and cos of float64, in loops that the compiler turns into vectors.
-   Owns: the reduction of the argument, the polynomials, the choice of the instruction set at import.
+   Owns: the reduction of the argument, the polynomials.
    Must not know: NumPy, tapes.
    Below LARGE the argument loses its multiple of pi/2 in four parts of pi/2 (33, 33, 33 and 53 bits: the products with a
    whole number below 2^20 are exact), and keeps what is left in two doubles (W. J. Cody and W. Waite 1980).  Polynomials:
@@ -7,12 +7,11 @@
    (tests/test_trigonometry.py bounds it by 1).  Larger arguments, infinities and NaN go to the C library, as NumPy's do
    (8 ulp in the worst case known, where its own reduction ends).
    No fused multiply-add anywhere: the bits are the same for every instruction set.
-   Next: trigonometry_loops.h (the loops, once for each instruction set). */
+   Next: trigonometry_loops.h (the loops), levels.h (once for each instruction set). */
 #ifndef FASTAD_TRIGONOMETRY_H
 #define FASTAD_TRIGONOMETRY_H
 #include <math.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Compared as whole numbers: a comparison of NaN would raise a flag. */
@@ -73,47 +72,13 @@ static inline __attribute__((always_inline)) void fa_sincos_lane(double x, doubl
 
 typedef void (*fa_trig_loop)(char **args, const intptr_t *n, const intptr_t *steps, void *data);
 
-#define FA_TRIG(NAME) NAME##_v2
-#include "trigonometry_loops.h"
-#undef FA_TRIG
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC push_options
-#pragma GCC target("avx2")
-#define FA_TRIG(NAME) NAME##_v3
-#include "trigonometry_loops.h"
-#undef FA_TRIG
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512dq,avx512vl,prefer-vector-width=512")
-#define FA_TRIG(NAME) NAME##_v4
-#include "trigonometry_loops.h"
-#undef FA_TRIG
-#pragma GCC pop_options
-#define FA_TRIG_LEVELS 3
-#define FA_TRIG_SETS(NAME) {NAME##_v2, NAME##_v3, NAME##_v4}
-#else
-#define FA_TRIG_LEVELS 1
-#define FA_TRIG_SETS(NAME) {NAME##_v2}
-#endif
-
-/* The instruction set: the best that the processor has, or less where FASTAD_CPU says so (v2, v3, v4). */
-static inline int fa_cpu_level(void) {
-    const char *wanted = getenv("FASTAD_CPU");
-    int level = 2;
-#if FA_TRIG_LEVELS == 3
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2")) level = 3;
-    if (level == 3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
-        && __builtin_cpu_supports("avx512vl")) level = 4;
-#endif
-    if (wanted && wanted[0] == 'v' && wanted[1] >= '2' && wanted[1] < '0' + level) level = wanted[1] - '0';
-    return level;
-}
+#define FA_LEVEL_BODY "trigonometry_loops.h"
+#include "levels.h"
 
 /* The loop of a row of the table; NULL if there is none. */
 static inline void *fa_own_loop(const char *row, int level) {
-    static const fa_trig_loop sine[] = FA_TRIG_SETS(fa_sin), cosine[] = FA_TRIG_SETS(fa_cos);
-    int set = level - 2 < FA_TRIG_LEVELS ? level - 2 : FA_TRIG_LEVELS - 1;
+    static const fa_trig_loop sine[] = FA_LEVEL_SETS(fa_sin), cosine[] = FA_LEVEL_SETS(fa_cos);
+    int set = level - 2 < FA_LEVELS ? level - 2 : FA_LEVELS - 1;
     return (void *)(!strcmp(row, "sin") ? sine[set] : !strcmp(row, "cos") ? cosine[set] : NULL);
 }
 #endif

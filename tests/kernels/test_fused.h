@@ -1,6 +1,6 @@
 /* test_fused.h - blocks that are read through maps, and loops that run block by block.
    Owns: the tests of fused.h and reader.h.  Must not know: how a program finds its loops.
-   Next: naive.h (random maps), test_kernels.c. */
+   Next: test_chain.h (cheap instructions), naive.h (random maps), test_kernels.c. */
 #ifndef TEST_FUSED_H
 #define TEST_FUSED_H
 #include "naive.h"
@@ -43,16 +43,18 @@ static void test_loop(int64_t n, int threads) {
     int64_t shape = n, one = 1;
     fa_piece piece = {1, 1, 0, &shape, &one, &one};
     fa_part part = {.cell = 1, .what = FA_DO_COPY8};
-    fa_fread read = {1, 0, {.i = 0}, &part};
-    fa_slot slots[] = {{FA_SLOT_BUFFER, FA_F64, 0, 0}, {FA_SLOT_ARRAY, FA_F64, 1, 0}, {FA_SLOT_BUFFER, FA_F64, 0, 1},
-                       {FA_SLOT_SCALAR, FA_F64, 2, 0}, {FA_SLOT_ARRAY, FA_F64, 3, 0}};
+    fa_fread read = {.n = 1, .parts = &part};
+    fa_slot slots[] = {{FA_SLOT_BUFFER, FA_F64, 0, 0, 0}, {FA_SLOT_ARRAY, FA_F64, 0, 1, 0},
+                       {FA_SLOT_BUFFER, FA_F64, 0, 0, 1}, {FA_SLOT_SCALAR, FA_F64, 0, 2, 0},
+                       {FA_SLOT_ARRAY, FA_F64, 0, 3, 0}};
     fa_finstr instr[] = {{0, FA_FUSED_READ, 0, FA_F64, FA_F64, {0}, 0},
                          {FA_SUBTRACT, FA_FUSED_ELEMENTWISE, 2, FA_F64, FA_F64, {0, 1}, 2},
                          {FA_MULTIPLY, FA_FUSED_ELEMENTWISE, 2, FA_F64, FA_F64, {2, 3}, 4},
                          {FA_SQUARE, FA_FUSED_ELEMENTWISE, 1, FA_F64, FA_F64, {4}, 0},
                          {0, FA_FUSED_SUM, 0, FA_F64, FA_F64, {0}, 0}};
     uint32_t sum = 2;                        /* the cell of the scalar that dies here */
-    fa_fused loop = {n, 5, 5, 5, 1, 5, 1, instr, slots, &read, &sum};
+    fa_fused loop = {.size = n, .n = 5, .nprimal = 5, .nslots = 5, .nsums = 1, .scratch = 5, .shared = 1,
+                     .instr = instr, .slots = slots, .reads = &read, .sums = &sum, .block = FA_BLOCK};
     fa_code c = {.avals = avals, .cell_aval = cell_aval};
     fa_env env = {.flags = 0};
     fa_reader_of(&piece, &part.reader);

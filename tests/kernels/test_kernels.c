@@ -2,7 +2,7 @@
    Owns: the tests.  `test_kernels` runs them and returns the number of failures; `test_kernels bench` times the scalar
    sweeps.  Must not know: how kernels are written.
    Next: builder.h (programs and the derivative check), naive.h (maps), single.h (the same in float32),
-   test_elementwise.h, test_fourier.h, test_fused.h, test_machine.h, test_single.h. */
+   test_chain.h, test_elementwise.h, test_fourier.h, test_fused.h, test_machine.h, test_single.h. */
 #include "arena.h"
 #include "bench.h"
 #include "naive.h"
@@ -10,6 +10,7 @@
 #include "test_fourier.h"
 #include "test_fused.h"
 #include "test_machine.h"
+#include "test_chain.h"
 #include "test_single.h"
 
 static const int64_t repeats = 60;
@@ -562,6 +563,7 @@ int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], "threads")) {
         test_fused();
         test_fourier(300, 37);
+        test_chains();
         printf("%d checks, %d failures\n", checks, failures);
         return failures != 0;
     }
@@ -576,6 +578,7 @@ int main(int argc, char **argv) {
     test_fused();
     test_machine();
     test_fourier(130, 1);
+    test_chains();
     printf("%d checks, %d failures\n", checks, failures);
     return failures != 0;
 }

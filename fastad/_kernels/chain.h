@@ -1,0 +1,115 @@
+/* chain.h - runs of cheap instructions of a loop, eight vectors at a time: what one leaves in registers the next takes.
+   Owns: chains at run time: where the operands of steps are, tiles, what is left at the end of a block.
+   Must not know: which instructions are chained (chain_plan.h), NumPy.
+   What is left behind the last full tile is computed by one more that overlaps it, where the chain may be repeated.
+   Else, and where there is no full tile, it is computed on copies of its operands, filled up with their last element:
+   no step has another form for fewer elements, and no flag is raised that the elements themselves do not raise.
+   Next: chain_steps.h (the steps), levels.h (once for each instruction set), fused.h (who runs chains). */
+#ifndef FASTAD_CHAIN_H
+#define FASTAD_CHAIN_H
+#include "scalar.h"
+
+/* what a step's pointer moves with; from ROWS on: by layout */
+enum { FA_CHAIN_FIXED, FA_CHAIN_BLOCK, FA_CHAIN_ARRAY, FA_CHAIN_ROWS,
+       FA_CHAIN_BASES = FA_CHAIN_ROWS + FA_MOST_LAYOUTS };
+
+typedef void (*fa_chainfn)(void);
+typedef struct { fa_chainfn fn; char *p; int64_t base; } fa_chainat;
+/* In bytes: where the first tile is, for each base, and how far the present one is from there.  (What does not move is
+   `moved` behind the rest: two numbers are counted, not one for each base.) */
+typedef struct { int64_t offset[FA_CHAIN_BASES], moved; } fa_chaintile;
+
+FA_INLINE char *fa_chain_operand(const fa_chainat *s, const fa_chaintile *t) {
+    return s->p + t->offset[s->base] + t->moved;
+}
+FA_INLINE void fa_chain_move(fa_chaintile *t, int64_t bytes) {
+    t->offset[FA_CHAIN_FIXED] -= bytes;
+    t->moved += bytes;
+}
+typedef struct {
+    int64_t (*tiles)(const fa_chainat *steps, fa_chaintile *t, int64_t n);
+    int64_t tile;                            /* elements */
+    fa_chainfn fn[FA_CHAIN_CODES];
+} fa_chainset;
+
+#define FA_LEVEL_BODY "chain_reals.h"
+#include "levels.h"
+
+static int fa_chain_level __attribute__((unused)) = 2;      /* set at import: fa_cpu_level() */
+
+FA_INLINE const fa_chainset *fa_chain_set(int dtype) {
+    static const fa_chainset *const set[2][FA_LEVELS] =
+        {FA_LEVEL_REFERENCES(fa_chain_set_f64), FA_LEVEL_REFERENCES(fa_chain_set_f32)};
+    return set[dtype != FA_F64][fa_chain_level - 2];
+}
+
+/* n elements, and the last of them again and again until there are `tile`. */
+FA_INLINE void fa_chain_copy(char *y, const char *x, int64_t n, int64_t tile, int64_t item) {
+    if (item == 8) {
+        for (int64_t l = 0; l < n; l++) ((fa_i64 *)y)[l] = ((const fa_i64 *)x)[l];
+        for (int64_t l = n, last = ((const fa_i64 *)x)[n - 1]; l < tile; l++) ((fa_i64 *)y)[l] = last;
+    } else {
+        for (int64_t l = 0; l < n; l++) ((fa_u32 *)y)[l] = ((const fa_u32 *)x)[l];
+        for (int64_t l = n; l < tile; l++) ((fa_u32 *)y)[l] = ((const fa_u32 *)x)[n - 1];
+    }
+}
+
+/* The chain's last elements, from the present tile on: fewer than it has. */
+FA_FN void fa_chain_rest(const fa_chainset *set, int64_t item, const fa_chainstep *plan, const fa_chainat *steps,
+                         uint32_t n, const fa_chaintile *t, int64_t rest) {
+    char copies[FA_CHAIN_TILES * FA_TILE_BYTES] __attribute__((aligned(64)));
+    fa_chainat there[FA_MOST_STEPS];
+    fa_chaintile none = {{0}, 0};
+    there[n - 1] = steps[n - 1];             /* the end */
+    for (uint32_t k = 0; k + 1 < n; k++) {
+        char *copy = copies + plan[k].tile * FA_TILE_BYTES;
+        there[k] = steps[k];
+        if (steps[k].base == FA_CHAIN_FIXED) continue;
+        there[k].p = copy;
+        there[k].base = FA_CHAIN_FIXED;
+        if (plan[k].fresh) fa_chain_copy(copy, fa_chain_operand(&steps[k], t), rest, set->tile, item);
+    }
+    set->tiles(there, &none, set->tile);
+    for (uint32_t k = 0; k < n; k++)
+        if (plan[k].code == FA_CHAIN_STORE)
+            fa_chain_copy(fa_chain_operand(&steps[k], t), there[k].p, rest, rest, item);
+}
+
+/* n elements in a row. */
+FA_FN void fa_chain_range(const fa_chainset *set, const fa_finstr *ins, const fa_chainstep *plan,
+                          const fa_chainat *steps, fa_chaintile *t, int64_t n) {
+    int64_t item = fa_itemsize[ins->din], done = set->tiles(steps, t, n);
+    if (done == n) return;
+    if (n >= set->tile && ins->arity & FA_CHAIN_MAY_OVERLAP) {
+        fa_chain_move(t, (n - done - set->tile) * item);
+        set->tiles(steps, t, set->tile);
+    } else fa_chain_rest(set, item, plan, steps, ins->in[1], t, n - done);
+}
+
+/* Where element c of row number `row` lies, from the first element on. */
+FA_INLINE int64_t fa_row_at(const fa_rows *rows, int64_t row, int64_t c) {
+    for (int d = rows->nd - 1; d > 0; d--) {
+        c += row % rows->n[d] * rows->s[d];
+        row /= rows->n[d];
+    }
+    return c + row * rows->s[0];
+}
+
+/* One block, from element j of the arrays on. */
+FA_FN void fa_chain_block(const fa_fused *f, const fa_finstr *ins, const fa_chainat *steps, int64_t j, int64_t m) {
+    const fa_chainset *set = fa_chain_set(ins->din);
+    const fa_chainstep *plan = f->steps + ins->in[0];
+    int64_t item = fa_itemsize[ins->din], n = m;
+    steps += ins->in[0];
+    for (int64_t k = 0; k < m; k += n) {
+        fa_chaintile t = {{0, k * item, (j + k) * item}, 0};
+        if (ins->arity & FA_CHAIN_BY_ROWS) {
+            int64_t row = (j + k) / f->row, c = (j + k) % f->row;
+            n = f->row - c < m - k ? f->row - c : m - k;
+            for (uint32_t l = 0; l < f->nrows; l++)
+                t.offset[FA_CHAIN_ROWS + l] = fa_row_at(&f->rows[l], row, c) * item;
+        }
+        fa_chain_range(set, ins, plan, steps, &t, n);
+    }
+}
+#endif

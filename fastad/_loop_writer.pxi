@@ -1,0 +1,412 @@
+"""_loop_writer.pxi - the description of a loop: fa_fused of layout.h (included in _program.pyx).
+
+Owns: slots, block buffers, reads through maps, rows that are read and written in place.
+Must not know: which instructions make a loop (_fusion.pxi), how it is executed (_kernels/fused.h), where arrays lie
+(_memory_plan.pxi, which has placed what leaves it).
+Next: _kernels/chain_plan.h (cheap instructions put together), _kernels/layout.h.
+"""
+
+
+cdef class Loop:
+    """Owns the memory of one fa_fused."""
+    cdef fa_fused f
+    cdef fa_finstr *instr
+    cdef fa_slot *slots
+    cdef fa_fread *reads
+    cdef fa_part *parts
+    cdef uint32_t *sums
+    cdef fa_chainstep *steps
+    cdef uint16_t *spread
+    cdef fa_rows[FA_MOST_LAYOUTS] rows
+    cdef fa_gaps[FA_MOST_LAYOUTS] gaps
+    cdef uint32_t nreads, nparts
+
+    def __cinit__(self, uint32_t members, uint32_t parts):
+        self.instr = <fa_finstr *>calloc(members, sizeof(fa_finstr))
+        self.slots = <fa_slot *>calloc(FA_FUSED_SLOTS, sizeof(fa_slot))
+        self.reads = <fa_fread *>calloc(members, sizeof(fa_fread))
+        self.parts = <fa_part *>calloc(parts + 1, sizeof(fa_part))
+        self.sums = <uint32_t *>calloc(FA_FUSED_SUMS, sizeof(uint32_t))
+        if self.instr == NULL or self.slots == NULL or self.reads == NULL or self.parts == NULL or self.sums == NULL:
+            raise MemoryError("fastad: no memory to compile a loop")
+        self.f.instr = self.instr
+        self.f.slots = self.slots
+        self.f.reads = self.reads
+        self.f.sums = self.sums
+        self.f.rows = self.rows
+        self.f.gaps = self.gaps
+        self.f.block = FA_BLOCK
+
+    def __dealloc__(self):
+        free(self.instr)
+        free(self.slots)
+        free(self.reads)
+        free(self.parts)
+        free(self.sums)
+        free(self.steps)
+        free(self.spread)
+
+    cdef int finish(self) except -1:
+        """Chains in place of single instructions; no more memory than needed: programs may have thousands of loops."""
+        cdef fa_chainstep[FA_MOST_STEPS] steps
+        cdef uint16_t[FA_FUSED_SLOTS] spread
+        cdef void *slots
+        if fa_chain_plan(&self.f, self.instr, self.slots, steps, spread) != 0:
+            raise InternalError("a fused loop reads by rows what no chain reads")
+        if self.f.row and self.f.nsums == 0 and self.f.row <= FA_BLOCK:
+            self.f.block = FA_BLOCK // self.f.row * self.f.row       # whole rows (sums are of blocks of their own size)
+        self.steps = <fa_chainstep *>malloc((self.f.nsteps + 1) * sizeof(fa_chainstep))
+        self.spread = <uint16_t *>malloc((self.f.nspread + 1) * sizeof(uint16_t))
+        if self.steps == NULL or self.spread == NULL:
+            raise MemoryError("fastad: no memory to compile a loop")
+        memcpy(self.steps, steps, self.f.nsteps * sizeof(fa_chainstep))
+        memcpy(self.spread, spread, self.f.nspread * sizeof(uint16_t))
+        self.f.steps = self.steps
+        self.f.spread = self.spread
+        slots = realloc(self.slots, (self.f.nslots + 1) * sizeof(fa_slot))
+        if slots != NULL:
+            self.slots = <fa_slot *>slots
+            self.f.slots = self.slots
+        return 0
+
+    cdef int slot(self, int kind, int dtype, uint32_t cell, int64_t at) except -1:
+        cdef fa_slot *s = &self.slots[self.f.nslots]
+        if self.f.nslots == FA_FUSED_SLOTS:
+            raise InternalError("a fused loop has too many slots")
+        s.kind = kind
+        s.dtype = dtype
+        s.cell = cell
+        s.at = at
+        self.f.nslots += 1
+        return self.f.nslots - 1
+
+
+cdef class LoopWriter:
+    """Describes the instructions [first, end) of a tape as one loop; the plan has placed what leaves it."""
+    cdef Program program
+    cdef Tape t
+    cdef Plan plan
+    cdef Loop loop
+    cdef uint32_t first, end
+    cdef dict slots                                          # value -> slot
+    cdef dict last                                           # slot of a buffer -> the instruction that reads it last
+    cdef dict stores                                         # move -> the slot of rows that it writes
+    cdef set whole                                           # roots that are read as blocks, not only by chains
+    cdef list free_buffers
+
+    def __cinit__(self, Plan plan, uint32_t first, uint32_t end, uint32_t primal):
+        self.plan = plan
+        self.program = plan.program
+        self.t = plan.t
+        self.first = first
+        self.end = end
+        self.slots = {}
+        self.whole = set()
+        self.stores = {}
+        self.free_buffers = []
+        self.loop = Loop(end - first, self.pieces())
+        self.loop.f.nprimal = primal
+
+    cdef Loop run(self):
+        """Values first get slots, then instructions; `nprimal` becomes the number of primal ones among them."""
+        cdef uint32_t i, primal = self.loop.f.nprimal, n = 0
+        cdef Tape t = self.t
+        self.last = self.last_reads()
+        self.write_stores()
+        for i in range(self.first, self.end):
+            if i == primal:
+                n = self.loop.f.n
+            self.write(i)
+        self.loop.f.nprimal = n if primal < self.end else self.loop.f.n
+        i = self.first
+        if t.op[i] == FA_SUM or i in self.stores:
+            i = t.arg[2 * <size_t>i]
+        self.loop.f.size = AVALS[t.aval[i]].size
+        self.loop.f.shared = self.loop.f.size * self.cost() > WORTH_SHARING
+        self.loop.finish()
+        return self.loop
+
+    cdef int64_t cost(self) noexcept:
+        """Of one element, in picoseconds: what the loops of this machine take, roughly."""
+        cdef uint32_t k
+        cdef int64_t total = 0
+        cdef const fa_finstr *f
+        for k in range(self.loop.f.n):
+            f = &self.loop.instr[k]
+            if f.kind == FA_FUSED_ELEMENTWISE and fa_chain_code(f.op) == FA_CHAIN_END:
+                total += 1500 if f.op >= FA_OWN_END else 120
+            else:
+                total += 120 if f.kind == FA_FUSED_READ else 60
+        return total
+
+    cdef uint32_t pieces(self) noexcept:
+        """Of all maps in the loop."""
+        cdef Tape t = self.t
+        cdef const fa_assemble *a
+        cdef uint32_t i, total = 0
+        cdef int k
+        for i in range(self.first, self.end):
+            if t.op[i] == FA_MOVE:
+                total += (<const fa_map *>t.attrs[t.arg[2 * <size_t>i + 1]]).npieces
+            elif t.op[i] == FA_ASSEMBLE:
+                a = <const fa_assemble *>t.attrs[t.arg[2 * <size_t>i + 1]]
+                for k in range(a.n):
+                    total += a.maps[k].npieces
+        return total
+
+    cdef dict last_reads(self):
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t i, k, m
+        cdef dict last = {}
+        for i in range(self.first, self.end):
+            m = self.t.operands(i, &ids)
+            for k in range(m):
+                last[self.plan.root[ids[k]]] = i
+                if not self.in_chain(i):
+                    self.whole.add(self.plan.root[ids[k]])
+        return last
+
+    cdef bint in_chain(self, uint32_t i) noexcept:
+        """May instruction i read slices where they are?  A reshape is not a reader."""
+        cdef int op = self.t.op[i]
+        return op == FA_RESHAPE or op == FA_STOP or op == FA_MOVE or fa_chain_code(op) != FA_CHAIN_END
+
+    cdef bint stays(self, uint32_t i) noexcept:
+        """Is value i used up inside the loop?"""
+        return self.plan.last[self.plan.root[i]] < self.end
+
+    cdef int write(self, uint32_t i) except -1:
+        cdef Tape t = self.t
+        cdef int op = t.op[i]
+        if op == FA_RESHAPE or op == FA_STOP:
+            self.slots[i] = self.slots[t.arg[2 * <size_t>i]]
+        elif op == FA_SUM:
+            self.write_sum(i)
+        elif i in self.stores:
+            self.write_store(i)
+        elif op == FA_MOVE or op == FA_ASSEMBLE:
+            if not (op == FA_MOVE and self.stays(i) and self.read_in_place(i)):
+                self.write_read(i)
+        else:
+            self.write_elementwise(i)
+        self.release_buffers(i)
+        return 0
+
+    # -- slots
+    cdef int operand(self, uint32_t x) except -1:
+        found = self.slots.get(x)
+        if found is None:
+            found = self.slots[x] = self.outside(x, 0)
+        return found
+
+    cdef int outside(self, uint32_t x, int64_t at) except -1:
+        cdef const fa_aval *av = &AVALS[self.t.aval[x]]
+        return self.loop.slot(FA_SLOT_ARRAY if av.nd else FA_SLOT_SCALAR, av.dtype, self.program.cell[x], at)
+
+    cdef int result(self, uint32_t i) except -1:
+        """The slot of a result: its place in memory if it leaves the loop, else a buffer."""
+        cdef int dtype = AVALS[self.t.aval[i]].dtype
+        if not self.stays(i):
+            self.slots[i] = self.loop.slot(FA_SLOT_ARRAY, dtype, self.program.cell[i], 0)
+        else:
+            if not self.free_buffers:
+                self.free_buffers.append(self.loop.f.nbuffers)
+                self.loop.f.nbuffers += 1
+            self.slots[i] = self.loop.slot(FA_SLOT_BUFFER, dtype, 0, self.free_buffers.pop())
+        return self.slots[i]
+
+    cdef int release_buffers(self, uint32_t i) except -1:
+        """Buffers that are read here for the last time, or never."""
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, r, m = self.t.operands(i, &ids)
+        for k in range(m):
+            self.release_buffer(self.plan.root[ids[k]], i)
+        return self.release_buffer(self.plan.root[i], i)
+
+    cdef int release_buffer(self, uint32_t r, uint32_t i) except -1:
+        cdef const fa_slot *s
+        if self.last.get(r, 0) > i or r < self.first or r not in self.slots:
+            return 0
+        s = &self.loop.slots[<int>self.slots[r]]
+        if s.kind == FA_SLOT_BUFFER and self.last.get(r) != -1:
+            self.last[r] = -1
+            self.free_buffers.append(s.at)
+        return 0
+
+    # -- instructions
+    cdef fa_finstr *instruction(self, int kind, uint32_t i) except NULL:
+        cdef fa_finstr *f = &self.loop.instr[self.loop.f.n]
+        self.loop.f.n += 1
+        f.kind = kind
+        f.op = self.t.op[i]
+        f.dout = AVALS[self.t.aval[i]].dtype
+        return f
+
+    cdef int write_elementwise(self, uint32_t i) except -1:
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, m = self.t.operands(i, &ids)
+        cdef fa_finstr *f
+        for k in range(m):
+            self.operand(ids[k])
+        f = self.instruction(FA_FUSED_ELEMENTWISE, i)
+        f.arity = m
+        f.din = AVALS[self.t.aval[ids[1 if f.op == FA_WHERE else 0]]].dtype
+        for k in range(m):
+            f.in_[k] = self.slots[ids[k]]
+        f.out = self.result(i)
+        return 0
+
+    cdef int write_sum(self, uint32_t i) except -1:
+        cdef int x = self.operand(self.t.arg[2 * <size_t>i])
+        cdef fa_finstr *f = self.instruction(FA_FUSED_SUM, i)
+        f.din = f.dout
+        f.in_[0] = x
+        f.out = self.loop.f.nsums                            # the plan gives it a cell
+        self.loop.f.nsums += 1
+        return 0
+
+    cdef int write_stores(self) except -1:
+        """The arrays into which rows are stored; the layout of their rows is that of the loop."""
+        cdef Tape t = self.t
+        cdef fa_gaps *g
+        cdef fa_reader r
+        cdef uint32_t i, x
+        cdef int d
+        for i in range(self.first, self.end):
+            x = t.arg[2 * <size_t>i]
+            if t.op[i] != FA_MOVE or x < self.first or not stores_rows(t, i, &r):
+                continue
+            self.stores[i] = -1
+            if self.stays(i):                                # nobody reads it
+                continue
+            g = &self.loop.gaps[self.loop.f.ngaps]
+            self.loop.f.ngaps += 1
+            g.cell = self.program.cell[i]
+            g.dtype = AVALS[t.aval[i]].dtype
+            g.size = AVALS[t.aval[i]].size
+            g.fill = (<const fa_map *>t.attrs[t.arg[2 * <size_t>i + 1]]).fill
+            g.reader = r
+            for d in range(r.nd):                            # rows that are written lie as their destination does
+                r.dim[d].s = r.dim[d].d
+            self.loop.f.row = r.dim[r.nd - 1].n
+            self.stores[i] = self.loop.slot(FA_SLOT_ROWS, g.dtype, g.cell, r.doff)
+            self.loop.slots[<int>self.stores[i]].layout = self.layout(&r)
+        return 0
+
+    cdef int write_store(self, uint32_t i) except -1:
+        cdef fa_finstr *f
+        cdef int x
+        if self.stores[i] >= 0:
+            x = self.operand(self.t.arg[2 * <size_t>i])
+            f = self.instruction(FA_FUSED_STORE, i)
+            f.arity = 1
+            f.din = f.dout
+            f.in_[0] = x
+            f.out = self.stores[i]
+        return 0
+
+    cdef bint read_in_place(self, uint32_t i) except -1:
+        """A slice without gaps is the array at another place; an array of one number is that number."""
+        cdef Tape t = self.t
+        cdef const fa_map *m = <const fa_map *>t.attrs[t.arg[2 * <size_t>i + 1]]
+        cdef uint32_t x = t.arg[2 * <size_t>i]
+        cdef fa_reader r
+        if not m.covers or m.npieces != 1:
+            return False
+        if AVALS[t.aval[x]].nd == 0:
+            self.slots[i] = self.operand(x)
+            return True
+        if fa_reader_of(&m.pieces[0], &r) < 0:
+            return False
+        if not fa_reader_contiguous(&r):
+            return self.read_rows(i, x, &r)
+        self.slots[i] = self.outside(x, r.soff)
+        return True
+
+    cdef bint read_rows(self, uint32_t i, uint32_t x, const fa_reader *r) except -1:
+        """A slice of long rows of neighbours, of which chains alone read: it stays where it is."""
+        cdef int dtype = AVALS[self.t.aval[i]].dtype, layout
+        cdef int64_t row = r.dim[r.nd - 1].n
+        if self.plan.root[i] in self.whole or not is_real(dtype) or not fa_reader_has_runs(r) \
+                or row * fa_itemsize[dtype] < FA_TILE_BYTES or (self.loop.f.row and self.loop.f.row != row):
+            return False
+        layout = self.layout(r)
+        if layout < 0:
+            return False
+        self.loop.f.row = row
+        self.slots[i] = self.loop.slot(FA_SLOT_ROWS, dtype, self.program.cell[x], r.soff)
+        self.loop.slots[<int>self.slots[i]].layout = layout
+        return True
+
+    cdef int layout(self, const fa_reader *r) except -2:
+        """Number of the layout of these rows; -1: there are too many of them."""
+        cdef fa_rows rows
+        cdef uint32_t k
+        cdef int d
+        memset(&rows, 0, sizeof(fa_rows))
+        rows.nd = r.nd - 1
+        for d in range(rows.nd):
+            rows.n[d] = r.dim[d].n
+            rows.s[d] = r.dim[d].s
+        for k in range(self.loop.f.nrows):
+            if memcmp(&self.loop.rows[k], &rows, sizeof(fa_rows)) == 0:
+                return k
+        if self.loop.f.nrows == FA_MOST_LAYOUTS:
+            return -1
+        self.loop.rows[self.loop.f.nrows] = rows
+        self.loop.f.nrows += 1
+        return self.loop.f.nrows - 1
+
+    cdef int write_read(self, uint32_t i) except -1:
+        cdef Tape t = self.t
+        cdef fa_fread *read = &self.loop.reads[self.loop.nreads]
+        cdef const fa_map *m
+        cdef const fa_assemble *a = NULL
+        cdef const uint32_t *ids = NULL
+        cdef int dtype = AVALS[t.aval[i]].dtype, copy = fa_do_copy[dtype], k
+        cdef fa_finstr *f
+        t.operands(i, &ids)
+        read.parts = &self.loop.parts[self.loop.nparts]
+        if t.op[i] == FA_MOVE:
+            m = <const fa_map *>t.attrs[t.arg[2 * <size_t>i + 1]]
+            read.fills = not m.covers
+            read.fill = m.fill
+            self.add_parts(read, m, ids[0], copy)
+        else:
+            a = <const fa_assemble *>t.attrs[t.arg[2 * <size_t>i + 1]]
+            read.fills = a.accumulate or not a.covers
+            read.fill = a.fill
+            if a.accumulate:
+                copy = fa_do_add[dtype]
+            for k in range(a.n):
+                self.add_parts(read, a.maps[k], ids[k], copy)
+        read.adds = t.op[i] == FA_ASSEMBLE and a.accumulate
+        read.runs = self.has_runs(read, dtype)
+        f = self.instruction(FA_FUSED_READ, i)
+        f.in_[0] = self.loop.nreads
+        self.loop.nreads += 1
+        f.out = self.result(i)
+        return 0
+
+    cdef bint has_runs(self, const fa_fread *read, int dtype) noexcept:
+        """Is it better met run by run?  One piece that covers everything is not."""
+        cdef uint32_t k
+        if read.n > FA_READ_PARTS or (read.n == 1 and not read.fills) or (read.adds and not is_real(dtype)):
+            return False
+        for k in range(read.n):
+            if not fa_reader_has_runs(&read.parts[k].reader):
+                return False
+        return True
+
+    cdef int add_parts(self, fa_fread *read, const fa_map *m, uint32_t x, int what) except -1:
+        cdef fa_part *part
+        cdef int k
+        for k in range(m.npieces):
+            part = &self.loop.parts[self.loop.nparts]
+            if fa_reader_of(&m.pieces[k], &part.reader) < 0:
+                continue                                     # empty
+            part.cell = self.program.cell[x]
+            part.what = what
+            self.loop.nparts += 1
+            read.n += 1
+        return 0
