@@ -1,6 +1,6 @@
 """Stub of _scan.pyx: a time loop as one instruction."""
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
@@ -11,10 +11,10 @@ from fastad.checkpoints import Schedule
 
 __all__ = ["CheckpointedAdjoint", "CheckpointedScan", "Scan", "Walk", "active_values", "between", "without_captures"]
 
-@disjoint_base
+@final
 class ScanFrame: ...
 
-@disjoint_base
+@final
 class Scan(Attr):
     def __init__(self, name: str, body: Tape, ncarry: int, nslice: int, length: int, reverse: bool,
                  sources: Sequence[tuple[int, int, int]], avals: Sequence[int], kept: Sequence[int] = (),

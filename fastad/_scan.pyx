@@ -13,6 +13,7 @@ Next: loops.py, scan_rules.py, _program.pyx (the body), _call.pxi (other instruc
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
+cimport cython
 cimport numpy as cnp
 
 import numpy as np
@@ -63,6 +64,7 @@ ctypedef struct outside:
     uint32_t cell
 
 
+@cython.final
 cdef class ScanFrame:
     """Memory of one run: the body's frame, three buffers a carry, where each carry is at present."""
     cdef ProgramFrame f
@@ -81,6 +83,7 @@ cdef int64_t lines(int64_t size) noexcept:
     return (size + LINE) // LINE * LINE
 
 
+@cython.final
 cdef class Scan(Attr):
     """A body that runs `length` times.
 
@@ -294,7 +297,7 @@ cdef class Scan(Attr):
         cdef int status = FA_OK, flags = 0
         self.begin(frame, x, out)
         for step in range(self.length):
-            status = self.one_step(frame.f.v, frame, step, x, out, NULL, env)
+            status = self.one_step(frame.f.v, frame, step, step == 0, x, out, NULL, env)
             if status != FA_OK:
                 return status
             flags |= env.flags
@@ -313,15 +316,16 @@ cdef class Scan(Attr):
                 memcpy(to, x[self.ins[k].operand] + self.ins[k].offset, self.ins[k].nbytes)
             frame.now[k] = to
 
-    cdef int one_step(self, fa_cell *v, ScanFrame frame, int64_t step, const char *const *x, char *out, char *record,
-                      fa_env *env) noexcept nogil:
+    cdef int one_step(self, fa_cell *v, ScanFrame frame, int64_t step, bint anew, const char *const *x, char *out,
+                      char *record, fa_env *env) noexcept nogil:
+        """Step `step`.  anew: `v` has not been used with these operands, so that the fixed inputs are to be set, too."""
         cdef fa_code code = self.program.code
         cdef int64_t t = self.slot(step)
         cdef int k, n = self.ncarry + self.nstack
         cdef int status
         cdef char *at
         cdef source *s
-        for k in range(self.ninputs):
+        for k in range(self.ninputs if anew else self.ncarry + self.nslice):
             s = &self.ins[k]
             at = frame.now[k] if k < self.ncarry else <char *>x[s.operand] + s.offset + t * s.stride
             if not s.scalar:

@@ -91,7 +91,7 @@ cdef class Walk:
                 self.copy_state(self.actions[a, 0] == SAVE, w, self.actions[a, 1], self.actions[a, 3], x, room)
             elif self.actions[a, 0] == ADVANCE:
                 for s in range(self.actions[a, 1] * self.group, min(self.actions[a, 2] * self.group, n)):
-                    status = value.one_step(on_value.v, w.state, s, x, out, NULL, env)
+                    status = value.one_step(on_value.v, w.state, s, True, x, out, NULL, env)
                     if status != FA_OK:
                         return status
                     flags |= env.flags
@@ -100,7 +100,7 @@ cdef class Walk:
                 for s in range(self.actions[a, 1] * self.group, min(self.actions[a, 2] * self.group, n)):
                     record = self.record(room, a, s)
                     self.keep_carries(w, record)
-                    status = taping.one_step(on_taping.v, w.state, s, x, out, record, env)
+                    status = taping.one_step(on_taping.v, w.state, s, True, x, out, record, env)
                     if status != FA_OK:
                         return status
                     flags |= env.flags
@@ -108,7 +108,8 @@ cdef class Walk:
                 w.running = REVERSE
                 for s in range(min(self.actions[a, 2] * self.group, n) - 1, self.actions[a, 1] * self.group - 1, -1):
                     w.back_x[1] = self.record(room, a, s)
-                    status = self.back.one_step(w.back.f.v, w.back, n - 1 - s, w.back_x, w.back_out, NULL, env)
+                    status = self.back.one_step(w.back.f.v, w.back, n - 1 - s, True, w.back_x, w.back_out,
+                                                NULL, env)
                     if status != FA_OK:
                         return status
                     flags |= env.flags
