@@ -179,6 +179,8 @@ def test_known_minima_are_minima(problem):
 def test_least_squares_reaches_a_known_minimum(f, x0, minima, method):
     if method == "lm" and len(f(x0)) < len(x0):
         pytest.skip("lm takes no fewer residuals than unknowns")
+    if method == "lm" and f is biggs:    # two columns of J are equal there: SciPy 1.17.1's lm then reads memory that it
+        x0 = x0 * (1 + 1e-8 * np.arange(6))      # has not written, and stops at once if that holds large numbers
     found = optimize.least_squares(f, x0, method=method, x_scale="jac", xtol=1e-15, ftol=1e-15, gtol=1e-15,
                                    max_nfev=3000)
     assert nearest(2 * found.cost, minima, np.sum(f(x0)**2)), (2 * found.cost, minima)
