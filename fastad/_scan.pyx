@@ -318,7 +318,7 @@ cdef class Scan(Attr):
 
     cdef int one_step(self, fa_cell *v, ScanFrame frame, int64_t step, bint anew, const char *const *x, char *out,
                       char *record, fa_env *env) noexcept nogil:
-        """Step `step`.  anew: `v` has not been used with these operands, so that the fixed inputs are to be set, too."""
+        """Step `step`.  anew: `v` has not been used with these operands, so that fixed inputs are to be set, too."""
         cdef fa_code code = self.program.code
         cdef int64_t t = self.slot(step)
         cdef int k, n = self.ncarry + self.nstack
