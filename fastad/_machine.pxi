@@ -16,38 +16,38 @@ cdef enum: UNJOINED, PART, WHOLE
 cdef enum: NARROW = 65536                # cells that a word of 16 bits can name
 
 
+@cython.final
 cdef class Packer:
     """Replaces runs in the arrays of a program, in place."""
     cdef Program p
     cdef Tape t
-    cdef uint32_t *uses                  # of each value of the tape
+    cdef uint8_t *uses                   # of each value of the tape: 0, 1, 2 for more
     cdef uint32_t *at                    # of each value: its instruction in the program + 1
     cdef uint8_t *state                  # of each instruction of the program: alone, part of a later one, with parts
-    cdef int64_t *parts                  # of each: two instructions that run as parts of it, or -1
-    cdef uint32_t *words
+    cdef uint8_t *parts                  # of each: how far before it its two parts stand, or 0
+    cdef void *words                     # of the run that is being packed
     cdef uint32_t nwords
+    cdef bint wide
 
     def __cinit__(self, Program p):
         cdef const uint32_t *ids = NULL
         cdef uint32_t i, k, m
         self.p, self.t = p, p.tape
-        self.uses = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
+        self.wide = p.ncells > NARROW
+        self.uses = <uint8_t *>calloc(self.t.n, 1)
         self.at = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
         self.state = <uint8_t *>calloc(p.n + 1, 1)
-        self.parts = <int64_t *>malloc(2 * (<size_t>p.n + 1) * sizeof(int64_t))
-        self.words = <uint32_t *>malloc((5 * <size_t>p.n + 1) * sizeof(uint32_t))
-        if self.uses == NULL or self.at == NULL or self.state == NULL or self.parts == NULL or self.words == NULL:
+        self.parts = <uint8_t *>calloc(2 * (<size_t>p.n + 1), 1)
+        if self.uses == NULL or self.at == NULL or self.state == NULL or self.parts == NULL:
             raise MemoryError("fastad: no memory to compile a tape")
         for i in range(1, self.t.n):
             m = self.t.operands(i, &ids)
             for k in range(m):
-                self.uses[ids[k]] += 1
+                self.uses[ids[k]] = min(2, self.uses[ids[k]] + 1)
         for i in self.t.outputs:
-            self.uses[i] += 2
+            self.uses[i] = 2
         for k in range(p.n):
             self.at[p.where[k]] = k + 1
-        for k in range(2 * p.n):
-            self.parts[k] = -1
 
     def __dealloc__(self):
         free(self.uses)
@@ -119,29 +119,32 @@ cdef class Packer:
             return INNER_MULTIPLY
         return INNER_STRONGZERO if op == FA_STRONGZERO else NO_INNER
 
-    cdef int64_t part(self, uint32_t k, int operand, uint32_t begin, bint product) noexcept:
-        """Instruction, since `begin`, that gives this operand of instruction k to it alone; -1 if there is none."""
+    cdef uint8_t part(self, uint32_t k, int operand, uint32_t begin, bint product) noexcept:
+        """How far before k the instruction stands, since `begin`, that gives this operand to it alone; 0: nowhere."""
         cdef Program p = self.p
         cdef uint32_t x = self.t.arg[2 * <size_t>p.where[k] + operand], j, m, a, b
         if self.uses[x] != 1 or self.at[x] <= begin or self.at[x] > k:
-            return -1
+            return 0
         j = self.at[x] - 1
         if self.inner(j) == NO_INNER or self.state[j] != UNJOINED or k - j > FARTHEST \
                 or (product and self.inner(j) < INNER_MULTIPLY):
-            return -1
+            return 0
         a = p.arg[2 * <size_t>j]
         b = p.arg[2 * <size_t>j + 1]
         for m in range(j + 1, k):
             if p.dst[m] == a or p.dst[m] == b:
-                return -1
-        return j
+                return 0
+        return <uint8_t>(k - j)
 
     # -- a run
     cdef int pack(self, uint32_t begin, uint32_t end) except -1:
         cdef uint32_t k
+        self.nwords = 0
+        self.words = malloc((5 * <size_t>(end - begin) + 1) * (4 if self.wide else 2))
+        if self.words == NULL:
+            raise MemoryError("fastad: no memory to compile a tape")
         for k in range(begin, end):
             self.join(k, begin)
-        self.nwords = 0
         for k in range(begin, end):
             if self.state[k] == WHOLE:
                 self.emit_joined(k)
@@ -153,35 +156,36 @@ cdef class Packer:
     cdef void join(self, uint32_t k, uint32_t begin) noexcept:
         """Take the parts that instruction k can have: two products, or one instruction."""
         cdef int op = self.p.op[k]
-        cdef int64_t *parts = &self.parts[2 * <size_t>k]
+        cdef uint8_t *parts = &self.parts[2 * <size_t>k]
+        cdef int j
         if self.inner(k) == NO_INNER:
             return
         if op == FA_ADD or op == FA_SUBTRACT:
             parts[0], parts[1] = self.part(k, 0, begin, True), self.part(k, 1, begin, True)
-        if op > FA_SUBTRACT or parts[0] < 0 or parts[1] < 0:
-            parts[0], parts[1] = -1, self.part(k, 1, begin, False)
-            if parts[1] < 0:
+        if op > FA_SUBTRACT or parts[0] == 0 or parts[1] == 0:
+            parts[0], parts[1] = 0, self.part(k, 1, begin, False)
+            if parts[1] == 0:
                 parts[0] = self.part(k, 0, begin, False)
         for j in range(2):
-            if parts[j] >= 0:
-                self.state[parts[j]] = PART
+            if parts[j]:
+                self.state[k - parts[j]] = PART
                 self.state[k] = WHOLE
 
     cdef void emit_joined(self, uint32_t k) noexcept:
         cdef Program p = self.p
-        cdef int64_t *parts = &self.parts[2 * <size_t>k]
-        cdef int outer, side = 0 if parts[0] >= 0 else 1
-        if parts[0] >= 0 and parts[1] >= 0:
-            self.word(FA_M_TWOS + 4 * (self.inner(parts[0]) == INNER_STRONGZERO)
-                      + 2 * (self.inner(parts[1]) == INNER_STRONGZERO) + (p.op[k] == FA_SUBTRACT))
+        cdef uint32_t one = k - self.parts[2 * <size_t>k], other = k - self.parts[2 * <size_t>k + 1]
+        cdef int side = 0 if one < k else 1
+        if one < k and other < k:
+            self.word(FA_M_TWOS + 4 * (self.inner(one) == INNER_STRONGZERO)
+                      + 2 * (self.inner(other) == INNER_STRONGZERO) + (p.op[k] == FA_SUBTRACT))
             self.word(p.dst[k])
-            self.operands(parts[0])
-            self.operands(parts[1])
+            self.operands(one)
+            self.operands(other)
             return
-        outer = self.inner(k)            # in the order of their kinds, each from both sides
-        self.word(FA_M_PAIRS + 8 * self.inner(parts[side]) + 2 * outer + side)
+        one = other if side else one
+        self.word(FA_M_PAIRS + 8 * self.inner(one) + 2 * self.inner(k) + side)       # outer kinds, each from both sides
         self.word(p.dst[k])
-        self.operands(parts[side])
+        self.operands(one)
         self.word(p.arg[2 * <size_t>k + 1 - side])
 
     cdef void operands(self, uint32_t k) noexcept:
@@ -216,26 +220,23 @@ cdef class Packer:
         self.word(other)
 
     cdef void word(self, uint32_t w) noexcept:
-        self.words[self.nwords] = w
+        if self.wide:
+            (<uint32_t *>self.words)[self.nwords] = w
+        else:
+            (<uint16_t *>self.words)[self.nwords] = <uint16_t>w
         self.nwords += 1
 
     cdef int keep(self) except -1:
         """The words as a new run of the program."""
         cdef Program p = self.p
-        cdef bint wide = p.ncells > NARROW
         cdef fa_run *runs = <fa_run *>realloc(p.runs, (p.nruns + 1) * sizeof(fa_run))
-        cdef void *words = malloc(self.nwords * (4 if wide else 2))
-        cdef uint32_t k
-        if runs != NULL:
-            p.runs = runs
-        if runs == NULL or words == NULL:
-            free(words)
+        cdef void *words = realloc(self.words, <size_t>self.nwords * (4 if self.wide else 2))
+        if words != NULL:                # smaller than it was
+            self.words = words
+        if runs == NULL:
             raise MemoryError("fastad: no memory to compile a tape")
-        for k in range(self.nwords):
-            if wide:
-                (<uint32_t *>words)[k] = self.words[k]
-            else:
-                (<uint16_t *>words)[k] = <uint16_t>self.words[k]
-        p.runs[p.nruns] = fa_run(words, wide)
+        p.runs = runs
+        p.runs[p.nruns] = fa_run(self.words, self.wide)
         p.nruns += 1
+        self.words = NULL
         return 0

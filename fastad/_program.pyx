@@ -10,6 +10,7 @@ _passes.pyx (what was left out before).
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t
 from libc.stdlib cimport malloc, calloc, realloc, free
 from libc.string cimport memcmp, memcpy, memset
+cimport cython
 cimport numpy as cnp
 
 from bisect import bisect_left, insort
