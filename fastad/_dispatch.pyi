@@ -40,6 +40,7 @@ class Dispatcher:
     mode: int
     replays: int
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def dispatch(self, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any: ...
 
 @disjoint_base
 class Point:

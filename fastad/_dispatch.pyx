@@ -129,6 +129,12 @@ cdef class Dispatcher:
     cdef public Py_ssize_t replays
 
     def __call__(self, *args, **kwargs):
+        if "out" in kwargs:
+            return self.call_into(self.taken_out(kwargs), args, kwargs)
+        return self.dispatch(args, kwargs, None)
+
+    cpdef object dispatch(self, tuple args, dict kwargs, object out):
+        """Answer a call; a gradient that is one array may be written into `out` on the way (or is not)."""
         cdef Entry e = self.hot
         cdef Py_ssize_t next_call
         if e is not None and not kwargs and e.accepts(args) and current_tape() is None:
@@ -136,7 +142,7 @@ cdef class Dispatcher:
             if not (self.audit and next_call & (next_call - 1) == 0) and \
                     next_call != e.compile_at and (e.changed is None or e.changed(self.f) is None):
                 try:
-                    result = self.answer(e, args)
+                    result = self.answer(e, args, out)
                 except TapeDivergence as error:
                     return self.slow(args, kwargs, e, error)
                 e.calls = next_call
@@ -145,23 +151,26 @@ cdef class Dispatcher:
                 return result
         return self.slow(args, kwargs)
 
-    cdef object answer(self, Entry e, tuple args):
+    cdef object answer(self, Entry e, tuple args, object out):
         cdef Tape t = e.tape
         cdef Frame f
-        cdef list out
+        cdef list found
         if not e.short or self.mode == WITH_PYTHON:
             return self.replay(e, list(args), ())
         if e.program is not None:
-            out = e.program.run(list(args))
-            return out[1] if self.mode == WITH_GRADIENT else (out[0], out[1])
+            if out is not None and e.program.takes(1, out):
+                found = e.program.run(list(args), [None, out])
+            else:
+                found = e.program.run(list(args))
+            return found[1] if self.mode == WITH_GRADIENT else (found[0], found[1])
         f = t.frame()
         t.run_forward(f, list(args))
         f.valid = False
         t.run_reverse(f, [1.0])
-        out = t.read_inputs(f.a)
+        found = t.read_inputs(f.a)
         if self.mode == WITH_GRADIENT:
-            return out[0]
-        return t.read_outputs(f.v)[0], out[0]
+            return found[0]
+        return t.read_outputs(f.v)[0], found[0]
 
 
 cdef class Point:

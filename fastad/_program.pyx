@@ -398,13 +398,13 @@ cdef class Program:
         ----------
         values : list
             One value for each input.
-        out : list of ndarray, optional
-            Arrays (of rank 0 for scalars) into which the results are written; they are returned.
+        out : list of ndarray or None, optional
+            Arrays (of rank 0 for scalars) into which the results are written; they are returned.  None: a fresh one.
 
         Returns
         -------
         list
-            Fresh arrays and NumPy scalars, or `out`.
+            Fresh arrays and NumPy scalars, or those of `out`.
         """
         cdef ProgramFrame f = self.frame()
         cdef list results
@@ -415,7 +415,7 @@ cdef class Program:
             results = self.bind_results(f, values, out)
             self.sweep(f)
             self.read_results(f, results, out)
-            return results if out is None else out
+            return results
         finally:
             self.frames.append(f)
 
@@ -425,7 +425,7 @@ cdef class Program:
         for k, cell in self.external:
             if results[k] is not None:
                 pass
-            elif out is not None and not self.reads_in(out[k], values):
+            elif out is not None and out[k] is not None and not self.reads_in(out[k], values):
                 results[k] = out[k]
             else:
                 results[k] = new_array(&AVALS[self.tape.aval[<uint32_t>self.tape.outputs[k]]])
@@ -449,29 +449,30 @@ cdef class Program:
             i = <uint32_t>t.outputs[k]
             av = &AVALS[t.aval[i]]
             cell = &f.v[self.cell[i]]
-            if out is None:
+            if out is None or out[k] is None:
                 if results[k] is None:
                     results[k] = copy_out(cell, av)
             elif results[k] is not out[k]:
                 memcpy(cnp.PyArray_DATA(<cnp.ndarray>out[k]), cell.p if av.nd else <void *>cell,
                        av.size * fa_itemsize[av.dtype])
+                results[k] = out[k]
         return 0
 
+    def takes(self, Py_ssize_t k, out):
+        """Can result k be written into `out` itself?"""
+        return type(out) is np.ndarray and readable_as(out, &AVALS[self.tape.aval[<uint32_t>self.tape.outputs[k]]]) \
+            and cnp.PyArray_ISWRITEABLE(out)
+
     cdef int check_out(self, list out) except -1:
-        cdef Tape t = self.tape
-        cdef const fa_aval *av
-        cdef cnp.ndarray array
-        cdef uint32_t i
         cdef Py_ssize_t k
-        if len(out) != len(t.outputs):
-            raise ShapeError(f"Program.run: {len(out)} arrays in `out` for {len(t.outputs)} outputs")
+        if len(out) != len(self.tape.outputs):
+            raise ShapeError(f"Program.run: {len(out)} arrays in `out` for {len(self.tape.outputs)} outputs")
         for k in range(len(out)):
-            i = <uint32_t>t.outputs[k]
-            av = &AVALS[t.aval[i]]
-            array = <cnp.ndarray?>out[k]
-            if not readable_as(array, av) or not cnp.PyArray_ISWRITEABLE(array):
-                raise ShapeError(f"Program.run: out[{k}] must be a writeable C-contiguous {T.DTYPES[av.dtype]} array "
-                                 f"of shape {aval_shape(t.aval[i])}")
+            if out[k] is not None and not self.takes(k, out[k]):
+                i = <uint32_t>self.tape.outputs[k]
+                raise ShapeError(f"Program.run: out[{k}] must be a writeable C-contiguous "
+                                 f"{T.DTYPES[AVALS[self.tape.aval[i]].dtype]} array of shape "
+                                 f"{aval_shape(self.tape.aval[i])}")
         return 0
 
     def working_bytes(self):

@@ -222,6 +222,10 @@ cdef class Segments:
             f.v[k] = pf.v
         return f
 
+    def takes(self, Py_ssize_t k, out):
+        """Does a sweep write result k into `out` itself?  It never does; who wants it there copies it."""
+        return False
+
     def run(self, list values):
         """Forward and reverse sweep; fresh results."""
         cdef SegmentFrame f = self.frame()

@@ -1054,30 +1054,32 @@ cdef class Tape:
         ------
         TapeDivergence
             Where a recorded branch would now go the other way.
+
+        Notes
+        -----
+        ``out=``, here as in `forward`, `gradient`, `reverse` and `tangent`: writeable arrays of the results' shapes and
+        dtypes, in their structure, into which they are written; they are returned.  Where a sweep ends with an error,
+        what is in them means nothing.  (A function that was recorded with a keyword `out` gets that itself.)
         """
-        cdef Frame f
-        cdef list values = self.values_of(args, kwargs)
-        if self.program is not None:
-            return self.pack_outputs(self.program.run(values))
-        f = self.passing_frame()
-        self.run_forward(f, values)
-        f.valid = False                  # only `forward` sets the point: a reverse sweep never means another one
-        return self.pack_outputs(self.read_outputs(f.v))
+        return replayed(self, args, kwargs)
 
     def forward(self, *args, **kwargs):
         """Forward sweep: the results; sets this thread's point for `reverse` and `tangent`."""
+        cdef object out = take_out(self, kwargs)
         cdef list values = self.values_of(args, kwargs)
         cdef Frame f = self.frame()
         self.run_forward(f, values)
-        return self.pack_outputs(self.read_outputs(f.v))
+        return give(out, self.pack_outputs(self.read_outputs(f.v)))
 
-    def reverse(self, w=1.0):
+    def reverse(self, w=1.0, *, out=None):
         """Reverse sweep at this thread's last `forward` point.
 
         Parameters
         ----------
         w : float, array or tree
             Seed: the adjoints of the results, in their structure; a number seeds every element.
+        out : ndarray or tree, optional
+            Where the gradient is written.
 
         Returns
         -------
@@ -1085,31 +1087,22 @@ cdef class Tape:
         """
         cdef Frame f = self.swept("reverse")
         self.run_reverse(f, self.seeds_of(w))
-        return self.pack_gradients(self.read_inputs(f.a))
+        return give(out, self.pack_gradients(self.read_inputs(f.a)))
 
-    def tangent(self, *v):
+    def tangent(self, *v, out=None):
         """Tangent sweep at this thread's last `forward` point, along one direction an argument (None: not moved)."""
         cdef list tangents = list(v) if self.flat and len(v) == len(self.inputs) else None
         if tangents is None:
             if self.signature_ is None:
                 raise ShapeError(f"Tape.tangent: got {len(v)} directions, expected {len(self.inputs)}")
             tangents = self.signature_.tangents(v)
-        return self.pack_outputs(self.sweep_tangent(tangents))
+        return give(out, self.pack_outputs(self.sweep_tangent(tangents)))
 
     def gradient(self, *args, **kwargs):
         """Gradient of the sum of all results: a forward and a reverse sweep with seed 1."""
         if self.signature_ is not None and self.signature_.complex_out:
             raise DerivativeError(f"{self!r} has complex results; use reverse with a complex seed, or return real ones")
-        cdef list values = self.values_of(args, kwargs)
-        cdef Frame f
-        program = self.derived.get("gradient program")
-        if program is not None:
-            return self.pack_gradients(program.run(values)[len(self.outputs):])
-        f = self.passing_frame()
-        self.run_forward(f, values)
-        f.valid = False
-        self.run_reverse(f, [1.0] * len(self.outputs))
-        return self.pack_gradients(self.read_inputs(f.a))
+        return gradient_of_sum(self, args, kwargs)
 
     # -- cold doors: what stands behind them is registered by the modules above
     def jvp_tape(self):
@@ -1187,4 +1180,5 @@ include "_templates.pxi"
 include "_fourier.pxi"
 include "_exports.pxi"
 include "_parts.pxi"
+include "_calls.pxi"
 include "_threads.pxi"

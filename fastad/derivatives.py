@@ -40,6 +40,9 @@ def grad(f, argnums=0, has_aux=False, audit=True, memory=None):
         np.float64, a list, tuple or dict one of the same kind; several `argnums` give a tuple.  A float32
         argument has a float32 gradient: all is computed in the dtype in which NumPy would.
 
+        ``g(x, out=a)`` writes the gradient into an array (or tree of arrays) like it, and returns that, unless f
+        has an argument `out` itself; so do `value_and_grad`, `jacobian`, `hessian` and `hvp`.
+
     Raises
     ------
     DerivativeError

@@ -15,11 +15,12 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import trees
-from fastad._dispatch import PYTHON, Dispatcher, Entry
+from fastad._dispatch import PYTHON, VALUE_AND_GRADIENT, Dispatcher, Entry
 from fastad.audits import Audit
 from fastad.complex_values import MADE_OUTSIDE
 from fastad.errors import LinAlgDivergence, StaleTapeError, TapeDivergence, UnstableDecisionError, UnsupportedError
-from fastad.recording import Arguments, Static, checked_argnums, name_of, record_call, underlying
+from fastad.recording import Arguments, Static, checked_argnums, name_of, record_call, takes_keyword, underlying
+from fastad.results import written_into
 from fastad.state import Watch
 
 __all__ = ["Function", "Stats"]
@@ -197,6 +198,30 @@ class Function(Dispatcher):
     def slow(self, args, kwargs, failed=None, error=None):
         """Answer a call that the last tape (`failed`, if it was tried) does not."""
         return self.call(args, kwargs, (), failed, error)
+
+    # -- results in the caller's arrays
+
+    @functools.cached_property
+    def passes_out(self):
+        """Is `out` an argument of f itself?"""
+        return takes_keyword(self.f, "out")
+
+    def taken_out(self, kwargs):
+        """The caller's arrays, out of the keywords; None: there are none."""
+        return None if "out" not in kwargs or self.passes_out else kwargs.pop("out")
+
+    def call_into(self, out, args, kwargs, extra=None):
+        """Answer a call whose derivatives go into `out`, if it is there; `extra` as in `call`."""
+        result = self.dispatch(args, kwargs, out) if extra is None else self.call(args, kwargs, extra)
+        if out is None:
+            return result
+        if self.mode == VALUE_AND_GRADIENT:
+            return result[0], written_into(out, result[1])
+        if self.has_aux:
+            return written_into(out, result[0]), result[1]
+        return written_into(out, result)
+
+    # -- calls
 
     def call(self, args, kwargs, extra, failed=None, error=None):
         """Answer a call; `extra` is what the verb takes beside the arguments of f (directions)."""

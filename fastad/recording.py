@@ -8,6 +8,7 @@ tapes), _tape.pyx.
 """
 import copy
 import functools
+import inspect
 import operator
 import re
 
@@ -78,6 +79,15 @@ def location_of(f):
     """'file:line' where a callable is defined; '?' for one without Python code."""
     code = getattr(underlying(f), "__code__", None)
     return "?" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def takes_keyword(f, name):
+    """Would f be given a keyword argument of this name?"""
+    try:
+        parameters = inspect.signature(f).parameters
+    except (TypeError, ValueError):      # of a callable in C that does not say
+        return False
+    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 def parameters_of(f):
@@ -353,6 +363,10 @@ class Signature:
             names = [paths[k] for k in self.positions]
         clash = len(set(names)) < len(names) or any(RESERVED.fullmatch(root) for root in roots)
         return [f"x{k}" for k in range(len(names))] if clash else names
+
+    def keywords(self):
+        """Names of the keyword arguments."""
+        return trees.children(self.tree)[1][1]
 
     def with_structures(self, tree, out_tree):
         """The same for other classes of named tuples."""

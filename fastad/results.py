@@ -1,6 +1,6 @@
 """results.py - what a recorded function may return: numbers, arrays and containers of them, from its arguments.
 
-Owns: the outputs of a tape from a result, and why a result cannot be differentiated.
+Owns: the outputs of a tape from a result, and why a result cannot be differentiated; results in the caller's arrays.
 Must not know: arguments, signatures.  Next: recording.py.
 """
 from collections import deque
@@ -11,7 +11,7 @@ import numpy as np
 from fastad import _tape as T
 from fastad import trees
 from fastad.complex_values import result_pairs
-from fastad.errors import DerivativeError
+from fastad.errors import DerivativeError, ShapeError
 
 
 def is_complex(x):
@@ -70,6 +70,32 @@ def holds_traced(x, depth=3):
 def _slots(cls):
     slots = vars(cls).get("__slots__", ())
     return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def written_into(out, result):
+    """`out`, with the numbers of `result`: arrays of the same shapes and dtypes, in the same structure."""
+    places, tree = trees.flatten(out)
+    leaves, wanted = trees.flatten(result)
+    if tree != wanted:
+        raise ShapeError(f"out= has the structure {trees.describe(tree)}, the result {trees.describe(wanted)}")
+    for place, x in zip(places, leaves, strict=True):
+        check_place(place, x)
+    for place, x in zip(places, leaves, strict=True):
+        place[...] = x
+    return out
+
+
+def check_place(place, x):
+    """ShapeError or TypeError unless the result x can be written into `place`."""
+    if not isinstance(x, (np.ndarray, np.generic, float)) or T.is_traced(x) and not T.is_wrapped(place):
+        raise TypeError(f"out=: the result is {short(x)}, which no array can hold; leave out= away")
+    if not isinstance(place, np.ndarray):
+        raise TypeError(f"out= is {short(place)}; give a writeable array")
+    dtype, shape = getattr(x, "dtype", np.dtype(np.float64)), np.shape(x)
+    if place.shape != shape or place.dtype != dtype or not place.flags.writeable:
+        kind = "" if place.flags.writeable else "read-only "
+        raise ShapeError(f"out= is a {kind}{place.dtype} array of shape {place.shape}; the result needs a writeable "
+                         f"one: np.empty({shape}, dtype=np.{dtype})")
 
 
 WHICH_VERB = (" ad.grad takes functions that return one number, ad.jacobian and ad.vjp those that return arrays, "

@@ -135,6 +135,6 @@ def compiled(tape):
 
 T.register(jvp_tape=jvp_tape, vjp_tape=vjp_tape, batch=batch_tape, compile=compiled,
            save="fastad.serialize:save", load="fastad.serialize:load", reduce="fastad.serialize:reduce",
-           copy="fastad.serialize:copy", lapack_jvp="fastad.linear_rules:tangent_tape",
-           lapack_vjp="fastad.linear_rules:adjoint_tape",
+           copy="fastad.serialize:copy", into="fastad.results:written_into",
+           lapack_jvp="fastad.linear_rules:tangent_tape", lapack_vjp="fastad.linear_rules:adjoint_tape",
            listing="fastad.listing:listing", stats="fastad.listing:stats", trace="fastad.trace:trace")

@@ -573,7 +573,7 @@ class HessianProduct(Function):
     verb = "hvp"
 
     def __call__(self, x, v, *args, **kwargs):
-        return self.call((x, *args), kwargs, (v, *[None] * len(args)))
+        return self.call_into(self.taken_out(kwargs), (x, *args), kwargs, (v, *[None] * len(args)))
 
     def check(self, tape):
         need_number(self, tape)

@@ -329,4 +329,7 @@ def test_inputs_and_out_are_checked():
         with pytest.raises(ShapeError, match=r"out\[0\]"):
             program.run([np.ones(3)], [wrong, np.array(0.0)])
     out = [np.empty(3), np.array(0.0)]
-    assert program.run([np.ones(3)], out) is out and out[0].tolist() == [2.0, 2.0, 2.0] and out[1] == 3.0
+    found = program.run([np.ones(3)], out)
+    assert found[0] is out[0] and found[1] is out[1] and out[0].tolist() == [2.0, 2.0, 2.0] and out[1] == 3.0
+    found = program.run([np.ones(3)], [None, out[1]])
+    assert found[1] is out[1] and found[0] is not out[0] and found[0].tolist() == [2.0, 2.0, 2.0]
