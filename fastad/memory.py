@@ -267,6 +267,7 @@ def refuse(tape: Any, memory: int, least: int, rest: float, uncut: bool) -> None
     remedy = ""
     if uncut:
         alive, where = smallest_live_set(Columns(cuttable(tape, rest)[0]))
+    if uncut and alive:
         remedy = (f" Cutting it into parts that are computed again saves little: on the way at least {size(alive)} are "
                   f"alive, the most of it of {where}.")
     raise BudgetError(f"{name}: memory={memory} ({size(memory)}) is too small for its gradient: the smallest that "

@@ -255,3 +255,70 @@ def test_arguments_and_constants_that_are_not_finite():
 def test_all_finite():
     finding = debug_nonfinite(lambda x: np.sum(np.exp(x)), POINT)
     assert not finding and str(finding).endswith("all results and derivatives are finite")
+
+
+def test_the_step_of_a_scan():
+    def step(u, k):
+        u = u * 2.0
+        y = np.sqrt(5.0 - u)
+        return u, y
+
+    def f(u):
+        _, ys = ad.scan(step, u, np.arange(4))
+        return np.sum(ys)
+    finding = debug_nonfinite(f, 0.5)
+    assert finding.operation == "sqrt(v2)" and finding.operands == {"v2": -3.0}
+    assert finding.location.endswith(line_of(step, 2))
+    (number, place), = finding.steps
+    assert number == 3 and place.endswith(line_of(f, 1)) and "in step 3 of the scan at" in str(finding)
+    assert not debug_nonfinite(f, 0.25)
+
+
+def test_the_step_of_a_scan_within_a_scan():
+    def f(u):
+        return ad.scan(lambda c, k: (ad.scan(lambda d, j: (np.log(d - k * j), None), c + 4.0, np.arange(2.0))[0], None),
+                       u, np.arange(5.0))[0]
+    c = 3.0
+    for k in range(5):                   # plain NumPy says where
+        d = c + 4.0
+        for j in range(2):
+            if d - k * j < 0.0:
+                break
+            d = np.log(d - k * j)
+        else:
+            c = d
+            continue
+        break
+    finding = debug_nonfinite(f, 3.0)
+    assert [number for number, _ in finding.steps] == [k, j] and finding.result != finding.result
+
+
+def test_the_step_of_a_scan_whose_adjoint_is_infinite():
+    def step(state, k):
+        x, a = state
+        y = np.sqrt(x - k)
+        return (x, a + y), None
+
+    def f(x):
+        return ad.scan(step, (x, 0.0), np.arange(4.0))[0][1]
+    finding = debug_nonfinite(f, 3.0)
+    assert finding.sweep == "reverse" and [number for number, _ in finding.steps] == [3]
+    assert finding.location.endswith(line_of(step, 2)) and finding.adjoint == np.inf
+    assert not debug_nonfinite(f, 3.5)
+
+
+def test_the_step_of_a_loop_until():
+    def f(x):
+        return ad.while_loop(lambda s: s[1] < 5, lambda s: (np.sqrt(s[0] - 1.0), s[1] + 1), (x, 0))[0]
+    assert [number for number, _ in debug_nonfinite(f, 20.0).steps] == [3]
+
+
+def test_the_turn_of_a_python_loop():
+    def f(u):
+        total = 0.0
+        for _ in range(4):
+            u = u * 2.0
+            total = total + np.sqrt(5.0 - u)
+        return total
+    finding = debug_nonfinite(f, 0.5)
+    assert finding.turn == (4, 4) and "number 4 of 4 such operations of this line" in str(finding)
