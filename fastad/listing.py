@@ -135,6 +135,10 @@ class Stats:
         What the arrays of one forward sweep take.
     fused_loops : int
         Loops that the compiled program of the tape runs over blocks; 0 without one.
+    compiled, compiled_gradient : dict or None
+        Of the program of the tape, and of that of its gradient: instructions and bytes of arrays before the passes and
+        the plan (``instructions_before``, ``arena_bytes_before``) and after them (``instructions``, ``arena_bytes``),
+        ``cells`` for numbers, fused ``loops``, ``runs`` of packed scalars.  None: not compiled.
     memory : Report or None
         Of a tape that was recorded with `memory=`: schedule, recomputation and peak of its gradient.
     """
@@ -149,13 +153,28 @@ class Stats:
     bytes_per_instruction: float
     arena_bytes: int
     fused_loops: int
+    compiled: dict[str, int] | None = None
+    compiled_gradient: dict[str, int] | None = None
     memory: Any = None
 
     def __str__(self) -> str:
-        rows = [(f.name.replace("_", " "), getattr(self, f.name)) for f in fields(self) if f.name != "memory"]
+        rows = [(f.name.replace("_", " "), getattr(self, f.name)) for f in fields(self)]
         lines = [f"{name:<22s}{value:>14,.1f}" if isinstance(value, float) else f"{name:<22s}{value:>14,d}"
-                 for name, value in rows]
+                 for name, value in rows if isinstance(value, (int, float))]
+        lines += [f"{name}: {in_words(value)}" for name, value in rows if isinstance(value, dict)]
         return "\n".join(lines if self.memory is None else [*lines, f"gradient: {self.memory}"])
+
+
+def in_words(program: dict[str, int]) -> str:
+    """What compiling has made of a tape."""
+    return (f"{program['instructions_before']:,d} instructions became {program['instructions']:,d}, "
+            f"{program['arena_bytes_before']:,d} bytes of arrays {program['arena_bytes']:,d}; "
+            f"{program['cells']:,d} cells, {program['loops']} fused loops, {program['runs']} runs of scalars")
+
+
+def program_stats(program: Any) -> dict[str, int] | None:
+    """Counts of a compiled program; None for what is no such thing (segments within a budget)."""
+    return program.stats() if hasattr(program, "stats") else None
 
 
 def stats(tape: Any) -> Stats:
@@ -168,4 +187,5 @@ def stats(tape: Any) -> Stats:
         constants=int(count[T.OPCODES["const"]]), bytes=int(tape.nbytes),
         bytes_per_instruction=tape.nbytes / max(1, len(tape)), arena_bytes=int(T.arena_bytes(tape)),
         fused_loops=int(getattr(tape.program, "fused_loops", 0)),
+        compiled=program_stats(tape.program), compiled_gradient=program_stats(tape.derived.get("gradient program")),
         memory=getattr(tape.derived.get("gradient program"), "report", None))

@@ -228,6 +228,18 @@ def test_stats_count():
     assert "instructions" in str(stats) and repr(stats).startswith("Stats(instructions=11")
 
 
+def test_stats_say_what_compiling_made_of_it():
+    tape = record(lambda x: np.sum((x[1:] - x[:-1] ** 2) ** 2), np.ones(1000))
+    assert tape.stats().compiled is None and tape.stats().compiled_gradient is None
+    stats = tape.compile().stats()
+    for made in (stats.compiled, stats.compiled_gradient):
+        assert made["instructions"] < made["instructions_before"]
+        assert made["arena_bytes"] < made["arena_bytes_before"] / 2
+    before, after = (stats.compiled_gradient[key] for key in ("arena_bytes_before", "arena_bytes"))
+    assert f"compiled gradient: {stats.compiled_gradient['instructions_before']} instructions" in str(stats)
+    assert f"{before:,d} bytes of arrays {after:,d}" in str(stats)
+
+
 def test_a_tape_that_is_being_recorded_can_be_printed():
     tape = T.open_recording()
     try:
