@@ -10,10 +10,13 @@ cdef class Lanes(Builder):
     cdef uint8_t *bat
     cdef readonly int64_t k
     cdef dict spread                     # (value, shape) -> the value, repeated
+    cdef list held                       # for each guard that differs from lane to lane: where it holds
+    cdef readonly set looped             # names of what runs lane after lane
 
     def __cinit__(self, Tape source, Tape target=None, *rest):
         self.bat = <uint8_t *>calloc(source.n, 1)
         self.spread = {}
+        self.held, self.looped = [], set()
         if self.bat == NULL:
             raise MemoryError(f"fastad: no memory to batch a tape of {source.n} instructions")
 
@@ -73,7 +76,7 @@ cdef class Lanes(Builder):
         return self.emit("move", (s.x[j],), aval_id(self.dtype(s.x[j]), shape), view)
 
 
-def batch(Tape tape, int64_t k, batched=None):
+def batch(Tape tape, int64_t k, batched=None, bint decisions=False):
     """A tape for k lanes at once: values that differ from lane to lane have a leading axis of length k.
 
     Parameters
@@ -83,11 +86,14 @@ def batch(Tape tape, int64_t k, batched=None):
         Number of lanes, at least 1.
     batched : sequence of bool, optional
         Which inputs have the leading axis; by default the real ones.
+    decisions : bool, optional
+        The tape's one output is then: k booleans, in which lanes all guards hold.
 
     Returns
     -------
     Tape
-        Every output has the leading axis.  Guards must hold in every lane.
+        Every output has the leading axis.  Guards must hold in every lane, or else (`decisions`) those that are the
+        same in all lanes.
     """
     cdef Lanes b
     cdef uint32_t i
@@ -106,15 +112,19 @@ def batch(Tape tape, int64_t k, batched=None):
     for i in range(1, tape.n):
         if i == tape.boundary:
             b.target.boundary = b.target.n
-        batch_instruction(b, i)
+        batch_instruction(b, i, decisions)
     b.copy_locations()
+    b.target.derived["looped"] = tuple(sorted(b.looped))
+    if decisions:
+        b.target.outputs.append(all_held(b))
+        return b.target.finish()
     for at in tape.outputs:
         i = at
         b.target.outputs.append(b.map[i] if b.bat[i] else b.repeat(b.map[i], False, aval_shape(tape.aval[i])))
     return b.target.finish()
 
 
-cdef int batch_instruction(Lanes b, uint32_t i) except -1:
+cdef int batch_instruction(Lanes b, uint32_t i, bint decisions) except -1:
     cdef Tape s = b.source
     cdef const uint32_t *ids = NULL
     cdef uint32_t j, m
@@ -130,7 +140,7 @@ cdef int batch_instruction(Lanes b, uint32_t i) except -1:
         return 0
     b.bat[i] = 1
     if s.op[i] == FA_GUARD:
-        return batch_guard(b, i)
+        return batch_guard(b, i, decisions)
     if s.op[i] >= FA_ELEMENTWISE:
         b.map[i] = batch_elementwise(b, i)
         return 0
@@ -158,14 +168,36 @@ cdef uint32_t batch_elementwise(Lanes b, uint32_t i) except 0:
     return b.target.push(s.op[i], b.aval(i), x[0], x[1] if m > 1 else 0)
 
 
-cdef int batch_guard(Lanes b, uint32_t i) except -1:
-    """The recorded outcome must hold in every lane."""
+cdef int batch_guard(Lanes b, uint32_t i, bint decisions) except -1:
+    """The recorded outcome must hold in every lane, bit for bit (of zero the sign, too; a NaN is a NaN)."""
     cdef Tape s = b.source
     cdef uint32_t x = s.arg[2 * <size_t>i], g = s.arg[2 * <size_t>i + 1], same
     kind, location = s.guard_info[g]
     dtype = AVALS[s.aval[x]].dtype
     value = T.number_of_bits(s.guards[g].expected, dtype)
-    same = b.elementwise_("equal", b.map[x], b.const(value, dtype))
+    x = b.map[x]
+    if value != value:
+        same = b.elementwise_("isnan", x)
+    else:
+        same = b.elementwise_("equal", x, b.const(value, dtype))
+        if value == 0 and is_real(dtype):
+            sign = b.elementwise_("copysign", b.const(1.0, dtype), x)
+            sign = b.elementwise_("equal", sign, b.const(math.copysign(1.0, value), dtype))
+            same = b.elementwise_("logical_and", same, sign)
+    b.map[i] = same
+    if decisions:
+        b.held.append(same)
+        return 0
     b.map[i] = b.emit("all", (same,), FA_BOOL, T.Axis(1, b.k, 1))
     b.target.emit_guard(b.map[i], 1, kind, location)
     return 0
+
+
+cdef uint32_t all_held(Lanes b) except 0:
+    """k booleans: where all guards hold."""
+    if not b.held:
+        return b.const(np.ones(b.k, bool), FA_BOOL)
+    found = b.held[0]
+    for same in b.held[1:]:
+        found = b.elementwise_("logical_and", found, same)
+    return found

@@ -184,6 +184,11 @@ cdef class Scan(Attr):
         from fastad import scan_rules
         return scan_rules.emit_adjoint(r, site)
 
+    def emit_batch(self, b, site):
+        """Write this instruction for many lanes."""
+        from fastad import scan_lanes
+        return scan_lanes.emit_batch(b, site)
+
     def for_adjoint(self, active):
         """The scan that keeps what the adjoint of this one needs."""
         from fastad import scan_rules

@@ -326,6 +326,43 @@ class Rule:
         rule.tree, rule.shapes = trees.LEAF, [T.aval_of(aval)[1]]
         return b.emit("call", tuple(ids), aval, T.Call(rule, [b.aval_of(i) for i in ids], aval))
 
+    def emit_batch(self, b, site):
+        """The same for many lanes: one instruction, which runs the rule lane after lane."""
+        dtype, shape = T.aval_of(site.aval)
+        aval = T.aval(dtype, (site.k, *shape))
+        rule = LaneAfterLane(self, site.batched, site.k, (site.k, *shape))
+        b.looped.add(self.name)
+        return b.emit("call", site.x, aval, T.Call(rule, [b.aval_of(i) for i in site.x], aval))
+
+
+class LaneAfterLane(Rule):
+    """One call of a primitive for many lanes: the rule of one lane in a loop.
+
+    Operands and result of all lanes have a leading axis; those operands that are the same in all lanes have not.
+    """
+
+    def __init__(self, rule, batched, k, shape):
+        super().__init__(rule.name, rule.owner, (None,) * len(batched), {}, list(range(len(batched))))
+        self.rule, self.batched, self.k = rule, batched, k
+        self.tree, self.shapes = trees.LEAF, [shape]
+
+    def lane(self, xs, i):
+        return [x[i] if own and x is not None else x for x, own in zip(xs, self.batched, strict=True)]
+
+    def value(self, xs):
+        return np.stack([self.rule.value(self.lane(xs, i)) for i in range(self.k)])
+
+    def tangent(self, tangents, y, xs):
+        return np.stack([self.rule.tangent(self.lane(tangents, i), y[i], self.lane(xs, i)) for i in range(self.k)])
+
+    def adjoint(self, active, w, y, xs):
+        every = [self.rule.adjoint(active, w[i], y[i], self.lane(xs, i)) for i in range(self.k)]
+        bars = [np.zeros(np.shape(x)) for x in xs]
+        for j in active:
+            parts = [bar[j] for bar in every]
+            bars[j] = np.stack(parts) if self.batched[j] else sum(parts[1:], parts[0])
+        return bars
+
 
 def units(shape):
     """The unit arrays of a shape (for (): the number 1)."""

@@ -514,6 +514,7 @@ def spmm_batch(b: Any, s: Any) -> int:
 
 def lane_by_lane(b: Any, s: Any) -> int:
     """Repeat the instruction for each lane: for what has no wider form."""
+    b.looped.add(getattr(s.attr, "name", s.name) if s.name == "call" else s.name)
     results = [b.emit(s.name, [b.one_lane(s, j, lane) for j in range(len(s.x))], s.aval, s.attr)
                for lane in range(s.k)]
     return b.fit(concatenated(b, results), lanes_aval(b, s))

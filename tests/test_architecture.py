@@ -23,7 +23,7 @@ LAYERS = [
     ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules",
                      "verify_loops"]),
     ("transforms", ["checkpoints", "structural_rules", "matrix_expressions", "linear_rules", "_transform", "_passes",
-                     "_program", "_scan", "scan_rules", "scan_checkpoints", "_segments", "segments"]),
+                     "_program", "_scan", "scan_rules", "scan_lanes", "scan_checkpoints", "_segments", "segments"]),
     ("recording",  ["operands", "movers", "checking", "padding", "partitions", "quantiles", "intercepted", "coverage",
                     "rearranging", "reductions", "selection", "sorting", "counting", "products",
                     "factorizations", "least_squares", "complex_values", "complex_conversion", "complex_products",
