@@ -8,7 +8,7 @@ Owns: the public names, nothing else.  Next: derivatives.py (the verbs), recordi
 """
 from fastad._tape import Tape, get_num_threads, set_num_threads
 from fastad.control import peek, primitive, stop_gradient
-from fastad.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from fastad.derivatives import batch, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from fastad.eager import variable
 from fastad.errors import (
     AdError,
@@ -39,7 +39,7 @@ from fastad.testing import check_derivatives
 __all__ = [
     "AdError", "BudgetError", "CheckpointError", "DerivativeError", "EscapedTracerError", "InternalError",
     "NonFiniteError", "ShapeError", "StaleTapeError", "Tape", "TapeDivergence", "TapeFileError", "TracerError",
-    "UnstableDecisionError", "UnsupportedError", "WorkerError", "audit", "check_derivatives", "cond",
+    "UnstableDecisionError", "UnsupportedError", "WorkerError", "audit", "batch", "check_derivatives", "cond",
     "debug_nonfinite", "explain", "get_num_threads", "grad", "hessian", "hvp", "jacobian", "jvp", "linear_operator",
     "peek", "primitive", "record", "scan", "set_num_threads", "stop_gradient", "sum_over", "value_and_grad",
     "variable", "vjp", "while_loop",

@@ -95,3 +95,8 @@ cdef int report_flags(int flags) except -1:
         elif todo[kind] in ("warn", "print", "log"):
             warnings.warn(message, RuntimeWarning, stacklevel=user_depth())
     return 0
+
+
+def report_exceptions(int flags):
+    """Do with floating-point exceptions of several sweeps, collected, what np.errstate says."""
+    report_flags(flags)

@@ -382,7 +382,7 @@ include "_batch.pxi"
 
 
 # ---- one tape inside another ----------------------------------------------------------------------------------------
-def inline(Tape target, Tape tape, ids):
+def inline(Tape target, Tape tape, ids, bint boundary=False):
     """Copy the instructions of a finished tape into another one.
 
     Parameters
@@ -393,6 +393,8 @@ def inline(Tape target, Tape tape, ids):
         Its guards, captured arrays and locations go along.
     ids : sequence of int
         Values of `target` that take the place of the inputs of `tape`.
+    boundary : bool, optional
+        Let derivative code begin in `target` where it does here: it has nothing else to compute.
 
     Returns
     -------
@@ -411,6 +413,8 @@ def inline(Tape target, Tape tape, ids):
             raise ShapeError(f"inline: value {x} does not fit input {k} of shape {aval_shape(tape.aval[i])}")
         c.map[i] = x
     for i in range(1, tape.n):
+        if boundary and i == tape.boundary:
+            target.boundary = target.n
         c.copy(i)
     c.copy_locations()
     return [c.map[<uint32_t>at] for at in tape.outputs]

@@ -1,12 +1,12 @@
-"""derivatives.py - the verbs: grad, value_and_grad, jvp, vjp, jacobian, hessian, hvp.
+"""derivatives.py - the verbs: grad, value_and_grad, jvp, vjp, jacobian, hessian, hvp, batch.
 
 Owns: the public functions and their documentation.  Must not know: how a verb is computed (verbs.py), when a tape is
 recorded (function.py).
 """
-from fastad import memory_verbs, verbs
+from fastad import batching, memory_verbs, verbs
 from fastad.errors import UnsupportedError
 
-__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+__all__ = ["batch", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
 
 def grad(f, argnums=0, has_aux=False, audit=True, memory=None):
@@ -285,3 +285,75 @@ def hvp(f, audit=True, memory=None):
     if memory is not None:
         return memory_verbs.HessianProductWithin(f, 0, False, audit, memory)
     return verbs.HessianProduct(f, 0, False, audit)
+
+
+def batch(f, in_axes=0, out_axes=0, audit=True, memory=None):
+    """f at many points at once: arguments that have lanes have one more axis, and so have results.
+
+    ``ad.batch(ad.grad(f))(X)[i]`` is ``ad.grad(f)(X[i])``, for all rows of X in a few sweeps.
+
+    Parameters
+    ----------
+    f : callable
+        Plain NumPy code of one point, or a function that was made by another verb: `grad`, `value_and_grad`,
+        `jacobian`, `hessian`, `hvp`, `batch`.
+    in_axes : int, None, or a tuple or list of those, optional
+        Along which axis the lanes of each positional argument lie; None: it is the same in all lanes.  One entry an
+        argument; for a container an int or None for all of it, or a container of the same structure.  Of keyword
+        arguments, arrays have their lanes along the first axis, and numbers are the same in all lanes, as is what is
+        no number or array anywhere.
+    out_axes : int or tree of int, optional
+        Along which axis of the results lanes lie.
+    audit : bool, optional
+        On calls 2, 4, 8 ... of each tape, compare one of the lanes with a run of plain f.
+    memory : int or str, optional
+        Bytes, or text like "500MB": so much a sweep of one thread may allocate, beside arguments and results; by
+        default 64 MB.  Fewer lanes are swept at once then; results may differ by rounding where there are products
+        of matrices.
+
+    Returns
+    -------
+    callable
+        Takes the arguments of f with lanes, returns f's results with lanes: arrays of the dtypes that f gives.
+        `stats()` and `explain` as for `grad`; beside those, `stats()` tells how many lanes were swept at once, for
+        how many f itself was called, and which operations run lane after lane.
+
+    Raises
+    ------
+    ShapeError
+        Lanes of arguments do not agree in number, there are none, or an argument has no such axis; results of
+        different lanes have different shapes.
+    BudgetError
+        `memory` is too small for one lane.
+    DerivativeError, TracerError, UnsupportedError, StaleTapeError, and errors of f
+        As f raises them; they note the lane.
+
+    Notes
+    -----
+    Lanes are cut into chunks, which run in several threads (`set_num_threads`), so that memory is needed for some
+    chunks only.  Where Python decides on values (``if x[0] > 0``), lanes that decide alike are computed together; a
+    lane with decisions that few others share is computed by f itself.  A NaN or an error of one lane does not reach
+    another.  A floating-point warning comes once, not once a lane.
+
+    Bits: they do not depend on the number of threads, nor on earlier calls.  Elementwise code, moves, sorting, sums
+    along an axis and scans give each lane the bits that a tape of one lane gives; products of matrices, which BLAS
+    may compute for several lanes at once, and derivatives of them agree to rounding.
+
+    Inside another recording (``ad.grad(lambda X: ad.batch(f)(X).sum())``) all lanes are one sweep.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastad as ad
+    >>> def misfit(p, t, data):
+    ...     return np.sum((p[0] * np.exp(-p[1] * t) - data)**2)
+    >>> t = np.array([0.0, 1.0])
+    >>> P = np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]])          # three parameter vectors
+    >>> ad.batch(misfit, in_axes=(0, None, None))(P, t, np.array([2.0, 1.0]))
+    array([1., 1., 5.])
+    >>> ad.batch(ad.grad(misfit), in_axes=(0, None, None))(P, t, np.array([2.0, 1.0]))
+    array([[ -2.,   0.],
+           [  2.,  -4.],
+           [  6., -12.]])
+    """
+    return batching.Batch(f, in_axes, out_axes, audit, memory)

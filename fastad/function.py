@@ -19,7 +19,17 @@ from fastad._dispatch import PYTHON, VALUE_AND_GRADIENT, Dispatcher, Entry
 from fastad.audits import Audit
 from fastad.complex_values import MADE_OUTSIDE
 from fastad.errors import LinAlgDivergence, StaleTapeError, TapeDivergence, UnstableDecisionError, UnsupportedError
-from fastad.recording import Arguments, Static, checked_argnums, name_of, record_call, takes_keyword, underlying
+from fastad.recording import (
+    DERIVATIVE,
+    FUNCTION,
+    Arguments,
+    Static,
+    checked_argnums,
+    name_of,
+    record_call,
+    takes_keyword,
+    underlying,
+)
 from fastad.results import written_into
 from fastad.state import Watch
 
@@ -60,7 +70,8 @@ class Stats:
             setattr(self, name, value)
 
     def __repr__(self):
-        known = {name: getattr(self, name) for name in self.__slots__}
+        names = [name for cls in reversed(type(self).__mro__) for name in getattr(cls, "__slots__", ())]
+        known = {name: getattr(self, name) for name in names}
         return "Stats(" + ", ".join([f"{name}={x}" for name, x in known.items() if x is not None]) + ")"
 
 
@@ -71,6 +82,7 @@ class TapeCache:
 
     def __init__(self):
         self.entries = {}
+        self.limit = TAPES_PER_KEY
 
     def find(self, key):
         return list(self.entries.get(key, ()))
@@ -81,7 +93,7 @@ class TapeCache:
     def add(self, entry):
         found = self.entries.setdefault(entry.key, [])
         found.insert(0, entry)
-        for old in found[TAPES_PER_KEY:]:
+        for old in found[self.limit:]:
             self.remove(old)
         shrink(entry)
 
@@ -400,6 +412,7 @@ class Function(Dispatcher):
     def call_nested(self, arguments, extra):
         """Record the inner function, transform it, and write the result into the recording around.  Never cached."""
         with enclosing(arguments.values, trees.flatten(extra)[0]) as parent:
+            parent.derived[DERIVATIVE] = parent.derived.get(FUNCTION) is self
             tape = record_call(self.f, arguments, enclosing=True)
             self.check(tape)
             values = [np.array(T.concrete(x)) for x in arguments.values] + tape.lifted_values

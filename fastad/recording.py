@@ -300,6 +300,8 @@ def matched(treedef, tree, what, whose):
 
 # ---- signatures ------------------------------------------------------------------------------------------------------
 
+FUNCTION, DERIVATIVE = "function", "derivative"      # in `derived` of an open recording: what is recorded; is it a
+#                                          derivative, whose code begins where that of the tape written into it does?
 RESERVED = re.compile(r"[vc]\d+")        # names of results and captured arrays in listings
 
 
@@ -491,12 +493,16 @@ def _run(tape, f, arguments, enclosing):
             if weak(arguments.complexes[k]):
                 weakened(leaves[k])
     args, kwargs = trees.unflatten(arguments.tree, leaves)
+    tape.derived[FUNCTION] = f           # which, if it is a verb, finds that it is all that is recorded
     try:
         result = interception.stand_in(f)(*args, **kwargs)
     except TypeError as error:
         if "fastad._tape." in str(error):
             error.add_note(FOREIGN)
         raise
+    finally:
+        tape.derived.pop(FUNCTION)
+        tape.derived.pop(DERIVATIVE, None)
     del args, kwargs, leaves
     ids, kept, out_tree, complex_out = outputs_of(tape, result, f"{name_of(f)} ({location_of(f)})")
     tape.set_outputs(ids)

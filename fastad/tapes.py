@@ -11,7 +11,7 @@ import numpy as np
 from fastad import _tape as T
 from fastad import trees
 from fastad.errors import TapeDivergence, UnstableDecisionError
-from fastad.recording import Signature
+from fastad.recording import DERIVATIVE, Signature
 
 __all__ = ["gradient_tape", "inlined", "jvp_tape", "vjp_tape"]
 
@@ -107,7 +107,7 @@ def inlined(parent, tape, ids, values):
     values : list
         What `ids` stand for at present.
     """
-    out = transform().inline(parent, tape, ids)
+    out = transform().inline(parent, tape, ids, parent.derived.pop(DERIVATIVE, False))
     try:
         results = tape.sweep(values)
     except TapeDivergence as error:

@@ -33,7 +33,8 @@ LAYERS = [
     ("verbs",      ["trees", "results", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
                     "complex_verbs", "library_rules", "derivatives", "control", "loops", "eager", "linalg", "sparsity",
                     "serialize", "signature_json", "listing", "listing_text", "trace", "testing", "taylor", "nonfinite",
-                    "operators", "gradients", "sum_over", "source_tasks", "executors", "memory", "memory_verbs"]),
+                    "operators", "gradients", "sum_over", "source_tasks", "executors", "memory", "memory_verbs",
+                    "batching", "lanes", "lane_programs", "lane_results"]),
     ("uses",       ["_fit", "optimize", "optimize.*", "inverse", "inverse.*", "plot", "plot.*"]),
     ("names",      ["__init__"]),
 ]
