@@ -123,8 +123,7 @@ class Batch(Function):
             groups, left = [], np.arange(lanes.k)
             while len(left):
                 group = Group(self, lanes, left)
-                parent.derived[DERIVATIVE] = whole and len(group.lanes) == lanes.k
-                group.write(parent)
+                group.write(parent, whole)
                 groups.append(group)
                 left = np.setdiff1d(left, group.lanes, assume_unique=True)
             return joined(groups, self.out_axes, lanes)
@@ -330,14 +329,23 @@ class Group:
         self.lanes = left[self.decisions(own, values, left)]
         self.own, self.values = own, values
 
-    def write(self, parent: Any) -> None:
-        """The instructions."""
-        tape, own = self.tape, self.own
-        inputs = [self.selected(x) if of_lanes else x for x, of_lanes in zip(self.values, own, strict=False)]
+    def write(self, parent: Any, whole: bool) -> None:
+        """The instructions: of as many lanes as the tape serves.  whole: there is nothing else in the recording."""
+        tape = self.tape
+        while True:
+            inputs = [self.selected(x) if own else x for x, own in zip(self.values, self.own, strict=False)]
+            concrete = [np.array(T.concrete(x)) for x in inputs] + tape.lifted_values
+            batched = tapes.transform().batch(tape, len(self.lanes), self.own)
+            try:
+                results = tapes.swept(batched, concrete)
+                break
+            except Exception:
+                if len(self.lanes) == 1:
+                    raise
+                self.lanes = self.lanes[:len(self.lanes) // 2]           # one of them fails: which, its turn will tell
         ids = [T.id_in(parent, x) for x in inputs] + list(tape.lifted_from)
-        concrete = [np.array(T.concrete(x)) for x in inputs] + tape.lifted_values
-        batched = tapes.transform().batch(tape, len(self.lanes), own)
-        self.outputs = tapes.inlined(parent, batched, ids, concrete)
+        parent.derived[DERIVATIVE] = whole and len(self.lanes) == self.all.k
+        self.outputs = tapes.written(parent, batched, ids, results)
 
     def leaf(self, n: int) -> Any:
         """Leaf n of the result for our lanes."""

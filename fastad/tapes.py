@@ -107,13 +107,22 @@ def inlined(parent, tape, ids, values):
     values : list
         What `ids` stand for at present.
     """
-    out = transform().inline(parent, tape, ids, parent.derived.pop(DERIVATIVE, False))
+    return written(parent, tape, ids, swept(tape, values))
+
+
+def swept(tape, values):
+    """The results of a tape where it was recorded."""
     try:
-        results = tape.sweep(values)
+        return tape.sweep(values)
     except TapeDivergence as error:
         raise UnstableDecisionError(
             f"{error.kind} at {error.location} went the other way at the very point at which it was recorded: the "
             "decision lies within rounding. Compare with a tolerance there.") from error
+
+
+def written(parent, tape, ids, results):
+    """Write a tape into the open recording `parent` at the values `ids`; its results, traced."""
+    out = transform().inline(parent, tape, ids, parent.derived.pop(DERIVATIVE, False))
     return [T.wrap_value(parent, i, value) for i, value in zip(out, results, strict=True)]
 
 
