@@ -127,10 +127,6 @@ cdef class Call(Attr):
         """Write the adjoint of this instruction into a derivative tape."""
         return self.rule.emit_adjoint(r, site)
 
-    def emit_batch(self, b, site):
-        """Write this instruction for many lanes."""
-        return self.rule.emit_batch(b, site)
-
 
 # ---- library routines ------------------------------------------------------------------------------------------------
 
@@ -203,3 +199,7 @@ cdef class Library(Call):
 
     def fields(self):
         return (self.rule.key, self.avals, self.aval)
+
+    def emit_batch(self, b, site):
+        """Write this instruction for many lanes."""
+        return self.rule.emit_batch(b, site)

@@ -349,11 +349,11 @@ def batch(f, in_axes=0, out_axes=0, audit=True, memory=None):
     ...     return np.sum((p[0] * np.exp(-p[1] * t) - data)**2)
     >>> t = np.array([0.0, 1.0])
     >>> P = np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]])          # three parameter vectors
-    >>> ad.batch(misfit, in_axes=(0, None, None))(P, t, np.array([2.0, 1.0]))
-    array([1., 1., 5.])
-    >>> ad.batch(ad.grad(misfit), in_axes=(0, None, None))(P, t, np.array([2.0, 1.0]))
-    array([[ -2.,   0.],
-           [  2.,  -4.],
-           [  6., -12.]])
+    >>> ad.batch(misfit, in_axes=(0, None, None))(P, t, np.array([5.0, 4.0]))
+    array([25., 13.,  5.])
+    >>> ad.batch(ad.grad(misfit), in_axes=(0, None, None))(P, t, np.array([5.0, 4.0]))
+    array([[-14.,   6.],
+           [-10.,   8.],
+           [ -6.,   6.]])
     """
     return batching.Batch(f, in_axes, out_axes, audit, memory)

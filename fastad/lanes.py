@@ -44,13 +44,12 @@ def axes_of(axes: Any, tree: Any, what: str, whose: str) -> list[int | None]:
     """One axis a leaf; an axis in place of a subtree is that of all its leaves."""
     if axes is None or isinstance(axes, int):
         return [axes] * trees.count(tree)
-    children, names = trees.children(tree), getattr(axes, "keys", lambda: None)()
-    kind = None if tree in (trees.LEAF, ("none",)) else tree[0]
-    keys = tree[-2] if kind in ("dict", "mapping") else None
-    if tree == trees.LEAF or len(children) != len(axes) or (names is None) != (keys is None) \
-            or (names is not None and set(names) != set(keys)):
+    children = trees.children(tree)
+    keys = tree[-2] if children and tree[0] in ("dict", "mapping") else None
+    named = set(axes) if isinstance(axes, dict) else None
+    if tree == trees.LEAF or len(children) != len(axes) or named != (None if keys is None else set(keys)):
         raise ShapeError(f"{what}={axes!r} does not fit {whose}, whose structure is {trees.describe(tree)}")
-    parts = [axes[key] for key in keys] if keys is not None else list(axes)
+    parts = list(axes) if keys is None else [axes[key] for key in keys]
     return [axis for part, child in zip(parts, children, strict=True) for axis in axes_of(part, child, what, whose)]
 
 

@@ -370,7 +370,7 @@ def call_adjoint(r: Any, s: Any) -> None:
 
 
 def call_batch(b: Any, s: Any) -> int:
-    found = getattr(s.attr, "emit_batch", None)
+    found = getattr(s.attr, "emit_batch", None) or getattr(getattr(s.attr, "rule", None), "emit_batch", None)
     return lane_by_lane(b, s) if found is None else found(b, s)
 
 
