@@ -10,6 +10,8 @@ PYTHON: Final[int]
 GRADIENT: Final[int]
 VALUE_AND_GRADIENT: Final[int]
 
+def innermost(f: Any) -> Any: ...
+
 @disjoint_base
 class Entry:
     calls: int
@@ -36,6 +38,7 @@ class Entry:
 class Dispatcher:
     hot: Entry | None
     f: Any
+    watched: Any
     audit: bool
     mode: int
     replays: int

@@ -88,7 +88,7 @@ cdef class Entry:
 
     def why_changed(self, f):
         """What f depends on and has changed since the recording, as text; None: nothing."""
-        return None if self.changed is None else self.changed(f)
+        return None if self.changed is None else self.changed(innermost(f))
 
     cdef bint accepts(self, tuple args) except -1:
         """Are these the plain arrays and floats that the tape takes, with nothing to convert?"""
@@ -100,6 +100,13 @@ cdef class Entry:
             if not fits(args[k], &AVALS[t.aval[<uint32_t>t.inputs[k]]]):
                 return False
         return True
+
+
+cpdef object innermost(object f):
+    """The function of which f is a verb, or a verb of a verb: it is what is watched."""
+    while isinstance(f, Dispatcher):
+        f = (<Dispatcher>f).f
+    return f
 
 
 cdef bint fits(object x, const fa_aval *av) noexcept:
@@ -123,7 +130,7 @@ cdef bint fits(object x, const fa_aval *av) noexcept:
 cdef class Dispatcher:
     """A callable that answers by its last tape when it can; subclasses say what else happens (function.Function)."""
     cdef public Entry hot
-    cdef public object f
+    cdef public object f, watched        # what is called; innermost(f)
     cdef public bint audit
     cdef public int mode
     cdef public Py_ssize_t replays
@@ -140,7 +147,7 @@ cdef class Dispatcher:
         if e is not None and not kwargs and e.accepts(args) and current_tape() is None:
             next_call = e.calls + 1
             if not (self.audit and next_call & (next_call - 1) == 0) and \
-                    next_call != e.compile_at and (e.changed is None or e.changed(self.f) is None):
+                    next_call != e.compile_at and (e.changed is None or e.changed(self.watched) is None):
                 try:
                     result = self.answer(e, args, out)
                 except TapeDivergence as error:

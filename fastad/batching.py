@@ -60,7 +60,7 @@ class Batch(Function):
     def __init__(self, f: Any, in_axes: Any = 0, out_axes: Any = 0, audit: bool = True, memory: Any = None) -> None:
         memory = bytes_of(memory)
         self.in_axes, self.out_axes = checked_axes(in_axes, "in_axes"), checked_axes(out_axes, "out_axes")
-        super().__init__(f, (), False, audit, *([] if memory is None else [memory]))
+        super().__init__(f, (), False, audit, repr((self.in_axes, self.out_axes)), memory)
         self.memory = memory
         self.cache.limit = TAPES
         self.lanes = self.alone = self.lanes_at_once = 0

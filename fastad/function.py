@@ -15,7 +15,7 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import trees
-from fastad._dispatch import PYTHON, VALUE_AND_GRADIENT, Dispatcher, Entry
+from fastad._dispatch import PYTHON, VALUE_AND_GRADIENT, Dispatcher, Entry, innermost
 from fastad.audits import Audit
 from fastad.complex_values import MADE_OUTSIDE
 from fastad.errors import LinAlgDivergence, StaleTapeError, TapeDivergence, UnstableDecisionError, UnsupportedError
@@ -120,6 +120,8 @@ lock = threading.RLock()
 
 def cache_of(f, *options):
     """The cache that callables of the same code share: a lambda made anew at each call finds its tapes again."""
+    while isinstance(f, Function):       # a verb of a verb: of the same code if that is
+        f, options = f.f, (*f.options, *options)
     code = getattr(underlying(f), "__code__", None)
     if code is None:
         return TapeCache()
@@ -174,9 +176,11 @@ class Function(Dispatcher):
             raise TypeError(f"{self.verb}: {f!r} is not callable")
         argnums = checked_argnums(argnums)
         self.f, self.argnums, self.has_aux, self.audit = f, argnums, has_aux, bool(audit)
+        self.watched = innermost(f)
         self.name = name_of(f)
         self.mode = self.shared_mode
-        self.cache = cache_of(f, self.verb, argnums, has_aux, *options)
+        self.options = (self.verb, argnums, has_aux, *options)
+        self.cache = cache_of(f, *self.options)
         self.recordings = self.audits = self.guard_failures = 0
         self.events: deque = deque(maxlen=100)   # why it recorded, for ad.explain
         self.resemble(f)
@@ -298,7 +302,8 @@ class Function(Dispatcher):
 
     def recorded(self, entry):
         """Is this a tape of this very function?  The cache has those of all closures over its code."""
-        return entry.function is self.f or entry.function == self.f
+        function = innermost(entry.function)
+        return function is self.watched or function == self.watched
 
     def answered(self, entry, arguments, seconds):
         """Book-keeping of a replay; the audit is due at calls 2, 4, 8 ..."""
@@ -370,7 +375,7 @@ class Function(Dispatcher):
         alive = [e for e in self.cache.all() if e.why_changed(e.function) is None]
         yield
         for e in alive:
-            if e.why_changed(e.function) is not None and (self.recorded(e) or e.watch.changed_through(self.f)):
+            if e.why_changed(e.function) is not None and (self.recorded(e) or e.watch.changed_through(self.watched)):
                 e.watch.refresh()
 
     def compile(self, entry):
@@ -388,7 +393,7 @@ class Function(Dispatcher):
             tape = record_call(self.f, arguments)
         self.check(tape)
         bound = tape.captures + [found[0] for found in tape.derived.get(MADE_OUTSIDE, {}).values()]
-        watch = Watch(self.f, list(arguments.statics.values()), bound)
+        watch = Watch(self.watched, list(arguments.statics.values()), bound)
         entry = Entry(tape, self.f, arguments.key, watch, self.lone(tape))
         entry.compile_at = self.patience
         if self.memory is not None:

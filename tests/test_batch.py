@@ -439,6 +439,21 @@ def test_lambdas_made_anew_share_their_tapes():
         before = b
 
 
+def test_verbs_made_anew_share_their_tapes_if_they_are_alike():
+    def loss(x):
+        return np.sum(x**3)
+    for n in range(3):
+        b = ad.batch(ad.grad(lambda x: loss(x)))
+        agree(b(X), 3 * X**2)
+        assert b.stats().recordings == (n == 0)
+    Y = rng.normal(size=(4, 4, 4))
+    f = lambda x: x * np.arange(4.0)  # noqa: E731
+    agree(ad.batch(ad.batch(f))(Y), Y * np.arange(4.0))
+    agree(ad.batch(ad.batch(f, out_axes=1))(Y), np.swapaxes(Y * np.arange(4.0), 1, 2))
+    agree(ad.batch(ad.batch(f, in_axes=1))(Y), np.swapaxes(Y, 1, 2) * np.arange(4.0))
+    agree(ad.batch(ad.jacobian(f))(X), np.stack([np.diag(np.arange(4.0))] * 13))
+
+
 def test_methods_partials_and_copies():
     class Model:
         scale = 3.0
