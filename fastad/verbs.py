@@ -17,6 +17,7 @@ from fastad.function import Function
 from fastad.memory import WithinMemory
 from fastad.recording import matched
 from fastad.results import short
+from fastad.unit_vectors import MOST_LANES, Lanes, block, lane_sweeps, need_memory, size_of, unit_sweeps
 
 # ---- what was returned -----------------------------------------------------------------------------------------------
 
@@ -296,106 +297,6 @@ def input_shapes(tape):
     return [shape for (_, shape), a in zip(tapes.input_avals(tape), tape.signature.active, strict=False) if a]
 
 
-def unit_sweeps(shapes, sweep):
-    """For arrays of these shapes: what `sweep` gives for each unit vector.
-
-    sweep : callable
-        Takes one array a shape, returns a list of results.
-
-    Returns
-    -------
-    list, one entry a shape: list, one entry a result: the results for its elements, stacked in front.
-    """
-    zeros = [np.zeros(shape) for shape in shapes]
-    stacked = []
-    for k, zero in enumerate(zeros):
-        rows = []
-        for j in range(zero.size):
-            unit = np.zeros(zero.shape)
-            unit.flat[j] = 1.0
-            rows.append(sweep([*zeros[:k], unit, *zeros[k + 1:]]))
-        stacked.append([np.stack(parts) for parts in zip(*rows, strict=True)])
-    return stacked
-
-
-def lane_sweeps(shapes, lanes, sweep):
-    """The same, where `sweep` takes `lanes` unit vectors at once: arrays with one more axis in front."""
-    sizes = [size_of(shape) for shape in shapes]
-    total, chunks = sum(sizes), []
-    for start in range(0, total, lanes):
-        flat = np.zeros((lanes, total))
-        n = min(lanes, total - start)
-        flat[np.arange(n), np.arange(start, start + n)] = 1.0
-        parts = np.split(flat, np.cumsum(sizes)[:-1], axis=1)
-        found = sweep([np.ascontiguousarray(p).reshape(lanes, *shape) for p, shape in zip(parts, shapes, strict=True)])
-        chunks.append([x[:n] for x in found])
-    whole = [c[0] if len(chunks) == 1 else np.concatenate(c) for c in zip(*chunks, strict=True)]
-    ends = np.cumsum(sizes)
-    return [[x[end - size:end] for x in whole] for size, end in zip(sizes, ends, strict=True)]
-
-
-def block(stacked, shape, shapes, in_front):
-    """Blocks of a matrix: one for each result (of `shapes`), from what `unit_sweeps` gives for one array of `shape`.
-
-    in_front : bool
-        Do the axes of the array come first?
-    """
-    blocks = []
-    for m, s in enumerate(shapes):
-        if size_of(shape) == 0:
-            blocks.append(np.zeros(shape + s if in_front else s + shape))
-        elif shape == ():
-            blocks.append(stacked[m][0])
-        else:
-            x = stacked[m] if in_front or s == () else np.moveaxis(stacked[m], 0, -1)
-            x = np.reshape(x, shape + s if in_front else s + shape)
-            blocks.append(x if T.is_wrapped(x) else np.ascontiguousarray(x))
-    return blocks
-
-
-MOST_LANES = 64                          # unit vectors that one sweep of a compiled matrix carries
-MOST_BYTES = 256 * 2**20
-
-
-class Lanes:
-    """A derivative tape compiled for many unit vectors at once.
-
-    Parameters
-    ----------
-    tape : Tape
-        The first `fixed` inputs stay, the others are the unit vectors.
-    total : int
-        Unit vectors in all.
-    """
-
-    def __init__(self, tape, fixed, total):
-        self.lanes = min(MOST_LANES, max(1, total))
-        while True:
-            batched = tapes.transform().batch(tape, self.lanes, [False] * fixed + [True] * (len(tape.inputs) - fixed))
-            self.program = tapes.program(batched)
-            if self.program.nbytes <= MOST_BYTES or self.lanes == 1:
-                break
-            self.lanes = max(1, self.lanes // 4)
-
-    @property
-    def nbytes(self):
-        return self.program.nbytes
-
-    def run(self, values):
-        return self.program.run(values)
-
-    def sweeps(self, shapes, sweep):
-        return lane_sweeps(shapes, self.lanes, sweep)
-
-
-def need_memory(function, rows, columns, instead):
-    """MemoryError before the first sweep if a matrix, and the rows of which it is put together, do not fit."""
-    need = 16 * rows * columns
-    if need > 1 << 28 and need > T.memory_available():
-        raise MemoryError(f"{function.verb} of {function.name}: {rows} x {columns} numbers take {need / 1e9:.1f} GB "
-                          f"while they are put together, more than is available. Use {instead} for products with it.")
-
-
 class Jacobian(Function):
     """x -> all first derivatives."""
 
@@ -484,34 +385,41 @@ class Jacobian(Function):
         declared = tape.signature.active + [False] * len(tape.lifted_from)
         of_seeds = tapes.differentiated(tape) if self.forwards(ins, outs) else tapes.real_outputs(tape)
 
-        def written(derived, seeds):
+        lanes = lanes_of(ins if self.forwards(ins, outs) else outs)
+        derived = tapes.jvp_tape(tape) if self.forwards(ins, outs) else tapes.vjp_tape(tape)
+        derived = tapes.transform().batch(derived, lanes, [False] * len(ids) + [True] * len(of_seeds))
+
+        def written(seeds):
             seeds = [tapes.in_dtype(np.array(s), dtype) for s, (dtype, _) in zip(seeds, of_seeds, strict=True)]
             out = tapes.inlined(parent, derived, ids + [T.id_in(parent, s) for s in map(constant, seeds)],
                                 values + seeds)
-            y[:] = y or out[:n]
+            y[:] = y or [x[0] for x in out[:n]]
             return out[n:]
 
         if self.forwards(ins, outs):
             def sweep(units):
                 units = iter(units)
-                seeds = [next(units) if w else np.zeros(shape) for w, a, (_, shape)
+                seeds = [next(units) if w else np.zeros((lanes, *shape)) for w, a, (_, shape)
                          in zip(declared, tape.input_active, tapes.input_avals(tape), strict=True) if a]
-                return written(tapes.jvp_tape(tape), seeds)[:len(outs)]
+                return written(seeds)[:len(outs)]
         else:
-            rest = [np.zeros(shape) for dtype, shape in tapes.output_avals(tape)[len(outs):] if dtype in T.REAL]
+            rest = [np.zeros((lanes, *shape)) for dtype, shape in tapes.output_avals(tape)[len(outs):]
+                    if dtype in T.REAL]
 
             def sweep(units):
-                return wanted(tape, written(tapes.vjp_tape(tape), units + rest))
-        return self.pack(tape, y, self.blocks(ins, outs, sweep))
+                return wanted(tape, written(units + rest))
+        blocks = self.blocks(ins, outs, sweep, lambda shapes, sweep: lane_sweeps(shapes, lanes, sweep))
+        return self.pack(tape, y or tapes.inlined(parent, tape, ids, values), blocks)
+
+
+def lanes_of(shapes):
+    """Unit vectors of arrays of these shapes that are written into a recording at once."""
+    return min(MOST_LANES, max(1, sum(map(size_of, shapes))))
 
 
 def constant(x):
     """A seed as what the recording takes for a constant rather than for the user's memory."""
     return T.make_plain(x) if x.ndim else float(x) if x.dtype == np.float64 else x[()]
-
-
-def size_of(shape):
-    return int(np.prod(shape, dtype=np.int64))
 
 
 class Hessian(Function):
@@ -554,17 +462,20 @@ class Hessian(Function):
         return chosen(signature, rows, self.argnums)
 
     def nest(self, parent, tape, ids, values, extra):
-        derived = tapes.jvp_tape(tapes.gradient_tape(tape))
+        derived, lanes = tapes.jvp_tape(tapes.gradient_tape(tape)), lanes_of(input_shapes(tape))
+        moved = [False] * len(ids) + [True] * (len(derived.inputs) - len(ids))
+        derived = tapes.transform().batch(derived, lanes, moved)
         declared = tape.signature.active + [False] * len(tape.lifted_from)
         skip = len(tape.outputs) + sum(tape.input_active) + len(tapes.real_outputs(tape))
 
         def sweep(units):
             units = iter(units)
-            seeds = [tapes.in_dtype(np.array(next(units) if w else np.zeros(shape)), dtype) for w, a, (dtype, shape)
+            seeds = [tapes.in_dtype(np.array(next(units) if w else np.zeros((lanes, *shape))), dtype)
+                     for w, a, (dtype, shape)
                      in zip(declared, tape.input_active, tapes.input_avals(tape), strict=True) if a]
             out = tapes.inlined(parent, derived, ids + [T.id_in(parent, constant(s)) for s in seeds], values + seeds)
             return wanted(tape, out[skip:])
-        return self.pack(tape, sweep)
+        return self.pack(tape, sweep, lambda shapes, sweep: lane_sweeps(shapes, lanes, sweep))
 
 
 class HessianProduct(Function):

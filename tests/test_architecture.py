@@ -34,7 +34,7 @@ LAYERS = [
                     "complex_verbs", "library_rules", "derivatives", "control", "loops", "eager", "linalg", "sparsity",
                     "serialize", "signature_json", "listing", "listing_text", "trace", "testing", "taylor", "nonfinite",
                     "operators", "gradients", "sum_over", "source_tasks", "executors", "memory", "memory_verbs",
-                    "batching", "lanes", "lane_programs", "lane_results"]),
+                    "batching", "lanes", "lane_programs", "lane_results", "unit_vectors"]),
     ("uses",       ["_fit", "optimize", "optimize.*", "inverse", "inverse.*", "plot", "plot.*"]),
     ("names",      ["__init__"]),
 ]
