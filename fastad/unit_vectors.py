@@ -90,7 +90,7 @@ class Lanes:
         while True:
             batched = tapes.transform().batch(tape, self.lanes, [False] * fixed + [True] * (len(tape.inputs) - fixed))
             self.program = tapes.program(batched)
-            if self.program.nbytes <= MOST_BYTES or self.lanes == 1:
+            if self.program.working_bytes() <= MOST_BYTES or self.lanes == 1:
                 break
             self.lanes = max(1, self.lanes // 4)
 

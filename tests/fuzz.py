@@ -30,7 +30,8 @@ from tests.fuzz_programs import Program
 
 UNSTABLE = 1e-6  # a value that rounding moves by more than this judges nothing
 SECONDS = float(os.environ.get("FASTAD_FUZZ_SECONDS", "30"))  # for all checks of one program
-GROUPS = ("replay", "gradients", "sweeps", "compiled", "second", "saved", "batched", "captured")
+LANES_EVERY = 5  # programs
+GROUPS = ("replay", "gradients", "sweeps", "compiled", "second", "saved", "batched", "lanes", "captured")
 
 
 class Hang(BaseException):
@@ -360,6 +361,18 @@ class Check:
             return
         stacked = [np.stack([np.asarray(r[i]) for r in rows]) for i in range(len(self.argnums))]
         self.near("batch against loop", tape.batch(k)(*stacked), want, 1e-12)
+
+    def lanes(self):
+        """Both points at once by ad.batch: their decisions may differ, and each has a derivative of its own."""
+        if self.program.seed % LANES_EVERY != LANES_EVERY - 1 or not hasattr(self.ad, "batch"):
+            return
+        points, argnums = (self.at0, self.at1, self.at0), self.argnums if len(self.argnums) > 1 else 0
+        stacked = [np.stack([np.asarray(t.args[i]) for t in points]) for i in self.argnums]
+        for y, truth in zip(self.ad.batch(self.program.bind())(*stacked), points, strict=True):
+            self.value("value in a batch", y, truth, 1e-10)
+        g = self.ad.batch(self.ad.grad(self.program.bind(), argnums=argnums))(*copies(stacked))
+        for i, truth in enumerate(points):
+            self.derivative("gradient in a batch", [x[i] for x in g] if isinstance(g, tuple) else g[i], truth)
 
     def captured(self):
         """Captured arrays and scalars change between two calls: the derivative must follow."""

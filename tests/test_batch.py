@@ -13,7 +13,7 @@ import pytest
 import scipy.linalg
 
 import fastad as ad
-from fastad import lane_programs
+from fastad import lane_programs, unit_vectors
 from fastad.errors import BudgetError, ShapeError, StaleTapeError, UnsupportedError
 
 rng = np.random.default_rng(7)
@@ -559,3 +559,38 @@ def test_errors_and_nested_batches_in_threads(threads, monkeypatch):
     bad = ad.primitive(fails, vjp=lambda w, y, x: (w,))
     with pytest.raises(RuntimeError, match="no"):
         ad.batch(lambda x: bad(x))(np.concatenate([lanes, np.full((1, 3), 3.0)]))
+
+
+# ---- dense matrices of derivatives: lanes of unit vectors ------------------------------------------------------------
+
+@pytest.mark.parametrize("verb", [ad.jacobian, ad.hessian, partial(ad.jacobian, mode="reverse")])
+def test_dense_matrices_are_computed_in_chunks_within_a_memory_bound(verb, monkeypatch):
+    W = rng.normal(size=(90, 90)) / 9
+    x = rng.normal(size=90)
+
+    def f(x):
+        y = np.tanh(W @ np.tanh(W @ x)) * x
+        return np.sum(y**2) if verb is ad.hessian else y
+    compiled = []
+    monkeypatch.setattr(unit_vectors.Lanes, "sweeps", counting(unit_vectors.Lanes.sweeps, compiled))
+    free = verb(lambda x: f(x))
+    for _ in range(6):
+        whole = free(x)
+    monkeypatch.setattr(unit_vectors, "MOST_BYTES", 40_000)
+    bound = verb(lambda x: f(x))
+    for _ in range(6):
+        np.testing.assert_allclose(bound(x), whole, rtol=1e-10, atol=1e-12)
+    assert compiled[0].lanes == 64                           # two chunks, the second of 26
+    assert compiled[-1].lanes <= 16 and compiled[-1].program.working_bytes() <= 40_000
+
+
+def counting(method, found):
+    def sweeps(self, *args):
+        found.append(self)
+        return method(self, *args)
+    return sweeps
+
+
+def test_matrices_inside_a_batch_take_one_tape_for_all_unit_vectors():
+    tape = ad.record(ad.hessian(lambda x: np.sum(np.sin(x) * x[0])), rng.normal(size=50))
+    assert len(tape) < 120

@@ -191,9 +191,16 @@ def stand_in(fault=None):
         tape = StandInTape.saved
         return StandInTape(tape.f, tape.args, "value") if fault == "load" else tape
 
-    return types.SimpleNamespace(
-        record=record, grad=grad, hvp=hvp, TapeDivergence=TapeDivergence, Tape=types.SimpleNamespace(load=load)
-    )
+    def batch(f):
+        def lanes(*stacks):
+            order = [0, 0, 2] if fault == "lanes" else [0, 1, 2]     # a lane by the decisions of another
+            every = [f(*[s[j].copy() if s[j].ndim else float(s[j]) for s in stacks]) for j in order]
+            return tuple(zip(*every, strict=True)) if isinstance(every[0], tuple) else every
+
+        return lanes
+
+    return types.SimpleNamespace(record=record, grad=grad, hvp=hvp, batch=batch, TapeDivergence=TapeDivergence,
+                                 Tape=types.SimpleNamespace(load=load))
 
 
 SEEDS = range(20)
@@ -232,6 +239,7 @@ def test_a_right_tape_passes():
         ("hvp", "hvp", range(0, 100, 5)),
         ("load", "loaded tape", range(0, 100, 10)),
         ("batch", "batch against loop", range(1, 101, 10)),
+        ("lanes", "value in a batch", range(4, 104, 5)),
         ("captured", "gradient after captured state changed", range(2, 202, 10)),
     ],
 )
