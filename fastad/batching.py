@@ -17,7 +17,7 @@ from fastad import tapes
 from fastad.audits import Audit
 from fastad.complex_values import result_pairs
 from fastad.errors import TapeDivergence, UnsupportedError
-from fastad.function import Function, Stats, TapeCache, enclosing
+from fastad.function import Function, Stats, enclosing
 from fastad.lane_programs import LanePrograms, in_chunks, in_threads
 from fastad.lane_results import LaneResults, arranged, packed
 from fastad.lanes import LaneArguments, checked_axes
@@ -29,7 +29,7 @@ from fastad.results import is_complex
 __all__ = ["Batch", "BatchStats"]
 
 TAPES = 64                               # kept for one kind of arguments: one for each way in which lanes decide
-FIRST, WORTH = 8, 4                      # so many recordings of a call are free; then each must have served so many lanes
+FIRST, WORTH = 8, 4                      # free recordings of a call; lanes that each must have served beyond them
 
 
 class BatchStats(Stats):

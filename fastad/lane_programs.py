@@ -114,7 +114,7 @@ def in_chunks(lanes: np.ndarray, length: int) -> Iterator[tuple[Any, Any, int]]:
 
 # ---- threads ---------------------------------------------------------------------------------------------------------
 
-pools: dict[tuple[int, int], futures.ThreadPoolExecutor] = {}            # (process, threads): they do not outlive a fork
+pools: dict[tuple[int, int], futures.ThreadPoolExecutor] = {}        # (process, threads): none outlives a fork
 
 
 def in_threads(task: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:

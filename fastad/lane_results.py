@@ -27,8 +27,8 @@ def numeric(x: Any) -> bool:
 
 
 def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array to be filled.  The pages of a large one are asked for at once: one by one they may cost more than what is
-    computed."""
+    """An array to be filled.  The pages of a large one are asked for at once: one by one they may cost more than
+    what is computed."""
     nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if nbytes < LARGE or not hasattr(mmap, "MAP_POPULATE"):
         return np.empty(shape, dtype)
@@ -64,8 +64,8 @@ class LaneResults:
             if not known:
                 self.same(old, shape, lane)
             elif old.shape[1:] != shape:
-                raise ShapeError(f"{self.name}: results of lanes {self.first} and {lane} have shapes {old.shape[1:]} and "
-                                 f"{shape}, which make no array")
+                raise ShapeError(f"{self.name}: results of lanes {self.first} and {lane} have shapes {old.shape[1:]} "
+                                 f"and {shape}, which make no array")
             elif np.result_type(old.dtype, dtype) != old.dtype:
                 self.leaves[j] = old.astype(np.result_type(old.dtype, dtype))
 
@@ -75,8 +75,8 @@ class LaneResults:
         except Exception:
             equal = False
         if not equal:
-            raise UnsupportedError(f"{self.name}: results of lanes {self.first} and {lane} hold {short(a)} and {short(b)}, "
-                                   "which make no array; return numbers and arrays")
+            raise UnsupportedError(f"{self.name}: results of lanes {self.first} and {lane} hold {short(a)} and "
+                                   f"{short(b)}, which make no array; return numbers and arrays")
 
     # -- from tapes
     def expect_tape(self, tape: Any, lane: int) -> None:

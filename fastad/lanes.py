@@ -78,12 +78,12 @@ class LaneArguments:
             if length is not None:
                 lengths.setdefault(length, n)
         if not lengths:
-            raise ShapeError(f"{name}: no argument has lanes (in_axes={in_axes!r}); give it an array with one more axis, "
-                             "or call the function itself")
+            raise ShapeError(f"{name}: no argument has lanes (in_axes={in_axes!r}); give it an array with one more "
+                             "axis, or call the function itself")
         if len(lengths) > 1:
             (k, first), (other, second) = list(lengths.items())[:2]
             raise ShapeError(f"{name}: {self.where(first)} has {k} lanes, {self.where(second)} has {other}; they must "
-                             "agree. in_axes says along which axis the lanes of each argument lie, None that it has none")
+                             "agree. in_axes says along which axis the lanes of an argument lie, None that it has none")
         self.k = next(iter(lengths))
         if self.k == 0:
             raise ShapeError(f"{name}: there are no lanes, the axis has length 0; without one, nothing can be run that "
@@ -93,8 +93,8 @@ class LaneArguments:
         """One axis a leaf; those in keyword arguments are in front."""
         args, kwargs = trees.children(self.tree)
         if isinstance(in_axes, (tuple, list)) and len(in_axes) != nargs:
-            raise ShapeError(f"{self.name}: in_axes={in_axes!r} for {nargs} positional arguments; one entry an argument is "
-                             "meant, None for one without lanes")
+            raise ShapeError(f"{self.name}: in_axes={in_axes!r} for {nargs} positional arguments; one entry an argument "
+                             "is meant, None for one without lanes")
         if isinstance(in_axes, dict):
             raise ShapeError(f"{self.name}: in_axes={in_axes!r}; a tuple with one entry a positional argument is meant")
         self.by_keyword = trees.count(args)
@@ -116,14 +116,14 @@ class LaneArguments:
             if n >= self.by_keyword and not traced and not isinstance(x, np.ndarray):
                 return None                  # an option
             what = "a number" if traced else short(x)
-            raise ShapeError(f"{self.name}: {self.where(n)} is {what}, which has no axis {axis} of lanes. Give it one entry "
-                             "a lane (np.array; a list is a container), or None in in_axes if it is the same in all "
+            raise ShapeError(f"{self.name}: {self.where(n)} is {what}, which has no axis {axis} of lanes. Give it one "
+                             "entry a lane (np.array; a list is a container), or None in in_axes if it is the same in all "
                              "lanes")
         if not -rank <= axis < rank:
             raise ShapeError(f"{self.name}: {self.where(n)} has shape {np.shape(x)}, and no axis {axis} of lanes")
         if not traced and x.dtype.kind not in "fiubc":
-            raise UnsupportedError(f"{self.name}: {self.where(n)} has dtype {x.dtype}; lanes are of numbers. Give None in "
-                                   "in_axes if it is the same in all lanes")
+            raise UnsupportedError(f"{self.name}: {self.where(n)} has dtype {x.dtype}; lanes are of numbers. Give None "
+                                   "in in_axes if it is the same in all lanes")
         if axis % rank:
             x = self.leaves[n] = np.moveaxis(x, axis, 0)
         self.own[n] = True

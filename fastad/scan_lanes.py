@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fastad import _transform
 from fastad import _tape as T
+from fastad import _transform
 from fastad._scan import Scan
 from fastad.errors import InternalError
 from fastad.structural_rules import c_strides

@@ -19,6 +19,7 @@ from benchmarks.cases import (
     mesh,
     network,
     nist,
+    parameter_vectors,
     prefix_sums,
     rays,
     recording,
@@ -33,7 +34,8 @@ from benchmarks.cases import (
 
 _IN_ORDER = (machine, imports, recording, calls, tier0, compiling, recordings, lotka_volterra, rosenbrock,
              transcendental, stencil, prefix_sums, fft_convolution, bridge, nist, network, mesh, rays,
-             gaussian_mixture, gaussian_process, bundle_adjustment, wave_inversion, many_sources, scan, growth)
+             gaussian_mixture, gaussian_process, bundle_adjustment, wave_inversion, many_sources, scan,
+             parameter_vectors, growth)
 CASES = {module.__name__.rpartition(".")[2]: module for module in _IN_ORDER}
 
 

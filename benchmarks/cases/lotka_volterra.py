@@ -73,7 +73,7 @@ def by_autograd(p, steps):
     return lambda: gradient(p)
 
 
-def by_jax(p, steps, h=0.01):
+def by_jax(p, steps, h=0.01, wrap=lambda gradient: gradient):
     """The time loop as `lax.scan`, which is what JAX asks for: unrolled it would compile for minutes."""
     jax = peers.x64_jax()
 
@@ -94,7 +94,7 @@ def by_jax(p, steps, h=0.01):
         (x, y), _ = jax.lax.scan(step, (p[4], p[5]), None, length=steps)
         return x * x + y
 
-    gradient = jax.jit(jax.grad(loss))
+    gradient = jax.jit(wrap(jax.grad(loss)))
     return lambda: np.asarray(gradient(p))
 
 
