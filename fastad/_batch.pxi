@@ -92,8 +92,7 @@ def batch(Tape tape, int64_t k, batched=None, bint decisions=False):
     Returns
     -------
     Tape
-        Every output has the leading axis.  Guards must hold in every lane, or else (`decisions`) those that are the
-        same in all lanes.
+        Every output has the leading axis.  Guards must hold in every lane, if not `decisions`.
     """
     cdef Lanes b
     cdef uint32_t i
@@ -135,10 +134,10 @@ cdef int batch_instruction(Lanes b, uint32_t i, bint decisions) except -1:
     m = s.operands(i, &ids)
     for j in range(m):
         any_lane = any_lane or b.bat[ids[j]]
-    if not any_lane:
+    if not any_lane and not (decisions and s.op[i] == FA_GUARD):
         b.copy(i)
         return 0
-    b.bat[i] = 1
+    b.bat[i] = any_lane
     if s.op[i] == FA_GUARD:
         return batch_guard(b, i, decisions)
     if s.op[i] >= FA_ELEMENTWISE:
@@ -186,7 +185,7 @@ cdef int batch_guard(Lanes b, uint32_t i, bint decisions) except -1:
             same = b.elementwise_("logical_and", same, sign)
     b.map[i] = same
     if decisions:
-        b.held.append(same)
+        b.held.append(same if b.bat[i] else b.repeat(same, False, ()))
         return 0
     b.map[i] = b.emit("all", (same,), FA_BOOL, T.Axis(1, b.k, 1))
     b.target.emit_guard(b.map[i], 1, kind, location)

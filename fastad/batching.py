@@ -29,6 +29,7 @@ from fastad.results import is_complex
 __all__ = ["Batch", "BatchStats"]
 
 TAPES = 64                               # kept for one kind of arguments: one for each way in which lanes decide
+HOPELESS = 32                            # lanes in a row that a tape does not serve, one by one: then it serves none
 FIRST, WORTH = 8, 4                      # free recordings of a call; lanes that each must have served beyond them
 
 
@@ -282,7 +283,9 @@ class Sweeps:
     def one_by_one(self, left: np.ndarray) -> np.ndarray:
         """Compute each lane by the tape of one lane; those that it does not serve."""
         rest = []
-        for lane in left:
+        for n, lane in enumerate(left):
+            if len(rest) == n == HOPELESS:
+                return left
             values = [x[0] if own else x for x, own in
                       zip(self.lanes.values(self.arguments, np.array([lane])), self.own, strict=True)]
             try:

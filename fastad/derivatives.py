@@ -335,9 +335,9 @@ def batch(f, in_axes=0, out_axes=0, audit=True, memory=None):
     lane with decisions that few others share is computed by f itself.  A NaN or an error of one lane does not reach
     another.  A floating-point warning comes once, not once a lane.
 
-    Bits: they do not depend on the number of threads, nor on earlier calls.  Elementwise code, moves, sorting, sums
-    along an axis and scans give each lane the bits that a tape of one lane gives; products of matrices, which BLAS
-    may compute for several lanes at once, and derivatives of them agree to rounding.
+    Bits: they do not depend on the number of threads.  Elementwise code, moves, sorting, sums along an axis and scans
+    give each lane the bits that a tape of one lane gives; products of matrices, which BLAS may compute for several
+    lanes at once, and derivatives agree to rounding.
 
     Inside another recording (``ad.grad(lambda X: ad.batch(f)(X).sum())``) all lanes are one sweep.
 

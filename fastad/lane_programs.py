@@ -7,6 +7,7 @@ Must not know: the user's arguments, which tape serves which lane (batching.py).
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from time import perf_counter
@@ -42,6 +43,7 @@ class LanePrograms:
     def __init__(self, tape: Any, memory: int | None) -> None:
         self.tape, self.memory = tape, memory
         self.programs: dict[Any, LaneProgram] = {}
+        self.lock = threading.RLock()
         sizes = [int(np.prod(T.aval_of(tape.instruction(i)[2])[1])) for i in range(1, len(tape) + 1)]
         self.most = int(min(MOST_LANES, max(1, MOST_NUMBERS * len(sizes) / max(1, sum(sizes)))))
 
@@ -51,8 +53,10 @@ class LanePrograms:
 
     def program(self, own: Sequence[bool], n: int, decisions: bool = False) -> LaneProgram:
         """The program for n lanes, with which they are computed chunk by chunk."""
-        lanes = self.lanes_for(n)
-        key = (tuple(own), lanes, decisions)
+        return T.exclusive(self.lock, self._program, (tuple(own), self.lanes_for(n), decisions))
+
+    def _program(self, key: tuple[tuple[bool, ...], int, bool]) -> LaneProgram:
+        own, lanes, decisions = key
         found = self.programs.pop(key, None) or LaneProgram(self.tape, lanes, own, self.memory, decisions)
         self.programs[key] = found
         while len(self.programs) > self.KEPT:

@@ -67,7 +67,8 @@ class LaneResults:
                 raise ShapeError(f"{self.name}: results of lanes {self.first} and {lane} have shapes {old.shape[1:]} "
                                  f"and {shape}, which make no array")
             elif np.result_type(old.dtype, dtype) != old.dtype:
-                self.leaves[j] = old.astype(np.result_type(old.dtype, dtype))
+                with np.errstate(all="ignore"):          # lanes that are not there yet
+                    self.leaves[j] = old.astype(np.result_type(old.dtype, dtype))
 
     def same(self, a: Any, b: Any, lane: int) -> None:
         try:

@@ -14,7 +14,7 @@ from fastad import _tape as T
 from fastad import trees
 from fastad.complex_values import split
 from fastad.errors import ShapeError, UnsupportedError
-from fastad.recording import Arguments, leaf_name
+from fastad.recording import Arguments, array_input, leaf_name
 from fastad.results import is_complex, short
 
 __all__ = ["LaneArguments", "axes_of", "checked_axes"]
@@ -93,8 +93,8 @@ class LaneArguments:
         """One axis a leaf; those in keyword arguments are in front."""
         args, kwargs = trees.children(self.tree)
         if isinstance(in_axes, (tuple, list)) and len(in_axes) != nargs:
-            raise ShapeError(f"{self.name}: in_axes={in_axes!r} for {nargs} positional arguments; one entry an argument "
-                             "is meant, None for one without lanes")
+            raise ShapeError(f"{self.name}: in_axes={in_axes!r} for {nargs} positional arguments; one entry an "
+                             "argument is meant, None for one without lanes")
         if isinstance(in_axes, dict):
             raise ShapeError(f"{self.name}: in_axes={in_axes!r}; a tuple with one entry a positional argument is meant")
         self.by_keyword = trees.count(args)
@@ -116,9 +116,9 @@ class LaneArguments:
             if n >= self.by_keyword and not traced and not isinstance(x, np.ndarray):
                 return None                  # an option
             what = "a number" if traced else short(x)
-            raise ShapeError(f"{self.name}: {self.where(n)} is {what}, which has no axis {axis} of lanes. Give it one "
-                             "entry a lane (np.array; a list is a container), or None in in_axes if it is the same in all "
-                             "lanes")
+            raise ShapeError(f"{self.name}: {self.where(n)} is {what}, which has no axis {axis} of lanes. Give it "
+                             "one entry a lane (np.array; a list is a container), or None in in_axes if it is the same "
+                             "in all lanes")
         if not -rank <= axis < rank:
             raise ShapeError(f"{self.name}: {self.where(n)} has shape {np.shape(x)}, and no axis {axis} of lanes")
         if not traced and x.dtype.kind not in "fiubc":
@@ -126,6 +126,8 @@ class LaneArguments:
                                    "in in_axes if it is the same in all lanes")
         if axis % rank:
             x = self.leaves[n] = np.moveaxis(x, axis, 0)
+        if not traced:
+            array_input(x, False, lambda: f"{self.name}: {self.where(n)}")       # refuses what is more than an array
         self.own[n] = True
         return int(np.shape(x)[0])
 

@@ -221,6 +221,12 @@ def test_arguments_that_do_not_fit(axes, args, message):
         ad.batch(lambda x, y: np.sum(x) * np.sum(y), axes)(*args)
 
 
+def test_arrays_that_are_more_than_arrays_are_refused():
+    for x in (np.ma.masked_array(X, X > 0), np.ma.masked_array(X[:, 0], X[:, 0] > 0)):
+        with pytest.raises(UnsupportedError, match="argument 0 is a"):
+            ad.batch(lambda x: x * 2)(x)
+
+
 @pytest.mark.parametrize("axes", [1.5, "x", (0, "x"), True])
 def test_axes_that_are_none(axes):
     with pytest.raises(TypeError, match="in_axes"):
@@ -264,6 +270,32 @@ def test_complex():
     agree(ad.grad(lambda Z: np.sum(ad.batch(f)(Z)))(Z), np.stack([ad.grad(f)(z) for z in Z]))
     branch = lambda x: x + 0j if x > 0 else -x  # noqa: E731  (complex in some lanes)
     agree(ad.batch(branch)(X[:, 0]), np.abs(X[:, 0]) + 0j)
+
+
+def test_batches_inside_of_loops_sums_and_objectives():
+    def total(x):
+        return ad.scan(lambda s, v: (s + np.sum(ad.batch(lambda y: y * v * s)(x)), None), 1.0, x)[0]
+    def unrolled(x):
+        s = 1.0
+        for v in x:
+            s = s + np.sum(x * v * s)
+        return s
+    x = 0.1 * X[0]
+    agree(ad.grad(total)(x), ad.grad(unrolled)(x))
+    agree(ad.batch(ad.grad(total))(0.1 * X), np.stack([ad.grad(unrolled)(x) for x in 0.1 * X]))
+    sources = ad.sum_over([X[:3], X[3:6]], lambda p, rows: np.sum(ad.batch(lambda r: np.sin(r @ p))(rows)))
+    agree(ad.grad(sources)(x), np.cos(X[:6] @ x) @ X[:6])
+    fit = ad.optimize.minimize(lambda p: np.sum(ad.batch(lambda r: (r @ p - r[0])**2)(X)), np.zeros(4))
+    np.testing.assert_allclose(fit.x, [1, 0, 0, 0], atol=1e-6)
+    Z = X + 1j
+    f = lambda s: np.sum(abs(ad.batch(lambda z: z * s)(Z))**2)  # noqa: E731
+    agree(ad.grad(f)(1.5), np.float64(3.0 * np.sum(abs(Z)**2)))
+
+
+def test_a_tape_with_lanes_is_saved(tmp_path):
+    tape = ad.record(ad.batch(walk), X)
+    tape.save(tmp_path / "lanes.tape")
+    agree(ad.Tape.load(tmp_path / "lanes.tape").gradient(X), tape.gradient(X), 1e-14)
 
 
 # ---- lanes that decide differently -----------------------------------------------------------------------------------
@@ -322,6 +354,24 @@ def test_a_number_that_python_has_looked_at_is_compared_bit_by_bit(value):
     lanes = np.array([value, 0.0, -0.0, np.nan, 1.5, value])
     with np.errstate(all="ignore"):
         assert np.array_equal(ad.batch(f)(lanes), [f(v) for v in lanes], equal_nan=True)
+
+
+def test_a_tape_for_another_number_that_all_lanes_share_costs_little():
+    """Its decision is the same in all lanes: that none is served is known without trying each."""
+    def f(x, n):
+        return x * np.arange(4.0)[int(n)] if n > 0.5 else -x
+    b, many = ad.batch(f, (0, None)), rng.normal(size=3000)
+    for n in (1.0, 2.0, 0.0, 1.0):
+        agree(b(many, n), f(many, n))
+    assert (b.stats().recordings, b.stats().alone) == (3, 0) and b.stats().guard_failures < 100
+
+
+@pytest.mark.parametrize("value", [1.5, 0.0, np.inf])
+def test_guards_in_single_precision(value):
+    lanes = np.array([value, -0.0, 0.0, 1.5, np.nan, value], dtype=np.float32)
+    f = lambda x: x * np.float32(np.copysign(2.0, float(x)))  # noqa: E731
+    assert np.array_equal(ad.batch(f)(lanes), [f(v) for v in lanes], equal_nan=True)
+    assert ad.batch(f)(lanes).dtype == np.float32
 
 
 def test_what_foreign_code_is_given_is_guarded():
