@@ -282,7 +282,7 @@ class Sweeps:
 
     def one_by_one(self, left: np.ndarray) -> np.ndarray:
         """Compute each lane by the tape of one lane; those that it does not serve."""
-        rest = []
+        rest: list[Any] = []
         for n, lane in enumerate(left):
             if len(rest) == n == HOPELESS:
                 return left
