@@ -315,8 +315,8 @@ def batch(f, in_axes=0, out_axes=0, audit=True, memory=None):
     -------
     callable
         Takes the arguments of f with lanes, returns f's results with lanes: arrays of the dtypes that f gives.
-        `stats()` and `explain` as for `grad`; beside those, `stats()` tells how many lanes were swept at once, for
-        how many f itself was called, and which operations run lane after lane.
+        `out=`, `stats()` and `explain` as for `grad`; `stats()` tells, too, how many lanes were swept at once, for how
+        many f itself was called, and which operations run lane after lane.
 
     Raises
     ------

@@ -1,101 +1,19 @@
-"""ad.batch against a loop over points, with every other verb; lanes that decide differently; errors; chunks; threads.
+"""ad.batch against a loop over points, with every other verb; axes; dtypes; what f depends on.
 
-Owns: the proof of batching.py, lanes.py, lane_programs.py, lane_results.py.
-Must not know: the rules of single instructions (test_batch_rules.py).
+Owns: the proof of batching.py and lanes.py where all lanes decide alike.
+Must not know: rules of single instructions (test_batch_rules.py).
+Next: test_batch_decisions.py (lanes that do not), test_batch_chunks.py (bits, threads, memory).
 """
 import pickle
-import warnings
-from collections import namedtuple
 from functools import partial
 
 import numpy as np
 import pytest
-import scipy.linalg
+from batch_cases import FUNCTIONS, REAL, X, agree, elementwise, looped, number, rng, stacked, walk
 
 import fastad as ad
-from fastad import lane_programs, unit_vectors
-from fastad.errors import BudgetError, ShapeError, StaleTapeError, UnsupportedError
-
-rng = np.random.default_rng(7)
-X = rng.normal(size=(13, 4))
-A = rng.normal(size=(4, 4)) + 4 * np.eye(4)
-Pair = namedtuple("Pair", "a b")
-
-
-def stacked(results):
-    """The results of a loop, with one more axis in front."""
-    if isinstance(results[0], tuple) and hasattr(results[0], "_fields"):
-        return type(results[0])(*[stacked(parts) for parts in zip(*results, strict=True)])
-    if isinstance(results[0], (tuple, list)):
-        return type(results[0])([stacked(list(parts)) for parts in zip(*results, strict=True)])
-    if isinstance(results[0], dict):
-        return {key: stacked([r[key] for r in results]) for key in results[0]}
-    return np.stack(results)
-
-
-def agree(got, wanted, tolerance=1e-12):
-    assert type(got) is type(wanted)
-    if isinstance(got, dict):
-        assert list(got) == list(wanted)
-        got, wanted = list(got.values()), list(wanted.values())
-    if isinstance(got, (tuple, list)):
-        assert len(got) == len(wanted)
-        for a, b in zip(got, wanted, strict=True):
-            agree(a, b, tolerance)
-        return
-    assert got.dtype == wanted.dtype and got.shape == wanted.shape
-    np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance)
-
-
-def elementwise(x):
-    y = np.exp(x) * np.sin(x[::-1]) + np.where(x > 0, x, x**2)
-    y[1] = x[0] / (1 + x[2]**2)
-    return y[:3] - y[1:]
-
-
-def looped(x):
-    y = np.zeros(4)
-    for i in range(1, 4):
-        y[i] = y[i - 1] * x[i] + np.tanh(x[i - 1])
-    return y.sum()
-
-
-def walk(x):
-    def step(state, xi):
-        position, speed = state
-        speed = 0.9 * speed + xi * np.array([1.0, position[0]])
-        return (position + speed, speed), position[0] * speed[1]
-    (position, _), seen = ad.scan(step, (np.zeros(2), np.ones(2) * x[0]), x)
-    return np.sum(position**2) + np.sum(seen * np.arange(4.0))
-
-
-def newton(x):
-    return ad.while_loop(lambda y: abs(y * y - abs(x[0]) - 1) > 1e-12, lambda y: 0.5 * (y + (abs(x[0]) + 1) / y), 1.0)
-
-
-FUNCTIONS = {
-    "elementwise": elementwise, "loop": looped, "scan": walk, "while": newton,
-    "cond": lambda x: ad.cond(x[0] > x[1], lambda x: x * x, lambda x: -x, x).sum(),
-    "gather": lambda x: x[np.argsort(x)] * x[np.argmax(x)],
-    "sort": lambda x: np.sort(x) * np.arange(4.0) + np.cumsum(x),
-    "interpolation": lambda x: np.interp(x, np.linspace(-2, 2, 9), np.cos(np.linspace(-2, 2, 9)) * x[0]),
-    "median": lambda x: np.median(x) * np.max(x),
-    "mask": lambda x: np.sum(x[x > -9.0]**2),
-    "solve": lambda x: np.linalg.solve(A + np.outer(x, x), x),
-    "cholesky": lambda x: np.linalg.cholesky(np.outer(x, x) + np.eye(4)).sum(axis=0),
-    "solve_triangular": lambda x: scipy.linalg.solve_triangular(np.tril(A), x, lower=True),
-    "matmul": lambda x: (A @ x) @ (np.outer(x, x) @ A),
-    "fft": lambda x: np.abs(np.fft.fft(x) * (1 + 2j))**2,
-    "einsum": lambda x: np.einsum("i,ij,j->ij", x, A, x),
-    "partition": lambda x: np.partition(x, 2) * x[0],
-    "constant": lambda x: (x * 2, 3.0, np.arange(2)),
-    "tree": lambda x: {"sum": x.sum(), "parts": [x[:2], Pair(x[2], x[3] > 0)]},
-}
-REAL = [name for name in FUNCTIONS if name not in ("constant", "tree")]
-
-
-def number(name):
-    return lambda x: np.sum(FUNCTIONS[name](x) * 1.5)
+from fastad import trees
+from fastad.errors import ShapeError, StaleTapeError, UnsupportedError
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -109,7 +27,6 @@ def test_values_are_those_of_a_loop(name):
 
 
 def trees_of_arrays(result):
-    from fastad import trees
     return trees.map_leaves(np.asarray, result)
 
 
@@ -298,151 +215,6 @@ def test_a_tape_with_lanes_is_saved(tmp_path):
     agree(ad.Tape.load(tmp_path / "lanes.tape").gradient(X), tape.gradient(X), 1e-14)
 
 
-# ---- lanes that decide differently -----------------------------------------------------------------------------------
-
-def branching(x):
-    if x[0] > 0:
-        return np.sum(x**2)
-    if x[1] > 0:
-        return np.log(x[1]) * x[2]
-    return 0.0
-
-
-def test_lanes_are_grouped_by_their_decisions():
-    b, many = ad.batch(branching), rng.normal(size=(1500, 4))
-    wanted = np.array([branching(x) for x in many])
-    for _ in range(3):
-        agree(b(many), wanted)
-        many, wanted = many[::-1], wanted[::-1]
-    assert (b.stats().recordings, b.stats().alone, b.stats().tapes) == (3, 0, 3)
-    text = ad.explain(b)
-    assert "a decision went the other way: bool()" in text and "if x[0] > 0:" in text
-    gradients = np.stack([ad.grad(branching)(x) for x in many])
-    agree(ad.batch(ad.grad(branching))(many), gradients)
-    agree(ad.grad(lambda X: np.sum(ad.batch(branching)(X)))(many), gradients)
-    agree(ad.grad(lambda X: np.sum(ad.batch(ad.batch(branching))(X)))(many.reshape(3, 500, 4)),
-          gradients.reshape(3, 500, 4))
-
-
-def test_a_gradient_through_groups_is_recorded_again_when_a_lane_changes_its_group():
-    g = ad.grad(lambda X: np.sum(ad.batch(branching)(X)))
-    for _ in range(3):
-        agree(g(X), np.stack([ad.grad(branching)(x) for x in X]))
-        X2 = X * np.array([-1.0, 1.0, 1.0, 1.0])
-        agree(g(X2), np.stack([ad.grad(branching)(x) for x in X2]))
-    assert g.stats().recordings == 2
-
-
-def test_lanes_that_all_decide_differently_are_computed_one_at_a_time():
-    def f(x):
-        y = x
-        for _ in range(int(np.floor(x * 1000))):
-            y = y * 1.01
-        return y
-    x = rng.permutation(60) / 1000 + 0.0005
-    b = ad.batch(f)
-    assert np.array_equal(b(x), [f(v) for v in x])
-    assert 0 < b.stats().recordings <= 10 and b.stats().alone >= 50
-    agree(ad.batch(ad.grad(f))(x), np.array([ad.grad(f)(v) for v in x]))
-
-
-@pytest.mark.parametrize("value", [0.0, -0.0, np.nan, 1.5])
-def test_a_number_that_python_has_looked_at_is_compared_bit_by_bit(value):
-    """1 / 0.0 and 1 / -0.0 are equal to nobody else's."""
-    def f(x):
-        return x * np.copysign(2.0, float(x)) if float(x) == float(x) else x * 0 + 7.0
-    lanes = np.array([value, 0.0, -0.0, np.nan, 1.5, value])
-    with np.errstate(all="ignore"):
-        assert np.array_equal(ad.batch(f)(lanes), [f(v) for v in lanes], equal_nan=True)
-
-
-def test_a_tape_for_another_number_that_all_lanes_share_costs_little():
-    """Its decision is the same in all lanes: that none is served is known without trying each."""
-    def f(x, n):
-        return x * np.arange(4.0)[int(n)] if n > 0.5 else -x
-    b, many = ad.batch(f, (0, None)), rng.normal(size=3000)
-    for n in (1.0, 2.0, 0.0, 1.0):
-        agree(b(many, n), f(many, n))
-    assert (b.stats().recordings, b.stats().alone) == (3, 0) and b.stats().guard_failures < 100
-
-
-@pytest.mark.parametrize("value", [1.5, 0.0, np.inf])
-def test_guards_in_single_precision(value):
-    lanes = np.array([value, -0.0, 0.0, 1.5, np.nan, value], dtype=np.float32)
-    f = lambda x: x * np.float32(np.copysign(2.0, float(x)))  # noqa: E731
-    assert np.array_equal(ad.batch(f)(lanes), [f(v) for v in lanes], equal_nan=True)
-    assert ad.batch(f)(lanes).dtype == np.float32
-
-
-def test_what_foreign_code_is_given_is_guarded():
-    table = {1.0: 10.0, 2.0: 20.0}
-    f = lambda x: x * table[float(x)]  # noqa: E731
-    agree(ad.batch(f)(np.array([1.0, 2.0, 1.0])), np.array([10.0, 40.0, 10.0]))
-
-
-def test_an_error_of_one_lane_is_that_of_the_function_and_names_the_lane():
-    def f(x):
-        if x[0] > 2:
-            raise ValueError("too large")
-        return np.linalg.solve(np.array([[x[0], 1.0], [1.0, x[1]]]), x[:2]).sum()
-    lanes = np.ones((30, 2)) * [1.5, 0.5]
-    lanes[17] = [1.0, 1.0]
-    for compute in (ad.batch(f), lambda X: ad.grad(lambda X: np.sum(ad.batch(f)(X)))(X)):
-        with pytest.raises(np.linalg.LinAlgError) as singular:
-            compute(lanes)
-    lanes[17] = [3.0, 1.0]
-    with pytest.raises(ValueError, match="too large") as error:
-        ad.batch(f)(lanes)
-    assert error.value.__notes__ == ["(in lane 17 of a batch)"]
-    with pytest.raises(np.linalg.LinAlgError) as singular:
-        ad.batch(f)(np.ones((30, 2)))
-    assert "lane 0" in str(singular.value.__notes__)
-    with pytest.raises(IndexError):
-        ad.batch(lambda x, n: x[n])(lanes, np.array([0] * 29 + [5]))
-
-
-def test_shapes_that_depend_on_the_lane():
-    with pytest.raises(ShapeError, match="which make no array"):
-        ad.batch(lambda x: x[x > 0])(X)
-    assert ad.batch(lambda x: np.sum(x[x > 0]))(X).shape == (13,)
-    with pytest.raises(ShapeError, match="different structure"):
-        ad.batch(lambda x: (x[0], x[1]) if x[0] > 0 else x)(X)
-    b = ad.batch(lambda x: x if x[0] > 0 else x[:2])         # tapes of other lanes say nothing of these
-    assert b(np.abs(X)).shape == (13, 4) and b(-np.abs(X)).shape == (13, 2) and b(np.abs(X)).shape == (13, 4)
-
-
-# ---- floating-point exceptions ---------------------------------------------------------------------------------------
-
-def test_a_nan_stays_in_its_lane_and_warns_once():
-    lanes = np.abs(rng.normal(size=(3000, 4))) + 0.1
-    lanes[[7, 2500]] = -1.0
-    f = lambda x: np.sum(np.log(x))  # noqa: E731
-    b = ad.batch(f)
-    for _ in range(2):
-        with warnings.catch_warnings(record=True) as seen:
-            warnings.simplefilter("always")
-            y = b(lanes)
-        assert np.flatnonzero(np.isnan(y)).tolist() == [7, 2500]
-        assert [w.category for w in seen] == [RuntimeWarning] and "invalid value" in str(seen[0].message)
-        assert seen[0].filename == __file__
-    with np.errstate(all="raise"), pytest.raises(FloatingPointError):
-        b(lanes)
-    with np.errstate(all="ignore"):
-        g = ad.batch(ad.grad(f))(lanes)
-    assert np.isfinite(np.delete(g, [7, 2500], axis=0)).all()
-
-
-def test_derivative_code_is_silent():
-    agree(ad.batch(ad.grad(lambda x: np.sum(np.sqrt(x) * 0 + x)))(np.zeros((3, 2))), np.ones((3, 2)))
-    agree(ad.batch(ad.hessian(lambda x: np.sum(np.where(x > 0, np.sqrt(x), x))))(np.zeros((3, 2))), np.zeros((3, 2, 2)))
-
-
-def test_the_branch_that_a_lane_does_not_take_is_silent():
-    f = lambda x: np.log(x) if x > 0 else x * 1.0  # noqa: E731
-    lanes = np.array([1.0, -1.0, 2.0, 0.0] * 200)
-    agree(ad.batch(f)(lanes), np.array([f(x) for x in lanes]))
-
-
 # ---- what f depends on -----------------------------------------------------------------------------------------------
 
 weight = 2.0
@@ -521,6 +293,15 @@ def test_methods_partials_and_copies():
     assert repr(again) == "<batch of looped>"
 
 
+def test_results_in_arrays_that_are_there():
+    out = np.empty(X.shape)
+    g = ad.batch(ad.grad(looped))
+    assert g(X, out=out) is out
+    agree(out, g(X))
+    with pytest.raises(ShapeError, match="out="):
+        g(X, out=np.empty(4))
+
+
 def test_stats():
     def known(a):
         return a**2
@@ -534,114 +315,3 @@ def test_stats():
     assert b.stats().tapes == 0
 
 
-# ---- chunks, threads, memory, bits -----------------------------------------------------------------------------------
-
-def of_one_lane(f, lanes):
-    """What the tape of one lane gives."""
-    tape = ad.record(f, lanes[0])
-    return np.stack([tape(x) for x in lanes])
-
-
-@pytest.mark.parametrize("name", ["elementwise", "loop", "scan", "gather", "sort", "interpolation", "median", "fft"])
-def test_bits_are_those_of_a_tape_of_one_lane(name):
-    lanes = rng.normal(size=(700, 4))
-    assert ad.batch(FUNCTIONS[name])(lanes).tobytes() == of_one_lane(FUNCTIONS[name], lanes).tobytes()
-
-
-@pytest.fixture
-def threads():
-    before = ad.get_num_threads()
-    yield ad.set_num_threads
-    ad.set_num_threads(before)
-
-
-def test_bits_depend_neither_on_threads_nor_on_what_was_called_before(threads, monkeypatch):
-    monkeypatch.setattr(lane_programs, "WORTH_A_THREAD", 0.0)
-    lanes = rng.normal(size=(2600, 4))
-    for f in (ad.grad(number("scan")), ad.grad(number("matmul")), branching):
-        seen = set()
-        for n in (1, 2, 7):
-            threads(n)
-            b = ad.batch(f)
-            seen.add(b(lanes).tobytes())
-            b(lanes[:100])
-            seen.add(b(lanes).tobytes())
-        assert len(seen) == 1
-
-
-def test_chunks_are_few_programs_and_little_memory():
-    lanes = rng.normal(size=(10_001, 4))
-    b = ad.batch(ad.grad(lambda x: looped(x) * 1.0))
-    y = b(lanes)
-    for k in (0, 511, 512, 10_000):
-        assert y[k].tobytes() == b(lanes[k:k + 1])[0].tobytes()
-    (entry,) = b.cache.all()
-    programs = {key[1]: p for key, p in entry.program.programs.items()}
-    assert set(programs) == {512, 1} and programs[512].need < 2**20
-
-
-def test_memory():
-    f = ad.grad(lambda x: np.sum(np.sin(np.outer(x, x)) @ np.cos(np.outer(x, x))))
-    lanes = rng.normal(size=(40, 30))
-    free, bound = ad.batch(f), ad.batch(f, memory="300kB")
-    agree(bound(lanes), free(lanes), 1e-11)
-    (entry,) = bound.cache.all()
-    (program,) = entry.program.programs.values()
-    assert program.need <= 300_000 and bound.stats().lanes_at_once == program.lanes < free.stats().lanes_at_once
-    with pytest.raises(BudgetError, match="one lane at a time takes") as error:
-        ad.batch(f, memory=1000)(lanes)
-    agree(ad.batch(f, memory=error.value.smallest)(lanes), free(lanes), 1e-11)
-    with pytest.raises(UnsupportedError, match="outermost"):
-        ad.grad(lambda X: np.sum(ad.batch(f, memory="1MB")(X)))(lanes)
-
-
-def test_errors_and_nested_batches_in_threads(threads, monkeypatch):
-    monkeypatch.setattr(lane_programs, "WORTH_A_THREAD", 0.0)
-    threads(3)
-    inner = ad.batch(lambda y: y * 2)
-    twice = ad.primitive(lambda x: inner(x), vjp=lambda w, y, x: (2 * w,))
-    lanes = rng.normal(size=(1500, 3))
-    agree(ad.batch(ad.grad(lambda x: np.sum(twice(x))))(lanes), np.full((1500, 3), 2.0))
-
-    def fails(x):
-        if x[0] > 2.5:
-            raise RuntimeError("no")
-        return x
-    bad = ad.primitive(fails, vjp=lambda w, y, x: (w,))
-    with pytest.raises(RuntimeError, match="no"):
-        ad.batch(lambda x: bad(x))(np.concatenate([lanes, np.full((1, 3), 3.0)]))
-
-
-# ---- dense matrices of derivatives: lanes of unit vectors ------------------------------------------------------------
-
-@pytest.mark.parametrize("verb", [ad.jacobian, ad.hessian, partial(ad.jacobian, mode="reverse")])
-def test_dense_matrices_are_computed_in_chunks_within_a_memory_bound(verb, monkeypatch):
-    W = rng.normal(size=(90, 90)) / 9
-    x = rng.normal(size=90)
-
-    def f(x):
-        y = np.tanh(W @ np.tanh(W @ x)) * x
-        return np.sum(y**2) if verb is ad.hessian else y
-    compiled = []
-    monkeypatch.setattr(unit_vectors.Lanes, "sweeps", counting(unit_vectors.Lanes.sweeps, compiled))
-    free = verb(lambda x: f(x))
-    for _ in range(6):
-        whole = free(x)
-    monkeypatch.setattr(unit_vectors, "MOST_BYTES", 40_000)
-    bound = verb(lambda x: f(x))
-    for _ in range(6):
-        np.testing.assert_allclose(bound(x), whole, rtol=1e-10, atol=1e-12)
-    assert compiled[0].lanes == 64                           # two chunks, the second of 26
-    assert compiled[-1].lanes <= 16 and compiled[-1].program.working_bytes() <= 40_000
-
-
-def counting(method, found):
-    def sweeps(self, *args):
-        found.append(self)
-        return method(self, *args)
-    return sweeps
-
-
-def test_matrices_inside_a_batch_take_one_tape_for_all_unit_vectors():
-    tape = ad.record(ad.hessian(lambda x: np.sum(np.sin(x) * x[0])), rng.normal(size=50))
-    assert len(tape) < 120
