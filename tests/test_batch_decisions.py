@@ -14,7 +14,7 @@ from fastad.errors import ShapeError
 
 
 def test_lanes_are_grouped_by_their_decisions():
-    b, many = ad.batch(branching), rng.normal(size=(1500, 4))
+    b, many = ad.batch(lambda x: branching(x)), rng.normal(size=(1500, 4))
     wanted = np.array([branching(x) for x in many])
     for _ in range(3):
         agree(b(many), wanted)
