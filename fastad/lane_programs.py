@@ -1,7 +1,7 @@
 """lane_programs.py - a tape compiled for many lanes: how many at once, within what memory, on which threads.
 
 Owns: the number of lanes of a sweep (it follows from the tape, the number of lanes and `memory` alone, so that no bit
-depends on threads or on earlier calls), the programs, lanes that are cut into chunks, chunks in threads.
+depends on threads), the programs, lanes that are cut into chunks, chunks in threads.
 Must not know: the user's arguments, which tape serves which lane (batching.py).
 """
 from __future__ import annotations
@@ -23,6 +23,7 @@ __all__ = ["LanePrograms", "in_chunks", "in_threads"]
 
 MOST_LANES = 512                         # of a sweep: a block of a fused loop
 MOST_NUMBERS = 16384                     # of an average instruction's result
+MOST_OF_ONE = 2**21                      # of the largest result: its indices, where it is gathered, take 16 bytes each
 MOST_BYTES = 2**26                       # of a sweep of one thread, where the user says nothing
 WORTH_A_THREAD = 2e-4                    # seconds
 
@@ -38,14 +39,15 @@ class LanePrograms:
         Bytes that a sweep may take.
     """
 
-    KEPT = 6
+    KEPT = 16                            # for calls with other numbers of lanes
 
     def __init__(self, tape: Any, memory: int | None) -> None:
         self.tape, self.memory = tape, memory
         self.programs: dict[Any, LaneProgram] = {}
         self.lock = threading.RLock()
         sizes = [int(np.prod(T.aval_of(tape.instruction(i)[2])[1])) for i in range(1, len(tape) + 1)]
-        self.most = int(min(MOST_LANES, max(1, MOST_NUMBERS * len(sizes) / max(1, sum(sizes)))))
+        self.most = int(max(1, min(MOST_LANES, MOST_NUMBERS * len(sizes) / max(1, sum(sizes)),
+                                   MOST_OF_ONE / max(1, *sizes))))
 
     @property
     def nbytes(self) -> int:

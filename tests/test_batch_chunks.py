@@ -58,6 +58,16 @@ def test_chunks_are_few_programs_and_little_memory():
     assert set(programs) == {512, 1} and programs[512].need < 2**20
 
 
+def test_lanes_at_once_follow_from_the_sizes_of_results():
+    def most(f, x): return lane_programs.LanePrograms(ad.record(f, x), None).most
+    assert most(looped, np.ones(4)) == 512
+    assert most(lambda x: np.sum(np.sin(x)), np.ones(100_000)) == 1
+    table = rng.permutation(100_000)
+    assert most(lambda x: looped(x[:4]) + sum([x[i] * x[i + 1] for i in range(5000)]) + x[table][0],
+                np.ones(100_000)) <= 20
+    assert [lane_programs.rounded_up(n) for n in (1, 15, 17, 100, 1000)] == [1, 15, 18, 104, 1024]
+
+
 def test_memory():
     f = ad.grad(lambda x: np.sum(np.sin(np.outer(x, x)) @ np.cos(np.outer(x, x))))
     lanes = rng.normal(size=(40, 30))
