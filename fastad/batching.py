@@ -96,7 +96,9 @@ class Batch(Function):
         """Book-keeping of a tape that has answered for `left` but `rest`; the audit looks at one of these lanes."""
         entry.calls += 1
         entry.touch()
-        entry.weigh()
+        if entry.program.grown:
+            entry.program.grown = False
+            entry.weigh()
         self.replays += 1
         self.cache.promote(entry)
         if self.audit and Audit.due(entry.calls):

@@ -6,6 +6,7 @@ Must not know: the user's arguments, which tape serves which lane (batching.py).
 """
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,11 @@ class LanePrograms:
         Of one lane.
     memory : int or None
         Bytes that a sweep may take.
+
+    Attributes
+    ----------
+    most : int
+        Lanes at once, at most.
     """
 
     KEPT = 16                            # for calls with other numbers of lanes
@@ -44,8 +50,9 @@ class LanePrograms:
     def __init__(self, tape: Any, memory: int | None) -> None:
         self.tape, self.memory = tape, memory
         self.programs: dict[Any, LaneProgram] = {}
+        self.grown = False                   # since it was weighed?
         self.lock = threading.RLock()
-        sizes = [int(np.prod(T.aval_of(tape.instruction(i)[2])[1])) for i in range(1, len(tape) + 1)]
+        sizes = [math.prod(T.aval_of(tape.instruction(i)[2])[1]) for i in range(1, len(tape) + 1)]
         self.most = int(max(1, min(MOST_LANES, MOST_NUMBERS * len(sizes) / max(1, sum(sizes)),
                                    MOST_OF_ONE / max(1, *sizes))))
 
@@ -59,7 +66,9 @@ class LanePrograms:
 
     def _program(self, key: tuple[tuple[bool, ...], int, bool]) -> LaneProgram:
         own, lanes, decisions = key
-        found = self.programs.pop(key, None) or LaneProgram(self.tape, lanes, own, self.memory, decisions)
+        found = self.programs.pop(key, None)
+        if found is None:
+            found, self.grown = LaneProgram(self.tape, lanes, own, self.memory, decisions), True
         self.programs[key] = found
         while len(self.programs) > self.KEPT:
             del self.programs[next(iter(self.programs))]

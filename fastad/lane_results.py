@@ -5,6 +5,7 @@ Must not know: how lanes are computed.  Next: batching.py.
 """
 from __future__ import annotations
 
+import math
 import mmap
 from typing import Any
 
@@ -29,7 +30,7 @@ def numeric(x: Any) -> bool:
 def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An array to be filled.  The pages of a large one are asked for at once: one by one they may cost more than
     what is computed."""
-    nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    nbytes = math.prod(shape) * np.dtype(dtype).itemsize
     if nbytes < LARGE or not hasattr(mmap, "MAP_POPULATE"):
         return np.empty(shape, dtype)
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
