@@ -3,6 +3,7 @@
 Owns: the proof of lane_programs.py and of the bounds in unit_vectors.py.
 Must not know: which lanes go together (test_batch_decisions.py).
 """
+import threading
 from functools import partial
 
 import numpy as np
@@ -98,6 +99,28 @@ def test_errors_and_nested_batches_in_threads(threads, monkeypatch):
     bad = ad.primitive(fails, vjp=lambda w, y, x: (w,))
     with pytest.raises(RuntimeError, match="no"):
         ad.batch(lambda x: bad(x))(np.concatenate([lanes, np.full((1, 3), 3.0)]))
+
+
+def test_one_batch_in_several_threads_of_the_user(threads, monkeypatch):
+    monkeypatch.setattr(lane_programs, "WORTH_A_THREAD", 0.0)
+    threads(2)
+    b = ad.batch(ad.value_and_grad(lambda x: branching(x)))
+    points = [rng.normal(size=(n, 4)) for n in (3, 600, 1300)]
+    alone = ad.grad(branching)
+    wanted = [(np.array([branching(x) for x in X]), np.stack([alone(x) for x in X])) for X in points]
+    wrong = []
+
+    def work(first):
+        for k in range(12):
+            value, gradient = b(points[(first + k) % 3])
+            wrong.append(not (np.allclose(value, wanted[(first + k) % 3][0])
+                              and np.allclose(gradient, wanted[(first + k) % 3][1])))
+    users = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join()
+    assert len(wrong) == 48 and not any(wrong)
 
 
 # ---- dense matrices of derivatives: lanes of unit vectors ------------------------------------------------------------
