@@ -235,7 +235,7 @@ class Steps:
 
     def inputs(self, step: int, carries: list[Any]) -> list[Any]:
         """Values of the body's inputs; without carries, those of the first step."""
-        values = []
+        values: list[Any] = []
         for (operand, offset, stride), (dtype, shape) in zip(self.scan.sources, self.avals, strict=True):
             if len(values) < len(carries):
                 values.append(carries[len(values)])
