@@ -89,7 +89,8 @@ def test_exceptions_from_callbacks_leave_what_was_done(n, tmp_path):
 
 
 SCRIPT = """
-    import sys, time
+    import signal, sys, time
+    signal.signal(signal.SIGINT, signal.default_int_handler)     # a job in the background inherits that it is ignored
     import numpy as np
     import fastad as ad
     from fastad import optimize
