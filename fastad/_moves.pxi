@@ -27,7 +27,7 @@ cdef uint32_t filled_write(Simplify p, uint32_t i) except? 0:
     key = (attr, fill, dtype)
     if key not in p.filled:
         p.filled[key] = T.Map(*attr.fields()[:8], fill, dtype)
-    return t.push(FA_MOVE, s.aval[i], v, t.attr_id(<Attr>p.filled[key]))
+    return p.push(FA_MOVE, s.aval[i], v, t.attr_id(<Attr>p.filled[key]))
 
 
 cdef uint32_t put_back(Simplify p, uint32_t i) except? 0:

@@ -7,10 +7,10 @@ Where a whole adjoint is there already, a small part is added to it in place: ga
 Next: structural_rules.py.
 """
 
-def vjp(Tape tape, outputs=None, rooms=None):
+def vjp(Tape tape, outputs=None, rooms=None, seed=None):
     """Adjoint of a tape, as a tape.
 
-    Inputs: those of `tape`, then one seed for each real output.
+    Inputs: those of `tape`, then one seed for each real output (none if `seed` is given).
     Outputs: those of `tape`, then the adjoints of its active real inputs.
 
     Parameters
@@ -21,9 +21,11 @@ def vjp(Tape tape, outputs=None, rooms=None):
         computed for them.
     rooms : Rooms, optional
         How much each time loop may keep for its adjoint (scan_checkpoints.py); by default everything.
+    seed : float, optional
+        A constant that is the seed of each of them, and of each element of an array.
     """
     cdef Builder b
-    cdef uint32_t i, w
+    cdef uint32_t i, w, aval
     chosen = range(len(tape.outputs)) if outputs is None else outputs
     ensure_templates()
     b = Builder(tape)
@@ -34,12 +36,13 @@ def vjp(Tape tape, outputs=None, rooms=None):
     seeds = []
     for k in chosen:
         i = tape.outputs[k]
-        if is_real(AVALS[tape.aval[i]].dtype):
-            seeds.append((i, b.target.emit_input(strong(tape.aval[i]))))
+        aval = strong(tape.aval[i])
+        if is_real(AVALS[aval].dtype):
+            seeds.append((i, b.target.emit_input(aval) if seed is None else constant_input(b.target, aval, seed)))
     b.copy_all()
-    for at, seed in seeds:
+    for at, given in seeds:
         if tape.act[<uint32_t>at]:
-            give_whole(b, at, seed)
+            give_whole(b, at, given)
     for i in range(tape.n - 1, 0, -1):
         if tape.act[i] and tape.op[i] > FA_CAPTURE:
             w = collected(b, i)
@@ -132,10 +135,12 @@ cdef class Parts:
 
 
 cdef Parts parts_of(Builder b, uint32_t x):
-    found = b.parts.get(x)
-    if found is None:
-        found = b.parts[x] = Parts()
-    return <Parts>found
+    cdef Parts found
+    if b.need[x]:
+        return <Parts>b.parts[x]
+    b.need[x] = True
+    b.parts[x] = found = Parts()
+    return found
 
 
 cdef int give_whole(Builder b, uint32_t x, uint32_t w) except -1:
@@ -146,9 +151,11 @@ cdef int give_whole(Builder b, uint32_t x, uint32_t w) except -1:
 cdef uint32_t collected(Builder b, uint32_t x) except? 0:
     """The adjoint of x from all its contributions; 0 if there are none."""
     cdef uint32_t w = b.d[x], aval = strong(b.source.aval[x])
-    cdef Parts p = b.parts.pop(x, None)
-    if p is None:
+    cdef Parts p
+    if not b.need[x]:
         return w
+    b.need[x] = False
+    p = b.parts.pop(x)
     if p.takes:
         w = with_takes(b, w, aval, p.takes)
     if p.moves:

@@ -325,6 +325,19 @@ cdef class Tape:
     cdef list seeds_of(self, object w)
 
 
+cdef inline uint32_t append(Tape t, int op, uint32_t aval, uint32_t a, uint32_t b) except 0:
+    """`Tape.push` without a call, for those who write millions of instructions."""
+    cdef uint32_t i = t.n
+    if i == t.cap or t.every_line:
+        return t.push(op, aval, a, b)
+    t.op[i] = op
+    t.aval[i] = aval
+    t.arg[2 * <size_t>i] = a
+    t.arg[2 * <size_t>i + 1] = b
+    t.n = i + 1
+    return i
+
+
 cdef class Layout:
     cdef uint32_t n
     cdef uint32_t *ids

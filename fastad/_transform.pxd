@@ -33,7 +33,10 @@ cdef class Site:
 
 
 cdef class Builder(Copier):
-    """A copier that also writes derivative code; d[i]: tangent or adjoint of the source's value i, 0: zero."""
+    """A copier that also writes derivative code; d[i]: tangent or adjoint of the source's value i, 0: zero.
+
+    need[i]: forwards, whether an output depends on value i; in reverse, whether `parts` has something for it.
+    """
     cdef uint32_t *d
     cdef uint8_t *need
     cdef dict parts

@@ -10,7 +10,7 @@ from libc.math cimport isfinite
 from libc.stdint cimport uint8_t, uint32_t, int64_t
 from libc.stdlib cimport malloc, calloc, realloc, free
 from fastad._tape cimport (
-    AVALS, Attr, FORMS, PRIMS, Tape, aval_id, aval_shape, capture, fa_map, fa_template, is_real, partial_of, FA_ADD,
+    AVALS, Attr, FORMS, PRIMS, Tape, append, aval_id, aval_shape, capture, fa_map, fa_template, is_real, partial_of, FA_ADD,
     FA_AVAL_F64, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_BOOL, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENT,
     FA_ELEMENTWISE, FA_F32, FA_F64, FA_FORM_BINARY, FA_FORM_NARY, FA_FORM_UNARY, FA_GUARD, FA_MULTIPLY, FA_NEGATIVE,
     FA_STRONGZERO, FA_STRUCTURAL_END, FA_TSLOT_CONST, FA_TSLOT_Y, FA_WHERE, FA_ZERO, FA_ZEROPRODUCT,
@@ -98,13 +98,13 @@ cdef class Copier:
         if self.map[i]:
             return self.map[i]
         if form == FA_FORM_BINARY:
-            self.map[i] = t.push(op, s.aval[i], self.map[s.arg[2 * <size_t>i]], self.map[b])
+            self.map[i] = append(t, op, s.aval[i], self.map[s.arg[2 * <size_t>i]], self.map[b])
         elif op == FA_GUARD:
             self.copy_guard(i)
         elif form == FA_FORM_UNARY:
             if op < FA_STRUCTURAL_END and op != FA_ELEMENT:
                 b = self.attr(b)
-            self.map[i] = t.push(op, s.aval[i], self.map[s.arg[2 * <size_t>i]], b)
+            self.map[i] = append(t, op, s.aval[i], self.map[s.arg[2 * <size_t>i]], b)
         elif form == FA_FORM_NARY:
             ids = self.mapped(i, &m)
             self.map[i] = t.push_nary(op, s.aval[i], ids, m, self.attr(b) if op < FA_STRUCTURAL_END else 0)
@@ -222,7 +222,7 @@ cdef class Builder(Copier):
                 break
         if form == FA_FORM_NARY:
             return t.push_nary(op, aval, ids, m, 0)
-        return t.push(op, aval, ids[0], ids[1] if m > 1 else 0)
+        return append(t, op, aval, ids[0], ids[1] if m > 1 else 0)
 
     cdef uint32_t elementwise2(self, int op, uint32_t a, uint32_t b) except 0:
         cdef uint32_t[2] ids

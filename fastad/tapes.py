@@ -62,7 +62,7 @@ def vjp_tape(tape):
 
 def gradient_tape(tape):
     """inputs -> (outputs, adjoints of the active inputs), for seed 1 of the first output and 0 of the others."""
-    return kept(tape, "gradient", lambda t: with_seed(t, vjp_tape(t)))
+    return kept(tape, "gradient", lambda t: named(transform().vjp(t, outputs=[0], seed=1.0), t, "gradient"))
 
 
 def with_seed(tape, adjoint, rest=0.0):
@@ -137,8 +137,7 @@ def compiled(tape):
     if tape.program is None:
         tape.program = program(tape)
         if any(tape.input_active) and "gradient program" not in tape.derived:
-            ones = kept(tape, "gradient of the sum", lambda t: with_seed(t, vjp_tape(t), rest=1.0))
-            tape.derived["gradient program"] = program(ones)
+            tape.derived["gradient program"] = program(named(transform().vjp(tape, seed=1.0), tape, "gradient"))
     return tape
 
 
