@@ -43,6 +43,17 @@ cdef bint stores_rows(Tape t, uint32_t i, fa_reader *r) except -1:
         and r.dim[r.nd - 1].n * fa_itemsize[x.dtype] >= FA_TILE_BYTES
 
 
+cdef tuple fused(Tape tape):
+    """(the tape in the order in which it runs, its loops: first, end, end of the primal instructions)."""
+    cdef Fusion fusion
+    cdef uint32_t i
+    for i in range(1, tape.n):
+        if tape.op[i] > FA_CAPTURE and (tape.aval[i] >= FA_NAVAL_SCALAR or tape.op[i] == FA_SUM):
+            fusion = Fusion(tape)
+            return fusion.run(), fusion.loops
+    return tape, []                      # numbers alone
+
+
 cdef class Fusion(Copier):
     """Orders the instructions of a tape so that those of a loop stand together."""
     cdef uint32_t *level                                     # place in the order of execution; 0: leaves

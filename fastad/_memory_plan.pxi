@@ -75,12 +75,14 @@ class Arena:
         del self.ends[offset + size]
 
 
+@cython.final
 cdef class Plan:
-    """Walks the tape once and gives each value its cell."""
+    """Walks the tape and gives each value its cell."""
     cdef Program program
     cdef Tape t
     cdef uint32_t *last                  # instruction of the last use of a value, of a root for arrays
     cdef uint32_t *root                  # whose memory an array uses; its own id until it is taken over
+    cdef uint8_t *uses                   # of each value: 0, 1, 2 for more
     cdef uint32_t *free_cells[4]         # by dtype
     cdef uint32_t nfree[4]
     cdef object arena
@@ -98,14 +100,16 @@ cdef class Plan:
         self.external = {}
         self.last = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
         self.root = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
+        self.uses = <uint8_t *>calloc(self.t.n, 1)
         for d in range(FA_NDTYPE):
             self.free_cells[d] = <uint32_t *>malloc(self.t.n * sizeof(uint32_t))
-        if self.last == NULL or self.root == NULL or self.free_cells[FA_NDTYPE - 1] == NULL:
+        if self.last == NULL or self.root == NULL or self.uses == NULL or self.free_cells[FA_NDTYPE - 1] == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {self.t.n} instructions")
 
     def __dealloc__(self):
         free(self.last)
         free(self.root)
+        free(self.uses)
         for d in range(FA_NDTYPE):
             free(self.free_cells[<int>d])
 
@@ -138,12 +142,14 @@ cdef class Plan:
         cdef uint32_t i, k, m, r
         for i in range(1, t.n):
             self.root[i] = self.root[t.arg[2 * <size_t>i]] if AVALS[t.aval[i]].nd and shares(t, i) else i
-            m = t.operands(i, &ids)
+            m = operands_of(t, i, &ids)
             for k in range(m):
                 self.last[self.root[ids[k]]] = i
+                self.uses[ids[k]] += self.uses[ids[k]] < 2
         for at in t.outputs:
             r = self.root[<uint32_t>at]
             self.last[r] = t.n
+            self.uses[<uint32_t>at] = 2
         return self.find_external()
 
     cdef int find_external(self) except -1:
@@ -169,7 +175,7 @@ cdef class Plan:
         cdef Tape t = self.t
         cdef const uint32_t *ids = NULL
         cdef int op = t.op[i]
-        cdef uint32_t k, m = t.operands(i, &ids)
+        cdef uint32_t k, m = operands_of(t, i, &ids)
         if op != FA_WRITE and op != FA_ERASE and op != FA_PUT and not (
                 op == FA_STACK and (<const fa_stack *>t.attrs[t.arg[2 * <size_t>i + 1]]).has_base):
             return 0
@@ -265,7 +271,7 @@ cdef class Plan:
         cdef const uint32_t *ids = NULL
         cdef uint32_t i, k, m, r
         for i in range(first, end):
-            m = t.operands(i, &ids)
+            m = operands_of(t, i, &ids)
             for k in range(m):
                 r = self.root[ids[k]]
                 if r >= first or not first <= self.last[r] < end:
@@ -295,7 +301,7 @@ cdef class Plan:
         """Free what is used for the last time by instruction i, except the root whose memory it has taken over."""
         cdef Tape t = self.t
         cdef const uint32_t *ids = NULL
-        cdef uint32_t k, r, m = t.operands(i, &ids)
+        cdef uint32_t k, r, m = operands_of(t, i, &ids)
         for k in range(m):
             r = self.root[ids[k]]
             if self.last[r] != i or r == taken:
@@ -348,7 +354,7 @@ cdef class Plan:
         """The root whose memory the result may take over; 0: none."""
         cdef Tape t = self.t
         cdef const uint32_t *ids = NULL
-        cdef uint32_t k, r, m = t.operands(i, &ids)
+        cdef uint32_t k, r, m = operands_of(t, i, &ids)
         cdef const fa_aval *y = &AVALS[t.aval[i]]
         cdef const fa_aval *x
         cdef int op = t.op[i]

@@ -43,7 +43,9 @@ cdef class Program:
     cdef list on_inputs                  # (input, cell) of what is written on top of one
     cdef list external                   # (position, cell) of results that are written where the caller gets them
     cdef uint32_t new_cell(self, uint32_t aval, int64_t offset) except 0
-    cdef int translate(self, list loops) except -1
+    cdef int reserve(self, uint32_t n) except -1
+    cdef int put(self, int op, uint32_t aval, uint32_t a, uint32_t b, uint32_t dst, uint32_t where) except -1
+    cdef int put_instruction(self, uint32_t i) except -1
     cdef int describe(self) except -1
     cdef int fill_frame(self, ProgramFrame f) except -1
     cdef ProgramFrame frame(self)

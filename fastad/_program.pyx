@@ -19,10 +19,10 @@ import numpy as np
 from fastad import _passes
 from fastad import _tape as T
 from fastad._tape cimport (
-    AVALS, FORMS, Tape, aval_shape, copy_in, copy_out, fa_assemble, fa_aval, fa_axis, fa_cell, fa_code, fa_env,
+    AVALS, FORMS, Tape, aval_shape, operands_of, copy_in, copy_out, fa_assemble, fa_aval, fa_axis, fa_cell, fa_code, fa_env,
     fa_do_add, fa_do_copy, fa_fused, fa_itemsize, fa_map, fa_piece, fa_stack, flags_to_report, is_real,
     report_flags, run_flat, FA_ASSEMBLE, FA_AVAL_I64, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENTWISE, FA_ERASE,
-    FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_NDTYPE, FA_OK, FA_OWN_END,
+    FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_NAVAL_SCALAR, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_NDTYPE, FA_OK, FA_OWN_END,
     FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE, FA_WRITE, PRIMS, fa_run, is_f64, FA_ADD, FA_SUBTRACT,
     FA_MULTIPLY, FA_STRONGZERO, FA_ZEROPRODUCT, FA_EQUAL, FA_GREATER_EQUAL, FA_ELEMENT, FA_RUN,
 )
@@ -162,8 +162,10 @@ cdef class Program:
 
     def __cinit__(self, Tape tape, bint optimise=True, given=()):
         self.before = (len(tape), tape.layout().nbytes)
-        cdef Fusion fusion = Fusion(_passes.optimise(tape) if optimise else tape)
-        self.tape = fusion.run()
+        cdef Plan plan
+        cdef Packer packer
+        cdef list loops
+        self.tape, loops = fused(_passes.optimise(tape) if optimise else tape)
         self.loops = []
         self.frames = []
         self.external = []
@@ -173,10 +175,11 @@ cdef class Program:
         if self.cell == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {self.tape.n} instructions")
         self.new_cell(0, -1)             # cell 0: none
-        Plan(self).run(fusion.loops)
-        self.translate(fusion.loops)
-        self.count = self.n
-        Packer(self).run()
+        plan = Plan(self)
+        plan.run(loops)
+        packer = Packer(self, plan)
+        plan = None
+        translate(self, loops, packer)
         self.describe()
 
     def __init__(self, Tape tape, bint optimise=True, given=()):
@@ -210,64 +213,52 @@ cdef class Program:
         self.ncells += 1
         return self.ncells - 1 if self.ncells > 1 else 1
 
-    cdef int translate(self, list loops) except -1:
-        """The instructions with cells in place of ids, without leaves; a loop is one instruction."""
-        cdef Tape t = self.tape
-        cdef uint32_t i, k, a, b, n = 0, end = 0, number = 0
-        cdef int form
-        cdef dict loop_ends = {first: loop_end for first, loop_end, _ in loops}
-        self.op = <uint16_t *>malloc(t.n * sizeof(uint16_t))
-        self.aval = <uint32_t *>malloc(t.n * sizeof(uint32_t))
-        self.arg = <uint32_t *>malloc(2 * <size_t>t.n * sizeof(uint32_t))
-        self.dst = <uint32_t *>malloc(t.n * sizeof(uint32_t))
-        self.where = <uint32_t *>malloc(t.n * sizeof(uint32_t))
-        self.pool = <uint32_t *>malloc((t.npool + 1) * sizeof(uint32_t))
+    cdef int reserve(self, uint32_t n) except -1:
+        """Room for n instructions; what is there stays."""
+        n += 1
+        self.op = <uint16_t *>realloc(self.op, n * sizeof(uint16_t))
+        self.aval = <uint32_t *>realloc(self.aval, n * sizeof(uint32_t))
+        self.arg = <uint32_t *>realloc(self.arg, 2 * <size_t>n * sizeof(uint32_t))
+        self.dst = <uint32_t *>realloc(self.dst, n * sizeof(uint32_t))
+        self.where = <uint32_t *>realloc(self.where, n * sizeof(uint32_t))
+        if self.pool == NULL:
+            self.pool = <uint32_t *>malloc((self.tape.npool + 1) * sizeof(uint32_t))
         if self.op == NULL or self.aval == NULL or self.arg == NULL or self.dst == NULL or self.where == NULL \
                 or self.pool == NULL:
             raise MemoryError("fastad: no memory to compile a tape")
-        for i in range(1, t.n):
-            if i == t.boundary:
-                self.boundary = n
-            if t.op[i] <= FA_CAPTURE or i < end:
-                continue
-            if number < len(loops) and i in loop_ends:
-                end = loop_ends[i]
-                self.op[n] = FA_FUSED
-                self.aval[n] = FA_AVAL_I64
-                self.arg[2 * <size_t>n] = number
-                self.arg[2 * <size_t>n + 1] = self.dst[n] = 0
-                self.where[n] = i
-                number += 1
-                n += 1
-                continue
-            form = FORMS[t.op[i]]
-            a = t.arg[2 * <size_t>i]
-            b = t.arg[2 * <size_t>i + 1]
-            if form == FA_FORM_NARY:
-                self.pool[a] = t.pool[a]
-                for k in range(a + 1, a + 1 + t.pool[a]):
-                    self.pool[k] = self.cell[t.pool[k]]
-            else:
-                a = self.cell[a]
-                if form == FA_FORM_BINARY:
-                    b = self.cell[b]
-            self.op[n] = t.op[i]
-            self.aval[n] = t.aval[i]
-            self.arg[2 * <size_t>n] = a
-            self.arg[2 * <size_t>n + 1] = b
-            self.dst[n] = self.cell[i]
-            self.where[n] = i
-            n += 1
-        self.n = n
+        return 0
+
+    cdef int put(self, int op, uint32_t aval, uint32_t a, uint32_t b, uint32_t dst, uint32_t where) except -1:
+        cdef uint32_t n = self.n
+        self.op[n], self.aval[n], self.dst[n], self.where[n] = op, aval, dst, where
+        self.arg[2 * <size_t>n] = a
+        self.arg[2 * <size_t>n + 1] = b
+        self.n = n + 1
+        return 0
+
+    cdef int put_instruction(self, uint32_t i) except -1:
+        cdef Tape t = self.tape
+        cdef uint32_t k, a = t.arg[2 * <size_t>i], b = t.arg[2 * <size_t>i + 1]
+        cdef int form = FORMS[t.op[i]]
+        if form == FA_FORM_NARY:
+            self.pool[a] = t.pool[a]
+            for k in range(a + 1, a + 1 + t.pool[a]):
+                self.pool[k] = self.cell[t.pool[k]]
+        else:
+            a = self.cell[a]
+            if form == FA_FORM_BINARY:
+                b = self.cell[b]
+        return self.put(t.op[i], t.aval[i], a, b, self.cell[i], i)
+
+    cdef int describe(self) except -1:
+        """What the sweep reads."""
+        cdef Tape t = self.tape
+        cdef uint32_t k
         self.fused = <const fa_fused **>malloc((len(self.loops) + 1) * sizeof(fa_fused *))
         if self.fused == NULL:
             raise MemoryError("fastad: no memory to compile a tape")
         for k in range(len(self.loops)):
             self.fused[k] = &(<Loop>self.loops[k]).f
-        return 0
-
-    cdef int describe(self) except -1:
-        cdef Tape t = self.tape
         self.code.n = self.n
         self.code.op = self.op
         self.code.aval = self.aval
@@ -493,3 +484,38 @@ cdef class Program:
 
     def __len__(self):
         return self.count
+
+
+cdef int translate(Program p, list loops, Packer packer) except -1:
+    """The instructions with cells in place of ids, without leaves; loops and runs of scalars are one instruction."""
+    cdef Tape t = p.tape
+    cdef uint32_t i = 1, stop, loop, end, number = 0
+    cdef object following = iter(loops)
+    p.reserve(t.n)
+    loop, end, _ = next(following, (t.n, 0, 0))
+    while i < t.n:
+        if i == t.boundary:
+            p.boundary = p.n
+        if i == loop:
+            p.put(FA_FUSED, FA_AVAL_I64, number, 0, 0, i)
+            if i < t.boundary < end:
+                p.boundary = p.n
+            i = end
+            loop, end, _ = next(following, (t.n, 0, 0))
+            number += 1
+            p.count += 1
+            continue
+        stop = packer.stretch(i, t.boundary if i < t.boundary else t.n)
+        if packer.count >= SHORTEST_RUN:
+            packer.pack(i, stop)
+            p.put(FA_RUN, FA_AVAL_I64, p.nruns - 1, 0, 0, packer.first)
+            p.count += packer.count
+        else:
+            stop = max(stop, i + 1)
+            for i in range(i, stop):
+                if t.op[i] > FA_CAPTURE:
+                    p.put_instruction(i)
+                    p.count += 1
+        i = stop
+    p.reserve(p.n)
+    return 0

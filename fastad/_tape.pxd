@@ -338,6 +338,16 @@ cdef inline uint32_t append(Tape t, int op, uint32_t aval, uint32_t a, uint32_t 
     return i
 
 
+cdef inline uint32_t operands_of(Tape t, uint32_t i, const uint32_t **ids) noexcept nogil:
+    """`Tape.operands` without a call."""
+    cdef int form = FORMS[t.op[i]]
+    ids[0] = &t.arg[2 * <size_t>i]
+    if form == FA_FORM_NARY:
+        ids[0] = &t.pool[t.arg[2 * <size_t>i] + 1]
+        return t.pool[t.arg[2 * <size_t>i]]
+    return form - FA_FORM_LEAF
+
+
 cdef class Layout:
     cdef uint32_t n
     cdef uint32_t *ids
