@@ -45,17 +45,20 @@ cdef class Layout:
 
     def __init__(self, Tape tape):
         cdef uint32_t i, k = 0, count = 0
+        cdef bint overwrites = False
         for i in range(1, tape.n):
-            count += AVALS[tape.aval[i]].nd > 0 and tape.op[i] != FA_GUARD
+            if tape.aval[i] >= FA_NAVAL_SCALAR and tape.op[i] != FA_GUARD:
+                count += 1
+                overwrites |= tape.op[i] == FA_WRITE or tape.op[i] == FA_ERASE or tape.op[i] == FA_PUT
         self.n = count
         self.ids = <uint32_t *>malloc(max(1, count) * sizeof(uint32_t))
         self.lives = <uint8_t *>malloc(max(1, count))
         self.offset = <int64_t *>malloc(max(1, count) * sizeof(int64_t))
-        cdef uint32_t *last = last_uses(tape) if count else NULL
+        cdef uint32_t *last = last_uses(tape) if overwrites else NULL
         cdef uint8_t *lives_at = <uint8_t *>calloc(tape.n, 1) if count else NULL
         try:
             for i in range(1, tape.n):
-                if AVALS[tape.aval[i]].nd > 0 and tape.op[i] != FA_GUARD:
+                if tape.aval[i] >= FA_NAVAL_SCALAR and tape.op[i] != FA_GUARD:
                     self.place(tape, i, k, last, lives_at)
                     k += 1
         finally:

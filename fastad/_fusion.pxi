@@ -48,10 +48,15 @@ cdef tuple fused(Tape tape):
     cdef Fusion fusion
     cdef uint32_t i
     for i in range(1, tape.n):
-        if tape.op[i] > FA_CAPTURE and (tape.aval[i] >= FA_NAVAL_SCALAR or tape.op[i] == FA_SUM):
+        if tape.op[i] > FA_CAPTURE and not always_alone(tape, i):
             fusion = Fusion(tape)
             return fusion.run(), fusion.loops
     return tape, []                      # numbers alone
+
+
+cdef inline bint always_alone(Tape t, uint32_t i) noexcept:
+    """Instructions whose results are numbers, but for sums of arrays."""
+    return t.aval[i] < FA_NAVAL_SCALAR and t.op[i] != FA_SUM
 
 
 cdef class Fusion(Copier):
@@ -84,14 +89,21 @@ cdef class Fusion(Copier):
 
     cdef Tape run(self):
         """The tape in its new order; the tape itself where no loop came together."""
+        cdef Tape s = self.source
         cdef uint32_t i
         cdef bint any_loop = False
-        for i in range(1, self.source.n):
-            if self.source.op[i] > FA_CAPTURE:
+        for i in range(1, s.n):
+            if s.op[i] > FA_CAPTURE and not always_alone(s, i):
                 self.kind[i] = self.kind_of(i)
+                any_loop |= self.kind[i] != ALONE
+        if not any_loop:
+            return s
+        any_loop = False
+        for i in range(1, s.n):
+            if s.op[i] > FA_CAPTURE:
                 self.level[i] = self.place(i)
                 any_loop |= self.members[self.level[i]] > 1 or self.long_enough(i)
-        return self.reordered() if any_loop else self.source
+        return self.reordered() if any_loop else s
 
     # -- what may be in a loop
     cdef int kind_of(self, uint32_t i) except -1:

@@ -12,7 +12,7 @@ cdef extern from "_kernels/layout.h" nogil:
 cdef enum: SHORTEST_RUN = 8
 cdef enum: FARTHEST = 12                 # instructions between one and its user
 cdef enum: INNER_ADD, INNER_SUBTRACT, INNER_MULTIPLY, INNER_STRONGZERO, NO_INNER     # in the order of the codes
-cdef enum: UNJOINED, PART, WHOLE
+cdef enum: ONCE = 1, PART = 4, WHOLE = 8     # used once, and a part of a later one, or with parts of its own
 cdef enum: NARROW = 65536                # cells that a word of 16 bits can name
 
 
@@ -22,8 +22,7 @@ cdef class Packer:
     cdef Program p
     cdef Tape t
     cdef const uint32_t *cell            # of each value of the tape
-    cdef uint8_t *uses                   # of each value: 0, 1, 2 for more
-    cdef uint8_t *state                  # of each instruction of the tape: alone, part of a later one, with parts
+    cdef uint8_t *uses                   # of each value: 0, 1, 2 for more; with PART or WHOLE
     cdef uint8_t *parts                  # of each: how far before it its two parts stand, or 0
     cdef void *words                     # of the run that is being packed
     cdef uint32_t nwords
@@ -34,14 +33,12 @@ cdef class Packer:
         self.p, self.t, self.cell = p, p.tape, p.cell
         self.uses, plan.uses = plan.uses, NULL
         self.wide = p.ncells > NARROW
-        self.state = <uint8_t *>calloc(self.t.n, 1)
-        self.parts = <uint8_t *>calloc(2 * <size_t>self.t.n, 1)
-        if self.state == NULL or self.parts == NULL:
+        self.parts = <uint8_t *>malloc(2 * <size_t>self.t.n)
+        if self.parts == NULL:
             raise MemoryError("fastad: no memory to compile a tape")
 
     def __dealloc__(self):
         free(self.uses)
-        free(self.state)
         free(self.parts)
         free(self.words)
 
@@ -83,7 +80,7 @@ cdef class Packer:
         cdef Tape t = self.t
         cdef uint32_t j = t.arg[2 * <size_t>i + operand], m, a, b
         cdef int inner
-        if self.uses[j] != 1 or j < begin or i - j > FARTHEST or self.state[j] != UNJOINED:
+        if self.uses[j] != ONCE or j < begin or i - j > FARTHEST:
             return 0
         inner = self.inner(j)
         if inner == NO_INNER or (product and inner < INNER_MULTIPLY):
@@ -107,9 +104,9 @@ cdef class Packer:
             if self.inner(i) != NO_INNER:
                 self.join(i, begin)
         for i in range(begin, end):
-            if self.state[i] == WHOLE:
+            if self.uses[i] & WHOLE:
                 self.emit_joined(i)
-            elif self.state[i] == UNJOINED and self.t.op[i] > FA_CAPTURE:
+            elif not self.uses[i] & PART and self.t.op[i] > FA_CAPTURE:
                 self.emit(i)
         self.word(FA_M_END)
         return self.keep()
@@ -127,8 +124,8 @@ cdef class Packer:
                 parts[0] = self.part(i, 0, begin, False)
         for j in range(2):
             if parts[j]:
-                self.state[i - parts[j]] = PART
-                self.state[i] = WHOLE
+                self.uses[i - parts[j]] |= PART
+                self.uses[i] |= WHOLE
 
     cdef void emit_joined(self, uint32_t k) noexcept:
         cdef Tape t = self.t

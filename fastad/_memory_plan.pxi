@@ -21,6 +21,11 @@ cdef inline int64_t room_for(const fa_aval *av) noexcept:
     return (av.size * fa_itemsize[av.dtype] + ALIGN) // ALIGN * ALIGN
 
 
+cdef inline bint only_numbers(Tape t, uint32_t i) noexcept:
+    """Are result and operands of rank 0?"""
+    return t.aval[i] < FA_NAVAL_SCALAR and t.op[i] >= FA_ELEMENTWISE
+
+
 cdef inline bint shares(Tape t, uint32_t i) noexcept:
     """Is the memory of array i that of its operand?"""
     return (t.op[i] == FA_RESHAPE or t.op[i] == FA_STOP) and AVALS[t.aval[t.arg[2 * <size_t>i]]].nd > 0
@@ -82,6 +87,7 @@ cdef class Plan:
     cdef Tape t
     cdef uint32_t *last                  # instruction of the last use of a value, of a root for arrays
     cdef uint32_t *root                  # whose memory an array uses; its own id until it is taken over
+    cdef uint32_t *cell                  # of each value; the program's
     cdef uint8_t *uses                   # of each value: 0, 1, 2 for more
     cdef uint32_t *free_cells[4]         # by dtype
     cdef uint32_t nfree[4]
@@ -94,12 +100,13 @@ cdef class Plan:
         cdef int d
         self.program = program
         self.t = program.tape
+        self.cell = program.cell
         self.arena = Arena()
         self.place = {}
         self.cells = {}
         self.external = {}
         self.last = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
-        self.root = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
+        self.root = <uint32_t *>malloc(self.t.n * sizeof(uint32_t))
         self.uses = <uint8_t *>calloc(self.t.n, 1)
         for d in range(FA_NDTYPE):
             self.free_cells[d] = <uint32_t *>malloc(self.t.n * sizeof(uint32_t))
@@ -132,7 +139,10 @@ cdef class Plan:
                 first, end, primal = next(following, (t.n, 0, 0))
                 continue
             if t.op[i] > FA_CAPTURE:
-                self.plan(i)
+                if t.aval[i] < FA_NAVAL_SCALAR and t.op[i] != FA_GUARD:
+                    self.plan_scalar(i)
+                else:
+                    self.plan(i)
             i += 1
         self.program.nbytes = self.arena.size
 
@@ -140,12 +150,14 @@ cdef class Plan:
         cdef Tape t = self.t
         cdef const uint32_t *ids = NULL
         cdef uint32_t i, k, m, r
+        cdef bint numbers
         for i in range(1, t.n):
-            self.root[i] = self.root[t.arg[2 * <size_t>i]] if AVALS[t.aval[i]].nd and shares(t, i) else i
+            self.root[i] = i if t.aval[i] < FA_NAVAL_SCALAR or not shares(t, i) else self.root[t.arg[2 * <size_t>i]]
             m = operands_of(t, i, &ids)
+            numbers = only_numbers(t, i)
             for k in range(m):
-                self.last[self.root[ids[k]]] = i
                 self.uses[ids[k]] += self.uses[ids[k]] < 2
+                self.last[ids[k] if numbers else self.root[ids[k]]] = i
         for at in t.outputs:
             r = self.root[<uint32_t>at]
             self.last[r] = t.n
@@ -187,22 +199,35 @@ cdef class Plan:
     cdef int plan_leaf(self, uint32_t i) except -1:
         """Cells that keep their value: constants are loaded once, inputs and captures point to the user's memory."""
         cdef uint32_t a = self.t.aval[i]
-        self.program.cell[i] = self.program.new_cell(a if AVALS[a].nd else AVALS[a].dtype, -1)
+        self.cell[i] = self.program.new_cell(a if AVALS[a].nd else AVALS[a].dtype, -1)
         if AVALS[a].nd and self.t.op[i] == FA_INPUT and self.t.arg[2 * <size_t>i] in self.program.given:
             self.place[i] = (0, GIVEN - <int64_t>self.t.arg[2 * <size_t>i])
         return 0
 
-    cdef int plan(self, uint32_t i) except -1:
+    cdef int plan_scalar(self, uint32_t i) except -1:
+        """The result may take the cell of an operand: kernels read before they write."""
         cdef Tape t = self.t
-        cdef const fa_aval *av = &AVALS[t.aval[i]]
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, m
+        if only_numbers(t, i):           # what follows is `release`, for millions
+            m = operands_of(t, i, &ids)
+            for k in range(m):
+                if self.last[ids[k]] == i:
+                    self.last[ids[k]] = 0
+                    self.free_scalar(ids[k])
+        else:
+            self.release(i, 0)
+        self.cell[i] = self.scalar_cell(t.aval[i] % FA_NDTYPE)
+        if self.last[i] == 0:
+            self.free_scalar(i)
+        return 0
+
+    cdef int plan(self, uint32_t i) except -1:
+        """A guard, or what is an array."""
+        cdef Tape t = self.t
         cdef uint32_t taken = 0
         if t.op[i] == FA_GUARD:
             self.release(i, 0)
-        elif av.nd == 0:                 # the result may take the cell of an operand: kernels read before they write
-            self.release(i, 0)
-            self.program.cell[i] = self.scalar_cell(av.dtype)
-            if self.last[i] == 0:
-                self.free_scalar(i)
         elif shares(t, i):
             self.share(i)
             self.release(i, 0)
@@ -213,7 +238,7 @@ cdef class Plan:
                 taken = 0
             elif taken:
                 self.place[i] = self.place.pop(taken)
-                self.program.cell[i] = self.cell_at(t.aval[i], self.place[i][1])
+                self.cell[i] = self.cell_at(t.aval[i], self.place[i][1])
             else:
                 self.own_memory(i)
             self.release(i, taken)
@@ -246,7 +271,7 @@ cdef class Plan:
         self.release_loop(first, end)
         sums = [i for i in range(first, end) if t.op[i] == FA_SUM]
         for k, i in enumerate(sums):     # written when everything has been read
-            loop.sums[<int>k] = self.program.cell[i] = self.scalar_cell(AVALS[t.aval[i]].dtype)
+            loop.sums[<int>k] = self.cell[i] = self.scalar_cell(t.aval[i] % FA_NDTYPE)
         for i in sums:
             if self.last[i] == 0:
                 self.free_scalar(i)
@@ -260,7 +285,7 @@ cdef class Plan:
         if self.root[i] in self.external:
             self.outside(i, self.external[self.root[i]])
         elif shares(self.t, i):
-            self.program.cell[i] = self.cell_at(self.t.aval[i], self.place[self.root[i]][1])
+            self.cell[i] = self.cell_at(self.t.aval[i], self.place[self.root[i]][1])
         else:
             self.own_memory(i)
         return 0
@@ -284,16 +309,16 @@ cdef class Plan:
         return 0
 
     # -- scalars
-    cdef uint32_t scalar_cell(self, int dtype) except 0:
+    cdef uint32_t scalar_cell(self, uint32_t dtype) except 0:
         if self.nfree[dtype]:
             self.nfree[dtype] -= 1
             return self.free_cells[dtype][self.nfree[dtype]]
         return self.program.new_cell(dtype, -1)
 
     cdef int free_scalar(self, uint32_t x) except -1:
-        cdef int dtype = AVALS[self.t.aval[x]].dtype
+        cdef uint32_t dtype = self.t.aval[x] % FA_NDTYPE
         if self.t.op[x] > FA_CAPTURE:
-            self.free_cells[dtype][self.nfree[dtype]] = self.program.cell[x]
+            self.free_cells[dtype][self.nfree[dtype]] = self.cell[x]
             self.nfree[dtype] += 1
         return 0
 
@@ -328,22 +353,22 @@ cdef class Plan:
             return self.outside(i, self.external[i])
         offset = self.arena.take(size)
         self.place[i] = (size, offset)
-        self.program.cell[i] = self.cell_at(self.t.aval[i], offset)
+        self.cell[i] = self.cell_at(self.t.aval[i], offset)
         return 0
 
     cdef int outside(self, uint32_t i, Py_ssize_t k) except -1:
         """A cell of its own, for the memory of output k."""
-        self.program.cell[i] = self.program.new_cell(self.t.aval[i], -1)
-        self.program.external.append((k, self.program.cell[i]))
+        self.cell[i] = self.program.new_cell(self.t.aval[i], -1)
+        self.program.external.append((k, self.cell[i]))
         return 0
 
     cdef int share(self, uint32_t i) except -1:
         """A reshape: the sweep copies the pointer, so what is outside the arena gets a cell of its own."""
         found = self.place.get(self.root[i])
         if found is None:
-            self.program.cell[i] = self.program.new_cell(self.t.aval[i], -1)
+            self.cell[i] = self.program.new_cell(self.t.aval[i], -1)
         else:
-            self.program.cell[i] = self.cell_at(self.t.aval[i], found[1])
+            self.cell[i] = self.cell_at(self.t.aval[i], found[1])
         return 0
 
     cdef bint dies(self, uint32_t i, uint32_t x) except -1:

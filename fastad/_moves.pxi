@@ -64,11 +64,7 @@ cdef object few(m, most):
 # ---- slices of assemblies -------------------------------------------------------------------------------------------
 def compose(Tape tape):
     """Assemble only what is read, where that is one slice: no array is written that another one is cut out of."""
-    cdef uint32_t i
-    for i in range(1, tape.n):
-        if tape.op[i] == FA_ASSEMBLE:
-            return (<Compose>Compose(tape)).run()
-    return tape
+    return (<Compose>Compose(tape)).run() if has(tape, FA_ASSEMBLE) else tape
 
 
 cdef class Compose(Pass):

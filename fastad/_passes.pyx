@@ -13,16 +13,16 @@ Next: _simplify.pxi, _program.pyx (which runs what is left), _transform.pyx (Cop
 import math
 
 from libc.math cimport fabs, frexp, isfinite
-from libc.stdint cimport uint8_t, uint32_t, int64_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memset
 cimport cython
 from fastad._tape cimport (
     AVALS, Attr, FA_ADD, FA_ASSEMBLE, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST,
-    FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_ERASE, FA_F64, FA_FORM_BINARY, FA_FORM_NARY, FA_GUARD, FA_LAPACK,
-    FA_MATMUL, FA_MOVE, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STACK, FA_STRONGZERO,
-    FA_SUBTRACT, FA_SUM, FA_WHERE, FA_WRAP, FA_WRITE, FA_ZEROPRODUCT, FORMS, PRIMS, Tape, append, aval_id, fa_aval,
-    fa_cell, fa_map, fa_piece, fa_stack, is_real, scalar_kernel,
+    FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_ERASE, FA_F64, FA_FORM_BINARY, FA_FORM_NARY, FA_GUARD, FA_INPUT,
+    FA_LAPACK, FA_MATMUL, FA_MOVE, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STACK,
+    FA_STRONGZERO, FA_SUBTRACT, FA_SUM, FA_WHERE, FA_WRAP, FA_WRITE, FA_ZEROPRODUCT, FORMS, PRIMS, Tape, append, aval_id, fa_aval,
+    fa_cell, fa_map, fa_piece, fa_stack, is_real, operands_of, scalar_kernel,
 )
 from fastad._transform cimport Copier
 
@@ -37,7 +37,8 @@ __all__ = ["compose", "cse", "dead", "early", "fold", "optimise", "simplify"]
 
 def optimise(Tape tape):
     """All passes, in the order in which each profits from those before it."""
-    return compose(dead(early(reduced(tape, True, True, True, True))))
+    cdef Dead p = Dead(early(reduced(tape, True, True, True, True)))
+    return compose(p.in_place() if p.numbers else p.run())           # (nobody else has this tape)
 
 
 def fold(Tape tape):
@@ -69,9 +70,19 @@ cdef Tape reduced(Tape tape, bint folds, bint simplifies, bint algebra, bint sha
     return p.run()
 
 
+cdef bint has(Tape tape, uint16_t op) noexcept:
+    """Is there an instruction of this kind?"""
+    cdef const uint16_t *ops = tape.op
+    cdef uint16_t found = 0
+    cdef uint32_t i
+    for i in range(1, tape.n):           # to the end: so it runs in vectors
+        found |= ops[i] == op
+    return found != 0
+
+
 # ---- common subexpressions ------------------------------------------------------------------------------------------
 cdef enum: BUCKET = 4
-cdef enum: MAX_BUCKETS = 32768
+cdef enum: MOST_BUCKETS = 32768
 
 
 @cython.final
@@ -79,8 +90,8 @@ cdef class Seen:
     """The instructions of a tape that were written lately: a hash table in buckets of four.
 
     The table is bounded, so that it stays in the cache: in a full bucket the oldest entry gives way, and what comes
-    again more than some 10**5 instructions later may be computed again.  An entry is an id and 32 bits of the hash;
-    only where these agree is the instruction itself looked at, which is in the cache no more.
+    again more than some 10**5 instructions later may be computed again.  An entry is an id and 32 bits of the hash:
+    the instruction itself, which is in the cache no more, is looked at only where these agree.
     """
     cdef Tape t
     cdef uint64_t *table
@@ -88,7 +99,7 @@ cdef class Seen:
 
     def __cinit__(self, Tape target, uint32_t n):
         cdef uint64_t buckets = 16
-        while 2 * buckets < n and buckets < MAX_BUCKETS:
+        while 2 * buckets < n and buckets < MOST_BUCKETS:
             buckets *= 2
         self.t = target
         self.mask = buckets - 1
@@ -104,7 +115,6 @@ cdef class Seen:
         cdef Tape t = self.t
         cdef uint64_t h = self.hash(y)
         cdef uint64_t *bucket = &self.table[BUCKET * (h & self.mask)]
-        cdef uint64_t entry = y | h >> 32 << 32
         cdef uint32_t k
         for k in range(BUCKET):
             if bucket[k] >> 32 == h >> 32 and self.equal(<uint32_t>bucket[k], y):
@@ -115,17 +125,18 @@ cdef class Seen:
                 return <uint32_t>bucket[k]
         for k in range(BUCKET - 1, 0, -1):
             bucket[k] = bucket[k - 1]
-        bucket[0] = entry
+        bucket[0] = y | h >> 32 << 32
         return y
 
     cdef uint64_t hash(self, uint32_t y) noexcept:
+        """Of the instruction without its id."""
         cdef Tape t = self.t
         cdef uint64_t h = (<uint64_t>t.op[y] << 32 | t.aval[y]) * <uint64_t>0x9E3779B97F4A7C15
         cdef uint32_t k, a = t.arg[2 * <size_t>y], b = t.arg[2 * <size_t>y + 1]
         if FORMS[t.op[y]] == FA_FORM_NARY:
-            for k in range(a, a + 1 + t.pool[a]):
+            for k in range(a + 1, a + 1 + t.pool[a]):
                 h = mixed(h, t.pool[k])
-            return mixed(h, b)
+            return mixed(h, <uint64_t>t.pool[a] << 32 | b)
         return mixed(h, <uint64_t>t.cells[a].i if t.op[y] == FA_CONST else <uint64_t>a << 32 | b)
 
     cdef bint equal(self, uint32_t x, uint32_t y) noexcept:
@@ -145,7 +156,7 @@ cdef class Seen:
 
 cdef inline uint64_t mixed(uint64_t h, uint64_t x) noexcept:
     h = (h ^ x) * <uint64_t>0xff51afd7ed558ccd
-    return h ^ h >> 32
+    return (h ^ h >> 32) * <uint64_t>0x9E3779B97F4A7C15 ^ h >> 32
 
 
 # ---- walks ----------------------------------------------------------------------------------------------------------
@@ -289,32 +300,63 @@ cdef bint may_fail(Tape t, uint32_t i):
 @cython.final
 cdef class Dead(Pass):
     cdef uint8_t *used
+    cdef bint numbers                    # is what is dead nothing but numbers, which leave no lists behind?
 
     def __cinit__(self, Tape source, Tape target=None, *rest):
         cdef const uint32_t *ids = NULL
         cdef uint32_t i, k, m
+        cdef int op
         self.used = <uint8_t *>calloc(source.n, 1)
         if self.used == NULL:
             raise MemoryError(f"fastad: no memory to simplify a tape of {source.n} instructions")
+        self.numbers = True
         for at in source.outputs:
             self.used[<uint32_t>at] = 1
         for i in range(source.n - 1, 0, -1):
-            if self.used[i] or source.op[i] == FA_GUARD or source.op[i] == FA_WRAP or may_fail(source, i):
+            op = source.op[i]
+            if self.used[i] or op == FA_GUARD or op == FA_WRAP or may_fail(source, i):
                 self.used[i] = 1
-                m = source.operands(i, &ids)
+                m = operands_of(source, i, &ids)
                 for k in range(m):
                     self.used[ids[k]] = 1
+            elif op == FA_INPUT:
+                self.used[i] = 1
+            elif op < FA_ELEMENTWISE and (op != FA_CONST or source.aval[i] >= FA_NAVAL_SCALAR):
+                self.numbers = False
 
     def __dealloc__(self):
         free(self.used)
 
     cdef int step(self, uint32_t i) except -1:
-        cdef Tape s = self.source
-        if not self.used[i]:
-            return 0
-        if s.op[i] >= FA_ELEMENTWISE and FORMS[s.op[i]] == FA_FORM_BINARY:
-            self.map[i] = append(self.target, s.op[i], s.aval[i], self.map[s.arg[2 * <size_t>i]],
-                                 self.map[s.arg[2 * <size_t>i + 1]])
-        else:
+        if self.used[i]:
             self.copy(i)
         return 0
+
+    cdef Tape in_place(self):
+        """The source itself, whose instructions close ranks."""
+        cdef Tape t = self.source
+        cdef uint32_t *map = self.map
+        cdef uint32_t *x
+        cdef uint32_t i, k, m, n = 1, boundary = 0
+        for i in range(1, t.n):
+            if i == t.boundary:
+                boundary = n
+            if not self.used[i]:
+                continue
+            map[i] = n
+            m = operands_of(t, i, <const uint32_t **>&x)
+            for k in range(m):
+                x[k] = map[x[k]]
+            t.op[n] = t.op[i]
+            t.aval[n] = t.aval[i]
+            t.arg[2 * <size_t>n] = t.arg[2 * <size_t>i]
+            t.arg[2 * <size_t>n + 1] = t.arg[2 * <size_t>i + 1]
+            n += 1
+        if t.boundary:
+            t.boundary = boundary if boundary else n
+        t.n = n
+        memset(t.const_id, 0, sizeof(t.const_id))
+        t.locations = {map[<uint32_t>i]: place for i, place in t.locations.items() if map[<uint32_t>i]}
+        for ids in (t.inputs, t.outputs, t.capture_ids):
+            ids[:] = [map[<uint32_t>at] for at in ids]
+        return t.finish()

@@ -158,10 +158,12 @@ cdef class Program:
         Run the passes first.
     given : sequence of int, optional
         Inputs whose memory a sweep may overwrite: for those who run the program from C (`on_inputs`).
+    before : (int, int), optional
+        Instructions, and bytes of arrays, of the tape that became this one.
     """
 
-    def __cinit__(self, Tape tape, bint optimise=True, given=()):
-        self.before = (len(tape), tape.layout().nbytes)
+    def __cinit__(self, Tape tape, bint optimise=True, given=(), before=None):
+        self.before = before or (len(tape), tape.layout().nbytes)
         cdef Plan plan
         cdef Packer packer
         cdef list loops
@@ -182,7 +184,7 @@ cdef class Program:
         translate(self, loops, packer)
         self.describe()
 
-    def __init__(self, Tape tape, bint optimise=True, given=()):
+    def __init__(self, Tape tape, bint optimise=True, given=(), before=None):
         pass
 
     def __dealloc__(self):

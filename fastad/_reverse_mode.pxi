@@ -29,6 +29,7 @@ def vjp(Tape tape, outputs=None, rooms=None, seed=None):
     chosen = range(len(tape.outputs)) if outputs is None else outputs
     ensure_templates()
     b = Builder(tape)
+    reserve(b.target, 4 * <size_t>tape.n)
     b.adjoint_follows = True
     b.rooms = rooms
     tape.is_active(tape.n - 1)

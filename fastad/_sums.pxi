@@ -155,8 +155,4 @@ cdef class Early(Pass):
 
 def early(Tape tape):
     """Take sums over the rows of a matrix product before it."""
-    cdef uint32_t i
-    for i in range(1, tape.n):
-        if tape.op[i] == FA_MATMUL:
-            return (<Early>Early(tape)).run()
-    return tape
+    return (<Early>Early(tape)).run() if has(tape, FA_MATMUL) else tape

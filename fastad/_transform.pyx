@@ -37,13 +37,29 @@ cdef int ensure_templates() except -1:
 
 
 # ---- copying --------------------------------------------------------------------------------------------------------
+cdef int reserve(Tape t, size_t n) except -1:
+    """Room for n instructions, which costs nothing until it is written to; `finish` gives back what is left."""
+    n = min(n, <size_t>0x7fffffff)
+    if n > t.cap:
+        t.op = <uint16_t *>realloc(t.op, n * sizeof(uint16_t))
+        t.aval = <uint32_t *>realloc(t.aval, n * sizeof(uint32_t))
+        t.arg = <uint32_t *>realloc(t.arg, 2 * n * sizeof(uint32_t))
+        if t.op == NULL or t.aval == NULL or t.arg == NULL:
+            raise MemoryError(f"fastad: no memory for a tape of {n} instructions")
+        t.cap = <uint32_t>n
+    return 0
+
+
 cdef class Copier:
     def __cinit__(self, Tape source, Tape target=None, *rest):
         cdef uint32_t k
         if source.owner != NULL:
             raise InternalError("a tape is transformed after its recording has ended")
         self.source = source
-        self.target = Tape() if target is None else target
+        self.target = target
+        if target is None:
+            self.target = Tape()
+            reserve(self.target, source.n)
         self.target.ignored |= source.ignored
         self.map = <uint32_t *>calloc(source.n, sizeof(uint32_t))
         self.attr_map = <uint32_t *>malloc((source.nattrs + 1) * sizeof(uint32_t))

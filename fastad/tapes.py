@@ -132,12 +132,22 @@ def program(tape):
     return Program(tape)
 
 
+def gradient_program(tape):
+    """The gradient of the sum of all results, compiled; no tape is kept that is not run."""
+    from fastad._passes import optimise
+    from fastad._program import Program
+    gradient = transform().vjp(tape, seed=1.0)
+    before = len(gradient), gradient.arena_bytes
+    gradient = optimise(gradient)
+    return Program(gradient, False, before=before)
+
+
 def compiled(tape):
     """Tier 1 for a tape's value and gradient, now; returns the tape."""
     if tape.program is None:
         tape.program = program(tape)
         if any(tape.input_active) and "gradient program" not in tape.derived:
-            tape.derived["gradient program"] = program(named(transform().vjp(tape, seed=1.0), tape, "gradient"))
+            tape.derived["gradient program"] = gradient_program(tape)
     return tape
 
 
