@@ -21,7 +21,10 @@ cdef class Packer:
     """Writes the runs of a program, whose cells are planned."""
     cdef Program p
     cdef Tape t
-    cdef const uint32_t *cell            # of each value of the tape
+    cdef const uint16_t *op              # of each value of the tape, as the three that follow: `self.op` and the like
+    cdef const uint32_t *aval            # would count references to the tape, millions of times
+    cdef const uint32_t *arg
+    cdef const uint32_t *cell
     cdef uint8_t *uses                   # of each value: 0, 1, 2 for more; with PART or WHOLE
     cdef uint8_t *parts                  # of each: how far before it its two parts stand, or 0
     cdef void *words                     # of the run that is being packed
@@ -31,6 +34,7 @@ cdef class Packer:
 
     def __cinit__(self, Program p, Plan plan):
         self.p, self.t, self.cell = p, p.tape, p.cell
+        self.op, self.aval, self.arg = p.tape.op, p.tape.aval, p.tape.arg
         self.uses, plan.uses = plan.uses, NULL
         self.wide = p.ncells > NARROW
         self.parts = <uint8_t *>malloc(2 * <size_t>self.t.n)
@@ -52,41 +56,39 @@ cdef class Packer:
                 if self.count == 0:
                     self.first = i
                 self.count += 1
-            elif self.t.op[i] > FA_CAPTURE:
+            elif self.op[i] > FA_CAPTURE:
                 return i
         return limit
 
     cdef bint packs(self, uint32_t i) noexcept:
         """Float64 scalars alone; comparisons of two such."""
-        cdef Tape t = self.t
-        cdef int op = t.op[i]
-        cdef uint32_t a = t.arg[2 * <size_t>i]
+        cdef int op = self.op[i]
+        cdef uint32_t a = self.arg[2 * <size_t>i]
         if op < FA_ELEMENTWISE:
-            return op == FA_ELEMENT and is_f64(t.aval[i]) and AVALS[t.aval[a]].nd > 0
+            return op == FA_ELEMENT and is_f64(self.aval[i]) and AVALS[self.aval[a]].nd > 0
         if FA_EQUAL <= op <= FA_GREATER_EQUAL:
-            return AVALS[t.aval[i]].nd == 0 and is_f64(t.aval[a])
-        if op >= FA_OWN_END and (PRIMS[op].arity > 2 or not is_f64(t.aval[a])):
+            return AVALS[self.aval[i]].nd == 0 and is_f64(self.aval[a])
+        if op >= FA_OWN_END and (PRIMS[op].arity > 2 or not is_f64(self.aval[a])):
             return False
-        return is_f64(t.aval[i])
+        return is_f64(self.aval[i])
 
     cdef int inner(self, uint32_t i) noexcept:
-        cdef int op = self.t.op[i]
+        cdef int op = self.op[i]
         if op <= FA_MULTIPLY:
             return op - FA_ADD if op >= FA_ADD else NO_INNER             # in the order of the codes
         return INNER_STRONGZERO if op == FA_STRONGZERO else NO_INNER
 
     cdef uint8_t part(self, uint32_t i, int operand, uint32_t begin, bint product) noexcept:
         """How far before i the instruction stands, since `begin`, that gives this operand to it alone; 0: nowhere."""
-        cdef Tape t = self.t
-        cdef uint32_t j = t.arg[2 * <size_t>i + operand], m, a, b
+        cdef uint32_t j = self.arg[2 * <size_t>i + operand], m, a, b
         cdef int inner
         if self.uses[j] != ONCE or j < begin or i - j > FARTHEST:
             return 0
         inner = self.inner(j)
         if inner == NO_INNER or (product and inner < INNER_MULTIPLY):
             return 0
-        a = self.cell[t.arg[2 * <size_t>j]]
-        b = self.cell[t.arg[2 * <size_t>j + 1]]
+        a = self.cell[self.arg[2 * <size_t>j]]
+        b = self.cell[self.arg[2 * <size_t>j + 1]]
         for m in range(j + 1, i):
             if self.cell[m] == a or self.cell[m] == b:
                 return 0
@@ -106,14 +108,14 @@ cdef class Packer:
         for i in range(begin, end):
             if self.uses[i] & WHOLE:
                 self.emit_joined(i)
-            elif not self.uses[i] & PART and self.t.op[i] > FA_CAPTURE:
+            elif not self.uses[i] & PART and self.op[i] > FA_CAPTURE:
                 self.emit(i)
         self.word(FA_M_END)
         return self.keep()
 
     cdef void join(self, uint32_t i, uint32_t begin) noexcept:
         """Take the parts that instruction i can have: two products, or one instruction."""
-        cdef int op = self.t.op[i]
+        cdef int op = self.op[i]
         cdef uint8_t *parts = &self.parts[2 * <size_t>i]
         cdef int j
         if op == FA_ADD or op == FA_SUBTRACT:
@@ -128,12 +130,11 @@ cdef class Packer:
                 self.uses[i] |= WHOLE
 
     cdef void emit_joined(self, uint32_t k) noexcept:
-        cdef Tape t = self.t
         cdef uint32_t one = k - self.parts[2 * <size_t>k], other = k - self.parts[2 * <size_t>k + 1]
         cdef int side = 0 if one < k else 1
         if one < k and other < k:
             self.word(FA_M_TWOS + 4 * (self.inner(one) == INNER_STRONGZERO)
-                      + 2 * (self.inner(other) == INNER_STRONGZERO) + (t.op[k] == FA_SUBTRACT))
+                      + 2 * (self.inner(other) == INNER_STRONGZERO) + (self.op[k] == FA_SUBTRACT))
             self.word(self.cell[k])
             self.operands(one)
             self.operands(other)
@@ -142,20 +143,19 @@ cdef class Packer:
         self.word(FA_M_PAIRS + 8 * self.inner(one) + 2 * self.inner(k) + side)       # outer kinds, each from both sides
         self.word(self.cell[k])
         self.operands(one)
-        self.word(self.cell[t.arg[2 * <size_t>k + 1 - side]])
+        self.word(self.cell[self.arg[2 * <size_t>k + 1 - side]])
 
     cdef void operands(self, uint32_t k) noexcept:
-        self.word(self.cell[self.t.arg[2 * <size_t>k]])
-        self.word(self.cell[self.t.arg[2 * <size_t>k + 1]])
+        self.word(self.cell[self.arg[2 * <size_t>k]])
+        self.word(self.cell[self.arg[2 * <size_t>k + 1]])
 
     cdef void emit(self, uint32_t k) noexcept:
-        cdef Tape t = self.t
-        cdef int op = t.op[k]
-        cdef uint32_t a = t.arg[2 * <size_t>k], b = t.arg[2 * <size_t>k + 1]
+        cdef int op = self.op[k]
+        cdef uint32_t a = self.arg[2 * <size_t>k], b = self.arg[2 * <size_t>k + 1]
         if op == FA_WHERE:
-            self.head(FA_M_WHERE, self.cell[k], self.cell[t.pool[a + 1]])
-            self.word(self.cell[t.pool[a + 2]])
-            self.word(self.cell[t.pool[a + 3]])
+            self.head(FA_M_WHERE, self.cell[k], self.cell[self.t.pool[a + 1]])
+            self.word(self.cell[self.t.pool[a + 2]])
+            self.word(self.cell[self.t.pool[a + 3]])
         elif op == FA_ELEMENT:
             self.head(FA_M_ELEMENT, self.cell[k], self.cell[a])
             self.word(b & 0xffff)

@@ -206,18 +206,17 @@ cdef class Plan:
 
     cdef int plan_scalar(self, uint32_t i) except -1:
         """The result may take the cell of an operand: kernels read before they write."""
-        cdef Tape t = self.t
         cdef const uint32_t *ids = NULL
         cdef uint32_t k, m
-        if only_numbers(t, i):           # what follows is `release`, for millions
-            m = operands_of(t, i, &ids)
+        if only_numbers(self.t, i):           # what follows is `release`, for millions
+            m = operands_of(self.t, i, &ids)
             for k in range(m):
                 if self.last[ids[k]] == i:
                     self.last[ids[k]] = 0
                     self.free_scalar(ids[k])
         else:
             self.release(i, 0)
-        self.cell[i] = self.scalar_cell(t.aval[i] % FA_NDTYPE)
+        self.cell[i] = self.scalar_cell(self.t.aval[i] % FA_NDTYPE)
         if self.last[i] == 0:
             self.free_scalar(i)
         return 0

@@ -83,6 +83,7 @@ cdef bint has(Tape tape, uint16_t op) noexcept:
 # ---- common subexpressions ------------------------------------------------------------------------------------------
 cdef enum: BUCKET = 4
 cdef enum: MOST_BUCKETS = 32768
+cdef enum: PLACE = 0xffffff              # of an entry: the id's bits
 
 
 @cython.final
@@ -90,11 +91,11 @@ cdef class Seen:
     """The instructions of a tape that were written lately: a hash table in buckets of four.
 
     The table is bounded, so that it stays in the cache: in a full bucket the oldest entry gives way, and what comes
-    again more than some 10**5 instructions later may be computed again.  An entry is an id and 32 bits of the hash:
-    the instruction itself, which is in the cache no more, is looked at only where these agree.
+    again more than some 10**5 instructions later may be computed again.  An entry is 24 bits of an id and 8 of the
+    hash: the instruction itself, which is in the cache no more, is looked at only where these agree.
     """
     cdef Tape t
-    cdef uint64_t *table
+    cdef uint32_t *table
     cdef uint64_t mask                   # of buckets
 
     def __cinit__(self, Tape target, uint32_t n):
@@ -103,7 +104,7 @@ cdef class Seen:
             buckets *= 2
         self.t = target
         self.mask = buckets - 1
-        self.table = <uint64_t *>calloc(BUCKET * buckets, sizeof(uint64_t))
+        self.table = <uint32_t *>calloc(BUCKET * buckets, sizeof(uint32_t))
         if self.table == NULL:
             raise MemoryError(f"fastad: no memory to simplify a tape of {n} instructions")
 
@@ -112,46 +113,46 @@ cdef class Seen:
 
     cdef uint32_t once(self, uint32_t y) noexcept:
         """y, the newest instruction; or an older one like it, and y is taken back."""
-        cdef Tape t = self.t
         cdef uint64_t h = self.hash(y)
-        cdef uint64_t *bucket = &self.table[BUCKET * (h & self.mask)]
-        cdef uint32_t k
+        cdef uint32_t *bucket = &self.table[BUCKET * (h & self.mask)]
+        cdef uint32_t k, found, entry = <uint32_t>(h >> 32) & ~PLACE | y & PLACE
         for k in range(BUCKET):
-            if bucket[k] >> 32 == h >> 32 and self.equal(<uint32_t>bucket[k], y):
-                if t.op[y] != FA_CONST:  # (the tape remembers its constants)
-                    t.n = y
-                    if FORMS[t.op[y]] == FA_FORM_NARY:
-                        t.npool = t.arg[2 * <size_t>y]
-                return <uint32_t>bucket[k]
+            if (bucket[k] ^ entry) > PLACE:
+                continue
+            found = y - (y - bucket[k] & PLACE)          # the last id with these bits; that of no entry is like none
+            if found != y and self.equal(found, y):
+                if self.t.op[y] != FA_CONST:             # (the tape remembers its constants)
+                    self.t.n = y
+                    if FORMS[self.t.op[y]] == FA_FORM_NARY:
+                        self.t.npool = self.t.arg[2 * <size_t>y]
+                return found
         for k in range(BUCKET - 1, 0, -1):
             bucket[k] = bucket[k - 1]
-        bucket[0] = y | h >> 32 << 32
+        bucket[0] = entry
         return y
 
     cdef uint64_t hash(self, uint32_t y) noexcept:
         """Of the instruction without its id."""
-        cdef Tape t = self.t
-        cdef uint64_t h = (<uint64_t>t.op[y] << 32 | t.aval[y]) * <uint64_t>0x9E3779B97F4A7C15
-        cdef uint32_t k, a = t.arg[2 * <size_t>y], b = t.arg[2 * <size_t>y + 1]
-        if FORMS[t.op[y]] == FA_FORM_NARY:
-            for k in range(a + 1, a + 1 + t.pool[a]):
-                h = mixed(h, t.pool[k])
-            return mixed(h, <uint64_t>t.pool[a] << 32 | b)
-        return mixed(h, <uint64_t>t.cells[a].i if t.op[y] == FA_CONST else <uint64_t>a << 32 | b)
+        cdef uint64_t h = (<uint64_t>self.t.op[y] << 32 | self.t.aval[y]) * <uint64_t>0x9E3779B97F4A7C15
+        cdef uint32_t k, a = self.t.arg[2 * <size_t>y], b = self.t.arg[2 * <size_t>y + 1]
+        if FORMS[self.t.op[y]] == FA_FORM_NARY:
+            for k in range(a + 1, a + 1 + self.t.pool[a]):
+                h = mixed(h, self.t.pool[k])
+            return mixed(h, <uint64_t>self.t.pool[a] << 32 | b)
+        return mixed(h, <uint64_t>self.t.cells[a].i if self.t.op[y] == FA_CONST else <uint64_t>a << 32 | b)
 
     cdef bint equal(self, uint32_t x, uint32_t y) noexcept:
-        """Are both the same instruction?  Entry 0 is none."""
-        cdef Tape t = self.t
-        cdef uint32_t *ax = &t.arg[2 * <size_t>x]
-        cdef uint32_t *ay = &t.arg[2 * <size_t>y]
-        if t.op[x] != t.op[y] or t.aval[x] != t.aval[y]:
+        """Are both the same instruction?"""
+        cdef uint32_t *ax = &self.t.arg[2 * <size_t>x]
+        cdef uint32_t *ay = &self.t.arg[2 * <size_t>y]
+        if self.t.op[x] != self.t.op[y] or self.t.aval[x] != self.t.aval[y]:
             return False
-        if t.op[x] == FA_CONST:
-            return t.cells[ax[0]].i == t.cells[ay[0]].i
-        if FORMS[t.op[x]] != FA_FORM_NARY:
+        if self.t.op[x] == FA_CONST:
+            return self.t.cells[ax[0]].i == self.t.cells[ay[0]].i
+        if FORMS[self.t.op[x]] != FA_FORM_NARY:
             return ax[0] == ay[0] and ax[1] == ay[1]
-        return (ax[1] == ay[1] and t.pool[ax[0]] == t.pool[ay[0]]
-                and memcmp(&t.pool[ax[0]], &t.pool[ay[0]], (t.pool[ax[0]] + 1) * sizeof(uint32_t)) == 0)
+        return (ax[1] == ay[1] and self.t.pool[ax[0]] == self.t.pool[ay[0]]
+                and memcmp(&self.t.pool[ax[0]], &self.t.pool[ay[0]], (self.t.pool[ax[0]] + 1) * sizeof(uint32_t)) == 0)
 
 
 cdef inline uint64_t mixed(uint64_t h, uint64_t x) noexcept:
@@ -227,18 +228,17 @@ cdef class Reduce(Simplify):
         self.guards = {}
 
     cdef int step(self, uint32_t i) except -1:
-        cdef Tape s = self.source
-        cdef int op = s.op[i]
-        cdef bint algebra = self.algebra and s.boundary and i >= s.boundary
+        cdef int op = self.source.op[i]
+        cdef bint algebra = self.algebra and self.source.boundary and i >= self.source.boundary
         cdef uint32_t n, y = 0
-        if op >= FA_ELEMENTWISE and s.aval[i] < FA_NAVAL_SCALAR and FORMS[op] != FA_FORM_NARY:
+        if op >= FA_ELEMENTWISE and self.source.aval[i] < FA_NAVAL_SCALAR and FORMS[op] != FA_FORM_NARY:
             return self.step_scalar(i, op, algebra)
-        if self.folds and s.aval[i] < FA_NAVAL_SCALAR:
+        if self.folds and self.source.aval[i] < FA_NAVAL_SCALAR:
             y = self.folded(i, op)
         if y == 0 and self.simplifies:
             y = self.simplified(i, op, algebra)
         if y == 0 and self.seen is not None and (op == FA_GUARD or op == FA_CAPTURE
-                                                 or op == FA_CONST and AVALS[s.aval[i]].nd):
+                                                 or op == FA_CONST and AVALS[self.source.aval[i]].nd):
             y = self.shared(i, op)
         if y == 0:
             n = self.target.n
@@ -250,18 +250,16 @@ cdef class Reduce(Simplify):
 
     cdef int step_scalar(self, uint32_t i, int op, bint algebra) except -1:
         """An elementwise instruction of rank 0 and of one or two operands: looked at only where these promise much."""
-        cdef Tape s = self.source
-        cdef Tape t = self.target
         cdef bint binary = FORMS[op] == FA_FORM_BINARY
-        cdef uint32_t y = 0, a = self.map[s.arg[2 * <size_t>i]]
-        cdef uint32_t b = self.map[s.arg[2 * <size_t>i + 1]] if binary else a
-        if self.folds and t.op[a] == FA_CONST and t.op[b] == FA_CONST:
+        cdef uint32_t y = 0, a = self.map[self.source.arg[2 * <size_t>i]]
+        cdef uint32_t b = self.map[self.source.arg[2 * <size_t>i + 1]] if binary else a
+        if self.folds and self.target.op[a] == FA_CONST and self.target.op[b] == FA_CONST:
             y = self.folded(i, op)
-        if y == 0 and algebra and (t.op[a] == FA_CONST or t.op[b] == FA_CONST or t.op[a] == FA_NEGATIVE
-                                   or t.op[b] == FA_NEGATIVE):
+        if y == 0 and algebra and (self.target.op[a] == FA_CONST or self.target.op[b] == FA_CONST or self.target.op[a] == FA_NEGATIVE
+                                   or self.target.op[b] == FA_NEGATIVE):
             y = self.simplified(i, op, algebra)
         if y == 0:
-            y = self.push(op, s.aval[i], a, b if binary else 0)
+            y = self.push(op, self.source.aval[i], a, b if binary else 0)
         self.map[i] = y
         return 0
 
