@@ -432,7 +432,7 @@ cdef cnp.ndarray numpy_layout(int op, tuple xs, cnp.ndarray c):
             x = (<Array>x).c
         if isinstance(x, ndarray_type):
             arrays.append(x)
-            if cnp.PyArray_NDIM(x) > 1 and not cnp.PyArray_IS_C_CONTIGUOUS(x):
+            if cnp.PyArray_NDIM(x) > 1 and not strides_fall(x):
                 ordered = False
     if ordered:
         return c
@@ -441,6 +441,20 @@ cdef cnp.ndarray numpy_layout(int op, tuple xs, cnp.ndarray c):
     out = it.operands[len(arrays)]
     out[...] = c
     return out
+
+
+cdef bint strides_fall(cnp.ndarray x) noexcept:
+    """Are the axes in C order, as in any slice of an array that is?"""
+    cdef cnp.npy_intp above = 0
+    cdef int d
+    if cnp.PyArray_IS_C_CONTIGUOUS(x):
+        return True
+    for d in range(cnp.PyArray_NDIM(x) - 1, -1, -1):
+        if cnp.PyArray_DIM(x, d) > 1:
+            if cnp.PyArray_STRIDE(x, d) <= above:
+                return False
+            above = cnp.PyArray_STRIDE(x, d)
+    return True
 
 
 cdef tuple broadcast(Tape t, int n, operand *o, list keep):
