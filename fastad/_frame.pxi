@@ -34,6 +34,11 @@ def memory_available():
     return 1 << 62
 
 
+def array_values(Tape tape):
+    """How many values of a tape are arrays."""
+    return tape.layout().n
+
+
 cdef class Layout:
     """Where the arrays of a tape live: n array instructions, each with its kind and its offset in the arena."""
 

@@ -105,11 +105,10 @@ cdef class Packer:
         for i in range(begin, end):
             if self.inner(i) != NO_INNER:
                 self.join(i, begin)
-        for i in range(begin, end):
-            if self.uses[i] & WHOLE:
-                self.emit_joined(i)
-            elif not self.uses[i] & PART and self.op[i] > FA_CAPTURE:
-                self.emit(i)
+            if i - begin >= FARTHEST:    # nobody takes what is farther away as a part
+                self.emit(i - FARTHEST)
+        for i in range(max(begin, end - min(end, FARTHEST)), end):
+            self.emit(i)
         self.word(FA_M_END)
         return self.keep()
 
@@ -150,6 +149,12 @@ cdef class Packer:
         self.word(self.cell[self.arg[2 * <size_t>k + 1]])
 
     cdef void emit(self, uint32_t k) noexcept:
+        if self.uses[k] & WHOLE:
+            self.emit_joined(k)
+        elif self.op[k] > FA_CAPTURE and not self.uses[k] & PART:
+            self.emit_alone(k)
+
+    cdef void emit_alone(self, uint32_t k) noexcept:
         cdef int op = self.op[k]
         cdef uint32_t a = self.arg[2 * <size_t>k], b = self.arg[2 * <size_t>k + 1]
         if op == FA_WHERE:

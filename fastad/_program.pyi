@@ -1,6 +1,6 @@
 """Stub of _program.pyx: a compiled tape."""
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
@@ -23,13 +23,14 @@ class Arena:
     def insert(self, size: int, offset: int) -> None: ...
     def remove(self, size: int, offset: int) -> None: ...
 
-@disjoint_base
+@final
 class Plan:
     def run(self, loops: list[tuple[int, int, int]]) -> None: ...
 
 @disjoint_base
 class Program:
-    def __init__(self, tape: Tape, optimise: bool = True, given: Sequence[int] = ()) -> None: ...
+    def __init__(self, tape: Tape, optimise: bool = True, given: Sequence[int] = (),
+                 before: tuple[int, int] | None = None) -> None: ...
     report: Any
     @property
     def tape(self) -> Tape: ...

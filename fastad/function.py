@@ -39,9 +39,15 @@ TAPES_PER_KEY = 8                        # how many branches of one function are
 CACHE_TAPES = 1024                       # in the process
 CACHE_BYTES = int(os.environ.get("FASTAD_CACHE_BYTES", 512 * 2**20))
 CACHED_FUNCTIONS = 256
-COMPILE_ONCE, COMPILE_EACH = 3e-4, 1.5e-6    # seconds to compile a gradient: at all, and an instruction of the tape
-COMPILE_ARRAY = 4.0                          # an instruction on arrays costs as much as so many on numbers
+COMPILE_ONCE, COMPILE_EACH = 1e-4, 3e-7      # seconds to compile a gradient: at all, and an instruction of the tape
+COMPILE_ARRAY = 3e-6                         # an instruction on arrays
 FIRST_TOUCH, LARGE = 2e-10, 2**20            # seconds for a byte of new memory, where the system has to give it
+
+
+def compiling(tape):
+    """Seconds that it takes to compile a gradient, or what is like one, about."""
+    arrays = T.array_values(tape)
+    return COMPILE_ONCE + COMPILE_EACH * (len(tape) - arrays) + COMPILE_ARRAY * arrays
 
 
 class Stats:
@@ -323,7 +329,7 @@ class Function(Dispatcher):
 
         Whoever stops calling just then has lost no more time than the sweeps took that he had made.
         """
-        pays = (COMPILE_ONCE + COMPILE_EACH * len(entry.tape)) / (self.gain * max(seconds, 1e-7))
+        pays = compiling(entry.tape) / (self.gain * max(seconds, 1e-7))
         if entry.calls < pays:
             entry.compile_at = min(int(pays) + 1, 4 * entry.calls)   # (that one replay may have been a slow one)
             return
@@ -336,8 +342,7 @@ class Function(Dispatcher):
         The tape keeps every value and every adjoint, a program what it needs at a time: with large arrays the system
         would be asked for gigabytes, page by page, that nobody uses again once there is a program.
         """
-        compiling = COMPILE_ONCE + COMPILE_EACH * COMPILE_ARRAY * len(tape)
-        return tape.arena_bytes >= LARGE and compiling < FIRST_TOUCH * tape.arena_bytes
+        return tape.arena_bytes >= LARGE and compiling(tape) < FIRST_TOUCH * tape.arena_bytes
 
     def translate(self, entry):
         """Compile, once; what has no program goes on with sweeps over the tape."""

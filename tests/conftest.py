@@ -60,3 +60,4 @@ def compiling_is_free(monkeypatch):
     from fastad import function
     monkeypatch.setattr(function, "COMPILE_ONCE", 0.0)
     monkeypatch.setattr(function, "COMPILE_EACH", 0.0)
+    monkeypatch.setattr(function, "COMPILE_ARRAY", 0.0)
