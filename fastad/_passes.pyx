@@ -21,8 +21,8 @@ from fastad._tape cimport (
     AVALS, Attr, FA_ADD, FA_ASSEMBLE, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST,
     FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_ERASE, FA_F64, FA_FORM_BINARY, FA_FORM_NARY, FA_GUARD, FA_INPUT,
     FA_LAPACK, FA_MATMUL, FA_MOVE, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STACK,
-    FA_STRONGZERO, FA_SUBTRACT, FA_SUM, FA_WHERE, FA_WRAP, FA_WRITE, FA_ZEROPRODUCT, FORMS, PRIMS, Tape, append, aval_id, fa_aval,
-    fa_cell, fa_map, fa_piece, fa_stack, is_real, operands_of, scalar_kernel,
+    FA_STRONGZERO, FA_SUBTRACT, FA_SUM, FA_WHERE, FA_WRAP, FA_WRITE, FA_ZEROPRODUCT, FORMS, PRIMS, Tape, append,
+    aval_id, fa_aval, fa_cell, fa_map, fa_piece, fa_stack, is_real, operands_of, scalar_kernel,
 )
 from fastad._transform cimport Copier
 
@@ -143,16 +143,17 @@ cdef class Seen:
 
     cdef bint equal(self, uint32_t x, uint32_t y) noexcept:
         """Are both the same instruction?"""
-        cdef uint32_t *ax = &self.t.arg[2 * <size_t>x]
-        cdef uint32_t *ay = &self.t.arg[2 * <size_t>y]
-        if self.t.op[x] != self.t.op[y] or self.t.aval[x] != self.t.aval[y]:
+        cdef Tape t = self.t
+        cdef uint32_t *ax = &t.arg[2 * <size_t>x]
+        cdef uint32_t *ay = &t.arg[2 * <size_t>y]
+        if t.op[x] != t.op[y] or t.aval[x] != t.aval[y]:
             return False
-        if self.t.op[x] == FA_CONST:
-            return self.t.cells[ax[0]].i == self.t.cells[ay[0]].i
-        if FORMS[self.t.op[x]] != FA_FORM_NARY:
+        if t.op[x] == FA_CONST:
+            return t.cells[ax[0]].i == t.cells[ay[0]].i
+        if FORMS[t.op[x]] != FA_FORM_NARY:
             return ax[0] == ay[0] and ax[1] == ay[1]
-        return (ax[1] == ay[1] and self.t.pool[ax[0]] == self.t.pool[ay[0]]
-                and memcmp(&self.t.pool[ax[0]], &self.t.pool[ay[0]], (self.t.pool[ax[0]] + 1) * sizeof(uint32_t)) == 0)
+        return (ax[1] == ay[1] and t.pool[ax[0]] == t.pool[ay[0]]
+                and memcmp(&t.pool[ax[0]], &t.pool[ay[0]], (t.pool[ax[0]] + 1) * sizeof(uint32_t)) == 0)
 
 
 cdef inline uint64_t mixed(uint64_t h, uint64_t x) noexcept:
@@ -253,10 +254,11 @@ cdef class Reduce(Simplify):
         cdef bint binary = FORMS[op] == FA_FORM_BINARY
         cdef uint32_t y = 0, a = self.map[self.source.arg[2 * <size_t>i]]
         cdef uint32_t b = self.map[self.source.arg[2 * <size_t>i + 1]] if binary else a
-        if self.folds and self.target.op[a] == FA_CONST and self.target.op[b] == FA_CONST:
+        cdef int left = self.target.op[a], right = self.target.op[b]
+        if self.folds and left == FA_CONST and right == FA_CONST:
             y = self.folded(i, op)
-        if y == 0 and algebra and (self.target.op[a] == FA_CONST or self.target.op[b] == FA_CONST or self.target.op[a] == FA_NEGATIVE
-                                   or self.target.op[b] == FA_NEGATIVE):
+        if y == 0 and algebra and (left == FA_CONST or right == FA_CONST or left == FA_NEGATIVE
+                                   or right == FA_NEGATIVE):
             y = self.simplified(i, op, algebra)
         if y == 0:
             y = self.push(op, self.source.aval[i], a, b if binary else 0)
