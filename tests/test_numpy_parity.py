@@ -12,6 +12,7 @@ import pytest
 from numpy_cases import judge
 
 import fastad as ad
+from fastad import _tape as T
 
 X = np.array([0.9, -0.4, 1.7, 0.35, -1.2, 2.1])
 X2 = np.array([0.5, 0.8, -1.1, 0.3, 1.3, -0.2])
@@ -173,3 +174,33 @@ def test_errors_name_the_line_and_the_remedy(f, text):
     with pytest.raises((ad.AdError, AttributeError), match=text) as caught:
         ad.record(f, X)
     assert "test_numpy_parity.py:" in str(caught.value)
+
+
+LAYOUTS = {
+    "slices": lambda a: a[1:, 1:] + a[:-1, :-1],
+    "every other": lambda a: a[::2, ::2] * a[1::2, 1::2],
+    "transposed slices": lambda a: a.T[1:] * a.T[:-1],
+    "one of each": lambda a: a[1:, 1:] + a.T[1:, 1:],
+    "reversed": lambda a: a[::-1, 1:] * 2.0,
+    "a column": lambda a: a[:, 1:2] + a[:, 2:3],
+    "a column and all": lambda a: a[:, 1:2] + a[:, 1:],
+    "a new axis": lambda a: a[1:, None, 1:] * a[None, 1:, 1:],
+    "broadcast": lambda a: np.broadcast_to(a[1], (3, 6)) + a[:3],
+    "Fortran and a slice": lambda a: np.asfortranarray(a)[:, 1:] - a[:, 1:],
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_results_of_views_have_the_strides_of_numpy(name):
+    """They decide whether a later reshape is a view."""
+    a, seen = np.arange(36.0).reshape(6, 6), []
+
+    def f(x):
+        a = x.reshape(6, 6)
+        b = LAYOUTS[name](a)
+        seen.append(T.concrete(b))
+        return np.sum(b)
+    ad.record(f, a.ravel())
+    f(a.ravel())
+    assert seen[0].strides == seen[1].strides
+    np.testing.assert_array_equal(*seen)

@@ -227,6 +227,45 @@ def test_values_on_random_tapes(step):
         assert len(dead(step(once))) <= len(dead(once)) <= len(v)
 
 
+def numbers(rng, n):
+    """A tape of numbers alone, half of which nobody wants: arithmetic on constants, choices, guards."""
+    t = T.Tape()
+    x = [t.emit_input(0) for _ in range(3)]
+    x += [t.emit_const(c) for c in (0.0, 1.0, -1.0, 0.5)]
+    for _ in range(n):
+        a, b, c = (int(x[-1 - min(len(x) - 1, k)]) for k in rng.geometric(0.15, size=3))
+        kind = rng.integers(8)
+        if kind == 0:
+            less = t.emit("less", (a, b), 2)
+            x.append(t.emit("where", (less, a, c), 0, location="a.py:1"))
+        elif kind == 1:
+            t.emit_guard(t.emit("equal", (a, a), 2), 1, "bool()", "here:1")
+        elif kind == 2:
+            x.append(t.emit("negative", (a,), 0))
+        else:
+            x.append(t.emit(["add", "subtract", "multiply", "add", "maximum"][kind - 3], (a, b), 0, location="a.py:2"))
+    t.set_outputs([x[-1], x[len(x) // 2]])
+    return t.finish()
+
+
+def test_numbers_close_ranks_in_place():
+    """What is dead is dropped from the tape of the first walk itself where it is nothing but numbers."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        t = numbers(rng, int(rng.integers(5, 200)))
+        v = vjp(t)
+        for tape, args in ((t, [0.3, -1.2, 0.7]), (v, [0.3, -1.2, 0.7, 1.0, -0.5])):
+            before = listing(tape)
+            one, three = optimise(tape), dead(cse(simplify(fold(tape))))
+            assert listing(tape) == before
+            assert len(one) <= len(three)
+            assert listing(dead(one)) == listing(one)
+            assert bits(one.sweep(args)[:2]) == bits(tape.sweep(args)[:2])
+            np.testing.assert_allclose(one.sweep(args), tape.sweep(args), rtol=1e-12, atol=1e-12)
+            assert {one.location(i) for i in range(1, len(one) + 1)} <= {None, "a.py:1", "a.py:2"}
+            assert one.boundary == 0 if tape is t else len(t.inputs) < one.boundary <= len(one) + 1
+
+
 def test_passes_between_transformations():
     """An optimised derivative tape is transformed like any other."""
     for seed in range(40):

@@ -557,3 +557,18 @@ def test_a_call_without_rules_is_refused():
     for rule in (structural_rules.tangent, structural_rules.adjoint):
         with pytest.raises(UnsupportedError, match="ad.primitive"):
             rule(None, site)
+
+
+@pytest.mark.parametrize("outputs", [None, [0]])
+def test_a_constant_seed_is_an_input_that_is_fixed(outputs):
+    for seed in range(30):
+        t, x = random_tape(np.random.default_rng(seed))
+        chosen = range(len(t.outputs)) if outputs is None else outputs
+        seeds = sum(T.aval_of(t.instruction(t.outputs[k])[2])[0] in T.REAL for k in chosen)
+        v = vjp(t, outputs)
+        fixed = fix(v, {len(t.inputs) + k: 1.0 for k in range(seeds)})
+        constant = vjp(t, outputs, seed=1.0)
+        assert opcodes(constant) == opcodes(fixed) and constant.boundary == fixed.boundary
+        with np.errstate(all="ignore"):
+            for a, b in zip(constant.sweep(x), fixed.sweep(x), strict=True):
+                np.testing.assert_array_equal(a, b)
