@@ -60,7 +60,7 @@ cdef class Packer:
                 return i
         return limit
 
-    cdef bint packs(self, uint32_t i) noexcept:
+    cdef inline bint packs(self, uint32_t i) noexcept:
         """Float64 scalars alone; comparisons of two such."""
         cdef int op = self.op[i]
         cdef uint32_t a = self.arg[2 * <size_t>i]
@@ -72,13 +72,13 @@ cdef class Packer:
             return False
         return is_f64(self.aval[i])
 
-    cdef int inner(self, uint32_t i) noexcept:
+    cdef inline int inner(self, uint32_t i) noexcept:
         cdef int op = self.op[i]
         if op <= FA_MULTIPLY:
             return op - FA_ADD if op >= FA_ADD else NO_INNER             # in the order of the codes
         return INNER_STRONGZERO if op == FA_STRONGZERO else NO_INNER
 
-    cdef uint8_t part(self, uint32_t i, int operand, uint32_t begin, bint product) noexcept:
+    cdef inline uint8_t part(self, uint32_t i, int operand, uint32_t begin, bint product) noexcept:
         """How far before i the instruction stands, since `begin`, that gives this operand to it alone; 0: nowhere."""
         cdef uint32_t j = self.arg[2 * <size_t>i + operand], m, a, b
         cdef int inner
@@ -144,7 +144,7 @@ cdef class Packer:
         self.operands(one)
         self.word(self.cell[self.arg[2 * <size_t>k + 1 - side]])
 
-    cdef void operands(self, uint32_t k) noexcept:
+    cdef inline void operands(self, uint32_t k) noexcept:
         self.word(self.cell[self.arg[2 * <size_t>k]])
         self.word(self.cell[self.arg[2 * <size_t>k + 1]])
 
@@ -180,7 +180,7 @@ cdef class Packer:
         self.word(one)
         self.word(other)
 
-    cdef void word(self, uint32_t w) noexcept:
+    cdef inline void word(self, uint32_t w) noexcept:
         if self.wide:
             (<uint32_t *>self.words)[self.nwords] = w
         else:

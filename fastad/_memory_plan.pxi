@@ -204,7 +204,7 @@ cdef class Plan:
             self.place[i] = (0, GIVEN - <int64_t>self.t.arg[2 * <size_t>i])
         return 0
 
-    cdef int plan_scalar(self, uint32_t i) except -1:
+    cdef inline int plan_scalar(self, uint32_t i) except -1:
         """The result may take the cell of an operand: kernels read before they write."""
         cdef const uint32_t *ids = NULL
         cdef uint32_t k, m
@@ -308,13 +308,13 @@ cdef class Plan:
         return 0
 
     # -- scalars
-    cdef uint32_t scalar_cell(self, uint32_t dtype) except 0:
+    cdef inline uint32_t scalar_cell(self, uint32_t dtype) except 0:
         if self.nfree[dtype]:
             self.nfree[dtype] -= 1
             return self.free_cells[dtype][self.nfree[dtype]]
         return self.program.new_cell(dtype, -1)
 
-    cdef int free_scalar(self, uint32_t x) except -1:
+    cdef inline int free_scalar(self, uint32_t x) except -1:
         cdef uint32_t dtype = self.t.aval[x] % FA_NDTYPE
         if self.t.op[x] > FA_CAPTURE:
             self.free_cells[dtype][self.nfree[dtype]] = self.cell[x]

@@ -111,7 +111,7 @@ cdef class Seen:
     def __dealloc__(self):
         free(self.table)
 
-    cdef uint32_t once(self, uint32_t y) noexcept:
+    cdef inline uint32_t once(self, uint32_t y) noexcept:
         """y, the newest instruction; or an older one like it, and y is taken back."""
         cdef uint64_t h = self.hash(y)
         cdef uint32_t *bucket = &self.table[BUCKET * (h & self.mask)]
@@ -131,7 +131,7 @@ cdef class Seen:
         bucket[0] = entry
         return y
 
-    cdef uint64_t hash(self, uint32_t y) noexcept:
+    cdef inline uint64_t hash(self, uint32_t y) noexcept:
         """Of the instruction without its id."""
         cdef uint64_t h = (<uint64_t>self.t.op[y] << 32 | self.t.aval[y]) * <uint64_t>0x9E3779B97F4A7C15
         cdef uint32_t k, a = self.t.arg[2 * <size_t>y], b = self.t.arg[2 * <size_t>y + 1]
@@ -186,18 +186,21 @@ cdef class Pass(Copier):
 
     cdef Tape run(self):
         cdef Tape s = self.source
-        cdef uint32_t i
         self.copy_inputs()
-        for i in range(1, s.n):
-            if i == s.boundary:
-                self.target.boundary = self.target.n
-            if self.map[i] == 0:
-                self.step(i)
-        if s.boundary and self.target.boundary == 0:
+        if s.boundary:
+            self.steps(1, s.boundary)
             self.target.boundary = self.target.n
+        self.steps(max(1, s.boundary), s.n)
         self.copy_outputs()
         self.copy_locations()
         return self.target.finish()
+
+    cdef int steps(self, uint32_t begin, uint32_t end) except -1:
+        cdef uint32_t i
+        for i in range(begin, end):
+            if self.map[i] == 0:
+                self.step(i)
+        return 0
 
     cdef bint number(self, uint32_t x, fa_cell *value) noexcept:
         """Is the target's value x a constant of rank 0?"""
@@ -228,6 +231,13 @@ cdef class Reduce(Simplify):
         self.arrays = {}
         self.guards = {}
 
+    cdef int steps(self, uint32_t begin, uint32_t end) except -1:
+        cdef uint32_t i
+        for i in range(begin, end):      # as above, but this class is final: no call for each instruction
+            if self.map[i] == 0:
+                self.step(i)
+        return 0
+
     cdef int step(self, uint32_t i) except -1:
         cdef int op = self.source.op[i]
         cdef bint algebra = self.algebra and self.source.boundary and i >= self.source.boundary
@@ -249,7 +259,7 @@ cdef class Reduce(Simplify):
         self.map[i] = y
         return 0
 
-    cdef int step_scalar(self, uint32_t i, int op, bint algebra) except -1:
+    cdef inline int step_scalar(self, uint32_t i, int op, bint algebra) except -1:
         """An elementwise instruction of rank 0 and of one or two operands: looked at only where these promise much."""
         cdef bint binary = FORMS[op] == FA_FORM_BINARY
         cdef uint32_t y = 0, a = self.map[self.source.arg[2 * <size_t>i]]
@@ -261,7 +271,9 @@ cdef class Reduce(Simplify):
                                    or right == FA_NEGATIVE):
             y = self.simplified(i, op, algebra)
         if y == 0:
-            y = self.push(op, self.source.aval[i], a, b if binary else 0)
+            y = append(self.target, op, self.source.aval[i], a, b if binary else 0)
+            if self.seen is not None:
+                y = self.seen.once(y)
         self.map[i] = y
         return 0
 
