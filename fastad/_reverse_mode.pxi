@@ -81,7 +81,7 @@ cdef int adjoint_elementwise(Builder b, uint32_t i, uint32_t w) except -1:
     cdef const uint32_t *ids = NULL
     cdef uint32_t[4] x
     cdef uint32_t[3] chosen
-    cdef uint32_t k, p, m = s.operands(i, &ids)
+    cdef uint32_t k, p, m = operands_of(s, i, &ids)
     b.slots(i, x)
     for k in range(m):
         if not s.act[ids[k]]:

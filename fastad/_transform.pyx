@@ -10,10 +10,11 @@ from libc.math cimport isfinite
 from libc.stdint cimport uint8_t, uint32_t, int64_t
 from libc.stdlib cimport malloc, calloc, realloc, free
 from fastad._tape cimport (
-    AVALS, Attr, FORMS, PRIMS, Tape, append, aval_id, aval_shape, capture, fa_map, fa_template, is_real, partial_of,
-    FA_ADD, FA_AVAL_F64, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_BOOL, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST,
-    FA_ELEMENT, FA_ELEMENTWISE, FA_F32, FA_F64, FA_FORM_BINARY, FA_FORM_NARY, FA_FORM_UNARY, FA_GUARD, FA_MULTIPLY,
-    FA_NEGATIVE, FA_STRONGZERO, FA_STRUCTURAL_END, FA_TSLOT_CONST, FA_TSLOT_Y, FA_WHERE, FA_ZERO, FA_ZEROPRODUCT,
+    AVALS, Attr, FORMS, PRIMS, Tape, append, aval_id, aval_shape, capture, fa_map, fa_template, is_real,
+    operands_of, partial_of, FA_ADD, FA_AVAL_F64, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_BOOL, FA_CALL, FA_CAPTURE,
+    FA_CAST, FA_CONST, FA_ELEMENT, FA_ELEMENTWISE, FA_F32, FA_F64, FA_FORM_BINARY, FA_FORM_NARY, FA_FORM_UNARY,
+    FA_GUARD, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_STRONGZERO, FA_STRUCTURAL_END, FA_TSLOT_CONST,
+    FA_TSLOT_Y, FA_WHERE, FA_ZERO, FA_ZEROPRODUCT,
 )
 import math
 import numpy as np
@@ -233,7 +234,7 @@ cdef class Builder(Copier):
         cdef int k, form = FORMS[op]
         for k in range(m):
             a = t.aval[ids[k]]
-            if AVALS[a].nd:
+            if a >= FA_NAVAL_SCALAR:
                 aval = a if AVALS[a].dtype == dtype else aval_id(dtype, aval_shape(a))
                 break
         if form == FA_FORM_NARY:
@@ -310,7 +311,7 @@ cdef class Builder(Copier):
     cdef int slots(self, uint32_t i, uint32_t *x) except -1:
         """What templates want: ids of the operands (repeated up to three) and of the result."""
         cdef const uint32_t *ids = NULL
-        cdef uint32_t k, m = self.source.operands(i, &ids)
+        cdef uint32_t k, m = operands_of(self.source, i, &ids)
         for k in range(3):
             x[k] = self.map[ids[k if k < m else 0]]
         x[FA_TSLOT_Y] = self.map[i]
