@@ -21,8 +21,8 @@ cdef class Packer:
     """Writes the runs of a program, whose cells are planned."""
     cdef Program p
     cdef Tape t
-    cdef const uint16_t *op              # of each value of the tape, as the three that follow; a local name for the tape
-    cdef const uint32_t *aval            # would count references to it, in each call
+    cdef const uint16_t *op              # of each value of the tape, as the three that follow: a local name for the
+    cdef const uint32_t *aval            # tape would count references to it, in each call
     cdef const uint32_t *arg
     cdef const uint32_t *cell
     cdef uint8_t *uses                   # of each value: 0, 1, 2 for more; with PART or WHOLE
