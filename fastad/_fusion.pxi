@@ -9,6 +9,7 @@ Next: _loop_writer.pxi (the description of a loop), _memory_plan.pxi.
 """
 
 cdef enum: ALONE, ELEMENTWISE, READ, SUM, ALIAS, STORE       # what an instruction may be in a loop
+cdef enum: LEADS = STORE + 1, FOLLOWS                        # elementwise, with its twin behind it or before it
 cdef enum: MOST_MEMBERS = FA_FUSED_MEMBERS                   # of a loop: with three operands each FA_FUSED_SLOTS slots
 cdef enum: MOST_OPEN = 12                                    # loops of a size that may still be joined
 cdef enum: LONG = 1 << 14                                    # elements of an instruction that is a loop by itself
@@ -255,11 +256,12 @@ cdef class Fusion(Copier):
             at = 0
             for level in range(1, self.levels + 1):
                 end = start[level]
+                self.pair(order, at, end)
                 first = self.target.n
                 primal = 0
                 for k in range(at, end):
                     i = order[k]
-                    if s.boundary and i >= s.boundary and primal == 0:
+                    if s.boundary and i >= s.boundary and primal == 0 and self.kind[i] != FOLLOWS:
                         primal = self.target.n
                         if k == at and self.target.boundary == 0:
                             self.target.boundary = primal
@@ -277,6 +279,32 @@ cdef class Fusion(Copier):
         self.copy_locations()
         return self.target.finish()
 
+
+    cdef int pair(self, uint32_t *order, uint32_t at, uint32_t end) except -1:
+        """Two functions of one value that one step computes (sine and cosine) stand side by side.
+
+        The second one comes forward, from the derivative to the primal if need be: it raises what the first one raises.
+        """
+        cdef uint32_t k, j, i
+        for k in range(at + 1, end):
+            i = order[k]
+            if not self.has_twin(i):
+                continue
+            for j in range(at, k):
+                if self.has_twin(order[j]) and self.source.op[order[j]] == PRIMS[self.source.op[i]].twin \
+                        and self.source.arg[2 * <size_t>order[j]] == self.source.arg[2 * <size_t>i]:
+                    memmove(&order[j + 2], &order[j + 1], (k - j - 1) * sizeof(uint32_t))
+                    self.kind[order[j]] = LEADS
+                    self.kind[i] = FOLLOWS
+                    order[j + 1] = i
+                    break
+        return 0
+
+    cdef bint has_twin(self, uint32_t i) noexcept:
+        """Might it have one?  None that has found its own."""
+        cdef int op = self.source.op[i]
+        return self.kind[i] == ELEMENTWISE and op >= FA_OWN_END and PRIMS[op].twin \
+            and AVALS[self.source.aval[i]].dtype == FA_F64
 
     cdef int read_again(self, uint32_t i, uint32_t level) except -1:
         """Slices that another loop reads in place are read in place by this one, too: nobody writes a copy of them."""

@@ -133,7 +133,7 @@ cdef class LoopWriter:
         cdef const fa_finstr *f
         for k in range(self.loop.f.n):
             f = &self.loop.instr[k]
-            if f.kind == FA_FUSED_ELEMENTWISE and fa_chain_code(f.op) == FA_CHAIN_END:
+            if f.kind == FA_FUSED_TWINS or f.kind == FA_FUSED_ELEMENTWISE and fa_chain_code(f.op) == FA_CHAIN_END:
                 total += 1500 if f.op >= FA_OWN_END else 120
             else:
                 total += 120 if f.kind == FA_FUSED_READ else 60
@@ -246,6 +246,9 @@ cdef class LoopWriter:
         cdef const uint32_t *ids = NULL
         cdef uint32_t k, m = self.t.operands(i, &ids)
         cdef fa_finstr *f
+        if self.follows(i):
+            self.write_twin(i)
+            return 0
         for k in range(m):
             self.operand(ids[k])
         f = self.instruction(FA_FUSED_ELEMENTWISE, i)
@@ -254,6 +257,23 @@ cdef class LoopWriter:
         for k in range(m):
             f.in_[k] = self.slots[ids[k]]
         f.out = self.result(i)
+        return 0
+
+    cdef bint follows(self, uint32_t i) noexcept:
+        """Does the last instruction give this one's result, too?"""
+        cdef Tape t = self.t
+        cdef const fa_finstr *f = &self.loop.instr[self.loop.f.n - 1]
+        return i > self.first and self.loop.f.n and f.kind == FA_FUSED_ELEMENTWISE and t.op[i - 1] == f.op \
+            and PRIMS[f.op].twin and t.op[i] == PRIMS[f.op].twin and t.arg[2 * <size_t>i] == t.arg[2 * <size_t>i - 2] \
+            and f.din == FA_F64
+
+    cdef int write_twin(self, uint32_t i) except -1:
+        cdef fa_finstr *f = &self.loop.instr[self.loop.f.n - 1]
+        f.kind = FA_FUSED_TWINS
+        f.in_[1] = self.result(i)
+        if PRIMS[f.op].both == NULL:                         # the loop of both is the other one's
+            f.op = PRIMS[f.op].twin
+            f.out, f.in_[1] = f.in_[1], f.out
         return 0
 
     cdef int write_sum(self, uint32_t i) except -1:

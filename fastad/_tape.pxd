@@ -138,6 +138,8 @@ cdef extern from "_kernels/layout.h" nogil:
         fa_loop[4] loop
         fa_template[3] partial
         fa_template[3] partial_f32
+        uint16_t twin
+        fa_loopfn both
         uint8_t foreign
     ctypedef struct fa_fused:
         int64_t size

@@ -5,8 +5,12 @@ row's partials, and their packing into fa_template: a few instructions over slot
 transformations stamp out.
 Next: primitives.py (the rows), _kernels/template.h (how a template runs), _transform.pyx.
 """
-cdef extern from "_kernels/trigonometry.h" nogil:
-    void *fa_own_loop(const char *row, int level)
+cdef extern from "_kernels/mathematics.h" nogil:
+    ctypedef struct fa_mathset:
+        fa_loopfn *loop
+        fa_loopfn sincos
+    const fa_mathset *fa_math_set_of(int level)
+    int fa_math_row(const char *row)
 
 cdef extern from "_kernels/chain.h" nogil:
     int fa_cpu_level()
@@ -94,14 +98,27 @@ fa_chain_level = fa_cpu_level()
 
 
 cdef int own_loop(int code, row) except -1:
-    """Our loop in place of NumPy's, for the rows that say so."""
-    if row.ulp:
-        fa_prims[code].loop[FA_F64].fn = <fa_loopfn>fa_own_loop(row.name.encode(), fa_cpu_level())
+    """Our loop in place of NumPy's, for the rows that say so, where the processor has what it takes."""
+    cdef int k = fa_math_row(row.name.encode())
+    if (k >= 0) != (row.ulp > 0):
+        raise InternalError(f"row {row.name}: what it says of a loop of our own is not what mathematics.h says")
+    if k >= 0 and fa_math_set_of(fa_cpu_level()).loop[k] != NULL:
+        fa_prims[code].loop[FA_F64].fn = fa_math_set_of(fa_cpu_level()).loop[k]
         fa_prims[code].loop[FA_F64].data = NULL
-        if fa_prims[code].loop[FA_F64].fn == NULL:
-            raise InternalError(f"row {row.name}: there is no loop of our own")
     return 0
 
+
+cdef int pair_twins() except -1:
+    """Sine and cosine of one number are computed together."""
+    cdef int sine = OPCODES["sin"], cosine = OPCODES["cos"]
+    fa_prims[sine].both = fa_math_set_of(fa_cpu_level()).sincos
+    if fa_prims[sine].both != NULL:
+        fa_prims[sine].twin = cosine
+        fa_prims[cosine].twin = sine
+    return 0
+
+
+pair_twins()
 
 cdef list template_memory = []           # what the templates' pointers refer to
 

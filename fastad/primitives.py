@@ -151,11 +151,11 @@ binary("copysign", np.copysign, REAL_AB, lambda a, b, y: (np.sign(a)*np.copysign
 binary("heaviside", np.heaviside, REAL_AB, lambda a, b, y: (0, np.where(a == 0, 1.0, 0.0)),
        kinks="in a: 0 at the jump too", at={(0.0, 0.5): (0.0, 1.0), (1.0, 0.5): (0.0, 0.0)})
 
-unary("exp", np.exp, REAL, lambda x, y: y)
-unary("expm1", np.expm1, REAL, lambda x, y: y + 1, abserr=3e-16)
+unary("exp", np.exp, REAL, lambda x, y: y, ulp=1.0)
+unary("expm1", np.expm1, REAL, lambda x, y: y + 1, abserr=3e-16, ulp=1.0)
 unary("exp2", np.exp2, REAL, lambda x, y: y*LN2)
-unary("log", np.log, POSITIVE, lambda x, y: 1/x)
-unary("log1p", np.log1p, GT_MINUS_ONE, lambda x, y: 1/(1 + x))
+unary("log", np.log, POSITIVE, lambda x, y: 1/x, ulp=1.0)
+unary("log1p", np.log1p, GT_MINUS_ONE, lambda x, y: 1/(1 + x), ulp=1.0)
 unary("log2", np.log2, POSITIVE, lambda x, y: LOG2_E/x)
 unary("log10", np.log10, POSITIVE, lambda x, y: LOG10_E/x)
 binary("logaddexp", np.logaddexp, REAL_AB, _logaddexp, kinks="0 where both operands are -inf",
@@ -181,7 +181,7 @@ binary("arctan2", np.arctan2, REAL_AB, _arctan2, math="atan2", kinks="0 at (0, 0
        at={(0.0, 0.0): (0.0, 0.0), (0.0, -2.0): (-0.5, 0.0), (0.0, 1e-200): (1e200, 0.0)})
 unary("sinh", np.sinh, REAL, lambda x, y: np.cosh(x))
 unary("cosh", np.cosh, REAL, lambda x, y: np.sinh(x))
-unary("tanh", np.tanh, REAL, lambda x, y: 1 - y*y, abserr=4e-16)
+unary("tanh", np.tanh, REAL, lambda x, y: 1 - y*y, abserr=4e-16, ulp=1.0)
 unary("arcsinh", np.arcsinh, REAL, lambda x, y: 1/np.hypot(1.0, x), math="asinh")
 unary("arccosh", np.arccosh, GE_ONE, lambda x, y: 1/(np.sqrt(x - 1)*np.sqrt(x + 1)), math="acosh",
       kinks="inf at 1", at={1.0: _INF})

@@ -47,7 +47,8 @@ static inline int fa_chain_has_operand(int code) { return code != FA_CHAIN_END &
 
 /* How many operands of instructions that are no chain `ins` has in slots. */
 static inline int fa_slots_read(const fa_finstr *ins) {
-    return ins->kind == FA_FUSED_ELEMENTWISE ? ins->arity : ins->kind == FA_FUSED_SUM || ins->kind == FA_FUSED_STORE;
+    return ins->kind == FA_FUSED_ELEMENTWISE ? ins->arity
+        : ins->kind == FA_FUSED_SUM || ins->kind == FA_FUSED_STORE || ins->kind == FA_FUSED_TWINS;
 }
 
 typedef struct {

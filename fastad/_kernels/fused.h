@@ -59,6 +59,18 @@ FA_FN void fa_fused_steps(const fa_fused *f, const fa_place *at, char *scratch, 
     }
 }
 
+/* Two functions of one operand by one loop. */
+FA_FN void fa_fused_twins(const fa_finstr *ins, const fa_place *at, int64_t j, int64_t m) {
+    const fa_place *place[3] = {&at[ins->in[0]], &at[ins->out], &at[ins->in[1]]};
+    char *args[3];
+    intptr_t n = m, steps[3];
+    for (int k = 0; k < 3; k++) {
+        args[k] = place[k]->p + j * place[k]->advance;
+        steps[k] = place[k]->step;
+    }
+    fa_prims[ins->op].both(args, &n, steps, NULL);
+}
+
 FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v, fa_place *at, const fa_chainat *steps,
                           int64_t j, int64_t m, fa_anytree *sums, fa_env *env) {
     for (uint32_t i = 0; i < f->n; i++) {
@@ -72,6 +84,9 @@ FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v,
                 in[k] = (fa_span){at[ins->in[k]].p + j * at[ins->in[k]].advance, at[ins->in[k]].step};
             if (i < f->nprimal) env->flags |= fa_fpflags();      /* some of NumPy's loops clear them */
             fa_elementwise_block(ins->op, ins->din, ins->dout, m, in, at[ins->out].p + j * at[ins->out].advance);
+        } else if (ins->kind == FA_FUSED_TWINS) {
+            if (i < f->nprimal) env->flags |= fa_fpflags();
+            fa_fused_twins(ins, at, j, m);
         } else if (ins->kind == FA_FUSED_READ) {
             fa_read_block(&f->reads[ins->in[0]], ins->dout, v, c->avals, c->cell_aval, j, m,
                           at[ins->out].p + j * at[ins->out].advance);

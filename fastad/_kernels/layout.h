@@ -187,6 +187,8 @@ typedef struct {
     fa_template partial[3];                  /* by operand (WHERE, STRONGZERO, ZEROPRODUCT: own rules) */
     uint8_t foreign;                         /* bit d: the loop for dtype d may take the GIL and set a Python error */
     fa_template partial_f32[3];              /* the same in float32; they are zero where the others are */
+    uint16_t twin;                           /* opcode whose float64 result comes with this one's; 0: none */
+    fa_loopfn both;                          /* the loop of both (of one of the two): args (x, result, the twin's) */
 } fa_prim;
 
 extern fa_prim fa_prims[FA_MAX_OPCODES];     /* filled at import from primitives.py */
@@ -195,7 +197,7 @@ extern fa_prim fa_prims[FA_MAX_OPCODES];     /* filled at import from primitives
 enum { FA_BLOCK = 512 };                     /* elements; 4 KiB an operand: a dozen stay in L1 */
 enum { FA_BUFFER_BYTES = 8 * FA_BLOCK + 64 };    /* of a block buffer: no two begin at the same place of a page */
 enum { FA_FUSED_MEMBERS = 64, FA_FUSED_SLOTS = 256, FA_FUSED_SUMS = 8, FA_READER_DIMS = 6 };
-enum { FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_CHAIN };
+enum { FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_CHAIN, FA_FUSED_TWINS };
 enum { FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR, FA_SLOT_ROWS };
 
 /* Chains of cheap instructions run step by step on tiles of eight vectors; each step leaves its result in registers.
@@ -210,7 +212,8 @@ enum { FA_TILE_BYTES = 512, FA_CHAIN_TILES = 96, FA_MOST_STEPS = 4 * FA_FUSED_ME
 /* tile: the largest; tiles: operands of one chain; steps: of a loop */
 typedef struct { uint8_t code, tile, fresh; uint16_t slot; } fa_chainstep;   /* fresh: it has not been written before */
 
-/* in: slots; of READ the number of a read; of CHAIN the first step and the number of steps.
+/* in: slots; of READ the number of a read; of CHAIN the first step and the number of steps; of TWINS the operand and the
+   twin's result.
    arity of CHAIN: what it may do.  STORE, into a slot by rows, is in chains alone. */
 enum { FA_CHAIN_MAY_OVERLAP = 1, FA_CHAIN_BY_ROWS = 2 };
 typedef struct { uint16_t op; uint8_t kind, arity, din, dout; uint16_t in[3], out; } fa_finstr;

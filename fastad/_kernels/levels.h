@@ -1,9 +1,10 @@
 /* levels.h - includes the file FA_LEVEL_BODY once for each instruction set; included several times, so without a guard.
-   Owns: the sets (v2: the baseline; v3: AVX2; v4: AVX-512), the choice among them at import.
+   Owns: the sets (v2: the baseline; v3: AVX2 and FMA; v4: AVX-512), the choice among them at import.
    Must not know: what the files compute.
-   FA_L(name) is name_v2, name_v3 or name_v4; FA_LEVEL_BYTES: of a vector there.
+   FA_L(name) is name_v2, name_v3 or name_v4; FA_LEVEL_BYTES: of a vector there; FA_LEVEL_FMA: has it a fused
+   multiply-add?
    FA_LEVEL_SETS(name): the three in a row, for a table by fa_cpu_level() - 2.
-   Next: trigonometry.h, chain.h (who includes it). */
+   Next: mathematics.h, chain.h (who includes it). */
 #ifndef FASTAD_LEVELS_ONCE
 #define FASTAD_LEVELS_ONCE
 #include <stdlib.h>
@@ -27,7 +28,7 @@ static inline int fa_cpu_level(void) {
     int level = 2;
 #if FA_LEVELS == 3
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2")) level = 3;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) level = 3;
     if (level == 3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
         && __builtin_cpu_supports("avx512vl")) level = 4;
 #endif
@@ -38,25 +39,35 @@ static inline int fa_cpu_level(void) {
 
 #define FA_LEVEL v2
 #define FA_LEVEL_BYTES 16
+#if defined(__FP_FAST_FMA) || defined(__ARM_FEATURE_FMA)
+#define FA_LEVEL_FMA 1
+#else
+#define FA_LEVEL_FMA 0
+#endif
 #include FA_LEVEL_BODY
 #undef FA_LEVEL
 #undef FA_LEVEL_BYTES
+#undef FA_LEVEL_FMA
 #if FA_LEVELS == 3
 #pragma GCC push_options
-#pragma GCC target("avx2")
+#pragma GCC target("avx2,fma")
 #define FA_LEVEL v3
 #define FA_LEVEL_BYTES 32
+#define FA_LEVEL_FMA 1
 #include FA_LEVEL_BODY
 #undef FA_LEVEL
 #undef FA_LEVEL_BYTES
+#undef FA_LEVEL_FMA
 #pragma GCC pop_options
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512dq,avx512vl,prefer-vector-width=512")
 #define FA_LEVEL v4
 #define FA_LEVEL_BYTES 64
+#define FA_LEVEL_FMA 1
 #include FA_LEVEL_BODY
 #undef FA_LEVEL
 #undef FA_LEVEL_BYTES
+#undef FA_LEVEL_FMA
 #pragma GCC pop_options
 #endif
 #undef FA_LEVEL_BODY

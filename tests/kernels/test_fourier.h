@@ -5,7 +5,7 @@
 #define TEST_FOURIER_H
 #include "builder.h"
 #include "fourier.h"
-#include "trigonometry.h"
+#include "lane.h"
 
 /* out[k] = scale sum_j x[j] exp(-+ 2 pi i j k / n), for pairs of numbers */
 static void slow_transform(int64_t n, int inverse, const long double *x, long double *out) {
