@@ -20,6 +20,7 @@ cdef class Loop:
     cdef fa_rows[FA_MOST_LAYOUTS] rows
     cdef fa_gaps[FA_MOST_LAYOUTS] gaps
     cdef uint32_t nreads, nparts
+    cdef readonly uint32_t twins                             # pairs that one instruction computes
 
     def __cinit__(self, uint32_t members, uint32_t parts):
         self.instr = <fa_finstr *>calloc(members, sizeof(fa_finstr))
@@ -269,6 +270,7 @@ cdef class LoopWriter:
 
     cdef int write_twin(self, uint32_t i) except -1:
         cdef fa_finstr *f = &self.loop.instr[self.loop.f.n - 1]
+        self.loop.twins += 1
         f.kind = FA_FUSED_TWINS
         f.in_[1] = self.result(i)
         if PRIMS[f.op].both == NULL:                         # the loop of both is the other one's

@@ -485,6 +485,11 @@ cdef class Program:
         """Number of loops in which several instructions run block by block."""
         return len(self.loops)
 
+    @property
+    def twins(self):
+        """Number of pairs in its loops, sine and cosine of one value, of which one step gives both."""
+        return sum([(<Loop?>loop).twins for loop in self.loops])
+
     def __len__(self):
         return self.count
 

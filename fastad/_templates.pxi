@@ -11,6 +11,7 @@ cdef extern from "_kernels/mathematics.h" nogil:
         fa_loopfn sincos
     const fa_mathset *fa_math_set_of(int level)
     int fa_math_row(const char *row)
+    bint fa_math_is_best(int k)
 
 cdef extern from "_kernels/chain.h" nogil:
     int fa_cpu_level()
@@ -97,15 +98,53 @@ cdef int adapt_loop(int code, row) except -1:
 fa_chain_level = fa_cpu_level()
 
 
+cdef bint numpy_is_wide() except -1:
+    """Has NumPy the loops for AVX-512 (SVML's, on Linux alone), and this processor what they need?"""
+    try:
+        from numpy._core._multiarray_umath import __cpu_features__ as features
+    except ImportError:
+        return False
+    return sys.platform == "linux" and features.get("X86_V4", features.get("AVX512_SKX", False))
+
+
+cdef bint NUMPY_IS_WIDE = numpy_is_wide()
+
+
 cdef int own_loop(int code, row) except -1:
-    """Our loop in place of NumPy's, for the rows that say so, where the processor has what it takes."""
-    cdef int k = fa_math_row(row.name.encode())
+    """Our loop in place of NumPy's, for the rows that say so, where it is the faster one."""
+    cdef int k = fa_math_row(row.name.encode()), level = fa_cpu_level()
     if (k >= 0) != (row.ulp > 0):
         raise InternalError(f"row {row.name}: what it says of a loop of our own is not what mathematics.h says")
-    if k >= 0 and fa_math_set_of(fa_cpu_level()).loop[k] != NULL:
-        fa_prims[code].loop[FA_F64].fn = fa_math_set_of(fa_cpu_level()).loop[k]
+    if k >= 0 and fa_math_set_of(level).loop[k] != NULL and (level < 4 or not NUMPY_IS_WIDE or fa_math_is_best(k)):
+        fa_prims[code].loop[FA_F64].fn = fa_math_set_of(level).loop[k]
         fa_prims[code].loop[FA_F64].data = NULL
     return 0
+
+
+def own_mathematics(str name, int level, *operands):
+    """A function by our own loop for an instruction set (2, 3, 4: x86-64-v2 and so on), for tests and benchmarks.
+
+    None where there is none, or the processor cannot run it.
+    """
+    cdef int k = fa_math_row(name.encode())
+    cdef intptr_t n
+    cdef intptr_t[4] steps
+    cdef int j
+    cdef char *args[4]
+    cdef cnp.ndarray x
+    if k < 0 or not 2 <= level <= fa_cpu_level() or fa_math_set_of(level).loop[k] == NULL:
+        return None
+    xs = [np.ascontiguousarray(operand, dtype=np.float64) for operand in operands]
+    y = np.empty_like(xs[0])
+    if len(xs) != ROWS[OPCODES[name]].arity or any([operand.shape != y.shape for operand in xs]):
+        raise ValueError(f"{name}: takes {ROWS[OPCODES[name]].arity} arrays of one shape")
+    for j, x in enumerate([*xs, y]):
+        args[j] = <char *>cnp.PyArray_DATA(x)
+        steps[j] = 8
+    n = y.size
+    with nogil:
+        fa_math_set_of(level).loop[k](args, &n, steps, NULL)
+    return y
 
 
 cdef int pair_twins() except -1:

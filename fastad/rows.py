@@ -130,8 +130,7 @@ class Row:
         Pairs (operand of the loop, value): operands that are the same in every call.
     ulp : float
         0: float64 numbers go through NumPy's loop, and have its bits.  Else the loop is ours (_kernels/mathematics.h)
-        wherever the processor has a fused multiply-add: faster, and at most so many units in the last place from the
-        exact value.
+        wherever it is the faster one, and at most so many units in the last place from the exact value.
     """
 
     name: str

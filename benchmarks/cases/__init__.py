@@ -29,11 +29,12 @@ from benchmarks.cases import (
     stencil,
     tier0,
     transcendental,
+    ulp,
     wave_inversion,
 )
 
 _IN_ORDER = (machine, imports, recording, calls, tier0, compiling, recordings, lotka_volterra, rosenbrock,
-             transcendental, stencil, prefix_sums, fft_convolution, bridge, nist, network, mesh, rays,
+             transcendental, ulp, stencil, prefix_sums, fft_convolution, bridge, nist, network, mesh, rays,
              gaussian_mixture, gaussian_process, bundle_adjustment, wave_inversion, many_sources, scan,
              parameter_vectors, growth)
 CASES = {module.__name__.rpartition(".")[2]: module for module in _IN_ORDER}

@@ -1,8 +1,9 @@
 /* mathematics.h - our loops of the elementary functions, in place of NumPy's.
    Owns: which rows of the table have one, at which instruction set.
    Must not know: how a function is computed, tapes.
-   Every set that has a fused multiply-add has all of them, with the same bits; where there is none (x86-64-v2) NumPy's
-   loops stay.  So the processor decides, once and for all that is recorded and replayed on it.
+   Every set that has a fused multiply-add has all of them, with the same bits.  NumPy's loops stay where there is none
+   (x86-64-v2), and some of them where they have AVX-512 and are faster.  So processor and NumPy decide, once and for all
+   that is recorded and replayed with them.
    Next: mathematics_loops.h (the loops), trigonometry.h, exponential.h, logarithm.h (the lanes),
    `python -m benchmarks ulp` (errors and speed of each). */
 #ifndef FASTAD_MATHEMATICS_H
@@ -39,6 +40,9 @@ static inline const fa_mathset *fa_math_set_of(int level) {
     static const fa_mathset *const sets[] = FA_LEVEL_REFERENCES(fa_math_set);
     return sets[level - 2 < FA_LEVELS ? level - 2 : FA_LEVELS - 1];
 }
+
+/* Is our loop the faster one where both have AVX-512?  (Measured on Sapphire Rapids.) */
+static inline int fa_math_is_best(int k) { return k == FA_MATH_SIN || k == FA_MATH_COS; }
 
 /* The number of a row of the table, -1: we have no loop for it. */
 static inline int fa_math_row(const char *row) {
