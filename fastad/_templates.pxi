@@ -107,15 +107,12 @@ cdef bint numpy_is_wide() except -1:
     return sys.platform == "linux" and features.get("X86_V4", features.get("AVX512_SKX", False))
 
 
-cdef bint NUMPY_IS_WIDE = numpy_is_wide()
-
-
 cdef int own_loop(int code, row) except -1:
     """Our loop in place of NumPy's, for the rows that say so, where it is the faster one."""
     cdef int k = fa_math_row(row.name.encode()), level = fa_cpu_level()
     if (k >= 0) != (row.ulp > 0):
         raise InternalError(f"row {row.name}: what it says of a loop of our own is not what mathematics.h says")
-    if k >= 0 and fa_math_set_of(level).loop[k] != NULL and (level < 4 or not NUMPY_IS_WIDE or fa_math_is_best(k)):
+    if k >= 0 and fa_math_set_of(level).loop[k] != NULL and (level < 4 or not numpy_is_wide() or fa_math_is_best(k)):
         fa_prims[code].loop[FA_F64].fn = fa_math_set_of(level).loop[k]
         fa_prims[code].loop[FA_F64].data = NULL
     return 0

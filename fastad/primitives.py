@@ -126,7 +126,7 @@ binary("add", np.add, REAL_AB, lambda a, b, y: (1, 1), dtypes="fib")
 binary("subtract", np.subtract, REAL_AB, lambda a, b, y: (1, -1), dtypes="fi")
 binary("multiply", np.multiply, REAL_AB, lambda a, b, y: (b, a), dtypes="fib")
 binary("divide", np.divide, NONZERO_B, lambda a, b, y: (1/b, -y/b))
-binary("power", np.power, POWER, _power, dtypes="fi", foreign="i", math="pow",
+binary("power", np.power, POWER, _power, dtypes="fi", foreign="i", math="pow", ulp=1.0,
        kinks="in a: 0 where b == 0; in b: 0 where a == 0, nan where a < 0",
        at={(0.0, 0.0): (0.0, 0.0), (0.0, 2.0): (0.0, 0.0), (0.0, 1.0): (1.0, 0.0), (0.0, 0.5): (_INF, 0.0),
            (0.0, -1.0): (-_INF, 0.0), (_NAN, 0.0): (0.0, _NAN), (_INF, 0.0): (0.0, _INF),
@@ -177,7 +177,7 @@ unary("arcsin", np.arcsin, UNIT, lambda x, y: 1/np.sqrt((1 - x)*(1 + x)), math="
 unary("arccos", np.arccos, UNIT, lambda x, y: -1/np.sqrt((1 - x)*(1 + x)), math="acos",
       kinks="-inf at -1 and 1", at={1.0: -_INF, -1.0: -_INF})
 unary("arctan", np.arctan, REAL, lambda x, y: 1/(1 + x*x), math="atan")
-binary("arctan2", np.arctan2, REAL_AB, _arctan2, math="atan2", kinks="0 at (0, 0)",
+binary("arctan2", np.arctan2, REAL_AB, _arctan2, math="atan2", kinks="0 at (0, 0)", ulp=1.0,
        at={(0.0, 0.0): (0.0, 0.0), (0.0, -2.0): (-0.5, 0.0), (0.0, 1e-200): (1e200, 0.0)})
 unary("sinh", np.sinh, REAL, lambda x, y: np.cosh(x))
 unary("cosh", np.cosh, REAL, lambda x, y: np.sinh(x))

@@ -22,7 +22,10 @@ FUNCTIONS = {
     "tanh": ([(-1, 1), (-20, 20), (0.15, 0.2)], (-3, 3)),
     "log": ([(0.5, 2), (1.35, 1.42), (ROOT - 0.01, ROOT + 0.01), (0, 1e-307)], (0.01, 100)),
     "log1p": ([(-1, 1), (0.38, 0.42), (ROOT - 1.01, ROOT - 0.99), (1, 1e4)], (-0.9, 10)),
+    "power": ([(0, 3), (0.9, 1.1), (-50, 50), (0.69, 0.72)], (0.01, 10), (-3, 3)),
+    "arctan2": ([(-1, 1), (0.3, 0.5), (1e3, 1e4), (-1e-5, 1e-5)], (-3, 3), (-3, 3)),
 }
+MPMATH = {"arctan2": "atan2"}
 
 
 def points(name, n, seed=0):
@@ -32,7 +35,22 @@ def points(name, n, seed=0):
     x = np.concatenate([EDGES, -EDGES, WORST, near if name in ("sin", "cos") else [], rng.integers(
         -2**63, 2**63 - 1, n, np.int64).view(float), np.ldexp(rng.uniform(-2, 2, n), rng.integers(-60, 12, n)),
         *[rng.uniform(*place, n) for place in FUNCTIONS[name][0]]])
-    return (x,)
+    return (x,) if len(FUNCTIONS[name]) == 2 else (x, beside(name, x, rng))
+
+
+def beside(name, x, rng):
+    """Second operands: for a third of them anything, else such that the result is neither 0 nor infinite."""
+    other = rng.permutation(x)
+    third = x.size // 3
+    if name == "power":
+        with np.errstate(all="ignore"):
+            most = 740.0 / np.abs(np.log(np.abs(x)))
+        most = np.where(np.isfinite(most), np.minimum(most, 1e15), 1.0)
+        other[third:] = rng.uniform(-most, most)[third:]
+        other[2 * third:] = np.rint(other[2 * third:])
+    else:
+        other[third:] = x[third:] * np.ldexp(rng.uniform(-1, 1, x.size - third), rng.integers(-30, 30, x.size - third))
+    return other
 
 
 def exact(name, operands):
@@ -41,7 +59,7 @@ def exact(name, operands):
     rounded, rest = np.empty_like(operands[0]), np.zeros_like(operands[0])
     with mpmath.workdps(40), np.errstate(all="ignore"):
         theirs = getattr(np, name)(*operands)
-        function = getattr(mpmath, name)
+        function = getattr(mpmath, MPMATH.get(name, name))
         for k, at in enumerate(zip(*operands, strict=True)):
             rounded[k] = theirs[k]
             if np.isfinite(theirs[k]) and np.isfinite(at).all():

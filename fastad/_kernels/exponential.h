@@ -16,13 +16,13 @@
 #define FA_EXPM1_LEAST 0x4044000000000000            /* 40: below -40 it is -1 */
 #define FA_TANH_MOST 0x4034000000000000              /* 20: beyond it tanh is 1 */
 
-/* x = n ln 2 + r + low, n = k - FA_MAGIC */
-FA_LANE void fa_exp_reduced(double x, double *k, double *r, double *low) {
+/* x + low = n ln 2 + r + rest, n = k - FA_MAGIC; low is small beside x */
+FA_LANE void fa_exp_reduced(double x, double low, double *k, double *r, double *rest) {
     double m = fa_fma(x, 0x1.71547652b82fep+0, FA_MAGIC), n = m - FA_MAGIC;
-    double hi = fa_fma(-n, 0x1.62e42fefa39efp-1, x), y = fa_fma(-n, 0x1.abc9e3b39803fp-56, hi);
+    double hi = fa_fma(-n, 0x1.62e42fefa39efp-1, x), lo = fa_fma(-n, 0x1.abc9e3b39803fp-56, low);
     *k = m;
-    *r = y;
-    *low = fa_fma(-n, 0x1.abc9e3b39803fp-56, hi - y);
+    *r = hi + lo;
+    *rest = (hi - *r) + lo;
 }
 
 /* (exp r - 1 - r - z / 2) / (r z), z = r*r */
@@ -35,21 +35,24 @@ FA_LANE double fa_exp_cubic(double r, double z) {
     return fa_fma(zz, fa_fma(zz, e, fa_fma(z, d, c)), fa_fma(z, b, a));
 }
 
-/* Where x is not large; elsewhere a lane means nothing, and raises no flag. */
+/* exp(x + low) where x is not large. */
 FA_LANE int64_t fa_exp_is_large(double x) { return fa_beyond(x, FA_EXP_LARGE); }
-FA_LANE double fa_exp_lane(double x) {
-    double k, r, low, z, t, y;
-    fa_exp_reduced(fa_select(fa_exp_is_large(x), 0.0, x), &k, &r, &low);
+FA_LANE double fa_exp_of(double x, double low) {
+    double k, r, rest, z, t, y;
+    fa_exp_reduced(x, low, &k, &r, &rest);
     z = r * r;
     t = 1.0 + r;
-    y = t + fa_fma(z, fa_fma(r, fa_exp_cubic(r, z), 0.5), (r - (t - 1.0)) + low);
+    y = t + fa_fma(z, fa_fma(r, fa_exp_cubic(r, z), 0.5), (r - (t - 1.0)) + rest);
     return fa_of_bits(fa_bits_of(y) + (int64_t)((uint64_t)fa_bits_of(k) << 52));
 }
+
+/* A lane means nothing where its argument is said to be large or special; it raises no flag there. */
+FA_LANE double fa_exp_lane(double x) { return fa_exp_of(fa_select(fa_exp_is_large(x), 0.0, x), 0.0); }
 
 /* exp x - 1 as *high + *low; of half of it, where `halves`, so that 2**n may be 2**1024. */
 FA_LANE void fa_expm1_parts(double x, int halves, double *high, double *low) {
     double k, r, rest, z, half, square, power, one = halves ? 0.5 : 1.0, c, lost;
-    fa_exp_reduced(x, &k, &r, &rest);
+    fa_exp_reduced(x, 0.0, &k, &r, &rest);
     z = r * r;
     half = 0.5 * r;
     square = fa_fma(half, r, r);                     /* r + r*r/2 */

@@ -13,12 +13,12 @@
 #define FA_LOG_ROOT 0x3fe6a09e667f3bcd               /* sqrt(1/2) */
 #define FA_LOG1P_TINY 0x3c80000000000000             /* 2**-55: log1p x = x */
 
-/* x = 2**k (1 + f), for a normal x > 0; returns k.  (A shift that keeps the sign is not in AVX2.) */
+/* x = 2**k (1 + f), for a normal x > 0; returns k + 1100.  (A shift that keeps the sign is not in AVX2.) */
 FA_LANE int64_t fa_log_reduced(double x, double *k, double *f) {
     uint64_t bits = (uint64_t)fa_bits_of(x) - FA_LOG_ROOT, of_k = (bits + ((uint64_t)1100 << 52)) >> 52;
     *k = fa_of_bits((int64_t)(of_k | 0x4330000000000000)) - (0x1p52 + 1100);
     *f = fa_of_bits((int64_t)((bits & 0x000fffffffffffff) + FA_LOG_ROOT)) - 1.0;
-    return (int64_t)of_k - 1100;
+    return (int64_t)of_k;
 }
 
 /* log(2**k (1 + f)) + rest; r = 1 / (2 + f) */
@@ -34,7 +34,7 @@ FA_LANE double fa_log_sum(double k, double f, double r, double rest) {
 
 /* Where x is normal and positive. */
 FA_LANE int64_t fa_log_is_special(double x) {
-    return -(int64_t)(fa_bits_of(x) < FA_LOG_LEAST) | -(int64_t)(fa_bits_of(x) >= FA_INFINITE);
+    return fa_sign(x) | fa_below(x, FA_LOG_LEAST) | ~fa_below(x, FA_INFINITE);
 }
 FA_LANE double fa_log_lane(double x) {
     double k, f;
@@ -44,16 +44,16 @@ FA_LANE double fa_log_lane(double x) {
 
 /* Where x is finite and above -1. */
 FA_LANE int64_t fa_log1p_is_special(double x) {
-    return -(int64_t)(fa_magnitude(x) >= (FA_INFINITE & ~(fa_sign(x) & 0x4000000000000000)));
+    return ~fa_below(x, FA_INFINITE & ~(fa_sign(x) & 0x4000000000000000));           /* infinity, -1 */
 }
 FA_LANE double fa_log1p_lane(double x) {
     int64_t tiny = fa_below(x, FA_LOG1P_TINY), of_k, exact;
     double z = fa_select(fa_log1p_is_special(x) | tiny, 0.0, x), u = 1.0 + z, v = u - 1.0, k, f, r, lost;
     lost = (1.0 - (u - v)) + (z - v);                /* u + lost = 1 + x */
     of_k = fa_log_reduced(u, &k, &f);
-    exact = -(int64_t)(of_k == 0);
+    exact = fa_equal(of_k, 1100);
     f = fa_select(exact, z, f);
-    lost = fa_select(exact, 0.0, lost) * fa_of_bits((int64_t)((uint64_t)(1024 - of_k) << 52));
+    lost = fa_select(exact, 0.0, lost) * fa_of_bits((int64_t)((uint64_t)(1100 + 1024 - of_k) << 52));
     r = 1.0 / (2.0 + f);                             /* 2 r*r: half of 1 / (1 + f), to 4 % */
     return fa_select(tiny, x, fa_log_sum(k, f, r, lost * (2.0 * r * r)));
 }

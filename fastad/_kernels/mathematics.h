@@ -4,18 +4,20 @@
    Every set that has a fused multiply-add has all of them, with the same bits.  NumPy's loops stay where there is none
    (x86-64-v2), and some of them where they have AVX-512 and are faster.  So processor and NumPy decide, once and for all
    that is recorded and replayed with them.
-   Next: mathematics_loops.h (the loops), trigonometry.h, exponential.h, logarithm.h (the lanes),
+   Next: mathematics_loops.h (the loops), trigonometry.h, exponential.h, logarithm.h, power.h,
+   arctangent.h (the lanes),
    `python -m benchmarks ulp` (errors and speed of each). */
 #ifndef FASTAD_MATHEMATICS_H
 #define FASTAD_MATHEMATICS_H
-#include "exponential.h"
-#include "logarithm.h"
+#include "arctangent.h"
+#include "power.h"
 #include "trigonometry.h"
 
 enum { FA_MATH_CHUNK = 256, FA_MATH_LANES = 8 };     /* elements that stay in L1; lanes of the widest vector */
-enum { FA_MATH_SIN, FA_MATH_COS, FA_MATH_EXP, FA_MATH_EXPM1, FA_MATH_TANH, FA_MATH_LOG, FA_MATH_LOG1P, FA_MATH_COUNT };
+enum { FA_MATH_SIN, FA_MATH_COS, FA_MATH_EXP, FA_MATH_EXPM1, FA_MATH_TANH, FA_MATH_LOG, FA_MATH_LOG1P,
+       FA_MATH_POWER, FA_MATH_ARCTAN2, FA_MATH_COUNT };
 static const char *const fa_math_rows[FA_MATH_COUNT] __attribute__((unused)) =
-    {"sin", "cos", "exp", "expm1", "tanh", "log", "log1p"};
+    {"sin", "cos", "exp", "expm1", "tanh", "log", "log1p", "power", "arctan2"};
 
 typedef void (*fa_mathloop)(char **args, const intptr_t *n, const intptr_t *steps, void *data);
 typedef struct { fa_mathloop loop[FA_MATH_COUNT], sincos; } fa_mathset;

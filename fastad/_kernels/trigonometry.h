@@ -12,7 +12,7 @@
 
 #define FA_TRIG_LARGE 0x4120000000000000             /* 2**19 */
 #define FA_TRIG_TINY 0x3e40000000000000              /* 2**-27: sin x = x, cos x = 1 */
-FA_LANE int64_t fa_trig_is_large(double x) { return -(int64_t)(fa_magnitude(x) >= FA_TRIG_LARGE); }
+FA_LANE int64_t fa_trig_is_large(double x) { return ~fa_below(x, FA_TRIG_LARGE); }
 
 /* Without branches, so that it can be a lane of a vector.  Where |x| is not below LARGE the results mean nothing, and raise
    no flags. */
