@@ -95,7 +95,7 @@ def sum_over(sources: Iterable[Any], f: Callable[[Any, Any], Any], executor: Any
     >>> def misfit(p, shot):
     ...     return np.sum((p[0] * np.exp(-p[1] * shot["t"]) - shot["data"])**2)
     >>> total = ad.sum_over(shots, misfit)
-    >>> total(np.array([2.0, 0.5]))
+    >>> total(np.array([2.0, 0.5])).round(12)
     np.float64(0.0)
     >>> optimize.minimize(total, np.array([1.0, 1.0])).x.round(4)
     array([2. , 0.5])
