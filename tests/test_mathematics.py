@@ -1,15 +1,17 @@
-"""Elementary functions of our own: at most 1 ulp from mpmath anywhere, the bits of every instruction set, NumPy's flags.
+"""Elementary functions of our own: 1 ulp from mpmath at most, the bits of every instruction set, NumPy's exceptions.
 
 Owns: the proof of _kernels/mathematics.h and of the lanes, and of sine and cosine that one step of a loop computes.
 Next: benchmarks/cases/ulp.py (which points, how an error is counted), test_fusion.py (loops).
 """
 import os
+import shutil
 import subprocess
 import sys
 import warnings
 
 import numpy as np
 import pytest
+from test_kernels import SANITIZERS, build
 
 import fastad as ad
 from fastad._program import Program
@@ -24,8 +26,8 @@ from benchmarks.conditions import Conditions, environment  # noqa: E402
 NAMES = [row.name for row in TABLE if row.ulp]
 LEVELS = ulp.levels("exp")
 needs_fma = pytest.mark.skipif(not LEVELS, reason="this processor has no fused multiply-add, and NumPy's loops stay")
-SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 5e-324, -5e-324, 1e-310, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0,
-                    709.7, 709.8, -744.9, -745.2, -708.5, 1e300, -1e300, 2.5, -2.5, 1e-200, 2.0**-60, -(2.0**-60)])
+SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 5e-324, -5e-324, 1e-310, 0.5, -0.5, 2.0, -2.0, 3.0,
+                    -3.0, 709.7, 709.8, -744.9, -745.2, -708.5, 1e300, -1e300, 2.5, -2.5, 1e-200, 2.0**-60, -2.0**-60])
 
 
 def test_the_table_and_the_benchmark_name_the_same_functions():
@@ -120,10 +122,39 @@ def test_tapes_compute_the_same_whatever_the_form_of_their_operands():
 def test_all_of_this_holds_where_our_loops_are_all_in_use(root):
     """With AVX-512 most of NumPy's loops are the faster ones, and stay."""
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__, "-k",
-                           "numpys or step or loop or forward"], env=environment(Conditions(1, "v3")), cwd=root,
+                           "numpys or one_step or leave or forward"], env=environment(Conditions(1, "v3")), cwd=root,
                           timeout=120, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert " passed" in done.stdout and "1 skipped" in done.stdout
+    assert f"{len(NAMES) + 3} passed" in done.stdout
+
+
+# ---- the kernels alone ----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name, flags", [("sanitized", SANITIZERS), ("optimised", ["-O3"])])
+def test_loops_agree_with_the_c_library(root, tmp_path, name, flags):
+    assert "warning" not in build(root, tmp_path / name, flags, "test_mathematics.c")
+    done = subprocess.run([tmp_path / name], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert int(done.stdout.split()[0]) > 50_000 or not LEVELS
+
+
+@needs_fma
+@pytest.mark.parametrize("header, right, wrong", [
+    ("mathematics_loops.h", "special |= IS_SPECIAL(x[j]);", ""),
+    ("exponential.h", "+ lost);", ");"),
+    ("power.h", "fa_fma(y, low, fa_fma(y, high, -p))", "0.0"),
+])
+def test_a_wrong_lane_fails(root, tmp_path, header, right, wrong):
+    """The tests are tested: one changed expression must be found."""
+    kernels = tmp_path / "fastad" / "_kernels"
+    shutil.copytree(root / "fastad" / "_kernels", kernels)
+    shutil.copytree(root / "tests" / "kernels", tmp_path / "tests" / "kernels")
+    text = (kernels / header).read_text()
+    assert text.count(right) == 1, f"{header} no longer holds {right!r} once: choose another expression"
+    (kernels / header).write_text(text.replace(right, wrong))
+    build(tmp_path, tmp_path / "wrong", ["-O0", "-w"], "test_mathematics.c")
+    done = subprocess.run([tmp_path / "wrong"], capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0, done.stdout[-1000:]
 
 
 # ---- sine and cosine at once ----------------------------------------------------------------------------------------
