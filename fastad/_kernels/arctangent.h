@@ -2,8 +2,8 @@
    Owns: the reduction of the argument, the polynomial.
    Must not know: NumPy, tapes, loops.
    With d >= n the larger and the smaller of |y| and |x|: arctan(n / d), or where that is beyond tan(pi/8)
-   pi/4 + arctan((n - d) / (n + d)); the quotient has two parts, the rest is a multiple of pi/4 and signs.  Polynomial in
-   q*q: minimax, relative error 2**-59.
+   pi/4 + arctan((n - d) / (n + d)); the quotient has two parts, the rest is a multiple of pi/4 and signs.  Polynomial
+   in q*q: minimax, relative error 2**-59.
    Next: lane.h, mathematics_loops.h (the loops). */
 #ifndef FASTAD_ARCTANGENT_H
 #define FASTAD_ARCTANGENT_H

@@ -3,8 +3,8 @@
    Must not know: NumPy, tapes, loops.
    x = n ln 2 + r with |r| <= 0.347, by two parts of ln 2, of which the first leaves no error (W. J. Cody and W. Waite
    1980).  exp x - 1 = (2**n - 1) + 2**n (r + r*r p(r)), where no more than the last sum is rounded.
-   p: minimax, r + r*r p(r) has a relative error of 2**-61.  tanh |x| = -m / (2 + m) with m = exp(-2|x|) - 1: a quotient, and
-   what it leaves over.
+   p: minimax, r + r*r p(r) has a relative error of 2**-61.  tanh |x| = -m / (2 + m) with m = exp(-2|x|) - 1: a
+   quotient, and what it leaves over.
    Next: lane.h, mathematics_loops.h (the loops). */
 #ifndef FASTAD_EXPONENTIAL_H
 #define FASTAD_EXPONENTIAL_H

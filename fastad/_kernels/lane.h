@@ -1,11 +1,11 @@
 /* lane.h - what the lanes of our vector mathematics are made of.
    Owns: bits of a double, choices without a branch, powers of two.
    Must not know: any function, instruction sets.
-   A lane is a function of one element without branches, calls or comparisons of doubles (which raise a flag for NaN), so
-   that a compiler can run several side by side.  Where a product and a sum are rounded once, that is written (fa_fma), and
-   never the compiler's choice: the bits are the same for every instruction set that has it.
-   Masks are 0 or -1, made by shifts: of a comparison gcc makes an AVX-512 mask and then, by vpternlog, ones in a register
-   for which it waits until the element before has done with it.
+   A lane is a function of one element without branches, calls or comparisons of doubles (which raise a flag for NaN),
+   so that a compiler can run several side by side.  Where a product and a sum are rounded once, that is written
+   (fa_fma), and never the compiler's choice: the bits are the same for every instruction set that has it.
+   Masks are 0 or -1, made by shifts: of a comparison gcc makes an AVX-512 mask and then, by vpternlog, ones in a
+   register for which it waits until the element before has done with it.
    Next: exponential.h, logarithm.h, trigonometry.h (lanes), mathematics.h (who makes loops of them). */
 #ifndef FASTAD_LANE_H
 #define FASTAD_LANE_H

@@ -101,7 +101,8 @@ static void FA_L(fa_sincos)(char **args, const intptr_t *size, const intptr_t *s
 static const fa_mathset FA_L(fa_math_set) = {
     {[FA_MATH_SIN] = FA_L(fa_sin), [FA_MATH_COS] = FA_L(fa_cos), [FA_MATH_EXP] = FA_L(fa_exp),
      [FA_MATH_EXPM1] = FA_L(fa_expm1), [FA_MATH_TANH] = FA_L(fa_tanh), [FA_MATH_LOG] = FA_L(fa_log),
-     [FA_MATH_LOG1P] = FA_L(fa_log1p), [FA_MATH_POWER] = FA_L(fa_power), [FA_MATH_ARCTAN2] = FA_L(fa_arctan2)}, FA_L(fa_sincos)};
+     [FA_MATH_LOG1P] = FA_L(fa_log1p), [FA_MATH_POWER] = FA_L(fa_power), [FA_MATH_ARCTAN2] = FA_L(fa_arctan2)},
+    FA_L(fa_sincos)};
 #else
 static const fa_mathset FA_L(fa_math_set) = {{0}, 0};
 #endif

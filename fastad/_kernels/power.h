@@ -1,9 +1,9 @@
 /* power.h - x**y of float64, as a lane.
    Owns: the logarithm in two doubles.
    Must not know: NumPy, tapes, loops.
-   x**y = exp(y log |x|), with the sign of x where y is odd.  log |x| = k ln 2 + 2 atanh s as in logarithm.h, where s, s**3 / 3
-   and their sums have two parts: its relative error of about 2**-66 is at most 2**-56 in the exponent, whose low part goes
-   into the reduction of exponential.h.  Polynomial: minimax, relative to log 2**-66.
+   x**y = exp(y log |x|), with the sign of x where y is odd.  log |x| = k ln 2 + 2 atanh s as in logarithm.h, where s,
+   s**3 / 3 and their sums have two parts: a relative error of 2**-64 at most, which is 2**-55 in the largest exponent,
+   whose low part goes into the reduction of exponential.h.  Polynomial: minimax, relative to log 2**-66.
    Next: lane.h, mathematics_loops.h (the loops). */
 #ifndef FASTAD_POWER_H
 #define FASTAD_POWER_H

@@ -2,9 +2,9 @@
    Owns: the reduction of the argument, the polynomials.
    Must not know: NumPy, tapes, loops.
    Below LARGE the argument loses its multiple of pi/2 in three parts of pi/2, of which the first leaves no error, and
-   keeps what is left in two doubles (W. J. Cody and W. Waite 1980).  Polynomials: minimax on [0, (1.01 pi/4)^2], relative
-   errors 2^-57 and 2^-60.  Larger arguments, infinities and NaN go to the C library, as NumPy's do (8 ulp in the worst
-   case known, where its own reduction ends).
+   keeps what is left in two doubles (W. J. Cody and W. Waite 1980).  Polynomials: minimax on [0, (1.01 pi/4)^2],
+   relative errors 2^-57 and 2^-60.  Larger arguments, infinities and NaN go to the C library, as NumPy's do (8 ulp in
+   the worst case known, where its own reduction ends).
    Next: lane.h, mathematics_loops.h (the loops). */
 #ifndef FASTAD_TRIGONOMETRY_H
 #define FASTAD_TRIGONOMETRY_H
@@ -14,11 +14,11 @@
 #define FA_TRIG_TINY 0x3e40000000000000              /* 2**-27: sin x = x, cos x = 1 */
 FA_LANE int64_t fa_trig_is_large(double x) { return ~fa_below(x, FA_TRIG_LARGE); }
 
-/* Without branches, so that it can be a lane of a vector.  Where |x| is not below LARGE the results mean nothing, and raise
-   no flags. */
+/* Where |x| is not below LARGE the results mean nothing, and raise no flags. */
 FA_LANE void fa_sincos_lane(double x, double *sine, double *cosine) {
     int64_t tiny = fa_below(x, FA_TRIG_TINY), quadrant;
-    double z = fa_select(tiny | fa_trig_is_large(x), 0.0, x), k = fa_fma(z, 0x1.45f306dc9c883p-1, FA_MAGIC), n = k - FA_MAGIC;
+    double z = fa_select(tiny | fa_trig_is_large(x), 0.0, x), k = fa_fma(z, 0x1.45f306dc9c883p-1, FA_MAGIC);
+    double n = k - FA_MAGIC;
     double a, b, c, d, e, f, hi, lo, s, r, t, u, zz;
     quadrant = fa_bits_of(k);
     a = fa_fma(-n, 0x1.921fb54442d18p+0, z);         /* exact */
