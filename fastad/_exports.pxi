@@ -5,6 +5,11 @@ by itself, so a C symbol of this one is out of their reach; a pointer or functio
 Next: _transform.pyx, _passes.pyx, _program.pyx.
 """
 
+cdef extern from "_kernels/burst.h" nogil:
+    int fa_run_bursts(const fa_burst *b, fa_cell *v, int64_t place, int64_t runs, const char *const *x, char *out,
+                      char *kept, fa_env *env)
+
+
 cdef fa_prim *PRIMS = fa_prims
 cdef uint8_t *FORMS = FORM
 
@@ -69,6 +74,15 @@ cdef int run_flat(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexce
     env.flags = env.has_foreign = 0
     status = run_code(c, boundary, v, env)
     return status if status != FA_OK else fa_after_work(c.n)     # a step of a loop that has scalars alone
+
+
+cdef int run_bursts(const fa_burst *b, fa_cell *v, int64_t place, int64_t runs, const char *const *x, char *out,
+                    char *kept, fa_env *env) noexcept nogil:
+    """A loop over numbers; env.flags: its exceptions, too."""
+    cdef int status
+    env.has_foreign = 0
+    status = fa_run_bursts(b, v, place, runs, x, out, kept, env)
+    return FA_EFOREIGN if status == FA_OK and env.has_foreign and foreign_error() else status
 
 
 def templates_ready():

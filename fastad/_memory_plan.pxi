@@ -2,7 +2,8 @@
 
 Owns: liveness, reuse of scalar cells, the arena of arrays, what is computed in place.
 Inputs are read where the caller has them, results are written where the caller gets them (`external`).
-A caller may give the memory of an input away (`given`): what is written on top of it, is written there.
+A caller may give the memory of an input away (`given`): what is written on top of it, is written there; and it may
+want inputs and numbers among the results in the first cells, in its order (`own`).
 An array's memory belongs to its root: reshapes share it; an instruction may take it over when its operand dies there
 and its kernel allows that.  A kernel never sees a result that overlaps another operand.
 In place are writes, and elementwise primitives with a kernel of our own: NumPy's transcendental loops choose another
@@ -13,6 +14,7 @@ Next: _fusion.pxi (what a loop is), _program.pyx.
 """
 
 cdef enum: ALIGN = 64
+cdef enum: RESTING = 12                  # cells that are not used again at once: _machine.pxi can join more
 cdef enum: GIVEN = -2                    # an offset of GIVEN - k: the memory of input k, which its owner gives away
 
 
@@ -91,10 +93,14 @@ cdef class Plan:
     cdef uint8_t *uses                   # of each value: 0, 1, 2 for more
     cdef uint32_t *free_cells[4]         # by dtype
     cdef uint32_t nfree[4]
+    cdef uint32_t resting[4][12]         # freed lately, in a ring (RESTING)
+    cdef uint32_t turn[4]
     cdef object arena
     cdef dict place                      # root -> (size, offset), for what is in the arena
     cdef dict cells                      # (aval, offset) -> cell
     cdef dict external                   # root -> the output whose memory it has: one of the caller's, nobody else's
+    cdef dict own                        # value -> its cell, one of the first
+    cdef bint owns
 
     def __cinit__(self, Program program):
         cdef int d
@@ -105,6 +111,7 @@ cdef class Plan:
         self.place = {}
         self.cells = {}
         self.external = {}
+        self.own = {}
         self.last = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
         self.root = <uint32_t *>malloc(self.t.n * sizeof(uint32_t))
         self.uses = <uint8_t *>calloc(self.t.n, 1)
@@ -126,6 +133,13 @@ cdef class Plan:
         cdef uint32_t i = 1, first = t.n, end = 0, primal = 0
         cdef object following = iter(loops)
         self.find_last_uses()
+        for k in self.program.own:
+            if k is None:
+                self.program.new_cell(FA_AVAL_F64, -1)
+                continue
+            i = t.inputs[k] if k >= 0 else t.outputs[~k]
+            self.own[i] = self.program.new_cell(t.aval[i] if AVALS[t.aval[i]].nd else AVALS[t.aval[i]].dtype, -1)
+        self.owns = len(self.own) > 0
         for i in range(1, t.n):
             if t.op[i] <= FA_CAPTURE:
                 self.plan_leaf(i)
@@ -199,7 +213,8 @@ cdef class Plan:
     cdef int plan_leaf(self, uint32_t i) except -1:
         """Cells that keep their value: constants are loaded once, inputs and captures point to the user's memory."""
         cdef uint32_t a = self.t.aval[i]
-        self.cell[i] = self.program.new_cell(a if AVALS[a].nd else AVALS[a].dtype, -1)
+        found = self.own.get(i) if self.owns else None
+        self.cell[i] = found or self.program.new_cell(a if AVALS[a].nd else AVALS[a].dtype, -1)
         if AVALS[a].nd and self.t.op[i] == FA_INPUT and self.t.arg[2 * <size_t>i] in self.program.given:
             self.place[i] = (0, GIVEN - <int64_t>self.t.arg[2 * <size_t>i])
         return 0
@@ -216,7 +231,7 @@ cdef class Plan:
                     self.free_scalar(ids[k])
         else:
             self.release(i, 0)
-        self.cell[i] = self.scalar_cell(self.t.aval[i] % FA_NDTYPE)
+        self.cell[i] = self.scalar_cell(i)
         if self.last[i] == 0:
             self.free_scalar(i)
         return 0
@@ -270,7 +285,7 @@ cdef class Plan:
         self.release_loop(first, end)
         sums = [i for i in range(first, end) if t.op[i] == FA_SUM]
         for k, i in enumerate(sums):     # written when everything has been read
-            loop.sums[<int>k] = self.cell[i] = self.scalar_cell(t.aval[i] % FA_NDTYPE)
+            loop.sums[<int>k] = self.cell[i] = self.scalar_cell(i)
         for i in sums:
             if self.last[i] == 0:
                 self.free_scalar(i)
@@ -308,7 +323,10 @@ cdef class Plan:
         return 0
 
     # -- scalars
-    cdef inline uint32_t scalar_cell(self, uint32_t dtype) except 0:
+    cdef inline uint32_t scalar_cell(self, uint32_t i) except 0:
+        cdef uint32_t dtype = self.t.aval[i] % FA_NDTYPE
+        if self.owns and i in self.own:  # (an output: it is never given back)
+            return self.own[i]
         if self.nfree[dtype]:
             self.nfree[dtype] -= 1
             return self.free_cells[dtype][self.nfree[dtype]]
@@ -316,9 +334,14 @@ cdef class Plan:
 
     cdef inline int free_scalar(self, uint32_t x) except -1:
         cdef uint32_t dtype = self.t.aval[x] % FA_NDTYPE
+        cdef uint32_t *rested
         if self.t.op[x] > FA_CAPTURE:
-            self.free_cells[dtype][self.nfree[dtype]] = self.cell[x]
-            self.nfree[dtype] += 1
+            rested = &self.resting[dtype][self.turn[dtype]]
+            if rested[0]:
+                self.free_cells[dtype][self.nfree[dtype]] = rested[0]
+                self.nfree[dtype] += 1
+            rested[0] = self.cell[x]
+            self.turn[dtype] = (self.turn[dtype] + 1) % RESTING
         return 0
 
     cdef int release(self, uint32_t i, uint32_t taken) except -1:

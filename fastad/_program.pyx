@@ -21,8 +21,8 @@ from fastad import _tape as T
 from fastad._tape cimport (
     AVALS, FORMS, Tape, aval_shape, copy_in, copy_out, fa_assemble, fa_aval, fa_axis, fa_cell, fa_code, fa_env,
     fa_do_add, fa_do_copy, fa_fused, fa_itemsize, fa_map, fa_piece, fa_stack, flags_to_report, is_real, operands_of,
-    report_flags, run_flat, FA_ASSEMBLE, FA_AVAL_I64, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENTWISE, FA_ERASE,
-    FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_NAVAL_SCALAR, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_NDTYPE, FA_OK,
+    report_flags, run_flat, FA_ASSEMBLE, FA_AVAL_F64, FA_AVAL_I64, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENTWISE,
+    FA_ERASE, FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_NAVAL_SCALAR, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_NDTYPE, FA_OK,
     FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE, FA_WRITE, PRIMS, fa_run, is_f64, FA_ADD,
     FA_SUBTRACT, FA_MULTIPLY, FA_STRONGZERO, FA_ZEROPRODUCT, FA_EQUAL, FA_F64, FA_GREATER_EQUAL, FA_ELEMENT,
     FA_RUN,
@@ -161,9 +161,12 @@ cdef class Program:
         Inputs whose memory a sweep may overwrite: for those who run the program from C (`on_inputs`).
     before : (int, int), optional
         Instructions, and bytes of arrays, of the tape that became this one.
+    own : sequence of int or None, optional
+        Inputs (their number) and outputs (~number; numbers that an instruction computes) whose cells are the first
+        ones, from 1 on, in this order; None: a cell that nobody uses.
     """
 
-    def __cinit__(self, Tape tape, bint optimise=True, given=(), before=None):
+    def __cinit__(self, Tape tape, bint optimise=True, given=(), before=None, own=()):
         self.before = before or (len(tape), tape.layout().nbytes)
         cdef Plan plan
         cdef Packer packer
@@ -173,6 +176,7 @@ cdef class Program:
         self.frames = []
         self.external = []
         self.given = frozenset(given)
+        self.own = list(own)
         self.on_inputs = []
         self.cell = <uint32_t *>calloc(self.tape.n, sizeof(uint32_t))
         if self.cell == NULL:
@@ -185,7 +189,7 @@ cdef class Program:
         translate(self, loops, packer)
         self.describe()
 
-    def __init__(self, Tape tape, bint optimise=True, given=(), before=None):
+    def __init__(self, Tape tape, bint optimise=True, given=(), before=None, own=()):
         pass
 
     def __dealloc__(self):

@@ -8,6 +8,7 @@ Every value that leaves or crosses a step is float64.  All results are parts of 
 A step writes its results where they will stay: the state of step t + 1 into its place in the record of states where
 one is kept, else into one of three buffers; a state that is not kept may be overwritten while it is used up.  A state
 that only changes its name (u0, u1 = u1, u2) moves by pointer, and its memory is read for one step more: hence three.
+A loop over numbers alone runs several steps at once (_burst.pxi); the few that are left over run as all others do.
 Next: loops.py, scan_rules.py, _program.pyx (the body), _call.pxi (other instructions with code of their own).
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -21,8 +22,9 @@ import numpy as np
 from fastad import _tape as T
 from fastad._program cimport Program, ProgramFrame
 from fastad._tape cimport (
-    AVALS, Attr, Tape, aval_id, aval_shape, fa_aval, fa_call, fa_cell, fa_code, fa_env, fa_itemsize, foreign_fn,
-    foreign_jvp, foreign_vjp, is_real, run_flat, FA_CAPTURE, FA_F64, FA_GUARD, FA_OK,
+    AVALS, Attr, Tape, aval_id, aval_shape, fa_aval, fa_burst, fa_call, fa_cell, fa_code, fa_column, fa_env,
+    fa_itemsize, fa_run, fa_stream, foreign_fn, foreign_jvp, foreign_vjp, is_real, run_bursts, run_flat, FA_CAPTURE,
+    FA_F64, FA_GUARD, FA_OK, FA_RUN,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError
@@ -68,6 +70,7 @@ ctypedef struct outside:
 cdef class ScanFrame:
     """Memory of one run: the body's frame, three buffers a carry, where each carry is at present."""
     cdef ProgramFrame f
+    cdef ProgramFrame piece              # of the loop in pieces, if it is run so
     cdef char *room
     cdef char **now
     cdef char **then
@@ -102,24 +105,26 @@ cdef class Scan(Attr):
         For each input of the body: operand (-1: zeros), offset and stride in numbers (carries and fixed ones: 0).
     avals : sequence of int
         Abstract values of the operands.
-    kept : sequence of int
-        Carries whose state at the beginning of each step is part of the result.
-    late : int
-        So many of the stacked outputs, the last ones, stand behind the kept states: the result of the scan without
-        kept states and late outputs is the first part of this one's.
+    records : sequence of (sequence of int, int)
+        What is part of the result behind all else, for adjoints to read: carries whose state at the beginning of each
+        step is kept, and how many of the outputs belong to the same record, the last ones of the body.  Without the
+        records, or without the last of them, the result is the first part of this one.
     """
     cdef fa_call c
     cdef readonly str name
     cdef readonly Tape body
-    cdef readonly int ncarry, nslice, nstack, late
+    cdef readonly int ncarry, nslice, nstack, late       # late: outputs that belong to records
     cdef readonly int64_t length, total
     cdef readonly bint reverse
-    cdef readonly tuple sources, avals, kept
-    cdef readonly tuple final, stacked   # places in the result: (offset, shape) a carry; (offset, shape) of one step
-    cdef readonly dict records           # kept carry -> (offset, stride)
+    cdef readonly tuple sources, avals, records
+    cdef readonly tuple final            # places in the result: (offset, shape) a carry
+    cdef readonly tuple stacked          # (offset, shape, numbers from step to step) an output
+    cdef readonly tuple numbers          # (offset, carries, outputs) of each record: its numbers lie side by side
+    cdef readonly dict kept              # kept carry -> (offset, stride)
     cdef readonly dict derived           # what scan_rules.py has made from this one
     cdef readonly dict recorded          # output -> its place in the record of a step, which the caller hands in
     cdef Program program
+    cdef Piece piece
     cdef source *ins
     cdef target *outs
     cdef outside *direct
@@ -130,35 +135,50 @@ cdef class Scan(Attr):
     cdef int ninputs
 
     def __init__(self, str name, Tape body, int ncarry, int nslice, int64_t length, bint reverse, sources, avals,
-                 kept=(), int late=0):
-        cdef int64_t at = 0
+                 records=()):
         self.kind = "scan"
         self.name, self.body, self.ncarry, self.nslice = name, body, ncarry, nslice
-        self.length, self.reverse, self.late = length, reverse, late
-        self.sources, self.avals, self.kept = tuple(sources), tuple(avals), tuple(kept)
-        self.derived, self.frames, self.records, self.recorded = {}, [], {}, {}
+        self.length, self.reverse = length, reverse
+        self.sources, self.avals = tuple(sources), tuple(avals)
+        self.records = tuple([(tuple(kept), late) for kept, late in records])
+        self.late = sum([late for _, late in self.records])
+        self.derived, self.frames, self.kept, self.recorded = {}, [], {}, {}
         self.nstack = len(body.outputs) - ncarry
         if len(self.sources) != len(body.inputs) or length < 1:
             raise InternalError(f"scan of {length} steps: {len(self.sources)} sources, {len(body.inputs)} inputs")
-        shapes = [aval_shape(body.aval[<uint32_t>i]) for i in body.outputs]
-        sizes = [AVALS[body.aval[<uint32_t>i]].size for i in body.outputs]
-        final, stacked = [], []
-        for k in [*range(len(shapes) - late), -1, *range(len(shapes) - late, len(shapes))]:
-            if k >= 0:                   # what is stacked lies as NumPy stacks it
-                (final if k < ncarry else stacked).append((at, shapes[k]))
-                at += lines(sizes[k] if k < ncarry else sizes[k] * length)
-                continue
-            for j in self.kept:
-                stride = lines(sizes[j]) if shapes[j] else 1
-                self.records[j] = (at, stride)
-                at += lines(stride * length)
-        self.final, self.stacked, self.total = tuple(final), tuple(stacked), at
+        self.lay_out([aval_shape(body.aval[<uint32_t>i]) for i in body.outputs],
+                     [AVALS[body.aval[<uint32_t>i]].size for i in body.outputs])
         self.c.self = <void *>self
         self.c.fn = <foreign_fn>scan_value
         self.c.jvp = <foreign_jvp>scan_tangent
         self.c.vjp = <foreign_vjp>scan_adjoint
         self.ptr = &self.c
         self.key = ("call", id(self))
+
+    cdef int lay_out(self, list shapes, list sizes) except -1:
+        """The places of the results: what is stacked lies as NumPy stacks it, but for the numbers of a record."""
+        cdef int64_t at = 0, k
+        cdef list final = [], stacked = [], numbers = []
+        for k in range(len(shapes) - self.late):
+            (final.append((at, shapes[k])) if k < self.ncarry else stacked.append((at, shapes[k], sizes[k])))
+            at += lines(sizes[k] if k < self.ncarry else sizes[k] * self.length)
+        k = len(shapes) - self.late
+        for kept, late in self.records:
+            beside = [j for j in (*kept, *range(k, k + late)) if not shapes[j]]
+            side = {j: (at + n, len(beside)) for n, j in enumerate(beside)}
+            numbers.append((at, tuple([j for j in kept if j in side]),
+                            tuple([j for j in range(k, k + late) if j in side])))
+            at += lines(len(beside) * self.length) if beside else 0
+            for j in kept:
+                self.kept[j] = side.get(j, (at, lines(sizes[j])))
+                at += 0 if j in side else lines(lines(sizes[j]) * self.length)
+            for j in range(k, k + late):
+                offset, stride = side.get(j, (at, sizes[j]))
+                stacked.append((offset, shapes[j], stride))
+                at += 0 if j in side else lines(sizes[j] * self.length)
+            k += late
+        self.final, self.stacked, self.numbers, self.total = tuple(final), tuple(stacked), tuple(numbers), at
+        return 0
 
     def __dealloc__(self):
         free(self.ins)
@@ -216,12 +236,19 @@ cdef class Scan(Attr):
         """Memory of one run beside operands and result: (that of the body's program, that of the state)."""
         if self.program is None:
             self.prepare()
-        return self.program.working_bytes(), self.room_bytes
+        return self.program.working_bytes() + (0 if self.piece is None else self.piece.program.working_bytes()), \
+            self.room_bytes
+
+    def steps_at_once(self):
+        """Steps that are one straight piece of packed code; 0 where this is no loop over numbers alone."""
+        if self.program is None:
+            self.prepare()
+        return 0 if self.piece is None else self.piece.b.steps
 
     # -- made ready
     cdef int prepare(self) except -1:
         """The program of the body, and for each of its inputs and outputs where a step finds it."""
-        given = [k for k in range(self.ncarry) if k not in self.records]
+        given = [k for k in range(self.ncarry) if k not in self.kept]
         cdef Program p = Program(self.body, True, given)
         cdef Tape t = p.tape
         cdef uint32_t i
@@ -251,7 +278,7 @@ cdef class Scan(Attr):
             i = t.outputs[k]
             av = &AVALS[t.aval[i]]
             at = (self.final[k] if k < self.ncarry else self.stacked[k - self.ncarry])[0]
-            kept, stride = self.records.get(k, (-1, 0)) if k < self.ncarry else (-1, av.size)
+            kept, stride = self.kept.get(k, (-1, 0)) if k < self.ncarry else (-1, self.stacked[k - self.ncarry][2])
             if k in self.recorded:
                 at, stride = self.recorded[k], 0
             self.outs[k] = target(p.cell[i], 8 * at, -1 if kept < 0 else 8 * kept, 8 * av.size, 8 * stride,
@@ -260,12 +287,13 @@ cdef class Scan(Attr):
             self.room_bytes += 3 * self.outs[k].buffer if k < self.ncarry else 0
         self.ninputs = len(t.inputs)
         self.program = p
+        self.piece = None if self.recorded else piece_of(self)
         return 0
 
     cdef int renaming(self, int k, uint32_t i, dict inputs, set direct) except -2:
         """The carry whose array becomes that of carry k.  One that is renamed itself would be overwritten too early."""
         j = inputs.get(i, -1)
-        if k >= self.ncarry or j < 0 or self.ins[k].scalar or self.records.get(k) is not None or j not in direct:
+        if k >= self.ncarry or j < 0 or self.ins[k].scalar or k in self.kept or j not in direct:
             return -1
         return j
 
@@ -277,6 +305,8 @@ cdef class Scan(Attr):
     cdef ScanFrame new_frame(self, ProgramFrame f):
         cdef ScanFrame frame = ScanFrame()
         frame.f = f
+        if self.piece is not None:
+            frame.piece = self.piece.program.frame()
         frame.room = <char *>malloc(self.room_bytes + 64)
         frame.now = <char **>calloc(self.ncarry + 1, sizeof(char *))
         frame.then = <char **>calloc(self.ncarry + 1, sizeof(char *))
@@ -298,16 +328,57 @@ cdef class Scan(Attr):
         return self.length - 1 - step if self.reverse else step
 
     cdef int run(self, ScanFrame frame, const char *const *x, char *out, fa_env *env) noexcept nogil:
+        self.begin(frame, x, out)
+        return self.steps(frame, 0, self.length, x, out, env)
+
+    cdef int steps(self, ScanFrame frame, int64_t begin, int64_t end, const char *const *x, char *out,
+                   fa_env *env) noexcept nogil:
+        """Steps [begin, end) from the state that is at hand."""
         cdef int64_t step
         cdef int status = FA_OK, flags = 0
-        self.begin(frame, x, out)
-        for step in range(self.length):
-            status = self.one_step(frame.f.v, frame, step, step == 0, x, out, NULL, env)
+        if self.piece is not None:
+            status = self.pieces(frame, &begin, end, x, out, env)
+            flags = env.flags
+        for step in range(begin, end):
             if status != FA_OK:
                 return status
+            status = self.one_step(frame.f.v, frame, step, step == begin, x, out, NULL, env)
             flags |= env.flags
         env.flags = flags
-        return FA_OK
+        return status
+
+    cdef int pieces(self, ScanFrame frame, int64_t *begin, int64_t end, const char *const *x, char *out,
+                    fa_env *env) noexcept nogil:
+        """As many steps as make whole pieces; `begin` is where the rest begins."""
+        cdef const fa_burst *b = &self.piece.b
+        cdef fa_cell *v = frame.piece.v
+        cdef int64_t runs = (end - begin[0]) // b.steps, place
+        cdef int k, first = self.ncarry + self.nslice, status
+        cdef char *to
+        env.flags = env.where = 0
+        if runs == 0:
+            return FA_OK
+        for k in range(self.ncarry):
+            memcpy(&v[b.state[k]], frame.now[k], 8)
+        for k in range(first, self.ninputs):
+            self.set_input(k, &v[self.piece.fixed[k - first]], x[self.ins[k].operand] + self.ins[k].offset)
+        place = self.slot(begin[0] + b.steps - 1) if self.reverse else begin[0]
+        status = run_bursts(b, v, place, runs, x, out, out, env)
+        begin[0] += runs * b.steps
+        for k in range(self.ncarry):
+            to = self.place(frame, k, begin[0], out)
+            memcpy(to, &v[b.state[k]], 8)
+            frame.now[k] = to
+        return status
+
+    cdef void set_input(self, int k, fa_cell *cell, const char *at) noexcept nogil:
+        if not self.ins[k].scalar:
+            cell.p = <void *>at
+        elif self.ins[k].dtype == FA_F64:
+            memcpy(cell, at, 8)
+        else:
+            cell.i = 0
+            memcpy(cell, at, self.ins[k].nbytes)
 
     cdef void begin(self, ScanFrame frame, const char *const *x, char *out) noexcept nogil:
         """The state before the first step."""
@@ -333,13 +404,7 @@ cdef class Scan(Attr):
         for k in range(self.ninputs if anew else self.ncarry + self.nslice):
             s = &self.ins[k]
             at = frame.now[k] if k < self.ncarry else <char *>x[s.operand] + s.offset + t * s.stride
-            if not s.scalar:
-                v[s.cell].p = at
-            elif s.dtype == FA_F64:
-                memcpy(&v[s.cell], at, 8)
-            else:
-                v[s.cell].i = 0
-                memcpy(&v[s.cell], at, s.nbytes)
+            self.set_input(k, &v[s.cell], at)
         for k in range(self.nover):
             v[self.on_carries[k].cell].p = frame.now[self.on_carries[k].k]
         for k in range(self.ncarry):
@@ -371,6 +436,7 @@ cdef class Scan(Attr):
             memcpy(at, v[to.cell].p, to.nbytes)
 
 
+include "_burst.pxi"
 include "_scan_budget.pxi"
 
 

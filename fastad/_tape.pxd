@@ -195,6 +195,34 @@ cdef inline bint is_f64(uint32_t aval) noexcept nogil:
     return aval == FA_AVAL_F64 or aval == FA_AVAL_WEAK_F64
 
 
+cdef extern from "_kernels/layout.h" nogil:
+    enum: FA_MOST_STATE
+    ctypedef struct fa_stream:
+        int32_t base
+        int32_t pointers
+        uint32_t cell
+        uint32_t count
+        int64_t offset
+        int64_t stride
+    ctypedef struct fa_column:
+        const uint32_t *cells
+        int64_t offset
+        int64_t stride
+    ctypedef struct fa_burst:
+        const fa_run *run
+        uint32_t steps
+        uint32_t work
+        uint32_t nstate
+        uint32_t nin
+        uint32_t nkept
+        uint32_t nout
+        int backwards
+        const uint32_t *state
+        const uint32_t *next
+        const fa_stream *in_ "in"
+        const fa_stream *kept
+        const fa_column *out
+
 cdef inline bint is_real(int dtype) noexcept nogil:
     """Is it a dtype of real numbers, which have derivatives?"""
     return dtype == FA_F64 or dtype == FA_F32
@@ -212,6 +240,8 @@ cdef uint8_t *FORMS                      # how arg is to be read, by opcode
 cdef const fa_template *partial_of(int op, int dtype, int k) noexcept nogil
 cdef fa_cell scalar_kernel(uint16_t op, int din, const fa_cell *x) noexcept nogil
 cdef int run_code(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexcept nogil
+cdef int run_bursts(const fa_burst *b, fa_cell *v, int64_t place, int64_t runs, const char *const *x, char *out,
+                    char *kept, fa_env *env) noexcept nogil
 cdef int run_flat(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexcept nogil
 cdef uint32_t capture(Tape t, array) except 0
 cdef int matrix_products(fa_env *env) noexcept nogil

@@ -267,8 +267,8 @@ class Steps:
         w = np.asarray(w)
         later = [w[at:at + size_of(shape)].reshape(shape) for at, shape in scan.final]
         for step, values in reversed(list(self.points())):
-            seeds = [*later, *[w[at + step * size_of(shape):][:size_of(shape)].reshape(shape)
-                               for at, shape in scan.stacked]]
+            seeds = [*later, *[w[at + step * stride:][:size_of(shape)].reshape(shape)
+                               for at, shape, stride in scan.stacked]]
             search.forward(values)
             found = search.reverse(seeds)
             if found:

@@ -87,12 +87,12 @@ def chain_of(scan: Any, active: tuple[bool, ...]) -> Chain | None:
 
 
 def made_chain(scan: Any, active: tuple[bool, ...]) -> Chain | None:
-    rule = adjoint_of(scan, active)
+    rule = adjoint_of(scan, active, fewest=True)
     holder, nc = rule.holder, scan.ncarry
-    if rule.scan is None or holder is scan or scan.kept or scan.late:
+    if rule.scan is None or holder is scan or scan.records:
         return None
     body, inner = holder.body, range(nc + scan.nstack, len(holder.body.outputs))
-    found = [(body.outputs[k], k, holder.records[k][0]) for k in holder.kept]
+    found = [(body.outputs[k], k, holder.kept[k][0]) for k in holder.kept]
     found += [(body.outputs[k], k, holder.stacked[scan.nstack + j][0]) for j, k in enumerate(inner)]
     found.sort(key=lambda value: is_number(body, value[0]))              # arrays first: they begin with a cache line
     at, kept, recorded, places = 0, [], {}, {}

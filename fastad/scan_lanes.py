@@ -51,7 +51,7 @@ def loop_of_lanes(scan: Any, k: int, flags: list[bool], sources: list[tuple[int,
     if found is None:
         body = _transform.batch(scan.body, k, flags)
         found = scan.derived[key] = Scan(scan.name, body, scan.ncarry, scan.nslice, scan.length, scan.reverse, sources,
-                                         avals, scan.kept, scan.late)
+                                         avals, scan.records)
     return found
 
 
@@ -77,10 +77,9 @@ def lane_by_lane(scan: Any, made: Any, k: int) -> Any:
         return times * k * math.prod(shape)
     for (source, _), (target, shape) in zip(made.final, scan.final, strict=True):
         covered += part(source, 0, target, 0, shape, 1)
-    for (source, _), (target, shape) in zip(made.stacked, scan.stacked, strict=True):
-        size = math.prod(shape)
-        covered += part(source, k * size, target, size, shape, scan.length)
+    for (source, _, step), (target, shape, stride) in zip(made.stacked, scan.stacked, strict=True):
+        covered += part(source, step, target, stride, shape, scan.length)
     for j in scan.kept:
-        (source, step), (target, stride) = made.records[j], scan.records[j]
+        (source, step), (target, stride) = made.kept[j], scan.kept[j]
         covered += part(source, step, target, stride, scan.final[j][1], scan.length)
     return T.Map(made.total, k * scan.total, tuple(pieces), None, None, covered == k * scan.total, True, True)

@@ -3,8 +3,8 @@
 Owns: which state is kept for the adjoint, the bodies of derivative loops, where their results go.
 Must not know: how a body is recorded (loops.py), how it is run (_scan.pyx).
 The adjoint runs from the last step to the first: its state is the adjoint of the state and the sum of what the fixed
-inputs have got so far (Griewank and Walther, Evaluating Derivatives, 2nd ed., ch. 12).  Of each step are kept the
-fewest numbers from which the rest that its adjoint reads can be computed again.
+inputs have got so far (Griewank and Walther, Evaluating Derivatives, 2nd ed., ch. 12).  Of each step is kept what costs
+least, in keeping it or in computing from it what else the adjoint reads: in time, or in bytes where memory is short.
 Next: _scan.pyx (`Scan`), _transform.pyx (tapes of one step), structural_rules.py (what r and s are).
 """
 from __future__ import annotations
@@ -36,11 +36,11 @@ def shape_of(tape: Any, i: int) -> Shape:
     return T.aval_of(aval_of(tape, i))[1]
 
 
-def with_activity(body: Any, active: Sequence[bool]) -> Any:
-    """The body, with just these inputs active."""
+def with_activity(body: Any, active: Sequence[bool], given_back: Sequence[int] = ()) -> Any:
+    """The body, with just these inputs active, and some of them as further outputs."""
     tape = T.Tape()
     ids = [tape.emit_input(aval_of(body, i), flag) for i, flag in zip(body.inputs, active, strict=True)]
-    tape.set_outputs(_transform.inline(tape, body, ids))
+    tape.set_outputs([*_transform.inline(tape, body, ids), *(ids[k] for k in given_back)])
     return tape.finish()
 
 
@@ -84,7 +84,8 @@ class Body:
                  kept: Sequence[int] = ()) -> Any:
         self.tape.set_outputs(list(outputs))
         body = _passes.optimise(self.tape.finish())
-        return Scan(name, body, self.ncarry, self.nslice, length, reverse, self.sources, avals, kept)
+        return Scan(name, body, self.ncarry, self.nslice, length, reverse, self.sources, avals,
+                    [(kept, 0)] if kept else ())
 
 
 def kinds(scan: Any) -> tuple[range, range, range]:
@@ -123,12 +124,12 @@ def final_part(scan: Any, k: int) -> Part:
 
 
 def stacked_part(scan: Any, k: int) -> Part:
-    offset, shape = scan.stacked[k]
-    return Part(offset, shape, scan.length, math.prod(shape))
+    offset, shape, stride = scan.stacked[k]
+    return Part(offset, shape, scan.length, stride)
 
 
 def kept_part(scan: Any, k: int) -> Part:
-    offset, stride = scan.records[k]
+    offset, stride = scan.kept[k]
     return Part(offset, scan.final[k][1], scan.length, stride)
 
 
@@ -197,10 +198,11 @@ def for_adjoint(scan: Any, active: tuple[bool, ...]) -> Any:
     return None if holder is scan else holder
 
 
-def adjoint_of(scan: Any, active: tuple[bool, ...]) -> Adjoint:
-    found = scan.derived.get(("adjoint", active))
+def adjoint_of(scan: Any, active: tuple[bool, ...], fewest: bool = False) -> Adjoint:
+    """The adjoint; fewest: one that reads the fewest bytes of a step, where the usual one is the fastest."""
+    found = scan.derived.get(("adjoint", active, fewest))
     if found is None:
-        found = scan.derived["adjoint", active] = adjoint_scan(scan, active)
+        found = scan.derived["adjoint", active, fewest] = adjoint_scan(scan, active, fewest)
     return found
 
 
@@ -228,37 +230,39 @@ def emit_adjoint(r: Any, s: Any) -> None:
             r.give_moved(operand, y, there)
 
 
-def adjoint_scan(scan: Any, active: tuple[bool, ...]) -> Adjoint:
+def adjoint_scan(scan: Any, active: tuple[bool, ...], fewest: bool) -> Adjoint:
     moves, step = activity(scan, active)
     moving_outputs = active_values(step, step.outputs)
     if not any(moving_outputs):
         return Adjoint(None, scan, ())
     carries, slices, fixed = kinds(scan)
-    both = _passes.optimise(_transform.vjp(step))            # a step and its adjoint
-    results, adjoints = both.outputs[:len(step.outputs)], both.outputs[len(step.outputs):]
+    summed = [k for k in (*fixed, *scan.kept) if moves[k]]   # what has come from later steps, or from outside, is there
+    both = _passes.optimise(_transform.vjp(with_activity(scan.body, moves, summed)))     # a step and its adjoint
+    n = len(step.outputs) + len(summed)
+    results, adjoints = both.outputs[:len(step.outputs)], both.outputs[n:]
     inputs, seeds = both.inputs[:len(step.inputs)], both.inputs[len(step.inputs):]
-    stored = cheapest_cut(both, [inputs[k] for k in carries], seeds)
+    seed_of = dict(zip(summed, seeds[len(step.outputs):], strict=True))
+    prices = Bytes(both) if fewest else Times(both, scan.length)
+    stored = cheapest_cut(both, [inputs[k] for k in carries], seeds, prices)
     holder = holding(scan, both, inputs, results, stored)
     aval = [aval_of(both, i) for i in inputs]
     body = Body()
     new = {seeds[k]: body.carry(aval[k], W, scan.final[k][0]) for k in carries if moves[k]}
-    sums = {k: body.carry(aval[k], NOTHING) for k in fixed if moves[k]}
+    new.update({seed_of[k]: body.carry(aval[k], NOTHING) for k in fixed if moves[k]})
     new.update(read_stored(body, both, scan, holder, inputs, stored))
     for k in slices:
         new[inputs[k]] = body.slice(aval[k], *shifted(scan.sources[k]))
-    for k in range(scan.ncarry, len(seeds)):
+    for k in range(scan.ncarry, len(step.outputs)):
         if moving_outputs[k]:
             part = stacked_part(scan, k - scan.ncarry)
             new[seeds[k]] = body.slice(aval_of(both, seeds[k]), W, part.offset, part.stride)
-    of_kept = {k: body.slice(aval[k], W, *scan.records[k]) for k in scan.kept if moves[k]}
+    new.update({seed_of[k]: body.slice(aval[k], W, *scan.kept[k]) for k in scan.kept if moves[k]})
     for k in fixed:
         new[inputs[k]] = body.input(aval[k], *shifted(scan.sources[k]))
     start = [*stored, *(inputs[k] for k in (*slices, *fixed)), *seeds]
     cut = _transform.inline(body.tape, between(both, start, adjoints),
                             [new[i] if i in new else body.zeros(aval_of(both, i)) for i in start])
     bars = dict(zip([k for k, m in enumerate(moves) if m], cut, strict=True))
-    for k, value in (*sums.items(), *of_kept.items()):
-        bars[k] = body.tape.emit("add", (value, bars[k]), aval[k])
     outputs = [bars[k] for k in (*carries, *fixed, *slices) if moves[k]]
     made = body.finished(f"adjoint of {scan.name}", outputs, scan.length, not scan.reverse,
                          [scan.aval(), holder.aval(), *scan.avals])
@@ -283,7 +287,7 @@ def holding(scan: Any, both: Any, inputs: Sequence[int], results: Sequence[int],
         return scan
     body = between(both, inputs, [*results, *inner], guards=True) if inner else scan.body
     return Scan(scan.name, body, scan.ncarry, scan.nslice, scan.length, scan.reverse, scan.sources, scan.avals,
-                [*scan.kept, *sorted(kept - set(scan.kept))], scan.late + len(inner))
+                (*scan.records, (sorted(kept - set(scan.kept)), len(inner))))
 
 
 def read_stored(body: Body, both: Any, scan: Any, holder: Any, inputs: Sequence[int],
@@ -292,9 +296,9 @@ def read_stored(body: Body, both: Any, scan: Any, holder: Any, inputs: Sequence[
     found, late = {}, scan.nstack
     for i in stored:
         if i in inputs[:scan.ncarry]:
-            place = holder.records[inputs.index(i)]
+            place = holder.kept[inputs.index(i)]
         else:
-            place = (holder.stacked[late][0], stacked_part(holder, late).stride)
+            place = (holder.stacked[late][0], holder.stacked[late][2])
             late += 1
         found[i] = body.slice(aval_of(both, i), KEPT, *place)
     return found
@@ -305,38 +309,93 @@ def read_stored(body: Body, both: Any, scan: Any, holder: Any, inputs: Sequence[
 IN_PLACE = 0.75              # of the cost of another value: the state is written anyhow
 
 
-def cheapest_cut(tape: Any, states: Sequence[int], seeds: Sequence[int]) -> list[int]:
-    """The values of a step with the fewest bytes from which its adjoint can be computed without the state.
+class Bytes:
+    """Costs of keeping the values of a step where memory is short."""
+
+    def __init__(self, tape: Any) -> None:
+        self.tape = tape
+
+    def keep(self, i: int) -> float:
+        """Of keeping a value; infinite where it cannot be: no float64, or derivative code (which may raise flags)."""
+        dtype, shape = T.aval_of(aval_of(self.tape, i))
+        return max(1, math.prod(shape)) if dtype == F64 and i < self.tape.boundary else math.inf
+
+    def again(self, i: int) -> float:
+        """Of computing a value again."""
+        return 0.0
+
+
+CHEAP = {"add", "subtract", "multiply", "negative", "square", "absolute", "maximum", "minimum", "where", "strongzero",
+         "zeroproduct", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
+ROOTS = {"divide", "reciprocal", "sqrt"}
+MOVES = {"element", "reshape", "stop", "cast", "move", "erase", "write", "assemble", "stack"}
+FEW_BYTES = 1 << 20          # what stays in a cache from the way there to the way back
+
+
+class Times(Bytes):
+    """About the nanoseconds that keeping a value and reading it again, or computing it again, takes."""
+
+    def __init__(self, tape: Any, length: int) -> None:
+        super().__init__(tape)
+        self.length = length
+
+    def keep(self, i: int) -> float:
+        size = super().keep(i)
+        if T.aval_of(aval_of(self.tape, i))[1] == ():
+            return 0.4 * size
+        return (0.25 if 8 * size * self.length < FEW_BYTES else 1.0) * size
+
+    def again(self, i: int) -> float:
+        name, operands, aval, _ = self.tape.instruction(i)
+        shape = T.aval_of(aval)[1]
+        size = max([math.prod(shape), *[math.prod(shape_of(self.tape, x)) for x in operands]])
+        if name in CHEAP or name in MOVES:
+            return 0.6 if shape == () else 0.1 * size
+        if name in ROOTS:
+            return 2.0 if shape == () else 0.4 * size
+        if name == "sum":
+            return 0.2 * size
+        if T.OPCODES[name] >= T.OPCODES["add"]:
+            return 12.0 if shape == () else 1.5 * size
+        return 1e4 + 20.0 * size     # products, sorting, what the user has defined
+
+
+def cheapest_cut(tape: Any, states: Sequence[int], seeds: Sequence[int], prices: Bytes) -> list[int]:
+    """The values of a step whose keeping, with what has to be computed again from them, costs the adjoint least.
 
     A minimum cut between the states and what derivative code reads of the step: Ford and Fulkerson (1956); for tapes,
-    He and Yu, Transcending runtime-memory tradeoffs in checkpointing (2023).  Slices and fixed inputs are there anyhow.
+    He and Yu, Transcending runtime-memory tradeoffs in checkpointing (2023).  Behind the cut is what is computed
+    again, which an edge from the source pays for.  Slices and fixed inputs are there anyhow.
     """
     operands = [(), *(tape.instruction(i)[1] for i in range(1, len(tape) + 1))]
     after = reached(operands, seeds)                         # derivative code
     from_state = reached(operands, states)
-    read = {x for i, ids in enumerate(operands) if after[i] for x in ids if not after[x]}
-    n = len(operands)
-    wanted = [i in read and from_state[i] for i in range(n)]
-    for i in range(n - 1, 0, -1):
-        if wanted[i]:
+    read = {x for i, ids in enumerate(operands) if after[i] for x in ids if not after[x] and from_state[x]}
+    keep = {i: prices.keep(i) * (IN_PLACE if i in states else 1.0) for i in range(1, len(operands)) if from_state[i]}
+    again = {i: math.inf if i in states else prices.again(i) for i in keep}
+    obvious = {i for i in read if keep[i] <= again[i]}       # nothing that they are made of need be there
+    read -= obvious
+    wanted = [i in read for i in range(len(operands))]
+    for i in range(len(operands) - 1, 0, -1):
+        if wanted[i] and i not in obvious:
             for x in operands[i]:
                 wanted[x] = wanted[x] or from_state[x]
-    flow = Flow(2 * n)
+    flow = Flow(2 * len(operands))
     source, sink = 0, 1
-    for i in range(1, n):
-        if not wanted[i]:
+    for i in keep:
+        if not wanted[i] or i in obvious:
             continue
         enter, leave = 2 * i, 2 * i + 1
-        flow.edge(enter, leave, cost(tape, i, i in states))
-        if i in states:
-            flow.edge(source, enter, math.inf)
+        flow.edge(enter, leave, keep[i])
+        flow.edge(source, enter, again[i])
         if i in read:
             flow.edge(leave, sink, math.inf)
         for x in operands[i]:
-            if wanted[x]:
+            if wanted[x] and x not in obvious:
                 flow.edge(2 * x + 1, enter, math.inf)
     before = flow.cut(source, sink)
-    return [i for i in range(1, n) if wanted[i] and 2 * i in before and 2 * i + 1 not in before]
+    return sorted([*obvious, *(i for i in keep if wanted[i] and i not in obvious and 2 * i in before
+                               and 2 * i + 1 not in before)])
 
 
 def reached(operands: Sequence[Sequence[int]], start: Sequence[int]) -> list[bool]:
@@ -347,14 +406,6 @@ def reached(operands: Sequence[Sequence[int]], start: Sequence[int]) -> list[boo
     for i, ids in enumerate(operands):
         found[i] = found[i] or any(found[x] for x in ids)
     return found
-
-
-def cost(tape: Any, i: int, state: bool) -> float:
-    """Of keeping value i; infinite where it cannot be kept: no float64, or derivative code (which may raise flags)."""
-    dtype, shape = T.aval_of(aval_of(tape, i))
-    if state:
-        return IN_PLACE * max(1, math.prod(shape))
-    return max(1, math.prod(shape)) if dtype == F64 and i < tape.boundary else math.inf
 
 
 class Flow:

@@ -25,8 +25,9 @@ from fastad.errors import InternalError, TapeFileError, UnsupportedError
 __all__ = ["VERSION", "dumps", "load", "loads", "save"]
 
 MAGIC = b"\x89FASTAD\n"                      # a high bit and a newline: transfers that alter text alter these
-VERSION = 2
-FIRST_WITH = {"scan": 2, "partition": 2}     # kinds of attributes and library routines that came with a later format
+VERSION = 3
+# kinds of attributes and library routines that came with a later format; records: what a loop keeps for its adjoint
+FIRST_WITH = {"scan": 2, "partition": 2, "records": 3}
 DEEPEST = 50                                 # loops within loops
 HEAD = struct.Struct("<8sIIQQ")              # magic, version, crc32 of the rest, bytes of header and of arrays
 DTYPES = {"float64": "<f8", "float32": "<f4", "int64": "<i8", "bool": "|b1", "uint16": "<u2", "uint32": "<u4"}
@@ -202,7 +203,7 @@ def attr_to_json(attr: Any, body: Body) -> list[Any]:
         body.version = max(body.version, FIRST_WITH.get(key[0], 1))
         return ["library", library_rules.key_to_json(key)]
     if attr.kind == "scan":
-        body.version = max(body.version, FIRST_WITH["scan"])
+        body.version = max(body.version, FIRST_WITH["records" if attr.records else "scan"])
         return ["scan", scan_to_json(attr, body)]
 
     def one(letter: str, value: Any) -> Any:
@@ -224,7 +225,8 @@ def attr_to_json(attr: Any, body: Body) -> list[Any]:
 def scan_to_json(scan: Any, body: Body) -> dict[str, Any]:
     """A loop: its body is a tape of its own in the same file."""
     return {"name": scan.name, "body": tape_to_json(scan.body, body), "ncarry": scan.ncarry, "nslice": scan.nslice,
-            "length": scan.length, "reverse": bool(scan.reverse), "late": scan.late, "kept": list(scan.kept),
+            "length": scan.length, "reverse": bool(scan.reverse),
+            "records": [[list(kept), late] for kept, late in scan.records],
             "sources": body.add(np.array(scan.sources, dtype=np.int64).reshape(-1, 3), "int64"),
             "operands": [aval_to_json(dtype, False, shape) for dtype, shape in map(T.aval_of, scan.avals)]}
 
@@ -375,14 +377,23 @@ def scan_from_json(data: Any, arrays: Arrays) -> Any:
     try:
         operands = verify.check_avals([aval_from_json(*aval) for aval in data["operands"]])
         loop = verify_loops.Loop(image, natural(data["ncarry"]), natural(data["nslice"]), natural(data["length"]),
-                                 [(a, b, c) for a, b, c in table.tolist()], operands,
-                                 [natural(k) for k in data["kept"]], natural(data["late"]))
+                                 [(a, b, c) for a, b, c in table.tolist()], operands, read_records(data))
         loop.check()
     except verify.Fault as fault:
         raise TapeFileError(f"damaged tape: {fault}") from None
     return Scan(typed(data["name"], str), image.tape(), loop.ncarry, loop.nslice, loop.length,
-                typed(data["reverse"], bool), loop.sources, [T.aval(a.dtype, a.shape) for a in operands], loop.kept,
-                loop.late)
+                typed(data["reverse"], bool), loop.sources, [T.aval(a.dtype, a.shape) for a in operands],
+                loop.records)
+
+
+def read_records(data: Any) -> list[tuple[list[int], int]]:
+    """What a loop keeps; a file of format 2 has it in another order, which nobody reads any more."""
+    if "records" not in data:
+        if data["kept"] or data["late"]:
+            raise TapeFileError("a derivative of a loop, written by an older fastad (format 2), whose results lie "
+                                "elsewhere now: derive it from the tape of the function again")
+        return []
+    return [([natural(k) for k in kept], natural(late)) for kept, late in data["records"]]
 
 
 def read_field(letter: str, value: Any, arrays: Arrays) -> Any:

@@ -26,8 +26,7 @@ class Loop:
     length: int
     sources: list[tuple[int, int, int]]
     operands: list[Aval]
-    kept: list[int]
-    late: int
+    records: list[tuple[list[int], int]]
 
     def check(self) -> None:
         """Raise Fault unless the loop is one that can be run."""
@@ -35,8 +34,9 @@ class Loop:
         need(1 <= self.length <= MAX_SIZE, f"a loop of {self.length} steps")
         need("capture" not in self.image.names, "a loop whose body has captured arrays")
         need(len(inputs) == len(self.sources) >= self.ncarry + self.nslice, "inputs of the body of a loop")
-        need(self.late <= len(outputs) - self.ncarry, "results of the body of a loop")
-        need(len({*self.kept}) == len(self.kept) and all(k < self.ncarry for k in self.kept), "kept states of a loop")
+        kept = [k for states, _ in self.records for k in states]
+        need(sum(late for _, late in self.records) <= len(outputs) - self.ncarry, "results of the body of a loop")
+        need(len({*kept}) == len(kept) and all(k < self.ncarry for k in kept), "kept states of a loop")
         need(all(y.dtype == F64 for y in outputs), "results of the body of a loop are float64")
         for x, y in zip(inputs[:self.ncarry], outputs, strict=False):
             need(x.dtype == F64 and x.shape == y.shape, "a state that changes from step to step")

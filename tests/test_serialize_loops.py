@@ -125,9 +125,22 @@ def test_an_integer_that_float64_does_not_hold_is_caught_after_loading_too():
 
 def test_formats_say_which_fastad_reads_them():
     """Tapes without loops are written as before, so that an older fastad reads them; of others it says what to do."""
-    plain, loop, order = (serialize.HEAD.unpack_from(serialize.dumps(record(f, POINT)))[1]
-                          for f in (lambda p: np.sum(p * p), decay, partitioned))
-    assert (plain, loop, order, serialize.VERSION) == (1, 2, 2, 2)
+    tapes_of = [record(f, POINT) for f in (lambda p: np.sum(p * p), decay, partitioned)]
+    plain, loop, order, adjoint = (serialize.HEAD.unpack_from(serialize.dumps(t))[1]
+                                   for t in (*tapes_of, tapes.gradient_tape(tapes_of[1])))
+    assert (plain, loop, order, adjoint, serialize.VERSION) == (1, 2, 2, 3, 3)
+
+
+def test_a_derivative_of_format_2_is_refused():
+    """What a loop keeps for its adjoint lay elsewhere: read as it lies now, it would be a wrong number."""
+    def change(header, body):
+        loop = loop_of(header)
+        loop.update(kept=[0], late=0)
+        del loop["records"]
+    with pytest.raises(TapeFileError, match="older fastad"):
+        header, body = taken_apart(serialize.dumps(record(decay, POINT)))
+        change(header, body)
+        serialize.loads(signed(header, body))
 
 
 # ---- bad intentions --------------------------------------------------------------------------------------------------
@@ -147,21 +160,25 @@ def sources_of(header, body):
     return np.frombuffer(body, "<i8", int(np.prod(shape)), offset).reshape(shape)
 
 
+# late: results in the first record
 NUMBERS = {"ncarry": [0, 1, 9, 2**40], "nslice": [0, 9], "length": [0, 2**39, 2**62], "late": [9, 2**40]}
 
 
 @pytest.mark.parametrize(("field", "value"), [(name, v) for name, values in NUMBERS.items() for v in values])
 def test_counts_that_are_not_those_of_the_loop(data, field, value):
     def change(header, body):
-        loop_of(header)[field] = value
-    if loop_of(taken_apart(data)[0])[field] != value:
+        if field == "late":
+            loop_of(header)["records"][0][1] = value
+        else:
+            loop_of(header)[field] = value
+    if loop_of(taken_apart(data)[0]).get(field) != value:
         refused(data, change, "damaged")
 
 
 @pytest.mark.parametrize("value", [[5], [0, 0], [-1], [2**40]])
 def test_kept_states_that_are_none(data, value):
     def change(header, body):
-        loop_of(header)["kept"] = value
+        loop_of(header)["records"] = [[value, 0]]
     refused(data, change, "damaged")
 
 

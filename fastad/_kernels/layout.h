@@ -266,6 +266,29 @@ enum {
 #define FA_M_TWO(INNERS, OUTER) (FA_M_TWOS + 2 * (INNERS) + (OUTER))
 typedef struct { const void *words; int wide; } fa_run;      /* wide: of 32 bits, not 16 */
 
+/* ---- loops over numbers, of which several steps are one run (burst.h) ------------------------------------------- */
+/* Numbers of each step, `count` of them, at base + offset + step * stride (bytes); their cells follow one another in
+   the order of memory.  Of arrays (`pointers`) the cell gets the address. */
+typedef struct {
+    int32_t base, pointers;
+    uint32_t cell, count;
+    int64_t offset, stride;
+} fa_stream;
+
+/* One number of each step, at offset + step * stride of the result; its cells by the order of memory. */
+typedef struct { const uint32_t *cells; int64_t offset, stride; } fa_column;
+
+typedef struct {
+    const fa_run *run;
+    uint32_t steps, work, nstate, nin, nkept, nout;          /* work: instructions */
+    int backwards;                           /* the first step of a run has the last place in memory */
+    const uint32_t *state, *next;            /* cells of the state before the first step, after the last */
+    const fa_stream *in, *kept;
+    const fa_column *out;
+} fa_burst;
+
+enum { FA_MOST_STATE = 64 };                 /* numbers of the state of such a loop */
+
 /* ---- code ----------------------------------------------------------------------------------------------------- */
 typedef struct {
     uint32_t n;

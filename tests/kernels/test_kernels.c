@@ -2,13 +2,14 @@
    Owns: the tests.  `test_kernels` runs them and returns the number of failures; `test_kernels bench` times the scalar
    sweeps.  Must not know: how kernels are written.
    Next: builder.h (programs and the derivative check), naive.h (maps), single.h (the same in float32),
-   test_chain.h, test_elementwise.h, test_fourier.h, test_fused.h, test_machine.h, test_single.h. */
+   test_burst.h, test_chain.h, test_elementwise.h, test_fourier.h, test_fused.h, test_machine.h, test_single.h. */
 #include "arena.h"
 #include "bench.h"
 #include "naive.h"
 #include "test_elementwise.h"
 #include "test_fourier.h"
 #include "test_fused.h"
+#include "test_burst.h"
 #include "test_machine.h"
 #include "test_chain.h"
 #include "test_single.h"
@@ -576,6 +577,7 @@ int main(int argc, char **argv) {
     test_single_order(); test_single_cells();
     test_elementwise();
     test_fused();
+    test_burst();
     test_machine();
     test_fourier(130, 1);
     test_chains();
