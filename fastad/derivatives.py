@@ -135,7 +135,7 @@ def jvp(f, primals, tangents, audit=True):
     return verbs.Tangent.at(f, primals, tangents, audit)
 
 
-def vjp(f, *primals, has_aux=False, audit=True, **kwargs):
+def vjp(f, *primals, has_aux=False, audit=True, memory=None, **kwargs):
     """Value, and the function that pulls adjoints back: reverse mode.
 
     Parameters
@@ -146,8 +146,9 @@ def vjp(f, *primals, has_aux=False, audit=True, **kwargs):
         The point: the arguments of f.
     has_aux : bool, optional
         f returns (y, aux); aux, computed at this point, comes last.
-    audit
-        As for `grad`.
+    audit, memory
+        As for `grad`.  With `memory` the pullback keeps nothing of the forward sweep: each call runs it again, with the
+        arguments as they were, and reports in its attribute `memory`.
 
     Returns
     -------
@@ -175,10 +176,12 @@ def vjp(f, *primals, has_aux=False, audit=True, **kwargs):
     >>> pullback(np.array([1.0, 10.0]))
     (array([ 2., 40.]),)
     """
+    if memory is not None:
+        return memory_verbs.PullbackWithin.within(memory, f, primals, kwargs, has_aux, audit)
     return verbs.Pullback.at(f, primals, kwargs, has_aux, audit)
 
 
-def jacobian(f, argnums=0, mode="auto", has_aux=False, sparse=False, audit=True):
+def jacobian(f, argnums=0, mode="auto", has_aux=False, sparse=False, audit=True, memory=None):
     """All first derivatives, as arrays of shape ``y.shape + x.shape``.
 
     Parameters
@@ -191,6 +194,8 @@ def jacobian(f, argnums=0, mode="auto", has_aux=False, sparse=False, audit=True)
         One tangent sweep for each input, or one reverse sweep for each output; "auto" takes the fewer.
     sparse : bool, optional
         Not yet available.
+    memory : int or str, optional
+        As for `grad`; one sweep for each unit vector, where without it a sweep carries many.
 
     Returns
     -------
@@ -218,10 +223,12 @@ def jacobian(f, argnums=0, mode="auto", has_aux=False, sparse=False, audit=True)
         raise ValueError(f"jacobian: mode {mode!r} is none of 'auto', 'forward', 'reverse'")
     if sparse:
         raise UnsupportedError("jacobian(sparse=True) comes later; the dense one is there")
+    if memory is not None:
+        return memory_verbs.JacobianWithin(f, argnums, has_aux, audit, mode, memory)
     return verbs.Jacobian(f, argnums, has_aux, audit, mode)
 
 
-def hessian(f, argnums=0, sparse=False, audit=True):
+def hessian(f, argnums=0, sparse=False, audit=True, memory=None):
     """All second derivatives of a function that returns one number: forward over reverse.
 
     Parameters
@@ -230,6 +237,8 @@ def hessian(f, argnums=0, sparse=False, audit=True):
         As for `grad`.
     sparse : bool, optional
         Not yet available.
+    memory : int or str, optional
+        As for `hvp`: a product for each unit vector.
 
     Returns
     -------
@@ -251,6 +260,8 @@ def hessian(f, argnums=0, sparse=False, audit=True):
     """
     if sparse:
         raise UnsupportedError("hessian(sparse=True) comes later; the dense one is there")
+    if memory is not None:
+        return memory_verbs.HessianWithin(f, argnums, False, audit, memory)
     return verbs.Hessian(f, argnums, False, audit)
 
 

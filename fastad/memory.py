@@ -22,8 +22,9 @@ from fastad.function import Function
 from fastad.scan_checkpoints import Rooms
 from fastad.segments import Columns, Cut, Parts, smallest_live_set
 
-__all__ = ["Report", "WithinMemory", "bytes_of", "gradient_program", "limit"]
+__all__ = ["Report", "WithinMemory", "along_program", "bytes_of", "gradient_program", "limit", "pullback_program"]
 
+F64 = 0
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
          "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
@@ -174,6 +175,49 @@ def product_program(tape: Any, memory: int | None) -> Any:
     return gradient_program(along, memory)
 
 
+def pullback_program(tape: Any, memory: int | None) -> Any:
+    """(inputs, a weight for each real output) -> (their weighted sum, the outputs, its gradient): the adjoint of a tape
+    within a budget."""
+    assert memory is not None
+    made, real = T.Tape(), [(k, *aval) for k, aval in enumerate(tapes.output_avals(tape)) if aval[0] in T.REAL]
+    ids = [made.emit_input(T.aval(*aval), active)
+           for aval, active in zip(tapes.input_avals(tape), tape.input_active, strict=True)]
+    weights = [made.emit_input(T.aval(dtype, shape), False) for _, dtype, shape in real]
+    outputs = tapes.transform().inline(made, tape, ids)
+    total = made.emit_const(0.0, F64)
+    for w, (k, dtype, shape) in zip(weights, real, strict=True):
+        term = made.emit("strongzero", (w, outputs[k]), T.aval(dtype, shape))
+        if shape:
+            term = made.emit("sum", (term,), T.aval(dtype, ()), T.Axis(1, int(np.prod(shape, dtype=np.int64)), 1))
+        if dtype != F64:
+            term = made.emit("cast", (term,), T.aval(F64, ()))
+        total = made.emit("add", (total, term), T.aval(F64, ()))
+    made.set_outputs([total, *outputs])
+    made.finish()
+    made.signature = tape.signature
+    return gradient_program(made, memory)
+
+
+def along_program(tape: Any, memory: int | None) -> Any:
+    """(inputs, directions) -> (outputs, their derivatives along these): nothing is kept, so nothing can be left out."""
+    assert memory is not None
+    tangent = tapes.jvp_tape(tape)
+    program = tapes.program(part(tangent, side_by_side(tangent), tangent.inputs, tangent.outputs))
+    least = program.working_bytes()
+    if least > memory:
+        name = getattr(tape.signature, "name", None) or "this function"
+        raise BudgetError(f"{name}: memory={memory} ({size(memory)}) is too small for a sweep along a direction, which "
+                          f"keeps nothing that could be computed again: the smallest that works is {least} "
+                          f"({size(least)}).", least)
+    program.report = Report(memory, least, least, [])
+    return program
+
+
+def value_program(tape: Any) -> Any:
+    """The compiled tape: a sweep that keeps nothing."""
+    return tapes.kept(tape, "program of the value", tapes.program)
+
+
 def side_by_side(tape: Any) -> list[int]:
     """The instructions of a tangent tape in the order of time: each tangent behind the values that it is made of, and
     not behind those of all later steps."""
@@ -245,6 +289,10 @@ class WithinMemory(Function):
         if self.memory is None:
             return tapes.program(tapes.gradient_tape(tape))
         return gradient_program(tape, self.memory)
+
+    def outputs(self, entry: Any, values: Any) -> Any:
+        """For the audit: a sweep over the tape itself would keep everything."""
+        return super().outputs(entry, values) if self.memory is None else value_program(entry.tape).run(values)
 
     def keep_within(self, entry: Any) -> None:
         """Have a program where there is a budget: sweeps over the tape would keep everything."""
