@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import trees
+from fastad import complex_values, trees
 from fastad._program import Program
 from fastad._scan import Scan, without_captures
 from fastad._transform import inline
@@ -42,7 +42,7 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
         ``step(state, x) -> (new state, y)``, plain NumPy.  The new state has the structure, shapes and dtypes of the
         old one; y is any tree of numbers and arrays, or None.
     state : tree
-        Of numbers and arrays: the state before the first step.
+        Of numbers and arrays, real or complex: the state before the first step.
     xs : tree, optional
         Of arrays with a leading axis, over which the loop goes; x is one slice of each.  None: x is None.
     length : int, optional
@@ -67,8 +67,9 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
     Notes
     -----
     Outside a recording this is a Python loop.  Inside one, the tape holds a single instruction, whatever the length.
-    The adjoint keeps of each step the fewest numbers from which the rest can be computed again; with `memory=` in
-    `grad` or `record` it keeps those of so many steps as fit, and runs steps again.
+    The adjoint keeps of each step what makes the way back fast; with `memory=` in `grad` or `record` it keeps the
+    fewest numbers from which the rest can be computed again, of so many steps as fit, and runs steps again: the same
+    bits with any budget.  They are those of the loop in Python to rounding.
     A body is stored as it runs in the first step: a branch on traced values must go the same way in every step
     (`np.where` chooses element by element), and prints happen once.
 
@@ -209,24 +210,33 @@ class Loop:
         self.step, self.reverse = step, bool(reverse)
         self.name = f"scan of {name_of(step)}"
         leaves, self.tree = trees.flatten(state)
-        self.state = [self.checked(x, "the state") for x in leaves]
-        self.loose = [isinstance(x, (int, float)) and not isinstance(x, np.generic) for x in leaves]
+        self.state, self.pairs = self.split(leaves, "the state")
+        self.loose = [isinstance(x, (int, float)) and not isinstance(x, np.generic)
+                      for x, pair in zip(leaves, self.pairs, strict=True) for _ in range(1 + pair)]
         leaves, self.xtree = trees.flatten(xs)
-        self.xs = [self.checked(x, "xs") for x in leaves]
+        self.xs, self.xpairs = self.split(leaves, "xs")
+        self.ypairs: list[bool] = []
         self.length = self.steps(length)
+
+    def split(self, leaves: list[Any], what: str) -> tuple[list[Any], list[bool]]:
+        """Leaves, two for each complex one: real and imaginary part; and which are complex."""
+        pairs = [T.complex_among(x) for x in leaves]
+        found = []
+        for x, pair in zip(leaves, pairs, strict=True):
+            if pair and hasattr(x, "dtype"):
+                complex_values.base_of(x.dtype)          # (or a refusal)
+            found += [self.checked(v, what) for v in (complex_values.parts(x) if pair else (x,))]
+        return found, pairs
 
     def checked(self, x: Any, what: str) -> Any:
         """A leaf: traced, or an ndarray."""
-        if T.complex_among(x):
-            raise UnsupportedError(f"{T.here()}: {self.name}: {what} is complex; make it a pair (z.real, z.imag), and "
-                                   "put z together inside the step")
         if T.is_wrapped(x):
             return x
         if isinstance(x, (bool, int, float, np.generic, np.ndarray)) and np.asarray(x).dtype.kind in KINDS:
             return np.asarray(x)
         raise UnsupportedError(f"{T.here()}: {self.name}: {what} holds a {type(x).__name__}"
                                f"{f' of dtype {x.dtype}' if isinstance(x, np.ndarray) else ''}; numbers and arrays of "
-                               "real numbers are meant")
+                               "numbers are meant")
 
     def steps(self, length: int | None) -> int:
         if any(np.ndim(x) == 0 for x in self.xs):
@@ -259,7 +269,11 @@ class Loop:
         if self.reverse:
             ys.reverse()
         stacked = [np.stack([y[k] for y in ys]) for k in range(len(ys[0]))]
-        return trees.unflatten(self.tree, old), trees.unflatten(ytree, stacked)
+        return self.whole(old, stacked, ytree)
+
+    def whole(self, state: list[Any], ys: list[Any], ytree: Any) -> tuple[Tree, Tree]:
+        """The answer from its leaves."""
+        return trees.unflatten(self.tree, joined(state, self.pairs)), trees.unflatten(ytree, joined(ys, self.ypairs))
 
     def empty(self) -> tuple[Tree, Tree]:
         """No step: the state as it came; ys of length zero in the shapes that a step on zeros gives."""
@@ -267,12 +281,12 @@ class Loop:
         with np.errstate(all="ignore"), T.Undisturbed():
             _, y, ytree = self.called(zeros, [np.zeros(np.shape(x)[1:], x.dtype)[()] for x in self.xs])
         ys = [np.zeros((0, *np.shape(v)), np.asarray(v).dtype) for v in y]
-        return trees.unflatten(self.tree, [x if T.is_wrapped(x) else x[()] for x in self.state]), \
-            trees.unflatten(ytree, ys)
+        return self.whole([x if T.is_wrapped(x) else x[()] for x in self.state], ys, ytree)
 
     def called(self, state: list[Any], x: list[Any]) -> tuple[list[Any], list[Any], Any]:
         """One step: leaves of the new state and of y, and the structure of y."""
-        result = self.step(trees.unflatten(self.tree, state), trees.unflatten(self.xtree, x))
+        result = self.step(trees.unflatten(self.tree, joined(state, self.pairs)),
+                           trees.unflatten(self.xtree, joined(x, self.xpairs)))
         if not isinstance(result, tuple) or len(result) != 2:
             raise ShapeError(f"{self.name}: a step returns (new state, y), y may be None; this one returned a "
                              f"{type(result).__name__}{f' of {len(result)}' if isinstance(result, tuple) else ''}")
@@ -280,7 +294,8 @@ class Loop:
         if tree != self.tree:
             raise ShapeError(f"{self.name}: the new state has structure {trees.describe(tree)}, the old one "
                              f"{trees.describe(self.tree)}")
-        new = [self.checked(v, "the new state") for v in new]
+        self.complex_as_before(new)
+        new, _ = self.split(new, "the new state")
         for k, (v, old) in enumerate(zip(new, self.state, strict=True)):
             if np.shape(v) != np.shape(old):
                 raise ShapeError(f"{self.name}: leaf {k} of the state has shape {np.shape(old)} before the step and "
@@ -288,8 +303,24 @@ class Loop:
             if T.recorded_dtype(v.dtype) != T.recorded_dtype(old.dtype):
                 self.change_of_type(k, old.dtype, v.dtype)
         y, ytree = trees.flatten(result[1])
-        y = [self.checked(v, "y") for v in y]
+        y, self.ypairs = self.split(y, "y")
         return [v if T.is_wrapped(v) else v[()] for v in new], [v if T.is_wrapped(v) else v[()] for v in y], ytree
+
+    def complex_as_before(self, new: list[Any]) -> None:
+        """A leaf is complex before the step and after it, or never; a real number of Python's becomes complex."""
+        for k, (v, before) in enumerate(zip(new, self.pairs, strict=True)):
+            if T.complex_among(v) == before:
+                continue
+            at = k + sum(self.pairs[:k])
+            if before or not self.loose[at]:
+                real = self.state[at].dtype
+                raise ShapeError(f"{self.name}: leaf {k} of the state is {'complex' if before else real} before the "
+                                 f"step and {'real' if before else 'complex'} after it; begin with a "
+                                 f"{'real' if before else 'complex'} state, or keep it as it is")
+            self.pairs[k] = True
+            self.state[at:at + 1] = [np.asarray(self.state[at], dtype=np.float64), np.zeros(())]
+            self.loose[at:at + 1] = [False, False]
+            raise Promotion
 
     def change_of_type(self, k: int, old: np.dtype, new: np.dtype) -> None:
         if new.kind == "f" and self.loose[k]:
@@ -325,8 +356,8 @@ class Loop:
                                    "or write the loop in Python") from error
         final = [part(y, offset, shape, dtype) for (offset, shape), dtype in zip(attr.final, dtypes, strict=False)]
         ys = [part(y, offset, (self.length, *shape), dtype)
-              for (offset, shape), dtype in zip(attr.stacked, dtypes[len(state):], strict=True)]
-        return trees.unflatten(self.tree, final), trees.unflatten(ytree, ys)
+              for (offset, shape, _), dtype in zip(attr.stacked, dtypes[len(state):], strict=True)]
+        return self.whole(final, ys, ytree)
 
     def steps_until_false(self) -> int:
         """How many steps there are until y, one bool, is false: by running the recorded body from here on."""
@@ -356,11 +387,33 @@ class Loop:
         def one_step(*leaves: Any) -> list[Any]:
             new, y, structure = self.called(list(leaves[:len(state)]), list(leaves[len(state):]))
             ytree[:] = [structure]
-            return [*new, *y, *leaves[:1]]           # (something traced, even where the results are constants)
+            return [*map(on_tape, [*new, *y]), *leaves[:1]]  # (something traced, even where the results are constants)
         tape = record_call(one_step, Arguments((*state, *x), {}, None, self.name), enclosing=True)
         if state or x:
             tape.set_outputs(tape.outputs[:-1])
         return tape, ytree[0]
+
+
+def joined(leaves: list[Any], pairs: list[bool]) -> list[Any]:
+    """Leaves with complex ones in place of the pairs of their parts."""
+    parts = iter(leaves)
+    return [complex_of(next(parts), next(parts)) if pair else next(parts) for pair in pairs]
+
+
+def complex_of(re: Any, im: Any) -> Any:
+    if T.is_wrapped(re) or T.is_wrapped(im):
+        return complex_values.make(re, im)
+    z = np.empty(np.shape(re), complex_values.complex_dtype(complex_values.base(re, im)))
+    z.real, z.imag = re, im
+    return z[()]
+
+
+def on_tape(x: Any) -> Any:
+    """A result of a step as a value of the tape, also where it is a plain number."""
+    if T.is_wrapped(x) or np.ndim(x):
+        return x
+    tape = T.current_tape()
+    return T.wrap_value(tape, tape.emit_const(x, T.recorded_dtype(x.dtype)), np.array(x))
 
 
 def remedy(kind: str) -> str:
