@@ -22,6 +22,9 @@ class Survey:
     wavelet: np.ndarray
     data: np.ndarray
 
+    def astype(self, dtype):
+        return Survey(self.source, self.receivers, self.wavelet.astype(dtype), self.data.astype(dtype))
+
 
 def shot(n, steps):
     """A survey on an n by n grid, and squared Courant numbers to start from; the truth has a lens that these miss."""
@@ -37,12 +40,12 @@ def shot(n, steps):
 
 def wave_misfit(c2, survey):
     """Half the squared difference between waves and records; u_tt = c^2 (u_xx + u_yy), second order, fixed edges."""
-    old, now = np.zeros(c2.shape), np.zeros(c2.shape)
+    old, now = np.zeros_like(c2), np.zeros_like(c2)
     misfit = 0.0
     for k in range(len(survey.wavelet)):
         inner = now[1:-1, 1:-1]
         laplacian = now[2:, 1:-1] + now[:-2, 1:-1] + now[1:-1, 2:] + now[1:-1, :-2] - 4.0 * inner
-        new = np.zeros(c2.shape)
+        new = np.zeros_like(c2)
         new[1:-1, 1:-1] = 2.0 * inner - old[1:-1, 1:-1] + c2[1:-1, 1:-1] * laplacian
         new[survey.source, survey.source] += survey.wavelet[k]
         misfit = misfit + 0.5 * np.sum((new[survey.receivers] - survey.data[k]) ** 2)
