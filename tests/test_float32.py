@@ -408,6 +408,17 @@ def test_primitives_and_constants():
     np.testing.assert_allclose(gradient, 3 * X**3, rtol=1e-5)
 
 
+@pytest.mark.parametrize("subscripts", ["ij,kl->jl", "ij,k->k", "ij,ij->j"])
+def test_einsum_sums_in_the_dtype_of_the_result(subscripts):
+    """Of float32 beside float64 all sums are sums of float64, those of one operand alone, too."""
+    draw = np.random.default_rng(7)
+    a, b = draw.normal(size=(60, 4)).astype(F32), draw.normal(size=(60, 4))
+    b = b[:, 0] if subscripts == "ij,k->k" else b
+    got = ad.record(lambda a, b: np.einsum(subscripts, a, b), a, b)(a, b)
+    np.testing.assert_allclose(got, np.einsum(subscripts, a.astype(float), b), rtol=1e-12, atol=1e-12)
+    assert ad.grad(lambda a, b: np.einsum(subscripts, a, b).sum())(a, b).dtype == F32
+
+
 def test_what_float32_cannot_hold_is_numpys_infinity():
     with np.errstate(over="ignore"):
         assert ad.record(lambda x: x * 1e30, X)(X * F32(1e20))[0] == np.inf
