@@ -10,8 +10,11 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import interception, trees
+from fastad.complex_conversion import weakened
+from fastad.complex_values import split, weak, whole
 from fastad.errors import StaleTapeError
 from fastad.recording import axis_order, laid_out
+from fastad.results import is_complex
 from fastad.state import Watch
 
 __all__ = ["Audit"]
@@ -24,7 +27,7 @@ SHAKEN_SINGLE = (6e-8, 6e-7, 6e-6)
 
 
 def _number(x: Any) -> bool:
-    return T.is_wrapped(x) or isinstance(x, (bool, int, float, np.generic, np.ndarray))
+    return T.is_wrapped(x) or isinstance(x, (bool, int, float, complex, np.generic, np.ndarray))
 
 
 def _numbers(tree: Any) -> list[Any]:
@@ -41,12 +44,12 @@ def _copied(tree: Any, number: Any = float) -> Any:
 
 def disagreement(expected: np.ndarray, got: np.ndarray) -> np.ndarray:
     """Where two arrays differ by more than 1e-9 (float32: 1e-4) of the largest element; NaNs are equal."""
-    if expected.dtype.kind != "f" and got.dtype.kind != "f":
+    if expected.dtype.kind not in "fc" and got.dtype.kind not in "fc":
         return np.asarray(expected != got)
     with np.errstate(all="ignore"):
-        size = np.abs(np.concatenate([expected.ravel(), got.ravel()]).astype(np.float64))
+        size = np.abs(np.concatenate([expected.ravel() * 1.0, got.ravel() * 1.0])).astype(np.float64)
         scale = np.max(size, initial=0.0, where=np.isfinite(size))
-        relative = RELATIVE_SINGLE if np.float32 in (expected.dtype, got.dtype) else RELATIVE
+        relative = RELATIVE_SINGLE if {expected.dtype.char, got.dtype.char} & {*"fF"} else RELATIVE
         near = (np.abs(expected - got) <= relative * scale) | (expected == got)
     return np.asarray(~(near | (np.isnan(expected) & np.isnan(got))))
 
@@ -143,14 +146,17 @@ class Audit:
         draw = np.random.default_rng(0)
 
         def shaken(x: Any) -> Any:
-            if not self.is_input(x) or np.asarray(x).dtype.kind != "f":
+            if not is_complex(x) and (not self.is_input(x) or np.asarray(x).dtype.kind != "f"):
                 return x
-            single = np.asarray(x).dtype == np.float32
+            dtype = np.asarray(x).dtype
+            single = dtype.char in "fF"
             shake = draw.choice(SHAKEN_SINGLE if single else SHAKEN)
             y = x * (1 + shake * draw.uniform(-1, 1, np.shape(x)))
+            if is_complex(x):
+                y = y + 1j * shake * y.real * draw.uniform(-1, 1, np.shape(x))
             if single:
-                return np.asarray(y, dtype=np.float32)[()]
-            return float(y) if type(x) is float else y           # Python's numbers have rules of their own
+                return np.asarray(y, dtype=dtype)[()]
+            return type(x)(y) if type(x) in (float, complex) else y          # Python's numbers have rules of their own
 
         with np.errstate(all="ignore"):
             for _ in range(SHAKES):
@@ -166,10 +172,15 @@ class Audit:
         """Numbers that a new recording computes, with the tape's own kernels."""
         leaves, tree = trees.flatten((tuple(args), dict(kwargs)))
 
+        def traced(tape: Any, x: Any) -> Any:
+            if is_complex(x):
+                pairs = split(x)
+                z = whole(laid_out(T.make_input(tape, pairs, False), axis_order(pairs)), not isinstance(x, np.ndarray))
+                return weakened(z) if weak(x) else z
+            return laid_out(T.make_input(tape, x, False, T.is_weak(x)), axis_order(x)) if self.is_input(x) else x
+
         def run(tape: Any) -> list[Any]:
-            inputs = [laid_out(T.make_input(tape, x, False, T.is_weak(x)), axis_order(x)) if self.is_input(x) else x
-                      for x in leaves]
-            traced_args, traced_kwargs = trees.unflatten(tree, inputs)
+            traced_args, traced_kwargs = trees.unflatten(tree, [traced(tape, x) for x in leaves])
             return _numbers(self.f(*traced_args, **traced_kwargs))
 
         with np.errstate(all="ignore"):

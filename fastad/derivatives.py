@@ -316,7 +316,8 @@ def batch(f, in_axes=0, out_axes=0, audit=True, memory=None):
     out_axes : int or tree of int, optional
         Along which axis of the results lanes lie.
     audit : bool, optional
-        On calls 2, 4, 8 ... of each tape, compare one of the lanes with a run of plain f.
+        On calls 2, 4, 8 ... of each tape, compare one of the lanes with a run of plain f, and so where a first call
+        has several lanes: random numbers that f draws itself would be the same in all of them.
     memory : int or str, optional
         Bytes, or text like "500MB": so much a sweep of one thread may allocate, beside arguments and results; by
         default 64 MB.  Fewer lanes are swept at once then; results may differ by rounding where there are products

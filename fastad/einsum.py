@@ -13,7 +13,19 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.movers import relayout
-from fastad.operands import asarray, cast_to, deliver, live, live_copy, records, requested, shape_of
+from fastad.operands import (
+    SINGLE,
+    asarray,
+    cast_to,
+    code_of,
+    deliver,
+    joint_array,
+    live,
+    live_copy,
+    records,
+    requested,
+    shape_of,
+)
 from fastad.products import matmul
 
 
@@ -25,6 +37,9 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = 
     several = len(terms) > 1
     if dtype is not None:
         xs = [cast_to(x, requested(dtype, "einsum")) for x in xs]
+    elif several and SINGLE in map(code_of, xs):         # sums of float32 are sums of float64 if the result is
+        code = joint_array(*xs)
+        xs = [cast_to(x, code) for x in xs]
     sizes: dict[Any, int] = {}
     for k, (term, x) in enumerate(zip(terms, xs, strict=True)):
         terms[k], xs[k] = without_diagonals(term, x)

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.math_names import may_be_caught
-from fastad.operands import FLOAT, INT, asarray, code_of, records, refusal, shape_of
+from fastad.operands import FLOAT, INT, SINGLE, asarray, cast_to, code_of, records, refusal, shape_of
 
 FORM = T.LAPACK_FORMS
 LinAlgError = np.linalg.LinAlgError
@@ -54,6 +54,38 @@ def call(name: str, operands: tuple[Any, ...], sizes: tuple[int, int, int], form
                         T.current_tape() if tape is None else tape)
 
 
+def rounded(count: int) -> Any:
+    """A decorator: of float32 alone NumPy's results are float32; here they are computed in float64 and rounded.
+
+    count: how many arguments are matrices.
+    """
+    def decorate(implementation: Any) -> Any:
+        names = implementation.__code__.co_varnames[:count]
+
+        @functools.wraps(implementation)
+        def of_any_dtype(*args: Any, **kwargs: Any) -> Any:
+            result = implementation(*args, **kwargs)
+            operands = [args[j] if j < len(args) else kwargs[name] for j, name in enumerate(names)]
+            if not are_single(*operands):
+                return result
+            if not isinstance(result, tuple):
+                return in_single(result)
+            parts = map(in_single, result)
+            return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
+        return of_any_dtype
+    return decorate
+
+
+def are_single(*operands: Any) -> bool:
+    """Are all of these float32?"""
+    return all(code_of(x) == SINGLE for x in operands)
+
+
+def in_single(x: Any) -> Any:
+    """float64 as float32; whole numbers as they are."""
+    return cast_to(x, SINGLE) if code_of(x) == FLOAT else x
+
+
 def matrices(x: Any) -> Any:
     """An operand as an array of real numbers."""
     x = asarray(x)
@@ -90,6 +122,7 @@ def failed(failure: Any, error: LinAlgError) -> LinAlgError:
 # ---- systems of equations --------------------------------------------------------------------------------------------
 
 @records(np_solve)
+@rounded(2)
 def solve(a: Any, b: Any) -> Any:
     """np.linalg.solve: stacks of matrices; a right-hand side of one axis is one vector for all."""
     a, n = squares(a)
@@ -125,6 +158,7 @@ def lying(b: Any) -> tuple[Any, bool]:
 
 
 @records(np_inv)
+@rounded(1)
 def inv(a: Any) -> Any:
     """np.linalg.inv."""
     a, n = squares(a)
@@ -138,6 +172,7 @@ def identity(n: int, like: Any) -> Any:
 
 
 @records(np_det)
+@rounded(1)
 def det(a: Any) -> Any:
     """np.linalg.det."""
     a, n = squares(a)
@@ -145,6 +180,7 @@ def det(a: Any) -> Any:
 
 
 @records(np_slogdet)
+@rounded(1)
 def slogdet(a: Any) -> Any:
     """np.linalg.slogdet; the sign has no derivative."""
     a, n = squares(a)
@@ -154,6 +190,7 @@ def slogdet(a: Any) -> Any:
 
 
 @records(np_cholesky)
+@rounded(1)
 def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     """np.linalg.cholesky: of the lower, or the upper triangle."""
     a, n = squares(a)
@@ -178,6 +215,7 @@ def triangular(a: Any, b: Any, n: int, vector: bool, form: int) -> Any:
 # ---- spectra ---------------------------------------------------------------------------------------------------------
 
 @records(np_eigh)
+@rounded(1)
 def eigh(a: Any, UPLO: str = "L") -> Any:
     """np.linalg.eigh; of the triangle UPLO."""
     UPLO = UPLO.upper()
@@ -189,6 +227,7 @@ def eigh(a: Any, UPLO: str = "L") -> Any:
 
 
 @records(np_eigvalsh)
+@rounded(1)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     """np.linalg.eigvalsh."""
     return eigh(a, UPLO)[0]
@@ -200,6 +239,7 @@ def part(y: Any, start: int, shape: tuple[int, int]) -> Any:
 
 
 @records(np_svd)
+@rounded(1)
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     """np.linalg.svd."""
     if hermitian:
@@ -232,12 +272,14 @@ def svd_of_symmetric(a: Any, compute_uv: bool) -> Any:
 
 
 @records(np_svdvals)
+@rounded(1)
 def svdvals(x: Any, /) -> Any:
     """np.linalg.svdvals."""
     return svd(x, compute_uv=False)
 
 
 @records(np_qr)
+@rounded(1)
 def qr(a: Any, mode: str = "reduced") -> Any:
     """np.linalg.qr: modes reduced, complete and r."""
     if mode == "raw":

@@ -175,6 +175,7 @@ class Function(Dispatcher):
     gain = 0.25                          # share of a replay's time that a program is expected to save
     saves_memory = False                 # does the program of this verb need much less memory than sweeps of the tape?
     memory: int | None = None            # bytes that a sweep may take
+    as_floats = True                     # are constants of a branch made float64?
     still: tuple = ()                    # leaves of the arguments in argnums that are not differentiated all the same
 
     def __init__(self, f, argnums=0, has_aux=False, audit=True, *options):
@@ -395,7 +396,7 @@ class Function(Dispatcher):
         self.events.append(event)
         self.recordings += 1
         with self.own_changes():
-            tape = record_call(self.f, arguments)
+            tape = record_call(self.f, arguments, as_floats=self.as_floats)
         self.check(tape)
         bound = tape.captures + [found[0] for found in tape.derived.get(MADE_OUTSIDE, {}).values()]
         watch = Watch(self.watched, list(arguments.statics.values()), bound)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.factorizations import LinAlgError, call, inv, matrices, squares, svd
+from fastad.factorizations import LinAlgError, are_single, call, inv, matrices, rounded, squares, svd
 from fastad.norms import norm
 from fastad.operands import NOVALUE, asarray, records, shape_of
 
@@ -19,7 +19,13 @@ EPS = float(np.finfo(np.float64).eps)
 np_lstsq, np_pinv, np_cond = np.linalg.lstsq, np.linalg.pinv, np.linalg.cond
 
 
+def eps_of(a: Any) -> float:
+    """The precision of NumPy's singular values, on which its cutoffs depend."""
+    return float(np.finfo(np.float32).eps) if are_single(a) else EPS
+
+
 @records(np_lstsq)
+@rounded(2)
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     """np.linalg.lstsq."""
     a, b = matrices(a), matrices(b)
@@ -28,7 +34,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
         return np_lstsq(np.empty(sa), np.empty(sb), rcond=None)          # NumPy's own error
     m, n = sa
     k = 1 if len(sb) == 1 else sb[1]
-    rcond = EPS * max(m, n) if rcond is None else rcond
+    rcond = EPS * max(m, n) if rcond is None else rcond              # (NumPy's, of float32 too)
     x = call("lstsq", (a, b, rcond), (m, n, k), 0, (n,) + sb[1:], (2, len(sb), 0))
     s = svd(a, compute_uv=False) if T.is_traced(a) else T.wrap(np_lstsq(T.concrete(a), np.zeros(m), rcond)[3])
     cutoff = EPS if not T.is_traced(rcond) and rcond < 0 else rcond
@@ -41,6 +47,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
 
 
 @records(np_pinv)
+@rounded(1)
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = NOVALUE) -> Any:
     """np.linalg.pinv."""
     if rcond is not None and rtol is not NOVALUE:
@@ -51,7 +58,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = NOVA
         return np_pinv(np.empty(shape))                                  # NumPy's own error
     m, n = shape[-2:]
     if rcond is None:
-        rcond = 1e-15 if rtol is NOVALUE else EPS * max(m, n) if rtol is None else rtol
+        rcond = 1e-15 if rtol is NOVALUE else eps_of(a) * max(m, n) if rtol is None else rtol
     if hermitian:
         a = call("mirror", (squares(a)[0],), (0, n, 0), 0, (n, n))
     rcond = asarray(rcond)
@@ -68,7 +75,7 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
         return int(not np.all(A == 0))
     s = svd(A, compute_uv=False, hermitian=hermitian)
     if tol is None:
-        rtol = EPS * max(shape_of(A)[-2:]) if rtol is None else asarray(rtol)[..., None]
+        rtol = eps_of(A) * max(shape_of(A)[-2:]) if rtol is None else asarray(rtol)[..., None]
         tol = s.max(axis=-1, keepdims=True, initial=0) * rtol
     else:
         tol = asarray(tol)[..., None]
@@ -76,6 +83,7 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
 
 
 @records(np_cond)
+@rounded(1)
 def cond(x: Any, p: Any = None) -> Any:
     """np.linalg.cond; for the norms that need the inverse, a singular matrix is an error here."""
     x = matrices(x)

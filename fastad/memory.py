@@ -150,7 +150,8 @@ def gradient_program(tape: Any, memory: int, rest: float = 0.0) -> Any:
     if not rooms.made or least > memory:
         program, fewest = in_segments(tape, rest, memory, unchecked)
         if program is None:
-            refuse(tape, memory, min(least, fewest), rest, 2 * min(least, fewest) > unchecked)
+            fewest = min(least, fewest, unchecked)
+            refuse(tape, memory, fewest, rest, 2 * fewest > unchecked)
         return program
     total = sum(chain.stored() for chain, _ in rooms.made)
     rooms = Rooms(memory - least, total)

@@ -459,13 +459,15 @@ class Signature:
 
 # ---- recording -------------------------------------------------------------------------------------------------------
 
-def record_call(f, arguments, enclosing=False):
+def record_call(f, arguments, enclosing=False, as_floats=True):
     """Run f on traced inputs; returns the finished tape, with its signature.
 
     enclosing : bool
         Arguments may be traced in a recording around this one; inputs stay active where the outer ones are.
+    as_floats : bool
+        A branch that ends in a constant gives float64, whose derivative is zero; else what f gives.
     """
-    tape, kept, out_tree, complex_out = T.recorded(interception.recording(), _run, f, arguments, enclosing)
+    tape, kept, out_tree, complex_out = T.recorded(interception.recording(), _run, f, arguments, enclosing, as_floats)
     name = name_of(f)
     active = [a and w for a, w in zip(tape.input_active, arguments.wanted, strict=False)]
     signature = Signature(name, location_of(f), arguments.tree, arguments.positions, arguments.statics,
@@ -479,7 +481,7 @@ def record_call(f, arguments, enclosing=False):
     return tape
 
 
-def _run(tape, f, arguments, enclosing):
+def _run(tape, f, arguments, enclosing, as_floats):
     """f on inputs of the open tape: (tape, leaves of the result that are not on it, its structure, complex outputs)."""
     leaves = [None] * trees.count(arguments.tree)
     for k, value in arguments.statics.items():
@@ -504,7 +506,7 @@ def _run(tape, f, arguments, enclosing):
         tape.derived.pop(FUNCTION)
         tape.derived.pop(DERIVATIVE, None)
     del args, kwargs, leaves
-    ids, kept, out_tree, complex_out = outputs_of(tape, result, f"{name_of(f)} ({location_of(f)})")
+    ids, kept, out_tree, complex_out = outputs_of(tape, result, f"{name_of(f)} ({location_of(f)})", as_floats)
     tape.set_outputs(ids)
     return tape, kept, out_tree, complex_out
 

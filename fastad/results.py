@@ -24,8 +24,14 @@ def short(x):
     return f"{type(x).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
 
 
-def outputs_of(tape, result, name):
-    """(ids of the outputs, other leaves of the result, structure, which outputs are complex) of a function's result."""
+CONSTANTS = (int, float, complex, np.generic, np.ndarray)
+
+
+def outputs_of(tape, result, name, as_floats=True):
+    """(ids of the outputs, other leaves of the result, structure, which outputs are complex) of a function's result.
+
+    as_floats: are constants of a branch made float64, to have a derivative, or left as they are?
+    """
     leaves, out_tree = trees.flatten(result)
     ids, kept, complex_out, traced = [], {}, {}, False
     for k, x in enumerate(leaves):
@@ -42,7 +48,7 @@ def outputs_of(tape, result, name):
                                   "lists, dicts or named tuples.")
         else:
             kept[k] = x
-    if not traced:
+    if not traced and not (not as_floats and tape.guard_info and all(isinstance(x, CONSTANTS) for x in leaves)):
         # A branch on traced values may well end in `return 0.0`: that is a constant with derivative zero.
         if not tape.guard_info or not all(isinstance(x, (int, float, np.number, np.ndarray)) for x in leaves):
             raise DerivativeError(nothing_traced(name, result) + WHICH_VERB)
@@ -80,9 +86,23 @@ def written_into(out, result):
         raise ShapeError(f"out= has the structure {trees.describe(tree)}, the result {trees.describe(wanted)}")
     for place, x in zip(places, leaves, strict=True):
         check_place(place, x)
+    if len(places) > 1:
+        check_apart(places)
     for place, x in zip(places, leaves, strict=True):
         place[...] = x
     return out
+
+
+def check_apart(places):
+    """ValueError where two arrays of a tree have memory in common: one result would overwrite the other."""
+    ends = sorted([(*np.lib.array_utils.byte_bounds(T.concrete(x)), k) for k, x in enumerate(places) if np.size(x)])
+    for n, (_, end, j) in enumerate(ends):
+        for start, _, k in ends[n + 1:]:
+            if start >= end:
+                break
+            if np.shares_memory(T.concrete(places[j]), T.concrete(places[k])):
+                raise ValueError(f"out=: arrays {min(j, k)} and {max(j, k)} of the tree share memory, and one result "
+                                 "would overwrite the other; give each result an array of its own")
 
 
 def check_place(place, x):

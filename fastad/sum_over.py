@@ -303,15 +303,26 @@ class Evaluation:
             todo = sorted(again)
         self.owner.last = [source.entry for source in self.sources]
         self.owner.calls += 1
-        if Audit.due(self.owner.calls):
-            self.audit()
+        if self.owner.calls == 1:
+            self.audit(self.sharing())
+        elif Audit.due(self.owner.calls):
+            self.audit(self.sources[self.owner.calls.bit_length() * 7 % len(self.sources)])
         return value, sums or []
 
-    def audit(self) -> None:
-        """Compare one source, each time another one, with a run of plain f."""
-        source = self.sources[self.owner.calls.bit_length() * 7 % len(self.sources)]
-        self.tapes.audits += 1
-        self.tapes.compare(source.entry, source.arguments)
+    def sharing(self) -> Source | None:
+        """The first source with a tape that was recorded for another one: random numbers that f draws would show."""
+        seen = set[int]()
+        for source in self.sources:
+            if id(source.entry) in seen:
+                return source
+            seen.add(id(source.entry))
+        return None
+
+    def audit(self, source: Source | None) -> None:
+        """Compare a source with a run of plain f."""
+        if source is not None:
+            self.tapes.audits += 1
+            self.tapes.compare(source.entry, source.arguments)
 
 
 def added(sums: list[np.ndarray] | None, arrays: list[np.ndarray]) -> list[np.ndarray]:

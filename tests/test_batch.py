@@ -241,15 +241,34 @@ def test_audits():
     def f(x):
         counts[0] += 1
         return np.sum(x) * np.random.default_rng(counts[0]).normal()
-    b = ad.batch(f)
-    b(X)
     with pytest.raises(StaleTapeError, match="random numbers|two runs"):
-        b(X)
+        ad.batch(f)(X)                               # a second lane is a second call
+    b = ad.batch(f)
+    b(X[:1])
+    with pytest.raises(StaleTapeError, match="random numbers|two runs"):
+        b(X[1:2])
     ad.batch(f, audit=False)(X)
     good = ad.batch(lambda x: looped(x) + 1)
     for _ in range(9):
         good(X)
-    assert good.stats().audits == 3
+    assert good.stats().audits == 4
+
+
+@pytest.mark.parametrize("f", [
+    lambda x: bool(x[0] > 0),
+    lambda x: int(3 * x[0]),
+    lambda x: (True, np.arange(2)) if x[0] > 0 else (False, np.arange(2, 4)),
+    lambda x: 2j if x[0] > 0 else 1j,
+    lambda x: 2 * x if x[0] > 0 else np.zeros(len(x), dtype=int),
+])
+def test_constants_of_branches_have_the_dtype_that_f_gives(f):
+    points = np.random.default_rng(3).normal(size=(7, 3))
+    want = [trees.flatten(f(x))[0] for x in points]
+    for got in (ad.batch(f)(points), ad.record(lambda p: (ad.batch(f)(p), p.sum()), points)(points)[0]):
+        for k, leaf in enumerate(trees.flatten(got)[0]):
+            expected = np.array([leaves[k] for leaves in want])
+            assert leaf.dtype == expected.dtype
+            assert np.array_equal(leaf, expected)
 
 
 def test_lambdas_made_anew_share_their_tapes():

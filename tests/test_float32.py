@@ -408,6 +408,55 @@ def test_primitives_and_constants():
     np.testing.assert_allclose(gradient, 3 * X**3, rtol=1e-5)
 
 
+LINALG = {
+    "solve": lambda a, b: np.linalg.solve(a, b), "inv": lambda a, b: np.linalg.inv(a),
+    "det": lambda a, b: np.linalg.det(a), "slogdet": lambda a, b: tuple(np.linalg.slogdet(a)),
+    "cholesky": lambda a, b: np.linalg.cholesky(a), "eigvalsh": lambda a, b: np.linalg.eigvalsh(a),
+    "eigh": lambda a, b: np.linalg.eigh(a).eigenvalues, "svd": lambda a, b: np.linalg.svd(a, compute_uv=False),
+    "qr": lambda a, b: np.abs(np.linalg.qr(a).R), "pinv": lambda a, b: np.linalg.pinv(a),
+    "lstsq": lambda a, b: np.linalg.lstsq(a[:, :2], b)[0], "cond": lambda a, b: np.linalg.cond(a),
+    "named": lambda a, b: np.linalg.solve(b=b, a=a),
+}
+
+
+@pytest.mark.parametrize("name", LINALG)
+def test_linalg_of_float32_alone_is_float32(name):
+    f, draw = LINALG[name], np.random.default_rng(2)
+    a = draw.normal(size=(3, 3)).astype(F32)
+    a, b = a @ a.T + 2 * np.eye(3, dtype=F32), draw.normal(size=(3, 2)).astype(F32)
+    same(ad.record(f, a, b)(a, b), f(a, b), rtol=2e-5)
+    wide = f(a.astype(float), b)
+    same(ad.record(f, a.astype(float), b)(a.astype(float), b), wide, rtol=1e-10)
+
+    def total(a, b):
+        found = f(a, b)
+        return sum(np.sum(x) for x in found) if isinstance(found, tuple) else np.sum(found)
+    got, want = ad.grad(total)(a, b), ad.grad(total)(a.astype(float), b.astype(float))
+    assert got.dtype == F32
+    np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-5)
+
+
+def test_the_rank_of_float32_is_numpys():
+    """Singular values of float32 that are rounding are none: NumPy's cutoff is that of their dtype."""
+    a = np.random.default_rng(1).normal(size=(6, 3)).astype(F32)
+    a[:, 2] = F32(0.3) * a[:, 0] + F32(0.7) * a[:, 1]
+    assert np.linalg.matrix_rank(a) == 2
+    assert ad.record(lambda a: np.linalg.matrix_rank(a) * a[0, 0], a)(a) == 2 * a[0, 0]
+    want = np.linalg.pinv(a, rtol=None)
+    same(ad.record(lambda a: np.linalg.pinv(a, rtol=None), a)(a), want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("subscripts", ["ij,kl->jl", "ij,k->k", "ij,ij->j"])
+def test_einsum_sums_in_the_dtype_of_the_result(subscripts):
+    """Of float32 beside float64 all sums are sums of float64, those of one operand alone, too."""
+    draw = np.random.default_rng(7)
+    a, b = draw.normal(size=(60, 4)).astype(F32), draw.normal(size=(60, 4))
+    b = b[:, 0] if subscripts == "ij,k->k" else b
+    got = ad.record(lambda a, b: np.einsum(subscripts, a, b), a, b)(a, b)
+    np.testing.assert_allclose(got, np.einsum(subscripts, a.astype(float), b), rtol=1e-12, atol=1e-12)
+    assert ad.grad(lambda a, b: np.einsum(subscripts, a, b).sum())(a, b).dtype == F32
+
+
 def test_what_float32_cannot_hold_is_numpys_infinity():
     with np.errstate(over="ignore"):
         assert ad.record(lambda x: x * 1e30, X)(X * F32(1e20))[0] == np.inf

@@ -46,6 +46,23 @@ def smallest(f, *args, argnums=0):
     return named(caught)
 
 
+def test_the_smallest_budget_is_no_more_than_everything_takes():
+    """Loops within loops whose checkpoints would take more than all of their steps."""
+    def f(c):
+        def outer(s, t):
+            a, _ = ad.scan(lambda u, v: (np.sin(u) * v + 0.1 * c, None), s, t)
+            return a, a[::5]
+        y, ys = ad.scan(outer, c, np.linspace(-1.0, 1.0, 19 * 7).reshape(19, 7))
+        return y.sum() + ys.sum()
+
+    c = np.linspace(-1.0, 2.0, 40)
+    g = ad.grad(f, memory=10**9)
+    want = g(c)
+    least = smallest(f, c)
+    assert least <= g.stats().memory.unchecked
+    same(ad.grad(f, memory=least)(c), want)
+
+
 def named(caught):
     text = str(caught.value)
     assert "test_memory.py:" in text or "test_scan.py:" in text, text

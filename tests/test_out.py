@@ -130,6 +130,20 @@ def test_a_traced_result_fits_into_no_plain_array():
     np.testing.assert_allclose(ad.grad(f)(X), ad.hessian(rosenbrock)(X).sum(0), rtol=1e-12)
 
 
+def test_results_of_a_tree_need_memory_of_their_own():
+    """The last one would overwrite the others; rows and every other element are apart."""
+    g = ad.grad(lambda a, b: np.sum(a * b * b), argnums=(0, 1))
+    a, b = np.arange(3.0), np.arange(1.0, 4.0)
+    row, buffer = np.empty(3), np.empty(5)
+    for out in ((row, row), (buffer[:3], buffer[2:]), (buffer[::2], buffer[2::-1])):
+        with pytest.raises(ValueError, match="share memory"):
+            g(a, b, out=out)
+    for place in (np.empty((2, 3)), np.empty((3, 2)).T):
+        got = g(a, b, out=tuple(place))
+        np.testing.assert_array_equal(got, g(a, b))
+        np.testing.assert_array_equal(place, g(a, b))
+
+
 def test_nothing_is_written_where_the_tape_does_not_fit():
     out = np.full(3, 7.0)
     tape = ad.record(lambda x: np.sum(x * x), X)

@@ -532,6 +532,39 @@ def test_audit_forgives_chaos():
     assert g.stats().audits == 3 and g.stats().recordings == 1
 
 
+@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+def test_audit_allows_complex_results_the_rounding_of_real_ones(dtype):
+    """A tape's exp and NumPy's differ in the last digit: sixteen audits of a function that is what it was."""
+    def f(z):
+        return z * z.conj() + np.exp(z), np.exp(z).sum()
+
+    draw = np.random.default_rng(2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Audit, "due", staticmethod(lambda calls: calls > 1))
+        for _ in range(17):
+            z = (draw.normal(size=5) + 1j * draw.normal(size=5)).astype(dtype)
+            ad.jvp(f, (z,), (z,))
+
+
+def test_audit_forgives_chaos_of_complex_numbers():
+    def f(z):
+        y = z.sum() / z.size
+        for _ in range(100):
+            y = 3.99 * y * (1 - y)
+        return y * 1j
+
+    z = np.random.default_rng(1).uniform(0.1, 0.9, 1000) + 0j
+    for k in range(9):
+        ad.jvp(f, (z + 1e-3 * k,), (z,))
+
+
+def test_audit_sees_a_complex_result_that_changed():
+    audit = Audit(lambda z: z * 2, "f", "model.py:1")
+    audit.check((1j,), {}, 2j + 1e-11)
+    with pytest.raises(ad.StaleTapeError, match="output is 2j, on its tape"):
+        audit.check((1j,), {}, 2j + 1e-8)
+
+
 def test_audit_names_output_and_index():
     audit = Audit(lambda x: np.array([1.0, 2.0, 3.0]), "f", "model.py:1")
     audit.check((1.0,), {}, np.array([1.0, 2.0, 3.0 + 1e-10]))

@@ -225,10 +225,13 @@ def test_what_changes_outside_is_seen(kind):
 
 def test_random_numbers_are_found_out():
     rng = np.random.default_rng(0)
-    total = ad.sum_over(stations(), lambda p, s: misfit(p, s) * (1.0 + 0.1 * rng.random()))
+    f = lambda p, s: misfit(p, s) * (1.0 + 0.1 * rng.random())      # noqa: E731
+    with pytest.raises(StaleTapeError):
+        ad.sum_over(stations(), f)(P)                # the second source would have the number of the first
+    one = ad.sum_over(stations(1), f)
     with pytest.raises(StaleTapeError):
         for _ in range(4):
-            total(P)
+            one(P)
 
 
 def test_decisions_within_rounding_are_named():
