@@ -26,6 +26,32 @@ def _mark_fusable():
 
 _mark_fusable()
 
+cdef uint8_t[512] CHAIN_STEP                                 # of an opcode, where the types of its operands allow it
+
+
+def _number_steps():
+    cdef int code
+    steps = {"sign": FA_CHAIN_SIGN, "fabs": FA_CHAIN_ABSOLUTE, "logical_and": FA_CHAIN_AND, "bitwise_and": FA_CHAIN_AND,
+             "logical_or": FA_CHAIN_OR, "bitwise_or": FA_CHAIN_OR, "logical_xor": FA_CHAIN_XOR,
+             "bitwise_xor": FA_CHAIN_XOR, "logical_not": FA_CHAIN_NOT, "invert": FA_CHAIN_NOT}
+    for code in range(512):
+        CHAIN_STEP[code] = fa_chain_code(code)
+    for name, step in steps.items():
+        CHAIN_STEP[<int>T.OPCODES[name]] = step
+
+
+_number_steps()
+
+
+cdef int chain_step(Tape t, uint32_t i) except -1:
+    """The step of instruction i in a chain; FA_CHAIN_END: it is none."""
+    cdef const uint32_t *ids = NULL
+    if CHAIN_STEP[t.op[i]] == FA_CHAIN_END:
+        return FA_CHAIN_END
+    t.operands(i, &ids)
+    return fa_chain_step_for(CHAIN_STEP[t.op[i]], AVALS[t.aval[ids[1 if t.op[i] == FA_WHERE else 0]]].dtype,
+                             AVALS[t.aval[i]].dtype)
+
 
 cdef bint stores_rows(Tape t, uint32_t i, fa_reader *r) except -1:
     """Does move i put an array, in its order, into rows of a larger one (`u[1:-1, 1:-1] = v`)?  r: where they lie."""
@@ -283,7 +309,7 @@ cdef class Fusion(Copier):
         cdef Tape s = self.source
         cdef const uint32_t *ids = NULL
         cdef uint32_t k, x, m
-        if self.members[level] < 2 or self.kind[i] != ELEMENTWISE or fa_chain_code(s.op[i]) == FA_CHAIN_END:
+        if self.members[level] < 2 or self.kind[i] != ELEMENTWISE or chain_step(s, i) == FA_CHAIN_END:
             return 0
         m = s.operands(i, &ids)
         for k in range(m):

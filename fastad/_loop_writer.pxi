@@ -92,7 +92,7 @@ cdef class LoopWriter:
     cdef dict last                                           # slot of a buffer -> the instruction that reads it last
     cdef dict stores                                         # move -> the slot of rows that it writes
     cdef set whole                                           # roots that are read as blocks, not only by chains
-    cdef list free_buffers
+    cdef tuple free_buffers          # of numbers; of masks, which a chain writes at another pace
 
     def __cinit__(self, Plan plan, uint32_t first, uint32_t end, uint32_t primal):
         self.plan = plan
@@ -103,7 +103,7 @@ cdef class LoopWriter:
         self.slots = {}
         self.whole = set()
         self.stores = {}
-        self.free_buffers = []
+        self.free_buffers = [], []
         self.loop = Loop(end - first, self.pieces())
         self.loop.f.nprimal = primal
 
@@ -133,7 +133,7 @@ cdef class LoopWriter:
         cdef const fa_finstr *f
         for k in range(self.loop.f.n):
             f = &self.loop.instr[k]
-            if f.kind == FA_FUSED_ELEMENTWISE and fa_chain_code(f.op) == FA_CHAIN_END:
+            if f.kind == FA_FUSED_ELEMENTWISE and f.step == FA_CHAIN_END:
                 total += 1500 if f.op >= FA_OWN_END else 120
             else:
                 total += 120 if f.kind == FA_FUSED_READ else 60
@@ -166,10 +166,10 @@ cdef class LoopWriter:
                     self.whole.add(self.plan.root[ids[k]])
         return last
 
-    cdef bint in_chain(self, uint32_t i) noexcept:
+    cdef bint in_chain(self, uint32_t i) except -1:
         """May instruction i read slices where they are?  A reshape is not a reader."""
         cdef int op = self.t.op[i]
-        return op == FA_RESHAPE or op == FA_STOP or op == FA_MOVE or fa_chain_code(op) != FA_CHAIN_END
+        return op == FA_RESHAPE or op == FA_STOP or op == FA_MOVE or chain_step(self.t, i) != FA_CHAIN_END
 
     cdef bint stays(self, uint32_t i) noexcept:
         """Is value i used up inside the loop?"""
@@ -206,13 +206,15 @@ cdef class LoopWriter:
     cdef int result(self, uint32_t i) except -1:
         """The slot of a result: its place in memory if it leaves the loop, else a buffer."""
         cdef int dtype = AVALS[self.t.aval[i]].dtype
+        cdef list found
         if not self.stays(i):
             self.slots[i] = self.loop.slot(FA_SLOT_ARRAY, dtype, self.program.cell[i], 0)
         else:
-            if not self.free_buffers:
-                self.free_buffers.append(self.loop.f.nbuffers)
+            found = <list>self.free_buffers[dtype == FA_BOOL]
+            if not found:
+                found.append(self.loop.f.nbuffers)
                 self.loop.f.nbuffers += 1
-            self.slots[i] = self.loop.slot(FA_SLOT_BUFFER, dtype, 0, self.free_buffers.pop())
+            self.slots[i] = self.loop.slot(FA_SLOT_BUFFER, dtype, 0, found.pop())
         return self.slots[i]
 
     cdef int release_buffers(self, uint32_t i) except -1:
@@ -230,7 +232,7 @@ cdef class LoopWriter:
         s = &self.loop.slots[<int>self.slots[r]]
         if s.kind == FA_SLOT_BUFFER and self.last.get(r) != -1:
             self.last[r] = -1
-            self.free_buffers.append(s.at)
+            (<list>self.free_buffers[s.dtype == FA_BOOL]).append(s.at)
         return 0
 
     # -- instructions
@@ -250,6 +252,7 @@ cdef class LoopWriter:
             self.operand(ids[k])
         f = self.instruction(FA_FUSED_ELEMENTWISE, i)
         f.arity = m
+        f.step = chain_step(self.t, i)
         f.din = AVALS[self.t.aval[ids[1 if f.op == FA_WHERE else 0]]].dtype
         for k in range(m):
             f.in_[k] = self.slots[ids[k]]

@@ -25,6 +25,7 @@ from fastad._tape cimport (
     FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_NAVAL_SCALAR, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_NDTYPE, FA_OK,
     FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE, FA_WRITE, PRIMS, fa_run, is_f64, FA_ADD,
     FA_SUBTRACT, FA_MULTIPLY, FA_STRONGZERO, FA_ZEROPRODUCT, FA_EQUAL, FA_GREATER_EQUAL, FA_ELEMENT, FA_RUN,
+    FA_BOOL,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError, ShapeError
@@ -42,6 +43,7 @@ cdef extern from "_kernels/layout.h" nogil:
     enum: FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR, FA_SLOT_ROWS
     enum: FA_READ_PARTS, FA_FUSED_MEMBERS, FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_BUFFER_BYTES
     enum: FA_MOST_STEPS, FA_TILE_BYTES, FA_BLOCK, FA_MOST_LAYOUTS, FA_CHAIN_END
+    enum: FA_CHAIN_SIGN, FA_CHAIN_ABSOLUTE, FA_CHAIN_AND, FA_CHAIN_OR, FA_CHAIN_XOR, FA_CHAIN_NOT
     ctypedef struct fa_rows:
         int nd
         int64_t *n
@@ -56,6 +58,7 @@ cdef extern from "_kernels/layout.h" nogil:
         uint8_t dout
         uint16_t[3] in_ "in"
         uint16_t out
+        uint8_t step
     ctypedef struct fa_slot:
         uint8_t kind
         uint8_t dtype
@@ -91,6 +94,7 @@ cdef extern from "_kernels/layout.h" nogil:
 
 cdef extern from "_kernels/chain_plan.h" nogil:
     int fa_chain_code(uint16_t op)
+    int fa_chain_step_for(int step, int din, int dout)
     int fa_chain_plan(fa_fused *f, fa_finstr *instr, fa_slot *slots, fa_chainstep *steps, uint16_t *spread)
 
 cdef extern from "_kernels/reader.h" nogil:

@@ -198,22 +198,33 @@ enum { FA_FUSED_MEMBERS = 64, FA_FUSED_SLOTS = 256, FA_FUSED_SUMS = 8, FA_READER
 enum { FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_CHAIN };
 enum { FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR, FA_SLOT_ROWS };
 
-/* Chains of cheap instructions run step by step on tiles of eight vectors; each step leaves its result in registers.
-   Binary ones have a second form, with the operands exchanged; those from NEGATIVE on have no operand in memory. */
+/* Chains of cheap instructions run step by step on tiles of eight vectors; each step leaves its result in registers: real
+   numbers, or masks as wide as they are.  In memory a mask is bytes: what has one there stands between MASK_STORE and
+   WHERE_NO.  The binary ones before EQUAL have a second form, with the operands exchanged; those from NEGATIVE on have no
+   operand in memory; WHERE has two, the second in a step of its own, OPERAND. */
 enum {
     FA_CHAIN_END, FA_CHAIN_STORE, FA_CHAIN_LOAD, FA_CHAIN_ADD, FA_CHAIN_SUBTRACT = FA_CHAIN_ADD + 2,
     FA_CHAIN_MULTIPLY = FA_CHAIN_ADD + 4, FA_CHAIN_DIVIDE = FA_CHAIN_ADD + 6, FA_CHAIN_STRONGZERO = FA_CHAIN_ADD + 8,
-    FA_CHAIN_ZEROPRODUCT = FA_CHAIN_ADD + 10, FA_CHAIN_NEGATIVE = FA_CHAIN_ADD + 12, FA_CHAIN_SQUARE,
-    FA_CHAIN_RECIPROCAL, FA_CHAIN_ABSOLUTE, FA_CHAIN_CODES
+    FA_CHAIN_ZEROPRODUCT = FA_CHAIN_ADD + 10, FA_CHAIN_MAXIMUM = FA_CHAIN_ADD + 12,
+    FA_CHAIN_MINIMUM = FA_CHAIN_ADD + 14,
+    FA_CHAIN_EQUAL = FA_CHAIN_ADD + 16, FA_CHAIN_NOT_EQUAL, FA_CHAIN_LESS, FA_CHAIN_LESS_EQUAL, FA_CHAIN_GREATER,
+    FA_CHAIN_GREATER_EQUAL,
+    FA_CHAIN_WHERE_MASK, FA_CHAIN_OPERAND,   /* what is in registers: the mask */
+    FA_CHAIN_MASK_STORE, FA_CHAIN_MASK_LOAD, FA_CHAIN_AND, FA_CHAIN_OR, FA_CHAIN_XOR,
+    FA_CHAIN_WHERE_YES, FA_CHAIN_WHERE_NO,   /* what is in registers: chosen where the mask is set, where it is not */
+    FA_CHAIN_NEGATIVE, FA_CHAIN_SQUARE, FA_CHAIN_RECIPROCAL, FA_CHAIN_ABSOLUTE, FA_CHAIN_SQRT, FA_CHAIN_SIGN,
+    FA_CHAIN_NOT, FA_CHAIN_NUMBER,           /* of a mask: 1 or 0 */
+    FA_CHAIN_CODES
 };
-enum { FA_TILE_BYTES = 512, FA_CHAIN_TILES = 96, FA_MOST_STEPS = 4 * FA_FUSED_MEMBERS };
-/* tile: the largest; tiles: operands of one chain; steps: of a loop */
+enum { FA_TILE_BYTES = 512, FA_CHAIN_TILES = 128, FA_MOST_STEPS = 5 * FA_FUSED_MEMBERS };
+/* tile: the largest; tiles: operands of one chain, at most four an instruction; steps: of a loop */
 typedef struct { uint8_t code, tile, fresh; uint16_t slot; } fa_chainstep;   /* fresh: it has not been written before */
 
 /* in: slots; of READ the number of a read; of CHAIN the first step and the number of steps.
-   arity of CHAIN: what it may do.  STORE, into a slot by rows, is in chains alone. */
+   arity of CHAIN: what it may do.  STORE, into a slot by rows, is in chains alone.
+   step: of an elementwise instruction, if it may be in a chain; else 0. */
 enum { FA_CHAIN_MAY_OVERLAP = 1, FA_CHAIN_BY_ROWS = 2 };
-typedef struct { uint16_t op; uint8_t kind, arity, din, dout; uint16_t in[3], out; } fa_finstr;
+typedef struct { uint16_t op; uint8_t kind, arity, din, dout; uint16_t in[3], out; uint8_t step; } fa_finstr;
 /* ROWS: a slice of an array, read or written in place: rows of neighbours, `row` elements each, which lie as
    `rows[layout]` says */
 enum { FA_MOST_LAYOUTS = 4 };

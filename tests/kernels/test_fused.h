@@ -47,11 +47,11 @@ static void test_loop(int64_t n, int threads) {
     fa_slot slots[] = {{FA_SLOT_BUFFER, FA_F64, 0, 0, 0}, {FA_SLOT_ARRAY, FA_F64, 0, 1, 0},
                        {FA_SLOT_BUFFER, FA_F64, 0, 0, 1}, {FA_SLOT_SCALAR, FA_F64, 0, 2, 0},
                        {FA_SLOT_ARRAY, FA_F64, 0, 3, 0}};
-    fa_finstr instr[] = {{0, FA_FUSED_READ, 0, FA_F64, FA_F64, {0}, 0},
-                         {FA_SUBTRACT, FA_FUSED_ELEMENTWISE, 2, FA_F64, FA_F64, {0, 1}, 2},
-                         {FA_MULTIPLY, FA_FUSED_ELEMENTWISE, 2, FA_F64, FA_F64, {2, 3}, 4},
-                         {FA_SQUARE, FA_FUSED_ELEMENTWISE, 1, FA_F64, FA_F64, {4}, 0},
-                         {0, FA_FUSED_SUM, 0, FA_F64, FA_F64, {0}, 0}};
+    fa_finstr instr[] = {{0, FA_FUSED_READ, 0, FA_F64, FA_F64, {0}, 0, 0},
+                         {FA_SUBTRACT, FA_FUSED_ELEMENTWISE, 2, FA_F64, FA_F64, {0, 1}, 2, FA_CHAIN_SUBTRACT},
+                         {FA_MULTIPLY, FA_FUSED_ELEMENTWISE, 2, FA_F64, FA_F64, {2, 3}, 4, FA_CHAIN_MULTIPLY},
+                         {FA_SQUARE, FA_FUSED_ELEMENTWISE, 1, FA_F64, FA_F64, {4}, 0, FA_CHAIN_SQUARE},
+                         {0, FA_FUSED_SUM, 0, FA_F64, FA_F64, {0}, 0, 0}};
     uint32_t sum = 2;                        /* the cell of the scalar that dies here */
     fa_fused loop = {.size = n, .n = 5, .nprimal = 5, .nslots = 5, .nsums = 1, .scratch = 5, .shared = 1,
                      .instr = instr, .slots = slots, .reads = &read, .sums = &sum, .block = FA_BLOCK};
