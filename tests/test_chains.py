@@ -85,9 +85,10 @@ def test_chains_give_the_bits_of_single_instructions(shape, dtype):
             seeds = [np.ones_like(v) for v in out if v.dtype == dtype]
             for derived, ones in ((vjp(t), seeds), (jvp(t), [np.ones_like(v) for v in x])):
                 for at in (x, wild):
-                    assert array_bits(Program(derived).run([*at, *ones])) == array_bits(optimise(derived).sweep([*at, *ones]))
-                    assert array_bits(Program(derived, optimise=False).run([*at, *ones])) == \
-                        array_bits(derived.sweep([*at, *ones])), seed
+                    args = [*at, *ones]
+                    assert array_bits(Program(derived).run(args)) == array_bits(optimise(derived).sweep(args)), seed
+                    plain = Program(derived, optimise=False)
+                    assert array_bits(plain.run(args)) == array_bits(derived.sweep(args)), seed
     assert steps >= 6
 
 
@@ -112,12 +113,12 @@ def test_steps_are_numpys_with_every_pair_of_special_numbers(ufunc, dtype):
     for pair in list(zip(*args, strict=True))[:len(SPECIAL) ** 2]:
         row = [np.full(a.size, v) for v in pair]
         with np.errstate(all="raise", under="ignore"):
-            assert error_of(lambda: program.run(row)) == error_of(lambda: (ufunc(*row), ufunc(*row) * row[0])), pair
+            assert error_of(program.run, row) == error_of(lambda *x: ufunc(*x) * x[0], *row), pair
 
 
-def error_of(run):
+def error_of(run, *args):
     try:
-        run()
+        run(*args)
     except FloatingPointError as e:
         return str(e).split(" encountered")[0].split()[0]
     return None
