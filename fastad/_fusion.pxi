@@ -8,7 +8,7 @@ Must not know: derivative rules, how a loop is executed (_kernels/fused.h), wher
 Next: _loop_writer.pxi (the description of a loop), _memory_plan.pxi.
 """
 
-cdef enum: ALONE, ELEMENTWISE, READ, SUM, ALIAS, STORE       # what an instruction may be in a loop
+cdef enum: ALONE, ELEMENTWISE, READ, SUM, ALIAS, STORE, AXIS       # what an instruction may be in a loop
 cdef enum: MOST_MEMBERS = FA_FUSED_MEMBERS                   # of a loop: with three operands each FA_FUSED_SLOTS slots
 cdef enum: MOST_OPEN = 12                                    # loops of a size that may still be joined
 cdef enum: LONG = 1 << 14                                    # elements of an instruction that is a loop by itself
@@ -94,6 +94,7 @@ cdef class Fusion(Copier):
     cdef uint32_t levels
     cdef dict open
     cdef dict stored                                         # level -> layouts of its stores
+    cdef dict axes                                           # level -> the axis along which it sums, how often
     cdef readonly list loops                                 # of the new tape: (first, end, end of the primal ones)
 
     def __cinit__(self, Tape source, Tape target=None, *rest):
@@ -103,6 +104,7 @@ cdef class Fusion(Copier):
         self.sums = <uint8_t *>calloc(source.n + 1, 1)
         self.open = {}
         self.stored = {}
+        self.axes = {}
         self.loops = []
         if self.level == NULL or self.kind == NULL or self.members == NULL or self.sums == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {source.n} instructions")
@@ -140,12 +142,12 @@ cdef class Fusion(Copier):
         cdef const fa_aval *av = &AVALS[s.aval[i]]
         cdef fa_reader r
         if op == FA_SUM:
-            return SUM if self.sums_everything(i) else ALONE
+            return SUM if self.sums_everything(i) else AXIS if self.sums_an_axis(i) else ALONE
         if av.nd == 0 or av.size < 2:
             return ALONE
         if op == FA_RESHAPE or op == FA_STOP:
             m = self.kind[s.arg[2 * <size_t>i]]
-            return ALIAS if m != ALONE and m != STORE else ALONE
+            return ALIAS if m != ALONE and m != STORE and m != AXIS else ALONE
         if op == FA_MOVE and self.kind[s.arg[2 * <size_t>i]] == ELEMENTWISE and stores_rows(s, i, &r):
             return STORE
         if op == FA_MOVE or op == FA_ASSEMBLE:
@@ -160,7 +162,7 @@ cdef class Fusion(Copier):
     cdef bint long_enough(self, uint32_t i) noexcept:
         """Is this instruction a loop by itself, for the sake of several threads?"""
         cdef Tape s = self.source
-        if self.kind[i] == SUM:
+        if self.kind[i] == SUM or self.kind[i] == AXIS:
             return AVALS[s.aval[s.arg[2 * <size_t>i]]].size >= LONG
         return (self.kind[i] == ELEMENTWISE or self.kind[i] == STORE
                 or s.op[i] == FA_ASSEMBLE and self.kind[i] == READ) \
@@ -172,6 +174,14 @@ cdef class Fusion(Copier):
         cdef const fa_aval *x = &AVALS[s.aval[s.arg[2 * <size_t>i]]]
         return AVALS[s.aval[i]].nd == 0 and x.nd and x.size > 1 and is_real(x.dtype) and axis.outer == 1 \
             and axis.inner == 1
+
+    cdef bint sums_an_axis(self, uint32_t i) noexcept:
+        """Not where the loop would be slower than its parts."""
+        cdef Tape s = self.source
+        cdef const fa_axis *axis = <const fa_axis *>s.attrs[s.arg[2 * <size_t>i + 1]]
+        cdef const fa_aval *x = &AVALS[s.aval[s.arg[2 * <size_t>i]]]
+        return AVALS[s.aval[i]].nd and x.nd and x.size > 1 and is_real(x.dtype) and axis.n > 1 \
+            and fa_axis_fits(axis, x.size >= LONG)
 
     cdef bint readable(self, uint32_t i) except -1:
         """Are the maps of a move or an assembly a few regular pieces?"""
@@ -216,12 +226,15 @@ cdef class Fusion(Copier):
         for k in range(m):
             x = ids[k]
             level = self.level[x]
-            if level and (kind == READ or AVALS[s.aval[x]].nd == 0 or self.kind[x] == ALONE or self.kind[x] == STORE):
+            if level and (kind == READ or AVALS[s.aval[x]].nd == 0 or self.kind[x] == ALONE or self.kind[x] == STORE
+                          or self.kind[x] == AXIS):
                 level += 1
             earliest = max(earliest, level)
         if kind == STORE:
             return self.join_store(i, ids[0], earliest)
-        return self.join(AVALS[s.aval[ids[0] if kind == SUM else i]].size, earliest, kind == SUM)
+        if kind == SUM or kind == AXIS:
+            return self.join(AVALS[s.aval[ids[0]]].size, earliest, i)
+        return self.join(AVALS[s.aval[i]].size, earliest, 0)
 
     cdef uint32_t join_store(self, uint32_t i, uint32_t x, uint32_t level) except 0:
         """The loop that computes x, if its stores have rows like these; else a loop of its own."""
@@ -237,23 +250,41 @@ cdef class Fusion(Copier):
         self.members[level] += 1
         return level
 
-    cdef uint32_t join(self, int64_t size, uint32_t earliest, bint is_sum) except 0:
+    cdef uint32_t join(self, int64_t size, uint32_t earliest, uint32_t total) except 0:
+        """A loop over so many elements, from level `earliest` on; total: the sum that is to end in it (0: none does)."""
         cdef uint32_t level
         cdef list loops = <list>self.open.setdefault(size, [])
         for found in loops:
             level = found
-            if level >= earliest and self.members[level] < MOST_MEMBERS and (
-                    not is_sum or self.sums[level] < FA_FUSED_SUMS):
+            if level >= earliest and self.members[level] < MOST_MEMBERS and (total == 0 or self.may_sum(level, total)):
                 self.members[level] += 1
-                self.sums[level] += is_sum
+                self.note_sum(level, total)
                 return level
         self.levels += 1
         self.members[self.levels] = 1
-        self.sums[self.levels] = is_sum
+        self.note_sum(self.levels, total)
         loops.append(self.levels)
         if len(loops) > MOST_OPEN:
             del loops[0]
         return self.levels
+
+    cdef tuple axis_of(self, uint32_t i):
+        cdef const fa_axis *axis = <const fa_axis *>self.source.attrs[self.source.arg[2 * <size_t>i + 1]]
+        return axis.outer, axis.n, axis.inner
+
+    cdef bint may_sum(self, uint32_t level, uint32_t total) except -1:
+        """Sums of everything and sums along an axis are of blocks of their own, and no loop has both."""
+        axis, n = self.axes.get(level, (None, 0))
+        if self.kind[total] == SUM:
+            return axis is None and self.sums[level] < FA_FUSED_SUMS
+        return self.sums[level] == 0 and (n == 0 or axis == self.axis_of(total) and n < FA_FUSED_AXES)
+
+    cdef int note_sum(self, uint32_t level, uint32_t total) except -1:
+        if total and self.kind[total] == SUM:
+            self.sums[level] += 1
+        elif total:
+            self.axes[level] = self.axis_of(total), self.axes.get(level, (None, 0))[1] + 1
+        return 0
 
     cdef Tape reordered(self):
         """Leaves first, then level by level, each in the order of the tape."""

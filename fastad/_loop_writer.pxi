@@ -53,7 +53,9 @@ cdef class Loop:
         cdef void *slots
         if fa_chain_plan(&self.f, self.instr, self.slots, steps, spread) != 0:
             raise InternalError("a fused loop reads by rows what no chain reads")
-        if self.f.row and self.f.nsums == 0 and self.f.row <= FA_BLOCK:
+        if self.f.naxes:
+            self.f.block = fa_axis_block(&self.f.axis)
+        elif self.f.row and self.f.nsums == 0 and self.f.row <= FA_BLOCK:
             self.f.block = FA_BLOCK // self.f.row * self.f.row       # whole rows (sums are of blocks of their own size)
         self.steps = <fa_chainstep *>malloc((self.f.nsteps + 1) * sizeof(fa_chainstep))
         self.spread = <uint16_t *>malloc((self.f.nspread + 1) * sizeof(uint16_t))
@@ -68,6 +70,11 @@ cdef class Loop:
             self.slots = <fa_slot *>slots
             self.f.slots = self.slots
         return 0
+
+    cdef int64_t scratch_bytes(self) noexcept:
+        """Block buffers, partial sums along the axis, tiles of scalars."""
+        cdef int64_t buffers = self.f.nbuffers + self.f.naxes * fa_axis_levels(&self.f.axis)
+        return buffers * FA_BUFFER_BYTES + self.f.nspread * <int64_t>FA_TILE_BYTES
 
     cdef int slot(self, int kind, int dtype, uint32_t cell, int64_t at) except -1:
         cdef fa_slot *s = &self.slots[self.f.nslots]
@@ -180,6 +187,8 @@ cdef class LoopWriter:
         cdef int op = t.op[i]
         if op == FA_RESHAPE or op == FA_STOP:
             self.slots[i] = self.slots[t.arg[2 * <size_t>i]]
+        elif op == FA_SUM and AVALS[t.aval[i]].nd:
+            self.write_axis(i)
         elif op == FA_SUM:
             self.write_sum(i)
         elif i in self.stores:
@@ -266,6 +275,23 @@ cdef class LoopWriter:
         f.in_[0] = x
         f.out = self.loop.f.nsums                            # the plan gives it a cell
         self.loop.f.nsums += 1
+        return 0
+
+    cdef int write_axis(self, uint32_t i) except -1:
+        cdef uint32_t x = self.t.arg[2 * <size_t>i]
+        cdef int y
+        cdef fa_finstr *f
+        if self.stays(i):                                    # nobody reads it
+            return 0
+        self.operand(x)
+        y = self.loop.slot(FA_SLOT_ARRAY, AVALS[self.t.aval[i]].dtype, self.program.cell[i], 0)
+        f = self.instruction(FA_FUSED_AXIS, i)
+        f.din = f.dout
+        f.in_[0] = self.slots[x]
+        f.in_[1] = self.loop.f.naxes
+        f.out = y
+        self.loop.f.axis = (<const fa_axis *>self.t.attrs[self.t.arg[2 * <size_t>i + 1]])[0]
+        self.loop.f.naxes += 1
         return 0
 
     cdef int write_stores(self) except -1:

@@ -39,9 +39,9 @@ cdef extern from "_kernels/arena.h":
     void fa_arena_free(void *p, size_t bytes) nogil
 
 cdef extern from "_kernels/layout.h" nogil:
-    enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE
+    enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_AXIS
     enum: FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR, FA_SLOT_ROWS
-    enum: FA_READ_PARTS, FA_FUSED_MEMBERS, FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_BUFFER_BYTES
+    enum: FA_READ_PARTS, FA_FUSED_MEMBERS, FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_FUSED_AXES, FA_BUFFER_BYTES
     enum: FA_MOST_STEPS, FA_TILE_BYTES, FA_BLOCK, FA_MOST_LAYOUTS, FA_CHAIN_END
     enum: FA_CHAIN_SIGN, FA_CHAIN_ABSOLUTE, FA_CHAIN_AND, FA_CHAIN_OR, FA_CHAIN_XOR, FA_CHAIN_NOT
     ctypedef struct fa_rows:
@@ -96,6 +96,11 @@ cdef extern from "_kernels/chain_plan.h" nogil:
     int fa_chain_code(uint16_t op)
     int fa_chain_step_for(int step, int din, int dout)
     int fa_chain_plan(fa_fused *f, fa_finstr *instr, fa_slot *slots, fa_chainstep *steps, uint16_t *spread)
+
+cdef extern from "_kernels/axis_plan.h" nogil:
+    int64_t fa_axis_block(const fa_axis *a)
+    bint fa_axis_fits(const fa_axis *a, bint is_long)
+    uint32_t fa_axis_levels(const fa_axis *a)
 
 cdef extern from "_kernels/reader.h" nogil:
     int fa_reader_of(const fa_piece *piece, fa_reader *r)

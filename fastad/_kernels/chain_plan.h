@@ -79,7 +79,8 @@ static inline int fa_chain_exchanged(int code) {
 
 /* How many operands of instructions that are no chain `ins` has in slots. */
 static inline int fa_slots_read(const fa_finstr *ins) {
-    return ins->kind == FA_FUSED_ELEMENTWISE ? ins->arity : ins->kind == FA_FUSED_SUM || ins->kind == FA_FUSED_STORE;
+    return ins->kind == FA_FUSED_ELEMENTWISE ? ins->arity : ins->kind == FA_FUSED_SUM || ins->kind == FA_FUSED_STORE
+        || ins->kind == FA_FUSED_AXIS;
 }
 
 typedef struct {

@@ -6,16 +6,18 @@
    The kernels are those of single instructions, on the same operands: the bits are the same.
    A large loop is cut into chunks of blocks, which the pool's threads share; the sums of chunks are put together as one
    thread would have done it.
-   Next: read.h (operands that are slices), chain.h (cheap instructions), forward.h, which runs a loop as one
+   Next: read.h (operands that are slices), chain.h (cheap instructions), axis.h (sums along an axis), forward.h, which runs a loop as one
    instruction, layout.h (fa_fused). */
 #ifndef FASTAD_FUSED_H
 #define FASTAD_FUSED_H
 #include "pool.h"
 #include "read.h"
 
+typedef union { fa_sumtree_f64 f64; fa_sumtree_f32 f32; } fa_anytree;
+#include "axis.h"
+
 /* ---- the loop ------------------------------------------------------------------------------------------------ */
 typedef struct { char *p; intptr_t step, advance; } fa_place;
-typedef union { fa_sumtree_f64 f64; fa_sumtree_f32 f32; } fa_anytree;
 
 FA_FN void fa_fused_places(const fa_fused *f, const fa_cell *v, char *scratch, fa_place *at) {
     for (uint32_t s = 0; s < f->nslots; s++) {
@@ -60,7 +62,7 @@ FA_FN void fa_fused_steps(const fa_fused *f, const fa_place *at, char *scratch, 
 }
 
 FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v, fa_place *at, const fa_chainat *steps,
-                          int64_t j, int64_t m, fa_anytree *sums, fa_env *env) {
+                          char *scratch, int64_t j, int64_t m, fa_anytree *sums, fa_env *env) {
     for (uint32_t i = 0; i < f->n; i++) {
         const fa_finstr *ins = &f->instr[i];
         if (i == f->nprimal) env->flags |= fa_fpflags();
@@ -75,6 +77,11 @@ FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v,
         } else if (ins->kind == FA_FUSED_READ) {
             fa_read_block(&f->reads[ins->in[0]], ins->dout, v, c->avals, c->cell_aval, j, m,
                           at[ins->out].p + j * at[ins->out].advance);
+        } else if (ins->kind == FA_FUSED_AXIS) {
+            const fa_place *x = &at[ins->in[0]];
+            size_t waiting = f->nbuffers + (size_t)ins->in[1] * fa_axis_levels(&f->axis);
+            fa_axis_add(&f->axis, ins->din, j, m, x->p + j * x->advance, at[ins->out].p,
+                        scratch + waiting * FA_BUFFER_BYTES + f->nspread * FA_TILE_BYTES, &sums[ins->in[1]]);
         } else {
             const fa_place *x = &at[ins->in[0]];
             const char *first = x->p + j * x->advance;
@@ -94,6 +101,8 @@ FA_FN void fa_store_sum(const fa_code *c, fa_cell *v, uint32_t cell, const fa_an
     else v[cell] = fa_cell_f32(fa_sumtree_end_f32(&sum->f32));
 }
 
+FA_INLINE int fa_fused_has_units(const fa_fused *f) { return fa_axis_form(&f->axis) > FA_AXIS_GROUPS; }
+
 /* ---- chunks -------------------------------------------------------------------------------------------------- */
 enum { FA_MOST_CHUNKS = 64 };
 
@@ -102,10 +111,12 @@ typedef struct {
     const fa_code *c;
     const fa_cell *v;
     int level;                               /* a chunk is 2**level blocks */
+    int64_t units;                           /* or so many units */
     atomic_int flags;
     fa_anytree *sums;                        /* of chunk k: nsums from k * nsums on */
 } fa_fused_job;
 
+/* The blocks from element `begin` to `end`, or, where sums along an axis take several blocks each, of these units. */
 FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v, char *scratch, int64_t begin,
                            int64_t end, fa_anytree *sums, fa_env *env) {
     fa_place at[FA_FUSED_SLOTS];
@@ -114,8 +125,18 @@ FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v
     fa_fused_spread(f, v, scratch);
     fa_fused_steps(f, at, scratch, steps);
     for (uint32_t k = 0; k < f->nsums; k++) fa_sumtree_begin_f64(&sums[k].f64);      /* both begin alike */
-    for (int64_t j = begin; j < end; j += f->block)
-        fa_fused_block(f, c, v, at, steps, j, end - j < f->block ? end - j : f->block, sums, env);
+    if (!fa_fused_has_units(f)) {
+        for (int64_t j = begin; j < end; j += f->block)
+            fa_fused_block(f, c, v, at, steps, scratch, j, end - j < f->block ? end - j : f->block, sums, env);
+        return;
+    }
+    for (int64_t unit = begin; unit < end; unit++) {
+        fa_unit u = fa_unit_of(&f->axis, unit, f->block);
+        for (int64_t k = 0; k < u.n; k++) {
+            int64_t j = u.first + k * u.stride;
+            fa_fused_block(f, c, v, at, steps, scratch, j, k + 1 < u.n ? u.block : u.last, sums, env);
+        }
+    }
 }
 
 /* A worker's block buffers, kept as long as it lives. */
@@ -128,21 +149,27 @@ FA_FN char *fa_worker_scratch(void) {
 FA_FN void fa_fused_chunk(void *job, int64_t chunk, int is_worker) {
     fa_fused_job *shared = job;
     const fa_fused *f = shared->f;
-    int64_t length = f->block << shared->level, begin = chunk * length;
-    int64_t end = f->size - begin < length ? f->size : begin + length;
+    int64_t length = shared->units ? shared->units : f->block << shared->level, begin = chunk * length;
+    int64_t size = shared->units ? fa_axis_units(&f->axis) : f->size;
+    int64_t end = size - begin < length ? size : begin + length;
+    fa_anytree trees[FA_FUSED_AXES];
     fa_env env = {0};
     fa_fpclear();
     fa_fused_blocks(f, shared->c, shared->v, is_worker ? fa_worker_scratch() : (char *)shared->v[f->scratch].p, begin,
-                    end, &shared->sums[chunk * f->nsums], &env);
+                    end, f->naxes ? trees : &shared->sums[chunk * f->nsums], &env);
     atomic_fetch_or(&shared->flags, env.flags);
 }
 
 FA_FN void fa_run_fused_shared(const fa_code *c, fa_cell *v, const fa_fused *f, fa_env *env) {
     fa_anytree sums[FA_MOST_CHUNKS * FA_FUSED_SUMS], all;
-    fa_fused_job job = {f, c, v, 3, 0, sums};
-    int64_t blocks = (f->size + f->block - 1) / f->block, chunks;
+    fa_fused_job job = {f, c, v, 3, 0, 0, sums};
+    int64_t blocks = (f->size + f->block - 1) / f->block, units = fa_axis_units(&f->axis), chunks;
     while ((blocks + ((int64_t)1 << job.level) - 1) >> job.level > FA_MOST_CHUNKS) job.level++;
     chunks = (blocks + ((int64_t)1 << job.level) - 1) >> job.level;
+    if (fa_fused_has_units(f)) {
+        job.units = (units - 1) / FA_MOST_CHUNKS + 1;
+        chunks = (units - 1) / job.units + 1;
+    }
     fa_pool_run(fa_fused_chunk, &job, chunks);
     env->flags |= atomic_load(&job.flags);
     for (uint32_t k = 0; k < f->nsums; k++) {
@@ -179,7 +206,8 @@ FA_FN int fa_run_fused(const fa_code *c, fa_cell *v, const fa_fused *f, fa_env *
         fa_run_fused_shared(c, v, f, env);
         return FA_OK;
     }
-    fa_fused_blocks(f, c, v, (char *)v[f->scratch].p, 0, f->size, sums, env);
+    fa_fused_blocks(f, c, v, (char *)v[f->scratch].p, 0, fa_fused_has_units(f) ? fa_axis_units(&f->axis) : f->size, sums,
+                    env);
     for (uint32_t k = 0; k < f->nsums; k++) fa_store_sum(c, v, f->sums[k], &sums[k]);
     return FA_OK;
 }
