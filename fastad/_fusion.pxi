@@ -8,7 +8,7 @@ Must not know: derivative rules, how a loop is executed (_kernels/fused.h), wher
 Next: _loop_writer.pxi (the description of a loop), _memory_plan.pxi.
 """
 
-cdef enum: ALONE, ELEMENTWISE, READ, SUM, ALIAS, STORE, AXIS       # what an instruction may be in a loop
+cdef enum: ALONE, ELEMENTWISE, READ, SUM, ALIAS, STORE, AXIS, WEAVE       # what an instruction may be in a loop
 cdef enum: MOST_MEMBERS = FA_FUSED_MEMBERS                   # of a loop: with three operands each FA_FUSED_SLOTS slots
 cdef enum: MOST_OPEN = 12                                    # loops of a size that may still be joined
 cdef enum: LONG = 1 << 14                                    # elements of an instruction that is a loop by itself
@@ -70,19 +70,47 @@ cdef bint stores_rows(Tape t, uint32_t i, fa_reader *r) except -1:
 
 
 cdef tuple fused(Tape tape):
-    """(the tape in the order in which it runs, its loops: first, end, end of the primal instructions)."""
+    """(the tape in the order in which it runs, its loops: first, end, end of the primal instructions, its weaves)."""
     cdef Fusion fusion
     cdef uint32_t i
     for i in range(1, tape.n):
         if tape.op[i] > FA_CAPTURE and not always_alone(tape, i):
             fusion = Fusion(tape)
-            return fusion.run(), fusion.loops
-    return tape, []                      # numbers alone
+            return fusion.run(), fusion.loops, fusion.woven
+    return tape, [], set()                      # numbers alone
 
 
 cdef inline bint always_alone(Tape t, uint32_t i) noexcept:
     """Instructions whose results are numbers, but for sums of arrays."""
     return t.aval[i] < FA_NAVAL_SCALAR and t.op[i] != FA_SUM
+
+
+cdef bint weaves(Tape t, uint32_t i, fa_weave *w) except -1:
+    """Does assembly i add up arrays of one size, shifted by a few elements, in a longer one?  w: how."""
+    cdef const fa_assemble *a = <const fa_assemble *>t.attrs[t.arg[2 * <size_t>i + 1]]
+    cdef const uint32_t *ids = NULL
+    cdef const fa_aval *x
+    cdef fa_reader r
+    cdef int k
+    t.operands(i, &ids)
+    x = &AVALS[t.aval[ids[0]]]
+    w.size = AVALS[t.aval[i]].size
+    w.dtype = x.dtype
+    if not a.accumulate or a.fill.i or not is_real(x.dtype) or a.n < 2 or a.n > FA_WEAVE_PARTS or w.size == x.size:
+        return False
+    for k in range(a.n):
+        if AVALS[t.aval[ids[k]]].nd == 0 or AVALS[t.aval[ids[k]]].size != x.size or a.maps[k].npieces != 1 \
+                or a.maps[k].ntable >= 0 or fa_reader_of(&a.maps[k].pieces[0], &r) < 0 \
+                or not fa_reader_contiguous(&r) or r.soff or r.reach != x.size:
+            return False
+        w.shift[k] = r.doff
+        w.first = r.doff if k == 0 else min(w.first, r.doff)
+        w.reach = r.doff if k == 0 else max(w.reach, r.doff)
+    w.n = a.n
+    w.reach -= w.first
+    for k in range(a.n):
+        w.shift[k] -= w.first
+    return w.reach <= FA_WEAVE_REACH
 
 
 cdef class Fusion(Copier):
@@ -95,6 +123,8 @@ cdef class Fusion(Copier):
     cdef dict open
     cdef dict stored                                         # level -> layouts of its stores
     cdef dict axes                                           # level -> the axis along which it sums, how often
+    cdef dict nwoven                                         # level -> how many assemblies end in it
+    cdef set woven                                           # these, of the new tape
     cdef readonly list loops                                 # of the new tape: (first, end, end of the primal ones)
 
     def __cinit__(self, Tape source, Tape target=None, *rest):
@@ -105,6 +135,8 @@ cdef class Fusion(Copier):
         self.open = {}
         self.stored = {}
         self.axes = {}
+        self.nwoven = {}
+        self.woven = set()
         self.loops = []
         if self.level == NULL or self.kind == NULL or self.members == NULL or self.sums == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {source.n} instructions")
@@ -141,15 +173,18 @@ cdef class Fusion(Copier):
         cdef uint32_t m
         cdef const fa_aval *av = &AVALS[s.aval[i]]
         cdef fa_reader r
+        cdef fa_weave w
         if op == FA_SUM:
             return SUM if self.sums_everything(i) else AXIS if self.sums_an_axis(i) else ALONE
         if av.nd == 0 or av.size < 2:
             return ALONE
         if op == FA_RESHAPE or op == FA_STOP:
             m = self.kind[s.arg[2 * <size_t>i]]
-            return ALIAS if m != ALONE and m != STORE and m != AXIS else ALONE
+            return ALIAS if m == ELEMENTWISE or m == READ or m == ALIAS else ALONE
         if op == FA_MOVE and self.kind[s.arg[2 * <size_t>i]] == ELEMENTWISE and stores_rows(s, i, &r):
             return STORE
+        if op == FA_ASSEMBLE and self.computed_in_one_loop(i) and weaves(s, i, &w):
+            return WEAVE
         if op == FA_MOVE or op == FA_ASSEMBLE:
             return READ if self.readable(i) else ALONE
         if op == FA_CAST:
@@ -158,6 +193,17 @@ cdef class Fusion(Copier):
             return ALONE
         m = s.operands(i, &ids)                              # NumPy's integer loops may set an error
         return ALONE if op >= FA_OWN_END and AVALS[s.aval[ids[m - 1]]].dtype == FA_I64 else ELEMENTWISE
+
+    cdef bint computed_in_one_loop(self, uint32_t i) noexcept:
+        """The operands of i, and nothing that they are made of has to be finished in between."""
+        cdef Tape s = self.source
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, m = s.operands(i, &ids)
+        for k in range(m):
+            if self.kind[ids[k]] != ELEMENTWISE or self.level[ids[k]] != self.level[ids[0]]:
+                return False
+        return m > 1 and self.nwoven.get(self.level[ids[0]], 0) < FA_FUSED_WEAVES \
+            and self.level[ids[0]] not in self.axes and self.members[self.level[ids[0]]] < MOST_MEMBERS
 
     cdef bint long_enough(self, uint32_t i) noexcept:
         """Is this instruction a loop by itself, for the sake of several threads?"""
@@ -223,11 +269,16 @@ cdef class Fusion(Copier):
         m = s.operands(i, &ids)
         if kind == ALIAS:
             return self.level[ids[0]]
+        if kind == WEAVE:
+            level = self.level[ids[0]]
+            self.nwoven[level] = self.nwoven.get(level, 0) + 1
+            self.members[level] += 1
+            return level
         for k in range(m):
             x = ids[k]
             level = self.level[x]
             if level and (kind == READ or AVALS[s.aval[x]].nd == 0 or self.kind[x] == ALONE or self.kind[x] == STORE
-                          or self.kind[x] == AXIS):
+                          or self.kind[x] == AXIS or self.kind[x] == WEAVE):
                 level += 1
             earliest = max(earliest, level)
         if kind == STORE:
@@ -277,7 +328,7 @@ cdef class Fusion(Copier):
         axis, n = self.axes.get(level, (None, 0))
         if self.kind[total] == SUM:
             return axis is None and self.sums[level] < FA_FUSED_SUMS
-        return self.sums[level] == 0 and (n == 0 or axis == self.axis_of(total) and n < FA_FUSED_AXES)
+        return self.sums[level] == 0 and level not in self.nwoven and (n == 0 or axis == self.axis_of(total) and n < FA_FUSED_AXES)
 
     cdef int note_sum(self, uint32_t level, uint32_t total) except -1:
         if total and self.kind[total] == SUM:
@@ -322,6 +373,8 @@ cdef class Fusion(Copier):
                             self.target.boundary = primal
                     self.read_again(i, level)
                     self.copy(i)
+                    if self.kind[i] == WEAVE:
+                        self.woven.add(self.map[i])
                 if self.members[level] > 1 or self.long_enough(order[at]):
                     self.loops.append((first, self.target.n, primal if primal else self.target.n))
                 at = end

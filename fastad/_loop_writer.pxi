@@ -19,6 +19,7 @@ cdef class Loop:
     cdef uint16_t *spread
     cdef fa_rows[FA_MOST_LAYOUTS] rows
     cdef fa_gaps[FA_MOST_LAYOUTS] gaps
+    cdef fa_weave[FA_FUSED_WEAVES] weaves
     cdef uint32_t nreads, nparts
 
     def __cinit__(self, uint32_t members, uint32_t parts):
@@ -35,6 +36,7 @@ cdef class Loop:
         self.f.sums = self.sums
         self.f.rows = self.rows
         self.f.gaps = self.gaps
+        self.f.weaves = self.weaves
         self.f.block = FA_BLOCK
 
     def __dealloc__(self):
@@ -126,7 +128,7 @@ cdef class LoopWriter:
             self.write(i)
         self.loop.f.nprimal = n if primal < self.end else self.loop.f.n
         i = self.first
-        if t.op[i] == FA_SUM or i in self.stores:
+        if t.op[i] == FA_SUM or i in self.stores:            # (a weave is never the first)
             i = t.arg[2 * <size_t>i]
         self.loop.f.size = AVALS[t.aval[i]].size
         self.loop.f.shared = self.loop.f.size * self.cost() > WORTH_SHARING
@@ -193,6 +195,8 @@ cdef class LoopWriter:
             self.write_sum(i)
         elif i in self.stores:
             self.write_store(i)
+        elif i in self.program.woven:
+            self.write_weave(i)
         elif op == FA_MOVE or op == FA_ASSEMBLE:
             if not (op == FA_MOVE and self.stays(i) and self.read_in_place(i)):
                 self.write_read(i)
@@ -292,6 +296,25 @@ cdef class LoopWriter:
         f.out = y
         self.loop.f.axis = (<const fa_axis *>self.t.attrs[self.t.arg[2 * <size_t>i + 1]])[0]
         self.loop.f.naxes += 1
+        return 0
+
+    cdef int write_weave(self, uint32_t i) except -1:
+        cdef fa_weave *w
+        cdef fa_finstr *f
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k
+        if self.stays(i):                                    # nobody reads it
+            return 0
+        w = &self.loop.weaves[self.loop.f.nweaves]
+        weaves(self.t, i, w)
+        self.t.operands(i, &ids)
+        for k in range(w.n):
+            w.slot[k] = self.operand(ids[k])
+        w.cell = self.program.cell[i]
+        f = self.instruction(FA_FUSED_WEAVE, i)
+        f.din = f.dout
+        f.in_[0] = self.loop.f.nweaves
+        self.loop.f.nweaves += 1
         return 0
 
     cdef int write_stores(self) except -1:

@@ -39,7 +39,8 @@ cdef extern from "_kernels/arena.h":
     void fa_arena_free(void *p, size_t bytes) nogil
 
 cdef extern from "_kernels/layout.h" nogil:
-    enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_AXIS
+    enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_AXIS, FA_FUSED_WEAVE
+    enum: FA_FUSED_WEAVES, FA_WEAVE_PARTS, FA_WEAVE_REACH
     enum: FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR, FA_SLOT_ROWS
     enum: FA_READ_PARTS, FA_FUSED_MEMBERS, FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_FUSED_AXES, FA_BUFFER_BYTES
     enum: FA_MOST_STEPS, FA_TILE_BYTES, FA_BLOCK, FA_MOST_LAYOUTS, FA_CHAIN_END
@@ -73,6 +74,7 @@ cdef extern from "_kernels/layout.h" nogil:
         int nd
         int64_t doff
         int64_t soff
+        int64_t reach
         fa_rdim *dim
     ctypedef struct fa_gaps:
         uint32_t cell
@@ -91,6 +93,16 @@ cdef extern from "_kernels/layout.h" nogil:
         uint8_t runs
         fa_cell fill
         const fa_part *parts
+
+    ctypedef struct fa_weave:
+        uint32_t cell
+        uint32_t n
+        int dtype
+        int64_t size
+        int64_t first
+        int64_t reach
+        int64_t *shift
+        uint16_t *slot
 
 cdef extern from "_kernels/chain_plan.h" nogil:
     int fa_chain_code(uint16_t op)
@@ -176,7 +188,7 @@ cdef class Program:
         cdef Plan plan
         cdef Packer packer
         cdef list loops
-        self.tape, loops = fused(_passes.optimise(tape) if optimise else tape)
+        self.tape, loops, self.woven = fused(_passes.optimise(tape) if optimise else tape)
         self.loops = []
         self.frames = []
         self.external = []

@@ -73,6 +73,7 @@ def test_benchmark_mode_runs(root, tmp_path):
     ("chain_masks.h", "r = (V)(((V)((VBITS)X & numbers) OP (V)((VBITS)Y & numbers)) & numbers);", "r = (V)(X OP Y);"),
     ("reader.h", "m.s = -m.s;", ";"),
     ("axis.h", "leaf.level++;", ""),
+    ("weave.h", "w->reach - w->shift[p]) * item;", "w->shift[p]) * item;"),
     ("fourier.h", "s0 + lo * c0", "s0 + hi * c0"),
     ("fourier_stages.h", "mirror ? -f * im", "mirror ? f * im"),
     ("fourier_columns.h", "for (int t = 1; t < r; t++) sum", "for (int t = 2; t < r; t++) sum"),

@@ -218,6 +218,8 @@ static inline int fa_chain_plan(fa_fused *f, fa_finstr *instr, fa_slot *slots, f
     int type;
     for (uint32_t i = 0; i < f->n; i++) {
         for (int k = 0; k < fa_slots_read(&instr[i]); k++) c.uses[instr[i].in[k]]++;
+        if (instr[i].kind != FA_FUSED_WEAVE) continue;
+        for (uint32_t k = 0; k < f->weaves[instr[i].in[0]].n; k++) c.uses[f->weaves[instr[i].in[0]].slot[k]]++;
     }
     for (uint32_t i = 0, end; i < f->n; i = end) {
         if (i == primal) f->nprimal = n;

@@ -195,7 +195,8 @@ extern fa_prim fa_prims[FA_MAX_OPCODES];     /* filled at import from primitives
 enum { FA_BLOCK = 512 };                     /* elements; 4 KiB an operand: a dozen stay in L1 */
 enum { FA_BUFFER_BYTES = 8 * FA_BLOCK + 64 };    /* of a block buffer: no two begin at the same place of a page */
 enum { FA_FUSED_MEMBERS = 64, FA_FUSED_SLOTS = 256, FA_FUSED_SUMS = 8, FA_FUSED_AXES = 4, FA_READER_DIMS = 6 };
-enum { FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_CHAIN, FA_FUSED_AXIS };
+enum { FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_CHAIN, FA_FUSED_AXIS,
+       FA_FUSED_WEAVE };
 enum { FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR, FA_SLOT_ROWS };
 
 /* Chains of cheap instructions run step by step on tiles of eight vectors; each step leaves its result in registers: real
@@ -221,7 +222,7 @@ enum { FA_TILE_BYTES = 512, FA_CHAIN_TILES = 128, FA_MOST_STEPS = 5 * FA_FUSED_M
 typedef struct { uint8_t code, tile, fresh; uint16_t slot; } fa_chainstep;   /* fresh: it has not been written before */
 
 /* in: slots; of READ the number of a read; of CHAIN the first step and the number of steps; of AXIS, a
-   sum along the loop's axis, a slot and its number.
+   sum along the loop's axis, a slot and its number; of WEAVE its number.
    arity of CHAIN: what it may do.  STORE, into a slot by rows, is in chains alone.
    step: of an elementwise instruction, if it may be in a chain; else 0. */
 enum { FA_CHAIN_MAY_OVERLAP = 1, FA_CHAIN_BY_ROWS = 2 };
@@ -244,6 +245,14 @@ enum { FA_READ_PARTS = 8 };                  /* of a read that is met so */
 /* An array of which a loop writes the destinations of `reader`, by STORE; what lies between them is filled. */
 typedef struct { uint32_t cell; int dtype; int64_t size; fa_cell fill; fa_reader reader; } fa_gaps;
 typedef struct { uint32_t n; uint8_t fills, adds, runs; fa_cell fill; const fa_part *parts; } fa_fread;
+/* An array, longer than the loop, in which results of it (slots) are added up, shifted by a few elements (weave.h). */
+enum { FA_FUSED_WEAVES = 2, FA_WEAVE_PARTS = 4, FA_WEAVE_REACH = 16 };
+typedef struct {
+    uint32_t cell, n;
+    int dtype;
+    int64_t size, first, reach, shift[FA_WEAVE_PARTS];       /* first: of the part without shift; reach: the largest one */
+    uint16_t slot[FA_WEAVE_PARTS];
+} fa_weave;
 
 typedef struct {
     int64_t size;                            /* elements of the iteration space */
@@ -260,7 +269,8 @@ typedef struct {
     const fa_gaps *gaps;
     int64_t row, block;                      /* elements of a row (0: no slot has rows), of a block */
     fa_axis axis;                            /* along which AXIS sums; n is 0: there is none, else no SUM (axis_plan.h) */
-    uint32_t naxes;
+    uint32_t naxes, nweaves;
+    const fa_weave *weaves;
 } fa_fused;
 
 /* ---- packed scalar code, in programs only (machine.h) ----------------------------------------------------------- */

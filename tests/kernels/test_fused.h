@@ -110,6 +110,46 @@ static void test_axis(int64_t outer, int64_t n, int64_t inner, int threads) {
     free(x); free(scaled); free(want); free(y[0]); free(y[1]); free(scratch);
 }
 
+/* three parts of a loop over n, shifted, in an array of `size`, against one sum of each element */
+static void test_weave(int64_t n, int64_t first, int64_t end, const int64_t *shift, int threads) {
+    fa_weave w = {.cell = 2, .n = 3, .dtype = FA_F64, .first = first, .slot = {0, 2, 3}};
+    for (int p = 0; p < 3; p++) w.shift[p] = shift[p], w.reach = w.reach < shift[p] ? shift[p] : w.reach;
+    w.size = first + n + w.reach + end;
+    double *x = malloc((size_t)n * 8), *y = malloc((size_t)w.size * 8);
+    char *scratch = malloc(2 * FA_BUFFER_BYTES + FA_TILE_BYTES);
+    fa_aval avals[3] = {{.dtype = FA_F64}, {.dtype = FA_F64, .nd = 1, .size = n}, {.dtype = FA_F64, .nd = 1, .size = w.size}};
+    uint32_t cell_aval[4] = {1, 0, 2, 1};
+    fa_cell v[4] = {{.p = x}, {.f = 0.75}, {.p = y}, {.p = scratch}};
+    fa_slot slots[] = {{FA_SLOT_ARRAY, FA_F64, 0, 0, 0}, {FA_SLOT_SCALAR, FA_F64, 0, 1, 0},
+                       {FA_SLOT_BUFFER, FA_F64, 0, 0, 0}, {FA_SLOT_BUFFER, FA_F64, 0, 0, 1}};
+    fa_finstr instr[] = {{FA_MULTIPLY, FA_FUSED_ELEMENTWISE, 2, FA_F64, FA_F64, {0, 1}, 2, FA_CHAIN_MULTIPLY},
+                         {FA_SQUARE, FA_FUSED_ELEMENTWISE, 1, FA_F64, FA_F64, {2}, 3, FA_CHAIN_SQUARE},
+                         {0, FA_FUSED_WEAVE, 0, FA_F64, FA_F64, {0}, 0, 0}};
+    fa_chainstep steps[FA_MOST_STEPS];
+    uint16_t spread[FA_FUSED_SLOTS];
+    fa_fused loop = {.size = n, .n = 3, .nprimal = 3, .nslots = 4, .scratch = 3, .shared = 1, .instr = instr,
+                     .slots = slots, .steps = steps, .spread = spread, .nbuffers = 2, .block = FA_BLOCK, .weaves = &w,
+                     .nweaves = 1};
+    fa_code c = {.avals = avals, .cell_aval = cell_aval};
+    fa_env env = {.flags = 0};
+    random_fill(x, n);
+    for (int64_t k = 0; k < w.size; k++) y[k] = 7;
+    EXPECT(fa_chain_plan(&loop, instr, slots, steps, spread) == 0, "the plan of a weave");
+    fa_pool_set_threads(threads);
+    fa_run_fused(&c, v, &loop, &env);
+    fa_pool_set_threads(1);
+    for (int64_t t = 0; t < w.size; t++) {
+        double want = 0;
+        for (int p = 0; p < 3; p++) {
+            int64_t k = t - first - shift[p];
+            if (k < 0 || k >= n) continue;
+            want += p == 0 ? x[k] : p == 1 ? x[k] * 0.75 : x[k] * 0.75 * (x[k] * 0.75);
+        }
+        EXPECT(y[t] == want, "weave over %d, %d threads: [%d] is %.17g, not %.17g", (int)n, threads, (int)t, y[t], want);
+    }
+    free(x); free(y); free(scratch);
+}
+
 /* Every chunk once, whoever takes it: with two callers at once, as two Python threads are, and after a fork. */
 enum { CHUNKS = 200 };
 static void count_chunk(void *job, int64_t chunk, int is_worker) {
@@ -156,6 +196,11 @@ static void test_fused(void) {
                                       {1, 70, 1000}, {5, 9, 1300}, {1, 1000, 200}, {4, 300, 40}, {3, 5, 127}};
     for (size_t k = 0; k < sizeof axes / sizeof *axes; k++)
         for (int threads = 1; threads < 4; threads += 2) test_axis(axes[k][0], axes[k][1], axes[k][2], threads);
+    static const int64_t lengths[] = {1, 2, 3, 15, 16, 17, 511, 512, 513, 527, 1024, 4095, 4097, 8200, 65537};
+    static const int64_t shifts[][3] = {{0, 1, 2}, {16, 0, 3}, {1, 1, 0}, {0, 0, 0}, {5, 16, 0}};
+    for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++)
+        for (int s = 0; s < 5; s++)
+            for (int threads = 1; threads < 4; threads += 2) test_weave(lengths[k], k % 3, s % 2 * 4, shifts[s], threads);
     test_pool();
 }
 #endif
