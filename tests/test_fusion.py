@@ -91,7 +91,7 @@ def rosenbrock(x):
 
 
 def test_a_gradient_runs_with_its_function():
-    """One loop: the adjoints of a sum do not wait for it, nor their assembly for them, and intermediate arrays vanish."""
+    """One loop: neither the adjoints of a sum nor their assembly wait for it, and intermediate arrays vanish."""
     x = np.linspace(-1.0, 1.0, 3000)
     derived = tapes.gradient_tape(ad.record(rosenbrock, x))
     program = Program(derived)
