@@ -12,7 +12,6 @@ cdef enum: ALONE, ELEMENTWISE, READ, SUM, ALIAS, STORE, AXIS, WEAVE       # what
 cdef enum: MOST_MEMBERS = FA_FUSED_MEMBERS                   # of a loop: with three operands each FA_FUSED_SLOTS slots
 cdef enum: MOST_OPEN = 12                                    # loops of a size that may still be joined
 cdef enum: LONG = 1 << 14                                    # elements of an instruction that is a loop by itself
-cdef enum: WORTH_SHARING = 20_000_000                        # picoseconds: waking a thread takes some 5 microseconds
 cdef enum: MOST_PARTS = 8                                    # pieces that one read looks through at each block
 
 

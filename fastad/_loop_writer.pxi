@@ -6,6 +6,37 @@ Must not know: which instructions make a loop (_fusion.pxi), how it is executed 
 Next: _kernels/chain_plan.h (cheap instructions put together), _kernels/layout.h.
 """
 
+cdef int64_t worth_sharing = 20_000_000  # picoseconds of one thread: waking another one takes some 5 microseconds
+
+
+def share_from(int64_t picoseconds):
+    """Let threads share loops of programs made from now on that take at least so long; for `benchmarks.sharing` alone.
+
+    Parameters
+    ----------
+    picoseconds : int
+
+    Returns
+    -------
+    int
+        What it was.
+    """
+    global worth_sharing
+    before = worth_sharing
+    worth_sharing = picoseconds
+    return before
+
+
+cdef int64_t step_cost(const fa_finstr *f) noexcept:
+    """Of one element, in picoseconds, where operands are in cache; measured with AVX-512, and about the same with AVX2."""
+    cdef int64_t cost
+    if f.kind != FA_FUSED_ELEMENTWISE:
+        return 120
+    if f.step == FA_CHAIN_END:
+        return 1800 if f.op >= FA_OWN_END else 200
+    cost = 700 if f.step == FA_CHAIN_SQRT else 450 if f.step == FA_CHAIN_DIVIDE or f.step == FA_CHAIN_RECIPROCAL else 70
+    return cost // 2 if f.din == FA_F32 else cost
+
 
 cdef class Loop:
     """Owns the memory of one fa_fused."""
@@ -131,21 +162,16 @@ cdef class LoopWriter:
         if t.op[i] == FA_SUM or i in self.stores:            # (a weave is never the first)
             i = t.arg[2 * <size_t>i]
         self.loop.f.size = AVALS[t.aval[i]].size
-        self.loop.f.shared = self.loop.f.size * self.cost() > WORTH_SHARING
+        self.loop.f.shared = self.loop.f.size * self.cost() >= worth_sharing
         self.loop.finish()
         return self.loop
 
     cdef int64_t cost(self) noexcept:
-        """Of one element, in picoseconds: what the loops of this machine take, roughly."""
+        """Of one element, in picoseconds."""
         cdef uint32_t k
         cdef int64_t total = 0
-        cdef const fa_finstr *f
         for k in range(self.loop.f.n):
-            f = &self.loop.instr[k]
-            if f.kind == FA_FUSED_ELEMENTWISE and f.step == FA_CHAIN_END:
-                total += 1500 if f.op >= FA_OWN_END else 120
-            else:
-                total += 120 if f.kind == FA_FUSED_READ else 60
+            total += step_cost(&self.loop.instr[k])
         return total
 
     cdef uint32_t pieces(self) noexcept:

@@ -26,13 +26,14 @@ from fastad._tape cimport (
     FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE, FA_WRITE, PRIMS, fa_run, is_f64, FA_ADD,
     FA_SUBTRACT, FA_MULTIPLY, FA_STRONGZERO, FA_ZEROPRODUCT, FA_EQUAL, FA_GREATER_EQUAL, FA_ELEMENT, FA_RUN,
     FA_BOOL,
+    FA_F32,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError, ShapeError
 
 cnp.import_array()
 
-__all__ = ["Program", "ProgramFrame"]
+__all__ = ["Program", "ProgramFrame", "share_from"]
 
 cdef extern from "_kernels/arena.h":
     void *fa_arena_new(size_t bytes) nogil
@@ -45,6 +46,7 @@ cdef extern from "_kernels/layout.h" nogil:
     enum: FA_READ_PARTS, FA_FUSED_MEMBERS, FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_FUSED_AXES, FA_BUFFER_BYTES
     enum: FA_MOST_STEPS, FA_TILE_BYTES, FA_BLOCK, FA_MOST_LAYOUTS, FA_CHAIN_END
     enum: FA_CHAIN_SIGN, FA_CHAIN_ABSOLUTE, FA_CHAIN_AND, FA_CHAIN_OR, FA_CHAIN_XOR, FA_CHAIN_NOT
+    enum: FA_CHAIN_DIVIDE, FA_CHAIN_RECIPROCAL, FA_CHAIN_SQRT
     ctypedef struct fa_rows:
         int nd
         int64_t *n
@@ -495,10 +497,12 @@ cdef class Program:
             [sum(attr.working_bytes()) for attr in self.tape.attr_list if hasattr(attr, "working_bytes")])
 
     def stats(self):
-        """Sizes in tier 0 and here: instructions, bytes of arrays; cells; frames made so far; fused loops; runs."""
+        """Sizes in tier 0 and here: instructions, bytes of arrays; cells; frames made so far; fused loops, and those of
+        them that threads share; runs."""
         return {"instructions_before": self.before[0], "instructions": self.count,
                 "arena_bytes_before": self.before[1], "arena_bytes": self.nbytes,
-                "cells": self.ncells - 1, "frames": self.frames_made, "loops": len(self.loops), "runs": self.nruns}
+                "cells": self.ncells - 1, "frames": self.frames_made, "loops": len(self.loops),
+                "shared_loops": sum([(<Loop>loop).f.shared for loop in self.loops]), "runs": self.nruns}
 
     @property
     def fused_loops(self):
