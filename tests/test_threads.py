@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastad as ad
+from fastad._program import Program, share_from
 
 N = 200_003                                          # no multiple of a block, nor of a chunk
 
