@@ -2,13 +2,14 @@
 
 Owns: the grouping of instructions over one iteration space, the order in which a program runs them.
 An instruction joins a loop that began before it where everything that it reads is there in time: results of the loop
-itself at the same place of the block; everything else, as a slice of an array, from what was finished before.  What has
+itself at the same place of the block; everything else, as a slice of an array, from what was finished before.  Sums, of
+everything or along an axis, and sums of results shifted by a few elements (weaves) end a loop.  What has
 effects of its own (guards, calls, checks of an index) stays where it is, in its order.
 Must not know: derivative rules, how a loop is executed (_kernels/fused.h), where arrays lie (_memory_plan.pxi).
 Next: _loop_writer.pxi (the description of a loop), _memory_plan.pxi.
 """
 
-cdef enum: ALONE, ELEMENTWISE, READ, SUM, ALIAS, STORE, AXIS, WEAVE       # what an instruction may be in a loop
+cdef enum: ALONE, ELEMENTWISE, READ, SUM, ALIAS, STORE, AXIS, WEAVE      # what an instruction may be in a loop
 cdef enum: MOST_MEMBERS = FA_FUSED_MEMBERS                   # of a loop: with three operands each FA_FUSED_SLOTS slots
 cdef enum: MOST_OPEN = 12                                    # loops of a size that may still be joined
 cdef enum: LONG = 1 << 14                                    # elements of an instruction that is a loop by itself
@@ -301,7 +302,7 @@ cdef class Fusion(Copier):
         return level
 
     cdef uint32_t join(self, int64_t size, uint32_t earliest, uint32_t total) except 0:
-        """A loop over so many elements, from level `earliest` on; total: the sum that is to end in it (0: none does)."""
+        """A loop over so many elements, from level `earliest` on; total: the sum that is to end in it (0: none)."""
         cdef uint32_t level
         cdef list loops = <list>self.open.setdefault(size, [])
         for found in loops:
@@ -323,11 +324,13 @@ cdef class Fusion(Copier):
         return axis.outer, axis.n, axis.inner
 
     cdef bint may_sum(self, uint32_t level, uint32_t total) except -1:
-        """Sums of everything and sums along an axis are of blocks of their own, and no loop has both."""
+        """Sums of everything, and weaves, need blocks in their order, sums along an axis others: no loop has both."""
         axis, n = self.axes.get(level, (None, 0))
         if self.kind[total] == SUM:
             return axis is None and self.sums[level] < FA_FUSED_SUMS
-        return self.sums[level] == 0 and level not in self.nwoven and (n == 0 or axis == self.axis_of(total) and n < FA_FUSED_AXES)
+        if self.sums[level] or level in self.nwoven:
+            return False
+        return n == 0 or axis == self.axis_of(total) and n < FA_FUSED_AXES
 
     cdef int note_sum(self, uint32_t level, uint32_t total) except -1:
         if total and self.kind[total] == SUM:

@@ -28,7 +28,7 @@ def share_from(int64_t picoseconds):
 
 
 cdef int64_t step_cost(const fa_finstr *f) noexcept:
-    """Of one element, in picoseconds, where operands are in cache; measured with AVX-512, and about the same with AVX2."""
+    """Of one element, in picoseconds, where operands are in cache; measured with AVX-512, similar with AVX2."""
     cdef int64_t cost
     if f.kind != FA_FUSED_ELEMENTWISE:
         return 120
@@ -132,6 +132,7 @@ cdef class LoopWriter:
     cdef dict last                                           # slot of a buffer -> the instruction that reads it last
     cdef dict stores                                         # move -> the slot of rows that it writes
     cdef set whole                                           # roots that are read as blocks, not only by chains
+    cdef set summed                                          # roots that are summed along an axis: scalars are not
     cdef tuple free_buffers          # of numbers; of masks, which a chain writes at another pace
 
     def __cinit__(self, Plan plan, uint32_t first, uint32_t end, uint32_t primal):
@@ -142,6 +143,7 @@ cdef class LoopWriter:
         self.end = end
         self.slots = {}
         self.whole = set()
+        self.summed = set()
         self.stores = {}
         self.free_buffers = [], []
         self.loop = Loop(end - first, self.pieces())
@@ -159,7 +161,7 @@ cdef class LoopWriter:
             self.write(i)
         self.loop.f.nprimal = n if primal < self.end else self.loop.f.n
         i = self.first
-        if t.op[i] == FA_SUM or i in self.stores:            # (a weave is never the first)
+        if t.op[i] == FA_SUM or i in self.stores:            # a weave is never the first
             i = t.arg[2 * <size_t>i]
         self.loop.f.size = AVALS[t.aval[i]].size
         self.loop.f.shared = self.loop.f.size * self.cost() >= worth_sharing
@@ -199,6 +201,8 @@ cdef class LoopWriter:
                 last[self.plan.root[ids[k]]] = i
                 if not self.in_chain(i):
                     self.whole.add(self.plan.root[ids[k]])
+                if self.t.op[i] == FA_SUM and AVALS[self.t.aval[i]].nd:
+                    self.summed.add(self.plan.root[ids[k]])
         return last
 
     cdef bint in_chain(self, uint32_t i) except -1:
@@ -392,6 +396,8 @@ cdef class LoopWriter:
         if not m.covers or m.npieces != 1:
             return False
         if AVALS[t.aval[x]].nd == 0:
+            if self.plan.root[i] in self.summed:
+                return False
             self.slots[i] = self.operand(x)
             return True
         if fa_reader_of(&m.pieces[0], &r) < 0:

@@ -9,6 +9,7 @@ import pytest
 from test_program import bits
 
 import fastad as ad
+from fastad import _tape as T
 from fastad import tapes
 from fastad._passes import optimise
 from fastad._program import Program
@@ -85,6 +86,22 @@ def test_few_long_rows_stay_shared_by_threads():
     a = np.ones((2, 40000))
     assert loops_and_instructions(lambda a: (a * a).sum(axis=1), a) == (1, 2)
     assert loops_and_instructions(lambda a: (a * a).sum(axis=1), np.ones((8, 10000))) == (1, 1)
+
+
+@pytest.mark.parametrize("shape", [(6, 7), (30, 400), (400, 130), (9, 700)])
+def test_one_number_summed_along_an_axis(shape):
+    """A number that fills an array is read as that number by all but such sums."""
+    t = T.Tape()
+    s, a = t.emit_input(T.aval(0, ()), True), t.emit_input(T.aval(0, shape), True)
+    n, m = shape
+    y = t.emit("move", (s,), T.aval(0, shape), T.Map.view(1, shape, 0, (0, 0)))
+    product = t.emit("multiply", (y, a), T.aval(0, shape))
+    t.set_outputs([t.emit("sum", (y,), T.aval(0, (m,)), T.Axis(1, n, m)),
+                   t.emit("sum", (product,), T.aval(0, (m,)), T.Axis(1, n, m))])
+    t = t.finish()
+    x = [0.7, np.linspace(0.0, 1.0, n * m).reshape(shape)]
+    for optimised in (False, True):
+        assert bits(Program(t, optimise=optimised).run(x)) == bits(t.sweep(x))
 
 
 def test_gradient_of_a_softmax():
