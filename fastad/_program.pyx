@@ -25,8 +25,7 @@ from fastad._tape cimport (
     FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_NAVAL_SCALAR, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_NDTYPE, FA_OK,
     FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE, FA_WRITE, PRIMS, fa_run, is_f64, FA_ADD,
     FA_SUBTRACT, FA_MULTIPLY, FA_STRONGZERO, FA_ZEROPRODUCT, FA_EQUAL, FA_GREATER_EQUAL, FA_ELEMENT, FA_RUN,
-    FA_BOOL,
-    FA_F32,
+    FA_BOOL, FA_F32,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError, ShapeError
