@@ -2,18 +2,18 @@
 
 Owns: the grouping of instructions over one iteration space, the order in which a program runs them.
 An instruction joins a loop that began before it where everything that it reads is there in time: results of the loop
-itself at the same place of the block; everything else, as a slice of an array, from what was finished before.  What has
+itself at the same place of the block; everything else, as a slice of an array, from what was finished before.  Sums, of
+everything or along an axis, and sums of results shifted by a few elements (weaves) end a loop.  What has
 effects of its own (guards, calls, checks of an index) stays where it is, in its order.
 Must not know: derivative rules, how a loop is executed (_kernels/fused.h), where arrays lie (_memory_plan.pxi).
 Next: _loop_writer.pxi (the description of a loop), _memory_plan.pxi.
 """
 
-cdef enum: ALONE, ELEMENTWISE, READ, SUM, ALIAS, STORE       # what an instruction may be in a loop
-cdef enum: LEADS = STORE + 1, FOLLOWS                        # elementwise, with its twin behind it or before it
+cdef enum: ALONE, ELEMENTWISE, READ, SUM, ALIAS, STORE, AXIS, WEAVE      # what an instruction may be in a loop
+cdef enum: LEADS = WEAVE + 1, FOLLOWS                        # elementwise, with its twin behind it or before it
 cdef enum: MOST_MEMBERS = FA_FUSED_MEMBERS                   # of a loop: with three operands each FA_FUSED_SLOTS slots
 cdef enum: MOST_OPEN = 12                                    # loops of a size that may still be joined
 cdef enum: LONG = 1 << 14                                    # elements of an instruction that is a loop by itself
-cdef enum: WORTH_SHARING = 20_000_000                        # picoseconds: waking a thread takes some 5 microseconds
 cdef enum: MOST_PARTS = 8                                    # pieces that one read looks through at each block
 
 
@@ -26,6 +26,32 @@ def _mark_fusable():
 
 
 _mark_fusable()
+
+cdef uint8_t[512] CHAIN_STEP                                 # of an opcode, where the types of its operands allow it
+
+
+def _number_steps():
+    cdef int code
+    steps = {"sign": FA_CHAIN_SIGN, "fabs": FA_CHAIN_ABSOLUTE, "logical_and": FA_CHAIN_AND, "bitwise_and": FA_CHAIN_AND,
+             "logical_or": FA_CHAIN_OR, "bitwise_or": FA_CHAIN_OR, "logical_xor": FA_CHAIN_XOR,
+             "bitwise_xor": FA_CHAIN_XOR, "logical_not": FA_CHAIN_NOT, "invert": FA_CHAIN_NOT}
+    for code in range(512):
+        CHAIN_STEP[code] = fa_chain_code(code)
+    for name, step in steps.items():
+        CHAIN_STEP[<int>T.OPCODES[name]] = step
+
+
+_number_steps()
+
+
+cdef int chain_step(Tape t, uint32_t i) except -1:
+    """The step of instruction i in a chain; FA_CHAIN_END: it is none."""
+    cdef const uint32_t *ids = NULL
+    if CHAIN_STEP[t.op[i]] == FA_CHAIN_END:
+        return FA_CHAIN_END
+    t.operands(i, &ids)
+    return fa_chain_step_for(CHAIN_STEP[t.op[i]], AVALS[t.aval[ids[1 if t.op[i] == FA_WHERE else 0]]].dtype,
+                             AVALS[t.aval[i]].dtype)
 
 
 cdef bint stores_rows(Tape t, uint32_t i, fa_reader *r) except -1:
@@ -45,19 +71,47 @@ cdef bint stores_rows(Tape t, uint32_t i, fa_reader *r) except -1:
 
 
 cdef tuple fused(Tape tape):
-    """(the tape in the order in which it runs, its loops: first, end, end of the primal instructions)."""
+    """(the tape in the order in which it runs, its loops: first, end, end of the primal instructions, its weaves)."""
     cdef Fusion fusion
     cdef uint32_t i
     for i in range(1, tape.n):
         if tape.op[i] > FA_CAPTURE and not always_alone(tape, i):
             fusion = Fusion(tape)
-            return fusion.run(), fusion.loops
-    return tape, []                      # numbers alone
+            return fusion.run(), fusion.loops, fusion.woven
+    return tape, [], set()                      # numbers alone
 
 
 cdef inline bint always_alone(Tape t, uint32_t i) noexcept:
     """Instructions whose results are numbers, but for sums of arrays."""
     return t.aval[i] < FA_NAVAL_SCALAR and t.op[i] != FA_SUM
+
+
+cdef bint weaves(Tape t, uint32_t i, fa_weave *w) except -1:
+    """Does assembly i add up arrays of one size, shifted by a few elements, in a longer one?  w: how."""
+    cdef const fa_assemble *a = <const fa_assemble *>t.attrs[t.arg[2 * <size_t>i + 1]]
+    cdef const uint32_t *ids = NULL
+    cdef const fa_aval *x
+    cdef fa_reader r
+    cdef int k
+    t.operands(i, &ids)
+    x = &AVALS[t.aval[ids[0]]]
+    w.size = AVALS[t.aval[i]].size
+    w.dtype = x.dtype
+    if not a.accumulate or a.fill.i or not is_real(x.dtype) or a.n < 2 or a.n > FA_WEAVE_PARTS or w.size == x.size:
+        return False
+    for k in range(a.n):
+        if AVALS[t.aval[ids[k]]].nd == 0 or AVALS[t.aval[ids[k]]].size != x.size or a.maps[k].npieces != 1 \
+                or a.maps[k].ntable >= 0 or fa_reader_of(&a.maps[k].pieces[0], &r) < 0 \
+                or not fa_reader_contiguous(&r) or r.soff or r.reach != x.size:
+            return False
+        w.shift[k] = r.doff
+        w.first = r.doff if k == 0 else min(w.first, r.doff)
+        w.reach = r.doff if k == 0 else max(w.reach, r.doff)
+    w.n = a.n
+    w.reach -= w.first
+    for k in range(a.n):
+        w.shift[k] -= w.first
+    return w.reach <= FA_WEAVE_REACH
 
 
 cdef class Fusion(Copier):
@@ -69,6 +123,9 @@ cdef class Fusion(Copier):
     cdef uint32_t levels
     cdef dict open
     cdef dict stored                                         # level -> layouts of its stores
+    cdef dict axes                                           # level -> the axis along which it sums, how often
+    cdef dict nwoven                                         # level -> how many assemblies end in it
+    cdef set woven                                           # these, of the new tape
     cdef readonly list loops                                 # of the new tape: (first, end, end of the primal ones)
 
     def __cinit__(self, Tape source, Tape target=None, *rest):
@@ -78,6 +135,9 @@ cdef class Fusion(Copier):
         self.sums = <uint8_t *>calloc(source.n + 1, 1)
         self.open = {}
         self.stored = {}
+        self.axes = {}
+        self.nwoven = {}
+        self.woven = set()
         self.loops = []
         if self.level == NULL or self.kind == NULL or self.members == NULL or self.sums == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {source.n} instructions")
@@ -93,15 +153,10 @@ cdef class Fusion(Copier):
         cdef Tape s = self.source
         cdef uint32_t i
         cdef bint any_loop = False
-        for i in range(1, s.n):
-            if s.op[i] > FA_CAPTURE and not always_alone(s, i):
-                self.kind[i] = self.kind_of(i)
-                any_loop |= self.kind[i] != ALONE
-        if not any_loop:
-            return s
-        any_loop = False
-        for i in range(1, s.n):
+        for i in range(1, s.n):              # what an instruction may be depends on where those before it run
             if s.op[i] > FA_CAPTURE:
+                if not always_alone(s, i):
+                    self.kind[i] = self.kind_of(i)
                 self.level[i] = self.place(i)
                 any_loop |= self.members[self.level[i]] > 1 or self.long_enough(i)
         return self.reordered() if any_loop else s
@@ -114,15 +169,18 @@ cdef class Fusion(Copier):
         cdef uint32_t m
         cdef const fa_aval *av = &AVALS[s.aval[i]]
         cdef fa_reader r
+        cdef fa_weave w
         if op == FA_SUM:
-            return SUM if self.sums_everything(i) else ALONE
+            return SUM if self.sums_everything(i) else AXIS if self.sums_an_axis(i) else ALONE
         if av.nd == 0 or av.size < 2:
             return ALONE
         if op == FA_RESHAPE or op == FA_STOP:
             m = self.kind[s.arg[2 * <size_t>i]]
-            return ALIAS if m != ALONE and m != STORE else ALONE
+            return ALIAS if m == ELEMENTWISE or m == READ or m == ALIAS else ALONE
         if op == FA_MOVE and self.kind[s.arg[2 * <size_t>i]] == ELEMENTWISE and stores_rows(s, i, &r):
             return STORE
+        if op == FA_ASSEMBLE and self.computed_in_one_loop(i) and weaves(s, i, &w):
+            return WEAVE
         if op == FA_MOVE or op == FA_ASSEMBLE:
             return READ if self.readable(i) else ALONE
         if op == FA_CAST:
@@ -132,10 +190,21 @@ cdef class Fusion(Copier):
         m = s.operands(i, &ids)                              # NumPy's integer loops may set an error
         return ALONE if op >= FA_OWN_END and AVALS[s.aval[ids[m - 1]]].dtype == FA_I64 else ELEMENTWISE
 
+    cdef bint computed_in_one_loop(self, uint32_t i) noexcept:
+        """The operands of i, and nothing that they are made of has to be finished in between."""
+        cdef Tape s = self.source
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, m = s.operands(i, &ids)
+        for k in range(m):
+            if self.kind[ids[k]] != ELEMENTWISE or self.level[ids[k]] != self.level[ids[0]]:
+                return False
+        return m > 1 and self.nwoven.get(self.level[ids[0]], 0) < FA_FUSED_WEAVES \
+            and self.level[ids[0]] not in self.axes and self.members[self.level[ids[0]]] < MOST_MEMBERS
+
     cdef bint long_enough(self, uint32_t i) noexcept:
         """Is this instruction a loop by itself, for the sake of several threads?"""
         cdef Tape s = self.source
-        if self.kind[i] == SUM:
+        if self.kind[i] == SUM or self.kind[i] == AXIS:
             return AVALS[s.aval[s.arg[2 * <size_t>i]]].size >= LONG
         return (self.kind[i] == ELEMENTWISE or self.kind[i] == STORE
                 or s.op[i] == FA_ASSEMBLE and self.kind[i] == READ) \
@@ -147,6 +216,14 @@ cdef class Fusion(Copier):
         cdef const fa_aval *x = &AVALS[s.aval[s.arg[2 * <size_t>i]]]
         return AVALS[s.aval[i]].nd == 0 and x.nd and x.size > 1 and is_real(x.dtype) and axis.outer == 1 \
             and axis.inner == 1
+
+    cdef bint sums_an_axis(self, uint32_t i) noexcept:
+        """Not where the loop would be slower than its parts."""
+        cdef Tape s = self.source
+        cdef const fa_axis *axis = <const fa_axis *>s.attrs[s.arg[2 * <size_t>i + 1]]
+        cdef const fa_aval *x = &AVALS[s.aval[s.arg[2 * <size_t>i]]]
+        return AVALS[s.aval[i]].nd and x.nd and x.size > 1 and is_real(x.dtype) and axis.n > 1 \
+            and fa_axis_fits(axis, x.size >= LONG)
 
     cdef bint readable(self, uint32_t i) except -1:
         """Are the maps of a move or an assembly a few regular pieces?"""
@@ -188,15 +265,23 @@ cdef class Fusion(Copier):
         m = s.operands(i, &ids)
         if kind == ALIAS:
             return self.level[ids[0]]
+        if kind == WEAVE:
+            level = self.level[ids[0]]
+            self.nwoven[level] = self.nwoven.get(level, 0) + 1
+            self.members[level] += 1
+            return level
         for k in range(m):
             x = ids[k]
             level = self.level[x]
-            if level and (kind == READ or AVALS[s.aval[x]].nd == 0 or self.kind[x] == ALONE or self.kind[x] == STORE):
+            if level and (kind == READ or AVALS[s.aval[x]].nd == 0 or self.kind[x] == ALONE or self.kind[x] == STORE
+                          or self.kind[x] == AXIS or self.kind[x] == WEAVE):
                 level += 1
             earliest = max(earliest, level)
         if kind == STORE:
             return self.join_store(i, ids[0], earliest)
-        return self.join(AVALS[s.aval[ids[0] if kind == SUM else i]].size, earliest, kind == SUM)
+        if kind == SUM or kind == AXIS:
+            return self.join(AVALS[s.aval[ids[0]]].size, earliest, i)
+        return self.join(AVALS[s.aval[i]].size, earliest, 0)
 
     cdef uint32_t join_store(self, uint32_t i, uint32_t x, uint32_t level) except 0:
         """The loop that computes x, if its stores have rows like these; else a loop of its own."""
@@ -212,23 +297,43 @@ cdef class Fusion(Copier):
         self.members[level] += 1
         return level
 
-    cdef uint32_t join(self, int64_t size, uint32_t earliest, bint is_sum) except 0:
+    cdef uint32_t join(self, int64_t size, uint32_t earliest, uint32_t total) except 0:
+        """A loop over so many elements, from level `earliest` on; total: the sum that is to end in it (0: none)."""
         cdef uint32_t level
         cdef list loops = <list>self.open.setdefault(size, [])
         for found in loops:
             level = found
-            if level >= earliest and self.members[level] < MOST_MEMBERS and (
-                    not is_sum or self.sums[level] < FA_FUSED_SUMS):
+            if level >= earliest and self.members[level] < MOST_MEMBERS and (total == 0 or self.may_sum(level, total)):
                 self.members[level] += 1
-                self.sums[level] += is_sum
+                self.note_sum(level, total)
                 return level
         self.levels += 1
         self.members[self.levels] = 1
-        self.sums[self.levels] = is_sum
+        self.note_sum(self.levels, total)
         loops.append(self.levels)
         if len(loops) > MOST_OPEN:
             del loops[0]
         return self.levels
+
+    cdef tuple axis_of(self, uint32_t i):
+        cdef const fa_axis *axis = <const fa_axis *>self.source.attrs[self.source.arg[2 * <size_t>i + 1]]
+        return axis.outer, axis.n, axis.inner
+
+    cdef bint may_sum(self, uint32_t level, uint32_t total) except -1:
+        """Sums of everything, and weaves, need blocks in their order, sums along an axis others: no loop has both."""
+        axis, n = self.axes.get(level, (None, 0))
+        if self.kind[total] == SUM:
+            return axis is None and self.sums[level] < FA_FUSED_SUMS
+        if self.sums[level] or level in self.nwoven:
+            return False
+        return n == 0 or axis == self.axis_of(total) and n < FA_FUSED_AXES
+
+    cdef int note_sum(self, uint32_t level, uint32_t total) except -1:
+        if total and self.kind[total] == SUM:
+            self.sums[level] += 1
+        elif total:
+            self.axes[level] = self.axis_of(total), self.axes.get(level, (None, 0))[1] + 1
+        return 0
 
     cdef Tape reordered(self):
         """Leaves first, then level by level, each in the order of the tape."""
@@ -267,6 +372,8 @@ cdef class Fusion(Copier):
                             self.target.boundary = primal
                     self.read_again(i, level)
                     self.copy(i)
+                    if self.kind[i] == WEAVE:
+                        self.woven.add(self.map[i])
                 if self.members[level] > 1 or self.long_enough(order[at]):
                     self.loops.append((first, self.target.n, primal if primal else self.target.n))
                 at = end
@@ -311,7 +418,7 @@ cdef class Fusion(Copier):
         cdef Tape s = self.source
         cdef const uint32_t *ids = NULL
         cdef uint32_t k, x, m
-        if self.members[level] < 2 or self.kind[i] != ELEMENTWISE or fa_chain_code(s.op[i]) == FA_CHAIN_END:
+        if self.members[level] < 2 or self.kind[i] != ELEMENTWISE or chain_step(s, i) == FA_CHAIN_END:
             return 0
         m = s.operands(i, &ids)
         for k in range(m):

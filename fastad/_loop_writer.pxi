@@ -6,6 +6,39 @@ Must not know: which instructions make a loop (_fusion.pxi), how it is executed 
 Next: _kernels/chain_plan.h (cheap instructions put together), _kernels/layout.h.
 """
 
+cdef int64_t worth_sharing = 20_000_000  # picoseconds of one thread: waking another one takes some 5 microseconds
+
+
+def share_from(int64_t picoseconds):
+    """Let threads share loops of programs made from now on that take at least so long; for `benchmarks.sharing` alone.
+
+    Parameters
+    ----------
+    picoseconds : int
+
+    Returns
+    -------
+    int
+        What it was.
+    """
+    global worth_sharing
+    before = worth_sharing
+    worth_sharing = picoseconds
+    return before
+
+
+cdef int64_t step_cost(const fa_finstr *f) noexcept:
+    """Of one element, in picoseconds, where operands are in cache; measured with AVX-512, similar with AVX2."""
+    cdef int64_t cost
+    if f.kind == FA_FUSED_TWINS:
+        return 1800
+    if f.kind != FA_FUSED_ELEMENTWISE:
+        return 120
+    if f.step == FA_CHAIN_END:
+        return 1800 if f.op >= FA_OWN_END else 200
+    cost = 700 if f.step == FA_CHAIN_SQRT else 450 if f.step == FA_CHAIN_DIVIDE or f.step == FA_CHAIN_RECIPROCAL else 70
+    return cost // 2 if f.din == FA_F32 else cost
+
 
 cdef class Loop:
     """Owns the memory of one fa_fused."""
@@ -19,6 +52,7 @@ cdef class Loop:
     cdef uint16_t *spread
     cdef fa_rows[FA_MOST_LAYOUTS] rows
     cdef fa_gaps[FA_MOST_LAYOUTS] gaps
+    cdef fa_weave[FA_FUSED_WEAVES] weaves
     cdef uint32_t nreads, nparts
     cdef readonly uint32_t twins                             # pairs that one instruction computes
 
@@ -36,6 +70,7 @@ cdef class Loop:
         self.f.sums = self.sums
         self.f.rows = self.rows
         self.f.gaps = self.gaps
+        self.f.weaves = self.weaves
         self.f.block = FA_BLOCK
 
     def __dealloc__(self):
@@ -54,7 +89,9 @@ cdef class Loop:
         cdef void *slots
         if fa_chain_plan(&self.f, self.instr, self.slots, steps, spread) != 0:
             raise InternalError("a fused loop reads by rows what no chain reads")
-        if self.f.row and self.f.nsums == 0 and self.f.row <= FA_BLOCK:
+        if self.f.naxes:
+            self.f.block = fa_axis_block(&self.f.axis)
+        elif self.f.row and self.f.nsums == 0 and self.f.row <= FA_BLOCK:
             self.f.block = FA_BLOCK // self.f.row * self.f.row       # whole rows (sums are of blocks of their own size)
         self.steps = <fa_chainstep *>malloc((self.f.nsteps + 1) * sizeof(fa_chainstep))
         self.spread = <uint16_t *>malloc((self.f.nspread + 1) * sizeof(uint16_t))
@@ -69,6 +106,11 @@ cdef class Loop:
             self.slots = <fa_slot *>slots
             self.f.slots = self.slots
         return 0
+
+    cdef int64_t scratch_bytes(self) noexcept:
+        """Block buffers, partial sums along the axis, tiles of scalars."""
+        cdef int64_t buffers = self.f.nbuffers + self.f.naxes * fa_axis_levels(&self.f.axis)
+        return buffers * FA_BUFFER_BYTES + self.f.nspread * <int64_t>FA_TILE_BYTES
 
     cdef int slot(self, int kind, int dtype, uint32_t cell, int64_t at) except -1:
         cdef fa_slot *s = &self.slots[self.f.nslots]
@@ -93,7 +135,8 @@ cdef class LoopWriter:
     cdef dict last                                           # slot of a buffer -> the instruction that reads it last
     cdef dict stores                                         # move -> the slot of rows that it writes
     cdef set whole                                           # roots that are read as blocks, not only by chains
-    cdef list free_buffers
+    cdef set summed                                          # roots that are summed along an axis: scalars are not
+    cdef tuple free_buffers          # of numbers; of masks, which a chain writes at another pace
 
     def __cinit__(self, Plan plan, uint32_t first, uint32_t end, uint32_t primal):
         self.plan = plan
@@ -103,8 +146,9 @@ cdef class LoopWriter:
         self.end = end
         self.slots = {}
         self.whole = set()
+        self.summed = set()
         self.stores = {}
-        self.free_buffers = []
+        self.free_buffers = [], []
         self.loop = Loop(end - first, self.pieces())
         self.loop.f.nprimal = primal
 
@@ -120,24 +164,19 @@ cdef class LoopWriter:
             self.write(i)
         self.loop.f.nprimal = n if primal < self.end else self.loop.f.n
         i = self.first
-        if t.op[i] == FA_SUM or i in self.stores:
+        if t.op[i] == FA_SUM or i in self.stores:            # a weave is never the first
             i = t.arg[2 * <size_t>i]
         self.loop.f.size = AVALS[t.aval[i]].size
-        self.loop.f.shared = self.loop.f.size * self.cost() > WORTH_SHARING
+        self.loop.f.shared = self.loop.f.size * self.cost() >= worth_sharing
         self.loop.finish()
         return self.loop
 
     cdef int64_t cost(self) noexcept:
-        """Of one element, in picoseconds: what the loops of this machine take, roughly."""
+        """Of one element, in picoseconds."""
         cdef uint32_t k
         cdef int64_t total = 0
-        cdef const fa_finstr *f
         for k in range(self.loop.f.n):
-            f = &self.loop.instr[k]
-            if f.kind == FA_FUSED_TWINS or f.kind == FA_FUSED_ELEMENTWISE and fa_chain_code(f.op) == FA_CHAIN_END:
-                total += 1500 if f.op >= FA_OWN_END else 120
-            else:
-                total += 120 if f.kind == FA_FUSED_READ else 60
+            total += step_cost(&self.loop.instr[k])
         return total
 
     cdef uint32_t pieces(self) noexcept:
@@ -165,12 +204,14 @@ cdef class LoopWriter:
                 last[self.plan.root[ids[k]]] = i
                 if not self.in_chain(i):
                     self.whole.add(self.plan.root[ids[k]])
+                if self.t.op[i] == FA_SUM and AVALS[self.t.aval[i]].nd:
+                    self.summed.add(self.plan.root[ids[k]])
         return last
 
-    cdef bint in_chain(self, uint32_t i) noexcept:
+    cdef bint in_chain(self, uint32_t i) except -1:
         """May instruction i read slices where they are?  A reshape is not a reader."""
         cdef int op = self.t.op[i]
-        return op == FA_RESHAPE or op == FA_STOP or op == FA_MOVE or fa_chain_code(op) != FA_CHAIN_END
+        return op == FA_RESHAPE or op == FA_STOP or op == FA_MOVE or chain_step(self.t, i) != FA_CHAIN_END
 
     cdef bint stays(self, uint32_t i) noexcept:
         """Is value i used up inside the loop?"""
@@ -181,10 +222,14 @@ cdef class LoopWriter:
         cdef int op = t.op[i]
         if op == FA_RESHAPE or op == FA_STOP:
             self.slots[i] = self.slots[t.arg[2 * <size_t>i]]
+        elif op == FA_SUM and AVALS[t.aval[i]].nd:
+            self.write_axis(i)
         elif op == FA_SUM:
             self.write_sum(i)
         elif i in self.stores:
             self.write_store(i)
+        elif i in self.program.woven:
+            self.write_weave(i)
         elif op == FA_MOVE or op == FA_ASSEMBLE:
             if not (op == FA_MOVE and self.stays(i) and self.read_in_place(i)):
                 self.write_read(i)
@@ -207,13 +252,15 @@ cdef class LoopWriter:
     cdef int result(self, uint32_t i) except -1:
         """The slot of a result: its place in memory if it leaves the loop, else a buffer."""
         cdef int dtype = AVALS[self.t.aval[i]].dtype
+        cdef list found
         if not self.stays(i):
             self.slots[i] = self.loop.slot(FA_SLOT_ARRAY, dtype, self.program.cell[i], 0)
         else:
-            if not self.free_buffers:
-                self.free_buffers.append(self.loop.f.nbuffers)
+            found = <list>self.free_buffers[dtype == FA_BOOL]
+            if not found:
+                found.append(self.loop.f.nbuffers)
                 self.loop.f.nbuffers += 1
-            self.slots[i] = self.loop.slot(FA_SLOT_BUFFER, dtype, 0, self.free_buffers.pop())
+            self.slots[i] = self.loop.slot(FA_SLOT_BUFFER, dtype, 0, found.pop())
         return self.slots[i]
 
     cdef int release_buffers(self, uint32_t i) except -1:
@@ -231,7 +278,7 @@ cdef class LoopWriter:
         s = &self.loop.slots[<int>self.slots[r]]
         if s.kind == FA_SLOT_BUFFER and self.last.get(r) != -1:
             self.last[r] = -1
-            self.free_buffers.append(s.at)
+            (<list>self.free_buffers[s.dtype == FA_BOOL]).append(s.at)
         return 0
 
     # -- instructions
@@ -254,6 +301,7 @@ cdef class LoopWriter:
             self.operand(ids[k])
         f = self.instruction(FA_FUSED_ELEMENTWISE, i)
         f.arity = m
+        f.step = chain_step(self.t, i)
         f.din = AVALS[self.t.aval[ids[1 if f.op == FA_WHERE else 0]]].dtype
         for k in range(m):
             f.in_[k] = self.slots[ids[k]]
@@ -285,6 +333,44 @@ cdef class LoopWriter:
         f.in_[0] = x
         f.out = self.loop.f.nsums                            # the plan gives it a cell
         self.loop.f.nsums += 1
+        return 0
+
+    cdef int write_axis(self, uint32_t i) except -1:
+        cdef uint32_t x = self.t.arg[2 * <size_t>i]
+        cdef int y
+        cdef fa_finstr *f
+        if self.stays(i):                                    # nobody reads it
+            return 0
+        self.operand(x)
+        y = self.loop.slot(FA_SLOT_ARRAY, AVALS[self.t.aval[i]].dtype, self.program.cell[i], 0)
+        f = self.instruction(FA_FUSED_AXIS, i)
+        f.din = f.dout
+        f.in_[0] = self.slots[x]
+        f.in_[1] = self.loop.f.naxes
+        f.out = y
+        self.loop.f.axis = (<const fa_axis *>self.t.attrs[self.t.arg[2 * <size_t>i + 1]])[0]
+        self.loop.f.naxes += 1
+        return 0
+
+    cdef int write_weave(self, uint32_t i) except -1:
+        cdef fa_weave *w
+        cdef fa_finstr *f
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k
+        if self.stays(i):                                    # nobody reads it
+            return 0
+        if self.loop.f.nweaves == FA_FUSED_WEAVES:
+            raise InternalError(f"a loop with more than {FA_FUSED_WEAVES} weaves")
+        w = &self.loop.weaves[self.loop.f.nweaves]
+        weaves(self.t, i, w)
+        self.t.operands(i, &ids)
+        for k in range(w.n):
+            w.slot[k] = self.operand(ids[k])
+        w.cell = self.program.cell[i]
+        f = self.instruction(FA_FUSED_WEAVE, i)
+        f.din = f.dout
+        f.in_[0] = self.loop.f.nweaves
+        self.loop.f.nweaves += 1
         return 0
 
     cdef int write_stores(self) except -1:
@@ -336,6 +422,8 @@ cdef class LoopWriter:
         if not m.covers or m.npieces != 1:
             return False
         if AVALS[t.aval[x]].nd == 0:
+            if self.plan.root[i] in self.summed:
+                return False
             self.slots[i] = self.operand(x)
             return True
         if fa_reader_of(&m.pieces[0], &r) < 0:

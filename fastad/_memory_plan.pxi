@@ -274,16 +274,16 @@ cdef class Plan:
         cdef Loop loop
         cdef list sums
         for i in range(first, end):
-            if t.op[i] != FA_SUM:
+            if t.op[i] != FA_SUM or AVALS[t.aval[i]].nd:
                 self.plan_member(i, end)
         loop = LoopWriter(self, first, end, primal).run()
-        if loop.f.nbuffers or loop.f.nspread:
-            size = loop.f.nbuffers * <int64_t>FA_BUFFER_BYTES + loop.f.nspread * <int64_t>FA_TILE_BYTES
+        size = loop.scratch_bytes()
+        if size:
             offset = self.arena.take(size)
             loop.f.scratch = self.program.new_cell(t.aval[first], offset)
             self.arena.give(size, offset)
         self.release_loop(first, end)
-        sums = [i for i in range(first, end) if t.op[i] == FA_SUM]
+        sums = [i for i in range(first, end) if t.op[i] == FA_SUM and AVALS[t.aval[i]].nd == 0]
         for k, i in enumerate(sums):     # written when everything has been read
             loop.sums[<int>k] = self.cell[i] = self.scalar_cell(i)
         for i in sums:

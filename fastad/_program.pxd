@@ -32,6 +32,7 @@ cdef class Program:
     cdef uint32_t ncells, cap_cells
     cdef readonly int64_t nbytes         # of the arena
     cdef list loops                      # Loop objects, which own what `fused` points to
+    cdef set woven                       # assemblies that a loop ends in (until the loops are written)
     cdef const fa_fused **fused
     cdef fa_run *runs                    # packed scalars, which the program owns
     cdef uint32_t nruns, count           # count: instructions before they were packed

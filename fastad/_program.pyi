@@ -7,7 +7,9 @@ from typing_extensions import disjoint_base
 
 from fastad._tape import Tape
 
-__all__ = ["Program", "ProgramFrame"]
+__all__ = ["Program", "ProgramFrame", "share_from"]
+
+def share_from(picoseconds: int) -> int: ...
 
 @disjoint_base
 class ProgramFrame: ...

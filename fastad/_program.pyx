@@ -21,27 +21,31 @@ from fastad import _tape as T
 from fastad._tape cimport (
     AVALS, FORMS, Tape, aval_shape, copy_in, copy_out, fa_assemble, fa_aval, fa_axis, fa_cell, fa_code, fa_env,
     fa_do_add, fa_do_copy, fa_fused, fa_itemsize, fa_map, fa_piece, fa_stack, flags_to_report, is_real, operands_of,
-    report_flags, run_flat, FA_ASSEMBLE, FA_AVAL_F64, FA_AVAL_I64, FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENTWISE,
-    FA_ERASE, FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_NAVAL_SCALAR, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_NDTYPE,
-    FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE, FA_WRITE, PRIMS, fa_run, is_f64, FA_ADD,
-    FA_SUBTRACT, FA_MULTIPLY, FA_STRONGZERO, FA_ZEROPRODUCT, FA_EQUAL, FA_F64, FA_GREATER_EQUAL, FA_ELEMENT, FA_RUN,
+    report_flags, run_flat, FA_ASSEMBLE, FA_AVAL_F64, FA_AVAL_I64, FA_BOOL, FA_CAPTURE, FA_CAST, FA_CONST,
+    FA_ELEMENTWISE, FA_ERASE, FA_F32, FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_NAVAL_SCALAR, FA_GUARD, FA_I64, FA_INPUT,
+    FA_MOVE, FA_NDTYPE, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE, FA_WRITE, PRIMS, fa_run,
+    is_f64, FA_ADD, FA_SUBTRACT, FA_MULTIPLY, FA_STRONGZERO, FA_ZEROPRODUCT, FA_EQUAL, FA_F64, FA_GREATER_EQUAL, FA_ELEMENT,
+    FA_RUN,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError, ShapeError
 
 cnp.import_array()
 
-__all__ = ["Program", "ProgramFrame"]
+__all__ = ["Program", "ProgramFrame", "share_from"]
 
 cdef extern from "_kernels/arena.h":
     void *fa_arena_new(size_t bytes) nogil
     void fa_arena_free(void *p, size_t bytes) nogil
 
 cdef extern from "_kernels/layout.h" nogil:
-    enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_TWINS
+    enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_TWINS, FA_FUSED_AXIS, FA_FUSED_WEAVE
+    enum: FA_FUSED_WEAVES, FA_WEAVE_PARTS, FA_WEAVE_REACH
     enum: FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR, FA_SLOT_ROWS
-    enum: FA_READ_PARTS, FA_FUSED_MEMBERS, FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_BUFFER_BYTES
+    enum: FA_READ_PARTS, FA_FUSED_MEMBERS, FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_FUSED_AXES, FA_BUFFER_BYTES
     enum: FA_MOST_STEPS, FA_TILE_BYTES, FA_BLOCK, FA_MOST_LAYOUTS, FA_CHAIN_END
+    enum: FA_CHAIN_SIGN, FA_CHAIN_ABSOLUTE, FA_CHAIN_AND, FA_CHAIN_OR, FA_CHAIN_XOR, FA_CHAIN_NOT
+    enum: FA_CHAIN_DIVIDE, FA_CHAIN_RECIPROCAL, FA_CHAIN_SQRT
     ctypedef struct fa_rows:
         int nd
         int64_t *n
@@ -56,6 +60,7 @@ cdef extern from "_kernels/layout.h" nogil:
         uint8_t dout
         uint16_t[3] in_ "in"
         uint16_t out
+        uint8_t step
     ctypedef struct fa_slot:
         uint8_t kind
         uint8_t dtype
@@ -70,6 +75,7 @@ cdef extern from "_kernels/layout.h" nogil:
         int nd
         int64_t doff
         int64_t soff
+        int64_t reach
         fa_rdim *dim
     ctypedef struct fa_gaps:
         uint32_t cell
@@ -89,9 +95,25 @@ cdef extern from "_kernels/layout.h" nogil:
         fa_cell fill
         const fa_part *parts
 
+    ctypedef struct fa_weave:
+        uint32_t cell
+        uint32_t n
+        int dtype
+        int64_t size
+        int64_t first
+        int64_t reach
+        int64_t *shift
+        uint16_t *slot
+
 cdef extern from "_kernels/chain_plan.h" nogil:
     int fa_chain_code(uint16_t op)
+    int fa_chain_step_for(int step, int din, int dout)
     int fa_chain_plan(fa_fused *f, fa_finstr *instr, fa_slot *slots, fa_chainstep *steps, uint16_t *spread)
+
+cdef extern from "_kernels/axis_plan.h" nogil:
+    int64_t fa_axis_block(const fa_axis *a)
+    bint fa_axis_fits(const fa_axis *a, bint is_long)
+    uint32_t fa_axis_levels(const fa_axis *a)
 
 cdef extern from "_kernels/reader.h" nogil:
     int fa_reader_of(const fa_piece *piece, fa_reader *r)
@@ -170,7 +192,7 @@ cdef class Program:
         cdef Plan plan
         cdef Packer packer
         cdef list loops
-        self.tape, loops = fused(_passes.optimise(tape) if optimise else tape)
+        self.tape, loops, self.woven = fused(_passes.optimise(tape) if optimise else tape)
         self.loops = []
         self.frames = []
         self.external = []
@@ -478,10 +500,12 @@ cdef class Program:
             [sum(attr.working_bytes()) for attr in self.tape.attr_list if hasattr(attr, "working_bytes")])
 
     def stats(self):
-        """Sizes in tier 0 and here: instructions, bytes of arrays; cells; frames made so far; fused loops; runs."""
+        """Sizes in tier 0 and here: instructions, bytes of arrays; cells; frames made so far; fused loops, and those of
+        them that threads share; runs."""
         return {"instructions_before": self.before[0], "instructions": self.count,
                 "arena_bytes_before": self.before[1], "arena_bytes": self.nbytes,
-                "cells": self.ncells - 1, "frames": self.frames_made, "loops": len(self.loops), "runs": self.nruns}
+                "cells": self.ncells - 1, "frames": self.frames_made, "loops": len(self.loops),
+                "shared_loops": sum([(<Loop>loop).f.shared for loop in self.loops]), "runs": self.nruns}
 
     @property
     def fused_loops(self):

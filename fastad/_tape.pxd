@@ -164,6 +164,10 @@ cdef extern from "_kernels/layout.h" nogil:
         const void *gaps
         int64_t row
         int64_t block
+        fa_axis axis
+        uint32_t naxes
+        uint32_t nweaves
+        const void *weaves
     ctypedef struct fa_run:
         const void *words
         int wide

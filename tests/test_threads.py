@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastad as ad
+from fastad._program import Program, share_from
 
 N = 200_003                                          # no multiple of a block, nor of a chunk
 
@@ -107,3 +108,54 @@ def test_the_environment_names_a_number(given, want):
 def test_a_number_of_threads_that_is_none():
     with pytest.raises(ValueError, match="at least 1"):
         ad.set_num_threads(0)
+
+
+# ---- the cost model --------------------------------------------------------------------------------------------------
+
+def shares(function, n, dtype=np.float64):
+    return Program(ad.record(function, np.linspace(0.1, 1.0, n, dtype=dtype))).stats()["shared_loops"]
+
+
+@pytest.mark.parametrize("function", [lambda x: (x + 0.5) * x - 1.0, lambda x: np.sqrt(x) / (x + 2.0), np.tanh,
+                                      lambda x: np.where(x > 0.5, x, 0.1).sum()])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_threads_share_is_monotone_in_the_size(function, dtype):
+    chosen = [shares(function, n, dtype) for n in (10, 100, 1000, 3000, 10_000, 20_000, 60_000, 200_000, 1_000_000)]
+    assert chosen == sorted(chosen) and chosen[0] == 0 and chosen[-1] == 1
+
+
+def test_what_threads_share_is_monotone_in_the_work():
+    """More instructions, or dearer ones, are shared at least as early."""
+    def steps(k, one):
+        def function(x):
+            for _ in range(k):
+                x = one(x)
+            return x
+        return function
+    for n in (2000, 10_000, 40_000):
+        for one in (lambda x: x * 1.5 + 0.1, np.sqrt, np.tanh):
+            chosen = [shares(steps(k, one), n) for k in (1, 2, 5, 10, 20)]
+            assert chosen == sorted(chosen)
+        for k in (1, 5, 20):
+            chosen = [shares(steps(k, one), n) for one in (lambda x: x * 1.5, np.sqrt, np.tanh)]
+            assert chosen == sorted(chosen)
+
+
+def test_a_loop_that_is_made_to_be_shared_has_the_same_bits():
+    from benchmarks import sharing
+    x = [np.linspace(0.1, 1.0, 700)]
+    for function in sharing.LOOPS.values():
+        tape = ad.record(function, *x)
+        usual = share_from(0)
+        try:
+            program = Program(tape)
+        finally:
+            share_from(usual)
+        assert program.stats()["shared_loops"] == 1 and Program(tape).stats()["shared_loops"] == 0
+        before = ad.get_num_threads()
+        ad.set_num_threads(2)
+        try:
+            assert program.run(x)[0].tobytes() == tape.sweep(x)[0].tobytes()
+        finally:
+            ad.set_num_threads(before)
+    assert [row[:2] for row in sharing.rows([100], 0.001)] == [(name, 100) for name in sharing.LOOPS]

@@ -7,6 +7,7 @@
    Next: chain_steps.h (the steps), levels.h (once for each instruction set), fused.h (who runs chains). */
 #ifndef FASTAD_CHAIN_H
 #define FASTAD_CHAIN_H
+#include "chain_plan.h"
 #include "scalar.h"
 
 /* what a step's pointer moves with; from ROWS on: by layout */
@@ -21,6 +22,10 @@ typedef struct { int64_t offset[FA_CHAIN_BASES], moved; } fa_chaintile;
 
 FA_INLINE char *fa_chain_operand(const fa_chainat *s, const fa_chaintile *t) {
     return s->p + t->offset[s->base] + t->moved;
+}
+/* the same of a mask, which has a byte for each number of `item` bytes */
+FA_INLINE char *fa_chain_mask(const fa_chainat *s, const fa_chaintile *t, int64_t item) {
+    return s->p + (uint64_t)(t->offset[s->base] + t->moved) / (uint64_t)item;
 }
 FA_INLINE void fa_chain_move(fa_chaintile *t, int64_t bytes) {
     t->offset[FA_CHAIN_FIXED] -= bytes;
@@ -48,6 +53,9 @@ FA_INLINE void fa_chain_copy(char *y, const char *x, int64_t n, int64_t tile, in
     if (item == 8) {
         for (int64_t l = 0; l < n; l++) ((fa_i64 *)y)[l] = ((const fa_i64 *)x)[l];
         for (int64_t l = n, last = ((const fa_i64 *)x)[n - 1]; l < tile; l++) ((fa_i64 *)y)[l] = last;
+    } else if (item == 1) {
+        memcpy(y, x, (size_t)n);
+        memset(y + n, x[n - 1], (size_t)(tile - n));
     } else {
         for (int64_t l = 0; l < n; l++) ((fa_u32 *)y)[l] = ((const fa_u32 *)x)[l];
         for (int64_t l = n; l < tile; l++) ((fa_u32 *)y)[l] = ((const fa_u32 *)x)[n - 1];
@@ -67,12 +75,16 @@ FA_FN void fa_chain_rest(const fa_chainset *set, int64_t item, const fa_chainste
         if (steps[k].base == FA_CHAIN_FIXED) continue;
         there[k].p = copy;
         there[k].base = FA_CHAIN_FIXED;
-        if (plan[k].fresh) fa_chain_copy(copy, fa_chain_operand(&steps[k], t), rest, set->tile, item);
+        if (!plan[k].fresh) continue;
+        if (fa_chain_has_mask(plan[k].code)) fa_chain_copy(copy, fa_chain_mask(&steps[k], t, item), rest, set->tile, 1);
+        else fa_chain_copy(copy, fa_chain_operand(&steps[k], t), rest, set->tile, item);
     }
     set->tiles(there, &none, set->tile);
     for (uint32_t k = 0; k < n; k++)
         if (plan[k].code == FA_CHAIN_STORE)
             fa_chain_copy(fa_chain_operand(&steps[k], t), there[k].p, rest, rest, item);
+        else if (plan[k].code == FA_CHAIN_MASK_STORE)
+            fa_chain_copy(fa_chain_mask(&steps[k], t, item), there[k].p, rest, rest, 1);
 }
 
 /* n elements in a row. */

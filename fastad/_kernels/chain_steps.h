@@ -4,7 +4,7 @@
    A step takes what the one before it left in eight registers, and ends with a jump to the next one.
    Where both operands are NaN the result is the first one, wherever in a block it is; a compiler may exchange the
    operands of a sum or a product, so that on x86 these are written as instructions.
-   Next: chain.h, which includes it. */
+   Next: chain_masks.h (comparisons, choices, masks), chain.h, which includes it. */
 #define FA_C(NAME) FA_L(FA_R(NAME))
 typedef FA_REAL FA_C(fa_v) __attribute__((vector_size(FA_LEVEL_BYTES)));
 typedef FA_REAL FA_C(fa_vat) __attribute__((vector_size(FA_LEVEL_BYTES), aligned(sizeof(FA_REAL)), may_alias));
@@ -92,11 +92,15 @@ FA_INLINE V FA_C(fa_zeroproduct_v)(V x, V y) { return FA_C(fa_masked_v)(x, y, (x
 FA_INLINE V FA_C(fa_rstrongzero_v)(V x, V y) { return FA_C(fa_strongzero_v)(y, x); }
 FA_INLINE V FA_C(fa_rzeroproduct_v)(V x, V y) { return FA_C(fa_zeroproduct_v)(y, x); }
 FA_INLINE V FA_C(fa_load_v)(V x, V y) { (void)x; return y; }
+#include "chain_masks.h"
 
-#define FA_CHAIN_NEXT ((FA_C(fa_chainfn))s[1].fn)(s + 1, t, a, b, c, d, e, f, g, h)
+#define FA_CHAIN_JUMP(STEPS) ((FA_C(fa_chainfn))s[STEPS].fn)(s + STEPS, t, a, b, c, d, e, f, g, h)
+#define FA_CHAIN_NEXT FA_CHAIN_JUMP(1)
+#define FA_CHAIN_REALS(M, S) const FA_C(fa_vat) *M = (const FA_C(fa_vat) *)fa_chain_operand(S, t)
+#define FA_CHAIN_BYTES(M, S) const uint8_t *M = (const uint8_t *)fa_chain_mask(S, t, sizeof(FA_REAL))
 #define FA_CHAIN_WITH(NAME) \
 static void FA_C(fa_chain_##NAME)(FA_CHAIN_ARGS) { \
-    const FA_C(fa_vat) *m = (const FA_C(fa_vat) *)fa_chain_operand(s, t); \
+    FA_CHAIN_REALS(m, s); \
     a = FA_C(fa_##NAME##_v)(a, m[0]); b = FA_C(fa_##NAME##_v)(b, m[1]); \
     c = FA_C(fa_##NAME##_v)(c, m[2]); d = FA_C(fa_##NAME##_v)(d, m[3]); \
     e = FA_C(fa_##NAME##_v)(e, m[4]); f = FA_C(fa_##NAME##_v)(f, m[5]); \
@@ -111,6 +115,28 @@ static void FA_C(fa_chain_##NAME)(FA_CHAIN_ARGS) { \
     g = FA_C(fa_##NAME##_v)(g); h = FA_C(fa_##NAME##_v)(h); \
     FA_CHAIN_NEXT; \
 }
+/* a mask in memory */
+#define FA_CHAIN_MASKED(NAME) \
+static void FA_C(fa_chain_##NAME)(FA_CHAIN_ARGS) { \
+    FA_CHAIN_BYTES(m, s); \
+    a = FA_C(fa_##NAME##_v)(a, FA_C(fa_mask_at)(m, 0)); b = FA_C(fa_##NAME##_v)(b, FA_C(fa_mask_at)(m, 1)); \
+    c = FA_C(fa_##NAME##_v)(c, FA_C(fa_mask_at)(m, 2)); d = FA_C(fa_##NAME##_v)(d, FA_C(fa_mask_at)(m, 3)); \
+    e = FA_C(fa_##NAME##_v)(e, FA_C(fa_mask_at)(m, 4)); f = FA_C(fa_##NAME##_v)(f, FA_C(fa_mask_at)(m, 5)); \
+    g = FA_C(fa_##NAME##_v)(g, FA_C(fa_mask_at)(m, 6)); h = FA_C(fa_##NAME##_v)(h, FA_C(fa_mask_at)(m, 7)); \
+    FA_CHAIN_NEXT; \
+}
+/* MASK, YES, NO: expressions of register r and number k */
+#define FA_CHAIN_CHOOSE(r, k, MASK, YES, NO) r = FA_C(fa_where_v)(MASK(r, k), YES(r, k), NO(r, k))
+#define FA_CHAIN_WHERE(MASK, YES, NO) do { \
+        FA_CHAIN_CHOOSE(a, 0, MASK, YES, NO); FA_CHAIN_CHOOSE(b, 1, MASK, YES, NO); \
+        FA_CHAIN_CHOOSE(c, 2, MASK, YES, NO); FA_CHAIN_CHOOSE(d, 3, MASK, YES, NO); \
+        FA_CHAIN_CHOOSE(e, 4, MASK, YES, NO); FA_CHAIN_CHOOSE(f, 5, MASK, YES, NO); \
+        FA_CHAIN_CHOOSE(g, 6, MASK, YES, NO); FA_CHAIN_CHOOSE(h, 7, MASK, YES, NO); \
+    } while (0)
+#define FA_CHAIN_HERE(r, k) r
+#define FA_CHAIN_BYTE(r, k) FA_C(fa_mask_at)(m, k)
+#define FA_CHAIN_FIRST(r, k) u[k]
+#define FA_CHAIN_OTHER(r, k) v[k]
 FA_CHAIN_WITH(load)
 FA_CHAIN_WITH(add)
 FA_CHAIN_WITH(radd)
@@ -124,10 +150,56 @@ FA_CHAIN_WITH(strongzero)
 FA_CHAIN_WITH(rstrongzero)
 FA_CHAIN_WITH(zeroproduct)
 FA_CHAIN_WITH(rzeroproduct)
+FA_CHAIN_WITH(maximum)
+FA_CHAIN_WITH(rmaximum)
+FA_CHAIN_WITH(minimum)
+FA_CHAIN_WITH(rminimum)
+FA_CHAIN_WITH(equal)
+FA_CHAIN_WITH(not_equal)
+FA_CHAIN_WITH(less)
+FA_CHAIN_WITH(less_equal)
+FA_CHAIN_WITH(greater)
+FA_CHAIN_WITH(greater_equal)
+FA_CHAIN_MASKED(load_mask)
+FA_CHAIN_MASKED(and)
+FA_CHAIN_MASKED(or)
+FA_CHAIN_MASKED(xor)
 FA_CHAIN_OF(negative)
 FA_CHAIN_OF(square)
 FA_CHAIN_OF(reciprocal)
 FA_CHAIN_OF(absolute)
+FA_CHAIN_OF(sqrt)
+FA_CHAIN_OF(sign)
+FA_CHAIN_OF(not)
+FA_CHAIN_OF(number)
+
+static void FA_C(fa_chain_where_mask)(FA_CHAIN_ARGS) {
+    FA_CHAIN_REALS(u, s);
+    FA_CHAIN_REALS(v, s + 1);
+    FA_CHAIN_WHERE(FA_CHAIN_HERE, FA_CHAIN_FIRST, FA_CHAIN_OTHER);
+    FA_CHAIN_JUMP(2);
+}
+
+static void FA_C(fa_chain_where_yes)(FA_CHAIN_ARGS) {
+    FA_CHAIN_BYTES(m, s);
+    FA_CHAIN_REALS(v, s + 1);
+    FA_CHAIN_WHERE(FA_CHAIN_BYTE, FA_CHAIN_HERE, FA_CHAIN_OTHER);
+    FA_CHAIN_JUMP(2);
+}
+
+static void FA_C(fa_chain_where_no)(FA_CHAIN_ARGS) {
+    FA_CHAIN_BYTES(m, s);
+    FA_CHAIN_REALS(v, s + 1);
+    FA_CHAIN_WHERE(FA_CHAIN_BYTE, FA_CHAIN_OTHER, FA_CHAIN_HERE);
+    FA_CHAIN_JUMP(2);
+}
+
+static void FA_C(fa_chain_store_mask)(FA_CHAIN_ARGS) {
+    uint8_t *m = (uint8_t *)fa_chain_mask(s, t, sizeof(FA_REAL));
+    FA_C(fa_mask_to)(m, 0, a); FA_C(fa_mask_to)(m, 1, b); FA_C(fa_mask_to)(m, 2, c); FA_C(fa_mask_to)(m, 3, d);
+    FA_C(fa_mask_to)(m, 4, e); FA_C(fa_mask_to)(m, 5, f); FA_C(fa_mask_to)(m, 6, g); FA_C(fa_mask_to)(m, 7, h);
+    FA_CHAIN_NEXT;
+}
 
 static void FA_C(fa_chain_store)(FA_CHAIN_ARGS) {
     FA_C(fa_vat) *m = (FA_C(fa_vat) *)fa_chain_operand(s, t);
@@ -154,30 +226,43 @@ static int64_t FA_C(fa_chain_tiles)(const fa_chainat *s, fa_chaintile *t, int64_
     return k;
 }
 
+#define FA_CHAIN_IS(CODE, NAME) [FA_CHAIN_##CODE] = (fa_chainfn)FA_C(fa_chain_##NAME)
+#define FA_CHAIN_ARE(CODE, NAME) \
+    FA_CHAIN_IS(CODE, NAME), [FA_CHAIN_##CODE + 1] = (fa_chainfn)FA_C(fa_chain_r##NAME)
 static const fa_chainset FA_C(fa_chain_set) = {FA_C(fa_chain_tiles), 8 * FA_LEVEL_BYTES / sizeof(FA_REAL), {
-    [FA_CHAIN_END] = (fa_chainfn)FA_C(fa_chain_end), [FA_CHAIN_STORE] = (fa_chainfn)FA_C(fa_chain_store),
-    [FA_CHAIN_LOAD] = (fa_chainfn)FA_C(fa_chain_load),
-    [FA_CHAIN_ADD] = (fa_chainfn)FA_C(fa_chain_add), [FA_CHAIN_ADD + 1] = (fa_chainfn)FA_C(fa_chain_radd),
-    [FA_CHAIN_SUBTRACT] = (fa_chainfn)FA_C(fa_chain_subtract),
-    [FA_CHAIN_SUBTRACT + 1] = (fa_chainfn)FA_C(fa_chain_rsubtract),
-    [FA_CHAIN_MULTIPLY] = (fa_chainfn)FA_C(fa_chain_multiply),
-    [FA_CHAIN_MULTIPLY + 1] = (fa_chainfn)FA_C(fa_chain_rmultiply),
-    [FA_CHAIN_DIVIDE] = (fa_chainfn)FA_C(fa_chain_divide), [FA_CHAIN_DIVIDE + 1] = (fa_chainfn)FA_C(fa_chain_rdivide),
-    [FA_CHAIN_STRONGZERO] = (fa_chainfn)FA_C(fa_chain_strongzero),
-    [FA_CHAIN_STRONGZERO + 1] = (fa_chainfn)FA_C(fa_chain_rstrongzero),
-    [FA_CHAIN_ZEROPRODUCT] = (fa_chainfn)FA_C(fa_chain_zeroproduct),
-    [FA_CHAIN_ZEROPRODUCT + 1] = (fa_chainfn)FA_C(fa_chain_rzeroproduct),
-    [FA_CHAIN_NEGATIVE] = (fa_chainfn)FA_C(fa_chain_negative), [FA_CHAIN_SQUARE] = (fa_chainfn)FA_C(fa_chain_square),
-    [FA_CHAIN_RECIPROCAL] = (fa_chainfn)FA_C(fa_chain_reciprocal),
-    [FA_CHAIN_ABSOLUTE] = (fa_chainfn)FA_C(fa_chain_absolute),
+    FA_CHAIN_IS(END, end), FA_CHAIN_IS(STORE, store), FA_CHAIN_IS(LOAD, load),
+    FA_CHAIN_ARE(ADD, add), FA_CHAIN_ARE(SUBTRACT, subtract), FA_CHAIN_ARE(MULTIPLY, multiply),
+    FA_CHAIN_ARE(DIVIDE, divide), FA_CHAIN_ARE(STRONGZERO, strongzero), FA_CHAIN_ARE(ZEROPRODUCT, zeroproduct),
+    FA_CHAIN_ARE(MAXIMUM, maximum), FA_CHAIN_ARE(MINIMUM, minimum),
+    FA_CHAIN_IS(EQUAL, equal), FA_CHAIN_IS(NOT_EQUAL, not_equal), FA_CHAIN_IS(LESS, less),
+    FA_CHAIN_IS(LESS_EQUAL, less_equal), FA_CHAIN_IS(GREATER, greater), FA_CHAIN_IS(GREATER_EQUAL, greater_equal),
+    FA_CHAIN_IS(WHERE_MASK, where_mask), FA_CHAIN_IS(OPERAND, end),      /* (nothing jumps to an OPERAND) */
+    FA_CHAIN_IS(MASK_STORE, store_mask), FA_CHAIN_IS(MASK_LOAD, load_mask),
+    FA_CHAIN_IS(AND, and), FA_CHAIN_IS(OR, or), FA_CHAIN_IS(XOR, xor),
+    FA_CHAIN_IS(WHERE_YES, where_yes), FA_CHAIN_IS(WHERE_NO, where_no),
+    FA_CHAIN_IS(NEGATIVE, negative), FA_CHAIN_IS(SQUARE, square), FA_CHAIN_IS(RECIPROCAL, reciprocal),
+    FA_CHAIN_IS(ABSOLUTE, absolute), FA_CHAIN_IS(SQRT, sqrt), FA_CHAIN_IS(SIGN, sign),
+    FA_CHAIN_IS(NOT, not), FA_CHAIN_IS(NUMBER, number),
 }};
 #undef V
 #undef VBITS
 #undef FA_C
 #undef FA_CHAIN_ARGS
+#undef FA_CHAIN_JUMP
 #undef FA_CHAIN_NEXT
+#undef FA_CHAIN_REALS
+#undef FA_CHAIN_BYTES
 #undef FA_CHAIN_WITH
 #undef FA_CHAIN_OF
+#undef FA_CHAIN_MASKED
+#undef FA_CHAIN_CHOOSE
+#undef FA_CHAIN_WHERE
+#undef FA_CHAIN_HERE
+#undef FA_CHAIN_BYTE
+#undef FA_CHAIN_FIRST
+#undef FA_CHAIN_OTHER
+#undef FA_CHAIN_IS
+#undef FA_CHAIN_ARE
 #undef FA_ORDERED
 #undef FA_SUM_OF
 #undef FA_PRODUCT_OF

@@ -144,13 +144,12 @@ FA_FN void fa_elementwise_block(uint16_t op, int din, int dout, int64_t n, const
     const fa_prim *prim = &fa_prims[op];
     int scalar_operand = 0;
     if (n == 0) return;
-    int code = fa_is_real(din) ? fa_chain_code(op) : FA_CHAIN_END;
-    if (code != FA_CHAIN_END) {
-        fa_arithmetic_block(code, din, n, in, y);
-        return;
-    }
     if (op == FA_WHERE) { fa_where_block(n, fa_itemsize[dout], in[0], in[1], in[2], y); return; }
     if (op == FA_CAST) { fa_cast_block(n, din, dout, in[0], y); return; }
+    if (fa_is_real(din) && din == dout && fa_chain_code(op) != FA_CHAIN_END) {
+        fa_arithmetic_block(fa_chain_code(op), din, n, in, y);
+        return;
+    }
     for (int k = 0; k < prim->arity; k++) scalar_operand |= !in[k].step;
     if (scalar_operand && op >= FA_OWN_END && fa_is_real(din) && n > 1) {
         fa_loop_spread(prim, din, dout, n, in, y);

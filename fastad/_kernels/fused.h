@@ -6,16 +6,19 @@
    The kernels are those of single instructions, on the same operands: the bits are the same.
    A large loop is cut into chunks of blocks, which the pool's threads share; the sums of chunks are put together as one
    thread would have done it.
-   Next: read.h (operands that are slices), chain.h (cheap instructions), forward.h, which runs a loop as one
+   Next: read.h (operands that are slices), chain.h (cheap instructions), axis.h (sums along an axis),
+   weave.h (shifted results added up), forward.h, which runs a loop as one
    instruction, layout.h (fa_fused). */
 #ifndef FASTAD_FUSED_H
 #define FASTAD_FUSED_H
 #include "pool.h"
-#include "read.h"
+#include "weave.h"
+
+typedef union { fa_sumtree_f64 f64; fa_sumtree_f32 f32; } fa_anytree;
+#include "axis.h"
 
 /* ---- the loop ------------------------------------------------------------------------------------------------ */
 typedef struct { char *p; intptr_t step, advance; } fa_place;
-typedef union { fa_sumtree_f64 f64; fa_sumtree_f32 f32; } fa_anytree;
 
 FA_FN void fa_fused_places(const fa_fused *f, const fa_cell *v, char *scratch, fa_place *at) {
     for (uint32_t s = 0; s < f->nslots; s++) {
@@ -71,8 +74,23 @@ FA_FN void fa_fused_twins(const fa_finstr *ins, const fa_place *at, int64_t j, i
     fa_prims[ins->op].both(args, &n, steps, NULL);
 }
 
+/* What goes on from one block to the next.  head: of the first block of a chunk that is not the loop's first, else NULL. */
+typedef struct { fa_anytree *sums; fa_fringe before[FA_FUSED_WEAVES], *head; } fa_carried;
+
+FA_INLINE void fa_fused_flags(const fa_fused *f, fa_env *env) {
+    if (f->nprimal < f->n) fa_fpclear();                        /* what derivative code raises is of no one's concern */
+    else env->flags |= fa_fpflags();
+}
+
+FA_FN void fa_fused_weave(const fa_weave *w, uint32_t k, const fa_cell *v, const fa_place *at, int64_t j, int64_t m,
+                          fa_carried *carried) {
+    const char *x[FA_WEAVE_PARTS];
+    for (uint32_t p = 0; p < w->n; p++) x[p] = at[w->slot[p]].p + j * at[w->slot[p]].advance;
+    fa_weave_block(w, x, j, m, v[w->cell].p, &carried->before[k], carried->head ? &carried->head[k] : 0);
+}
+
 FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v, fa_place *at, const fa_chainat *steps,
-                          int64_t j, int64_t m, fa_anytree *sums, fa_env *env) {
+                          char *scratch, int64_t j, int64_t m, fa_carried *carried, fa_env *env) {
     for (uint32_t i = 0; i < f->n; i++) {
         const fa_finstr *ins = &f->instr[i];
         if (i == f->nprimal) env->flags |= fa_fpflags();
@@ -90,16 +108,22 @@ FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v,
         } else if (ins->kind == FA_FUSED_READ) {
             fa_read_block(&f->reads[ins->in[0]], ins->dout, v, c->avals, c->cell_aval, j, m,
                           at[ins->out].p + j * at[ins->out].advance);
+        } else if (ins->kind == FA_FUSED_AXIS) {
+            const fa_place *x = &at[ins->in[0]];
+            size_t waiting = f->nbuffers + (size_t)ins->in[1] * fa_axis_levels(&f->axis);
+            fa_axis_add(&f->axis, ins->din, j, m, x->p + j * x->advance, at[ins->out].p,
+                        scratch + waiting * FA_BUFFER_BYTES + f->nspread * FA_TILE_BYTES, &carried->sums[ins->in[1]]);
+        } else if (ins->kind == FA_FUSED_WEAVE) {
+            fa_fused_weave(&f->weaves[ins->in[0]], ins->in[0], v, at, j, m, carried);
         } else {
             const fa_place *x = &at[ins->in[0]];
             const char *first = x->p + j * x->advance;
-            fa_anytree *sum = &sums[ins->out];
+            fa_anytree *sum = &carried->sums[ins->out];
             if (ins->din == FA_F64) fa_sumtree_add_f64(&sum->f64, fa_sum_f64((const double *)first, x->step != 0, m));
             else fa_sumtree_add_f32(&sum->f32, fa_sum_f32((const float *)first, x->step != 0, m));
         }
     }
-    if (f->nprimal < f->n) fa_fpclear();                        /* what derivative code raises is of no one's concern */
-    else env->flags |= fa_fpflags();
+    fa_fused_flags(f, env);
 }
 
 FA_INLINE int fa_is_f64_sum(const fa_code *c, uint32_t cell) { return c->avals[c->cell_aval[cell]].dtype == FA_F64; }
@@ -109,6 +133,8 @@ FA_FN void fa_store_sum(const fa_code *c, fa_cell *v, uint32_t cell, const fa_an
     else v[cell] = fa_cell_f32(fa_sumtree_end_f32(&sum->f32));
 }
 
+FA_INLINE int fa_fused_has_units(const fa_fused *f) { return fa_axis_form(&f->axis) > FA_AXIS_GROUPS; }
+
 /* ---- chunks -------------------------------------------------------------------------------------------------- */
 enum { FA_MOST_CHUNKS = 64 };
 
@@ -117,20 +143,45 @@ typedef struct {
     const fa_code *c;
     const fa_cell *v;
     int level;                               /* a chunk is 2**level blocks */
+    int64_t units;                           /* or so many units */
     atomic_int flags;
     fa_anytree *sums;                        /* of chunk k: nsums from k * nsums on */
+    fa_fringes *ends;                        /* of chunk k */
 } fa_fused_job;
 
+/* The blocks from element `begin` to `end`, or, where sums along an axis take several blocks each, of these units.
+   ends: of a chunk, where its neighbours find its fringes. */
 FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v, char *scratch, int64_t begin,
-                           int64_t end, fa_anytree *sums, fa_env *env) {
+                           int64_t end, fa_anytree *sums, fa_fringes *ends, fa_env *env) {
     fa_place at[FA_FUSED_SLOTS];
     fa_chainat steps[FA_MOST_STEPS];
+    fa_carried carried;
+    carried.sums = sums;
+    carried.head = begin ? ends->head : 0;
+    if (f->nweaves) memset(carried.before, 0, sizeof carried.before);
     fa_fused_places(f, v, scratch, at);
     fa_fused_spread(f, v, scratch);
     fa_fused_steps(f, at, scratch, steps);
     for (uint32_t k = 0; k < f->nsums; k++) fa_sumtree_begin_f64(&sums[k].f64);      /* both begin alike */
-    for (int64_t j = begin; j < end; j += f->block)
-        fa_fused_block(f, c, v, at, steps, j, end - j < f->block ? end - j : f->block, sums, env);
+    if (fa_fused_has_units(f)) {
+        carried.head = 0;
+        for (int64_t unit = begin; unit < end; unit++) {
+            fa_unit u = fa_unit_of(&f->axis, unit, f->block);
+            for (int64_t k = 0; k < u.n; k++)
+                fa_fused_block(f, c, v, at, steps, scratch, u.first + k * u.stride, k + 1 < u.n ? u.block : u.last,
+                               &carried, env);
+        }
+        return;
+    }
+    for (int64_t j = begin; j < end; j += f->block, carried.head = 0)
+        fa_fused_block(f, c, v, at, steps, scratch, j, end - j < f->block ? end - j : f->block, &carried, env);
+    for (uint32_t k = 0; k < f->nweaves; k++) {
+        const fa_weave *w = &f->weaves[k];
+        if (end < f->size) ends->tail[k] = carried.before[k];
+        else fa_weave_fringe(w, &carried.before[k], 0, w->reach,
+                             (char *)v[w->cell].p + (w->first + end) * fa_itemsize[w->dtype]);
+    }
+    if (f->nweaves) fa_fused_flags(f, env);
 }
 
 /* A worker's block buffers, kept as long as it lives. */
@@ -143,23 +194,59 @@ FA_FN char *fa_worker_scratch(void) {
 FA_FN void fa_fused_chunk(void *job, int64_t chunk, int is_worker) {
     fa_fused_job *shared = job;
     const fa_fused *f = shared->f;
-    int64_t length = f->block << shared->level, begin = chunk * length;
-    int64_t end = f->size - begin < length ? f->size : begin + length;
+    int64_t length = shared->units ? shared->units : f->block << shared->level, begin = chunk * length;
+    int64_t size = shared->units ? fa_axis_units(&f->axis) : f->size;
+    int64_t end = size - begin < length ? size : begin + length;
+    fa_anytree trees[FA_FUSED_AXES];
     fa_env env = {0};
     fa_fpclear();
     fa_fused_blocks(f, shared->c, shared->v, is_worker ? fa_worker_scratch() : (char *)shared->v[f->scratch].p, begin,
-                    end, &shared->sums[chunk * f->nsums], &env);
+                    end, f->naxes ? trees : &shared->sums[chunk * f->nsums], &shared->ends[chunk], &env);
     atomic_fetch_or(&shared->flags, env.flags);
+}
+
+/* Where a chunk of n elements from `begin` on meets the one before it; the last one may be shorter than a fringe. */
+FA_FN void fa_fused_meet(const fa_weave *w, const fa_fringe *before, const fa_fringe *head, int64_t n, char *y) {
+    const char *next[FA_WEAVE_PARTS];
+    int64_t item = fa_itemsize[w->dtype], m = n < w->reach ? n : w->reach;
+    fa_fringe last = *before;
+    for (uint32_t p = 0; p < w->n; p++) next[p] = head->part[p];
+    fa_weave_fringe(w, before, next, m, y);
+    if (m == w->reach) return;
+    for (uint32_t p = 0; p < w->n; p++) {
+        memmove(last.part[p], last.part[p] + m * item, (size_t)((w->reach - m) * item));
+        memcpy(last.part[p] + (w->reach - m) * item, head->part[p], (size_t)(m * item));
+    }
+    fa_weave_fringe(w, &last, 0, w->reach, y + m * item);
+}
+
+FA_FN void fa_fused_join(const fa_fused_job *job, int64_t chunks, fa_env *env) {
+    const fa_fused *f = job->f;
+    for (uint32_t k = 0; k < f->nweaves; k++) {
+        const fa_weave *w = &f->weaves[k];
+        for (int64_t chunk = 1; chunk < chunks; chunk++) {
+            int64_t begin = chunk * (f->block << job->level);
+            fa_fused_meet(w, &job->ends[chunk - 1].tail[k], &job->ends[chunk].head[k], f->size - begin,
+                          (char *)job->v[w->cell].p + (w->first + begin) * fa_itemsize[w->dtype]);
+        }
+    }
+    if (f->nweaves) fa_fused_flags(f, env);
 }
 
 FA_FN void fa_run_fused_shared(const fa_code *c, fa_cell *v, const fa_fused *f, fa_env *env) {
     fa_anytree sums[FA_MOST_CHUNKS * FA_FUSED_SUMS], all;
-    fa_fused_job job = {f, c, v, 3, 0, sums};
-    int64_t blocks = (f->size + f->block - 1) / f->block, chunks;
+    fa_fringes ends[FA_MOST_CHUNKS];
+    fa_fused_job job = {f, c, v, 3, 0, 0, sums, ends};
+    int64_t blocks = (f->size + f->block - 1) / f->block, units = fa_axis_units(&f->axis), chunks;
     while ((blocks + ((int64_t)1 << job.level) - 1) >> job.level > FA_MOST_CHUNKS) job.level++;
     chunks = (blocks + ((int64_t)1 << job.level) - 1) >> job.level;
+    if (fa_fused_has_units(f)) {
+        job.units = (units - 1) / FA_MOST_CHUNKS + 1;
+        chunks = (units - 1) / job.units + 1;
+    }
     fa_pool_run(fa_fused_chunk, &job, chunks);
     env->flags |= atomic_load(&job.flags);
+    fa_fused_join(&job, chunks, env);
     for (uint32_t k = 0; k < f->nsums; k++) {
         int is_f64 = fa_is_f64_sum(c, f->sums[k]);
         fa_sumtree_begin_f64(&all.f64);
@@ -190,11 +277,13 @@ FA_FN int fa_run_fused(const fa_code *c, fa_cell *v, const fa_fused *f, fa_env *
     fa_anytree sums[FA_FUSED_SUMS];
     env->flags |= fa_fpflags();
     fa_fused_gaps(f, v);
+    for (uint32_t k = 0; k < f->nweaves; k++) fa_weave_gaps(&f->weaves[k], f->size, v[f->weaves[k].cell].p);
     if (f->shared && fa_pool_threads() > 1) {
         fa_run_fused_shared(c, v, f, env);
         return FA_OK;
     }
-    fa_fused_blocks(f, c, v, (char *)v[f->scratch].p, 0, f->size, sums, env);
+    fa_fused_blocks(f, c, v, (char *)v[f->scratch].p, 0, fa_fused_has_units(f) ? fa_axis_units(&f->axis) : f->size, sums, 0,
+                    env);
     for (uint32_t k = 0; k < f->nsums; k++) fa_store_sum(c, v, f->sums[k], &sums[k]);
     return FA_OK;
 }

@@ -196,27 +196,39 @@ extern fa_prim fa_prims[FA_MAX_OPCODES];     /* filled at import from primitives
 /* ---- fused loops: many instructions over one iteration space, in programs only (fused.h) ---------------------- */
 enum { FA_BLOCK = 512 };                     /* elements; 4 KiB an operand: a dozen stay in L1 */
 enum { FA_BUFFER_BYTES = 8 * FA_BLOCK + 64 };    /* of a block buffer: no two begin at the same place of a page */
-enum { FA_FUSED_MEMBERS = 64, FA_FUSED_SLOTS = 256, FA_FUSED_SUMS = 8, FA_READER_DIMS = 6 };
-enum { FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_CHAIN, FA_FUSED_TWINS };
+enum { FA_FUSED_MEMBERS = 64, FA_FUSED_SLOTS = 256, FA_FUSED_SUMS = 8, FA_FUSED_AXES = 4, FA_READER_DIMS = 6 };
+enum { FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_CHAIN, FA_FUSED_TWINS,
+       FA_FUSED_AXIS, FA_FUSED_WEAVE };
 enum { FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR, FA_SLOT_ROWS };
 
-/* Chains of cheap instructions run step by step on tiles of eight vectors; each step leaves its result in registers.
-   Binary ones have a second form, with the operands exchanged; those from NEGATIVE on have no operand in memory. */
+/* Chains of cheap instructions run step by step on tiles of eight vectors; each step leaves its result in registers: real
+   numbers, or masks as wide as they are.  In memory a mask is bytes: what has one there stands between MASK_STORE and
+   WHERE_NO.  The binary ones before EQUAL have a second form, with the operands exchanged; those from NEGATIVE on have no
+   operand in memory; WHERE has two, the second in a step of its own, OPERAND. */
 enum {
     FA_CHAIN_END, FA_CHAIN_STORE, FA_CHAIN_LOAD, FA_CHAIN_ADD, FA_CHAIN_SUBTRACT = FA_CHAIN_ADD + 2,
     FA_CHAIN_MULTIPLY = FA_CHAIN_ADD + 4, FA_CHAIN_DIVIDE = FA_CHAIN_ADD + 6, FA_CHAIN_STRONGZERO = FA_CHAIN_ADD + 8,
-    FA_CHAIN_ZEROPRODUCT = FA_CHAIN_ADD + 10, FA_CHAIN_NEGATIVE = FA_CHAIN_ADD + 12, FA_CHAIN_SQUARE,
-    FA_CHAIN_RECIPROCAL, FA_CHAIN_ABSOLUTE, FA_CHAIN_CODES
+    FA_CHAIN_ZEROPRODUCT = FA_CHAIN_ADD + 10, FA_CHAIN_MAXIMUM = FA_CHAIN_ADD + 12,
+    FA_CHAIN_MINIMUM = FA_CHAIN_ADD + 14,
+    FA_CHAIN_EQUAL = FA_CHAIN_ADD + 16, FA_CHAIN_NOT_EQUAL, FA_CHAIN_LESS, FA_CHAIN_LESS_EQUAL, FA_CHAIN_GREATER,
+    FA_CHAIN_GREATER_EQUAL,
+    FA_CHAIN_WHERE_MASK, FA_CHAIN_OPERAND,   /* what is in registers: the mask */
+    FA_CHAIN_MASK_STORE, FA_CHAIN_MASK_LOAD, FA_CHAIN_AND, FA_CHAIN_OR, FA_CHAIN_XOR,
+    FA_CHAIN_WHERE_YES, FA_CHAIN_WHERE_NO,   /* what is in registers: chosen where the mask is set, where it is not */
+    FA_CHAIN_NEGATIVE, FA_CHAIN_SQUARE, FA_CHAIN_RECIPROCAL, FA_CHAIN_ABSOLUTE, FA_CHAIN_SQRT, FA_CHAIN_SIGN,
+    FA_CHAIN_NOT, FA_CHAIN_NUMBER,           /* of a mask: 1 or 0 */
+    FA_CHAIN_CODES
 };
-enum { FA_TILE_BYTES = 512, FA_CHAIN_TILES = 96, FA_MOST_STEPS = 4 * FA_FUSED_MEMBERS };
-/* tile: the largest; tiles: operands of one chain; steps: of a loop */
+enum { FA_TILE_BYTES = 512, FA_CHAIN_TILES = 128, FA_MOST_STEPS = 5 * FA_FUSED_MEMBERS };
+/* tile: the largest; tiles: operands of one chain, at most four an instruction; steps: of a loop */
 typedef struct { uint8_t code, tile, fresh; uint16_t slot; } fa_chainstep;   /* fresh: it has not been written before */
 
 /* in: slots; of READ the number of a read; of CHAIN the first step and the number of steps; of TWINS the operand and the
-   twin's result.
-   arity of CHAIN: what it may do.  STORE, into a slot by rows, is in chains alone. */
+   twin's result; of AXIS, a sum along the loop's axis, a slot and its number; of WEAVE its number.
+   arity of CHAIN: what it may do.  STORE, into a slot by rows, is in chains alone.
+   step: of an elementwise instruction, if it may be in a chain; else 0. */
 enum { FA_CHAIN_MAY_OVERLAP = 1, FA_CHAIN_BY_ROWS = 2 };
-typedef struct { uint16_t op; uint8_t kind, arity, din, dout; uint16_t in[3], out; } fa_finstr;
+typedef struct { uint16_t op; uint8_t kind, arity, din, dout; uint16_t in[3], out; uint8_t step; } fa_finstr;
 /* ROWS: a slice of an array, read or written in place: rows of neighbours, `row` elements each, which lie as
    `rows[layout]` says */
 enum { FA_MOST_LAYOUTS = 4 };
@@ -235,6 +247,14 @@ enum { FA_READ_PARTS = 8 };                  /* of a read that is met so */
 /* An array of which a loop writes the destinations of `reader`, by STORE; what lies between them is filled. */
 typedef struct { uint32_t cell; int dtype; int64_t size; fa_cell fill; fa_reader reader; } fa_gaps;
 typedef struct { uint32_t n; uint8_t fills, adds, runs; fa_cell fill; const fa_part *parts; } fa_fread;
+/* An array, longer than the loop, in which results of it (slots) are added up, shifted by a few elements (weave.h). */
+enum { FA_FUSED_WEAVES = 2, FA_WEAVE_PARTS = 4, FA_WEAVE_REACH = 16 };
+typedef struct {
+    uint32_t cell, n;
+    int dtype;
+    int64_t size, first, reach, shift[FA_WEAVE_PARTS];       /* first: of the part without shift; reach: the largest one */
+    uint16_t slot[FA_WEAVE_PARTS];
+} fa_weave;
 
 typedef struct {
     int64_t size;                            /* elements of the iteration space */
@@ -250,6 +270,9 @@ typedef struct {
     const fa_rows *rows;
     const fa_gaps *gaps;
     int64_t row, block;                      /* elements of a row (0: no slot has rows), of a block */
+    fa_axis axis;                            /* along which AXIS sums; n is 0: there is none, else no SUM (axis_plan.h) */
+    uint32_t naxes, nweaves;
+    const fa_weave *weaves;
 } fa_fused;
 
 /* ---- packed scalar code, in programs only (machine.h) ----------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #ifndef FASTAD_REDUCE_H
 #define FASTAD_REDUCE_H
 #include <stdlib.h>
+#include "chain.h"
 #include "move.h"
 
 /* ---- sum ---------------------------------------------------------------------------------------------------- */

@@ -6,6 +6,17 @@
 FA_INLINE FA_REAL FA_R(fa_max)(FA_REAL a, FA_REAL b) { return a != a || __builtin_isgreater(a, b) ? a : b; }
 FA_INLINE FA_REAL FA_R(fa_min)(FA_REAL a, FA_REAL b) { return a != a || __builtin_isless(a, b) ? a : b; }
 
+/* a + b, and of two NaN the first: a compiler may exchange the operands. */
+FA_INLINE FA_REAL FA_R(fa_ordered_sum)(FA_REAL a, FA_REAL b) {
+#if defined(__x86_64__)
+    if (sizeof(FA_REAL) == 8) __asm__("addsd %1, %0" : "+x"(a) : "x"(b));
+    else __asm__("addss %1, %0" : "+x"(a) : "x"(b));
+    return a;
+#else
+    return a + b;
+#endif
+}
+
 /* 0 where w == 0, whatever p is; never a flag for 0 * inf.  Loops over arrays: pack_real.h. */
 FA_INLINE FA_REAL FA_R(fa_strongzero)(FA_REAL w, FA_REAL p) {
     return w != 0 ? w * p : 0;
