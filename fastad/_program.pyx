@@ -22,10 +22,10 @@ from fastad._tape cimport (
     AVALS, FORMS, Tape, aval_shape, copy_in, copy_out, fa_assemble, fa_aval, fa_axis, fa_cell, fa_code, fa_env,
     fa_do_add, fa_do_copy, fa_fused, fa_itemsize, fa_map, fa_piece, fa_stack, flags_to_report, is_real, operands_of,
     report_flags, run_flat, FA_ASSEMBLE, FA_AVAL_F64, FA_AVAL_I64, FA_BOOL, FA_CAPTURE, FA_CAST, FA_CONST,
-    FA_ELEMENTWISE, FA_ERASE, FA_F32, FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_NAVAL_SCALAR, FA_GUARD, FA_I64, FA_INPUT,
-    FA_MOVE, FA_NDTYPE, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE, FA_WRITE, PRIMS, fa_run,
-    is_f64, FA_ADD, FA_SUBTRACT, FA_MULTIPLY, FA_STRONGZERO, FA_ZEROPRODUCT, FA_EQUAL, FA_F64, FA_GREATER_EQUAL, FA_ELEMENT,
-    FA_RUN,
+    FA_ELEMENTWISE, FA_ERASE, FA_F32, FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_NAVAL_SCALAR, FA_GUARD, FA_I64,
+    FA_INPUT, FA_MOVE, FA_NDTYPE, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE,
+    FA_WRITE, PRIMS, fa_run, is_f64, FA_ADD, FA_SUBTRACT, FA_MULTIPLY, FA_STRONGZERO, FA_ZEROPRODUCT, FA_EQUAL,
+    FA_F64, FA_GREATER_EQUAL, FA_ELEMENT, FA_RUN,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError, ShapeError
@@ -39,8 +39,8 @@ cdef extern from "_kernels/arena.h":
     void fa_arena_free(void *p, size_t bytes) nogil
 
 cdef extern from "_kernels/layout.h" nogil:
-    enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_TWINS, FA_FUSED_AXIS, FA_FUSED_WEAVE
-    enum: FA_FUSED_WEAVES, FA_WEAVE_PARTS, FA_WEAVE_REACH
+    enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_TWINS, FA_FUSED_AXIS
+    enum: FA_FUSED_WEAVE, FA_FUSED_WEAVES, FA_WEAVE_PARTS, FA_WEAVE_REACH
     enum: FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR, FA_SLOT_ROWS
     enum: FA_READ_PARTS, FA_FUSED_MEMBERS, FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_FUSED_AXES, FA_BUFFER_BYTES
     enum: FA_MOST_STEPS, FA_TILE_BYTES, FA_BLOCK, FA_MOST_LAYOUTS, FA_CHAIN_END
