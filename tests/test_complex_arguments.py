@@ -164,7 +164,7 @@ def test_files(tmp_path):
 
 
 def test_scan():
-    """Complex values inside of a step; complex states, slices and results of one are refused, with the remedy."""
+    """Complex values inside of a step; states, slices and results (more of them: test_scan_complex.py)."""
     def inside(x):
         step = lambda s, _: (np.fft.irfft(np.fft.rfft(s) * x, 4), np.abs(s[0] * 1j))  # noqa: E731
         final, ys = ad.scan(step, np.arange(4.0), None, length=3)
@@ -177,13 +177,12 @@ def test_scan():
             s = np.fft.irfft(np.fft.rfft(s) * x, 4)
         return s.sum() + total
     np.testing.assert_allclose(ad.grad(inside)(1.5), ad.grad(loop)(1.5))
-    refused = [lambda x: ad.scan(lambda s, _: (s * 1j, None), x * 1j, None, length=2),
-               lambda x: ad.scan(lambda s, _: (s * 1j, None), x, None, length=2),
-               lambda x: ad.scan(lambda s, _: (s, s * 1j), x, None, length=2),
-               lambda x: ad.scan(lambda s, h: (s * abs(h), None), x, np.array([1j, 2]))]
-    for f in refused:
-        with pytest.raises(ad.UnsupportedError, match="z.real, z.imag"):
-            ad.record(f, 2.0)
+    for f, want in [(lambda x: ad.scan(lambda s, _: (s * 1j, None), x * 1j, None, length=2)[0], -3j),
+                    (lambda x: ad.scan(lambda s, _: (s, s * 1j), x, None, length=2)[1], [3j, 3j]),
+                    (lambda x: ad.scan(lambda s, h: (s * abs(h), None), x, np.array([1j, 2]))[0], 6.0)]:
+        np.testing.assert_array_equal(ad.record(f, 2.0)(3.0), want)
+    with pytest.raises(ad.ShapeError, match="float64 before the step and complex after it; begin with a complex state"):
+        ad.record(lambda x: ad.scan(lambda s, _: (s * 1j, None), x, None, length=2), 2.0)
 
 
 def test_manual(root):
