@@ -14,9 +14,11 @@ import pytest
 
 cases = pytest.importorskip("benchmarks.cases", reason="the benchmarks belong to the checkout, not to the package",
                             exc_type=ModuleNotFoundError)
-from benchmarks import c_code, conditions, models, peers, programs, report  # noqa: E402
+import fastad as ad  # noqa: E402
+from benchmarks import c_code, conditions, models, peers, programs, report, sharing  # noqa: E402
 from benchmarks.__main__ import main, parse, plan  # noqa: E402
 from benchmarks.harness import Bench, Row, Seconds, WrongAnswer, peak_memory, quantity, twin  # noqa: E402
+from fastad._program import Program, share_from  # noqa: E402
 
 SURVEY, MIXTURE = models.shot(9, 15)[0], models.synthetic_mixture(7, 3, 2)[1]
 
@@ -274,3 +276,22 @@ def test_the_run_that_takes_cobyla_minutes():
     from benchmarks import cobyla
     result, error, _ = cobyla.run(2)
     assert result.success and error < 1e-2
+
+
+def test_a_loop_that_is_made_to_be_shared_has_the_same_bits():
+    x = [np.linspace(0.1, 1.0, 700)]
+    for function in sharing.LOOPS.values():
+        tape = ad.record(function, *x)
+        usual = share_from(0)
+        try:
+            program = Program(tape)
+        finally:
+            share_from(usual)
+        assert program.stats()["shared_loops"] == 1 and Program(tape).stats()["shared_loops"] == 0
+        before = ad.get_num_threads()
+        ad.set_num_threads(2)
+        try:
+            assert program.run(x)[0].tobytes() == tape.sweep(x)[0].tobytes()
+        finally:
+            ad.set_num_threads(before)
+    assert [row[:2] for row in sharing.rows([100], 0.001)] == [(name, 100) for name in sharing.LOOPS]

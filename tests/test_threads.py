@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastad as ad
-from fastad._program import Program, share_from
+from fastad._program import Program
 
 N = 200_003                                          # no multiple of a block, nor of a chunk
 
@@ -139,23 +139,3 @@ def test_what_threads_share_is_monotone_in_the_work():
         for k in (1, 5, 20):
             chosen = [shares(steps(k, one), n) for one in (lambda x: x * 1.5, np.sqrt, np.tanh)]
             assert chosen == sorted(chosen)
-
-
-def test_a_loop_that_is_made_to_be_shared_has_the_same_bits():
-    from benchmarks import sharing
-    x = [np.linspace(0.1, 1.0, 700)]
-    for function in sharing.LOOPS.values():
-        tape = ad.record(function, *x)
-        usual = share_from(0)
-        try:
-            program = Program(tape)
-        finally:
-            share_from(usual)
-        assert program.stats()["shared_loops"] == 1 and Program(tape).stats()["shared_loops"] == 0
-        before = ad.get_num_threads()
-        ad.set_num_threads(2)
-        try:
-            assert program.run(x)[0].tobytes() == tape.sweep(x)[0].tobytes()
-        finally:
-            ad.set_num_threads(before)
-    assert [row[:2] for row in sharing.rows([100], 0.001)] == [(name, 100) for name in sharing.LOOPS]
