@@ -41,7 +41,7 @@ def long_scan(x):
     def step(state, _):
         a, b = state
         return (a + 1e-7 * b, b - 1e-7 * a), None
-    return ad.scan(step, (x[0], x[1]), length=30_000_000)[0][0]
+    return ad.scan(step, (x[0], x[1]), length=400_000_000)[0][0]
 
 
 def time_of(f, *args):
