@@ -55,6 +55,15 @@ def rng(request):
 
 
 @pytest.fixture
+def threads():
+    """`ad.set_num_threads`; how many there were comes back."""
+    import fastad as ad
+    before = ad.get_num_threads()
+    yield ad.set_num_threads
+    ad.set_num_threads(before)
+
+
+@pytest.fixture
 def compiling_is_free(monkeypatch):
     """The policy compiles after its few calls of patience, whatever the times are."""
     from fastad import function

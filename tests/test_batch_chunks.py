@@ -27,13 +27,6 @@ def test_bits_are_those_of_a_tape_of_one_lane(name):
     assert ad.batch(FUNCTIONS[name])(lanes).tobytes() == of_one_lane(FUNCTIONS[name], lanes).tobytes()
 
 
-@pytest.fixture
-def threads():
-    before = ad.get_num_threads()
-    yield ad.set_num_threads
-    ad.set_num_threads(before)
-
-
 def test_bits_depend_neither_on_threads_nor_on_what_was_called_before(threads, monkeypatch):
     monkeypatch.setattr(lane_programs, "WORTH_A_THREAD", 0.0)
     lanes = rng.normal(size=(2600, 4))

@@ -24,6 +24,19 @@ def build(root, target, flags, source="test_kernels.c"):
     return done.stderr
 
 
+def fails_with(root, folder, header, right, wrong, source="test_kernels.c"):
+    """Assert that the C test program fails on a copy of the kernels in which one expression is another."""
+    kernels = folder / "fastad" / "_kernels"
+    shutil.copytree(root / "fastad" / "_kernels", kernels)
+    shutil.copytree(root / "tests" / "kernels", folder / "tests" / "kernels")
+    text = (kernels / header).read_text()
+    assert text.count(right) == 1, f"{header} no longer holds {right!r} once: choose another expression"
+    (kernels / header).write_text(text.replace(right, wrong))
+    build(folder, folder / "wrong", ["-O0", "-w"], source)
+    done = subprocess.run([folder / "wrong"], capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0, done.stdout[-1000:]
+
+
 THREADS = ["-O1", "-g", "-fsanitize=thread"]
 
 
@@ -81,12 +94,4 @@ def test_benchmark_mode_runs(root, tmp_path):
 ])
 def test_a_wrong_kernel_fails(root, tmp_path, header, right, wrong):
     """The tests are tested: one changed expression must be found."""
-    kernels = tmp_path / "fastad" / "_kernels"
-    shutil.copytree(root / "fastad" / "_kernels", kernels)
-    shutil.copytree(root / "tests" / "kernels", tmp_path / "tests" / "kernels")
-    text = (kernels / header).read_text()
-    assert text.count(right) == 1, f"{header} no longer holds {right!r} once: choose another expression"
-    (kernels / header).write_text(text.replace(right, wrong))
-    build(tmp_path, tmp_path / "wrong", ["-O0", "-w"])
-    done = subprocess.run([tmp_path / "wrong"], capture_output=True, text=True, timeout=300)
-    assert done.returncode != 0, done.stdout[-1000:]
+    fails_with(root, tmp_path, header, right, wrong)

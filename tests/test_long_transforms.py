@@ -152,13 +152,6 @@ def test_second_order_and_batches():
     np.testing.assert_allclose(ad.record(f, x).batch(3)(v), [f(w) for w in v], rtol=1e-12)
 
 
-@pytest.fixture
-def threads():
-    before = ad.get_num_threads()
-    yield ad.set_num_threads
-    ad.set_num_threads(before)
-
-
 def test_bits_are_one(threads, tmp_path):
     """Recorded, replayed, compiled, from a file, gradients included; with 1, 2 and 7 threads."""
     n = 5040

@@ -4,14 +4,13 @@ Owns: the proof of _kernels/mathematics.h and of the lanes, and of sine and cosi
 Next: benchmarks/cases/ulp.py (which points, how an error is counted), test_fusion.py (loops).
 """
 import os
-import shutil
 import subprocess
 import sys
 import warnings
 
 import numpy as np
 import pytest
-from test_kernels import SANITIZERS, build
+from test_kernels import SANITIZERS, build, fails_with
 
 import fastad as ad
 from fastad._program import Program
@@ -146,15 +145,7 @@ def test_loops_agree_with_the_c_library(root, tmp_path, name, flags):
 ])
 def test_a_wrong_lane_fails(root, tmp_path, header, right, wrong):
     """The tests are tested: one changed expression must be found."""
-    kernels = tmp_path / "fastad" / "_kernels"
-    shutil.copytree(root / "fastad" / "_kernels", kernels)
-    shutil.copytree(root / "tests" / "kernels", tmp_path / "tests" / "kernels")
-    text = (kernels / header).read_text()
-    assert text.count(right) == 1, f"{header} no longer holds {right!r} once: choose another expression"
-    (kernels / header).write_text(text.replace(right, wrong))
-    build(tmp_path, tmp_path / "wrong", ["-O0", "-w"], "test_mathematics.c")
-    done = subprocess.run([tmp_path / "wrong"], capture_output=True, text=True, timeout=120)
-    assert done.returncode != 0, done.stdout[-1000:]
+    fails_with(root, tmp_path, header, right, wrong, "test_mathematics.c")
 
 
 # ---- sine and cosine at once ----------------------------------------------------------------------------------------
