@@ -229,6 +229,9 @@ cdef class Simplify(Fold):
             if inner:
                 b = self.push(FA_MULTIPLY, t.aval[b], self.constant(AVALS[aval].dtype, -c), inner)
                 return self.push(FA_STRONGZERO, aval, na, b)
+            if AVALS[aval].nd == 0:      # the sum that it goes into takes the sign over
+                inner = self.push(FA_STRONGZERO, aval, na, b)
+                return self.push(FA_NEGATIVE, aval, inner, 0)
         return 0
 
     cdef uint32_t product(self, uint32_t i, double c, uint32_t x) except? 0:
