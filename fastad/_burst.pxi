@@ -23,6 +23,7 @@ cdef class Piece:
         cdef uint32_t n = 0, k
         cdef int nc = scan.ncarry, nfixed = <int>len(scan.sources) - scan.ncarry - scan.nslice
         self.program = p
+        make_code(&p.runs[p.arg[0]], p.ncells)
         self.run = p.runs[p.arg[0]]
         self.streams = <fa_stream *>calloc(len(plan.ins) + len(plan.kept) + 1, sizeof(fa_stream))
         self.columns = <fa_column *>calloc(len(plan.outs) + 1, sizeof(fa_column))

@@ -10,6 +10,11 @@ cdef extern from "_kernels/burst.h" nogil:
                       char *kept, fa_env *env)
 
 
+cdef extern from "_kernels/machine_code.h" nogil:
+    int fa_code_make(fa_run *run, uint32_t ncells)
+    void fa_code_free(fa_run *run)
+
+
 cdef fa_prim *PRIMS = fa_prims
 cdef uint8_t *FORMS = FORM
 
@@ -88,3 +93,12 @@ cdef int run_bursts(const fa_burst *b, fa_cell *v, int64_t place, int64_t runs, 
 def templates_ready():
     """Have the partial derivatives of the table's rows been recorded?"""
     return fa_prims[FA_ADD].partial[0].out == FA_TSLOT_CONST     # d(a + b)/da = 1, a constant
+
+
+cdef bint make_code(fa_run *run, uint32_t ncells) noexcept nogil:
+    """Code of the processor for packed scalars; False where there can be none, and the words run."""
+    return fa_cpu_level() >= 3 and fa_code_make(run, ncells)
+
+
+cdef void free_code(fa_run *run) noexcept nogil:
+    fa_code_free(run)

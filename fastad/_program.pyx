@@ -25,7 +25,7 @@ from fastad._tape cimport (
     FA_ELEMENTWISE, FA_ERASE, FA_F32, FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_NAVAL_SCALAR, FA_GUARD, FA_I64,
     FA_INPUT, FA_MOVE, FA_NDTYPE, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE,
     FA_WRITE, PRIMS, fa_run, is_f64, FA_ADD, FA_SUBTRACT, FA_MULTIPLY, FA_STRONGZERO, FA_ZEROPRODUCT, FA_EQUAL,
-    FA_F64, FA_GREATER_EQUAL, FA_ELEMENT, FA_RUN,
+    FA_F64, FA_GREATER_EQUAL, FA_ELEMENT, FA_RUN, free_code,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError, ShapeError
@@ -217,6 +217,7 @@ cdef class Program:
         cdef uint32_t k
         for k in range(self.nruns):
             free(<void *>self.runs[k].words)
+            free_code(&self.runs[k])
         free(self.runs)
         free(self.op)
         free(self.aval)

@@ -24,7 +24,7 @@ from fastad._program cimport Program, ProgramFrame
 from fastad._tape cimport (
     AVALS, Attr, Tape, aval_id, aval_shape, fa_aval, fa_burst, fa_call, fa_cell, fa_code, fa_column, fa_env,
     fa_itemsize, fa_run, fa_stream, foreign_fn, foreign_jvp, foreign_vjp, is_real, run_bursts, run_flat, FA_CAPTURE,
-    FA_F64, FA_GUARD, FA_OK, FA_RUN,
+    FA_F64, FA_GUARD, FA_OK, FA_RUN, make_code,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError

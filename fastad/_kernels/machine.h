@@ -9,6 +9,7 @@
 #ifndef FASTAD_MACHINE_H
 #define FASTAD_MACHINE_H
 #include "operands.h"
+#include "machine_code.h"
 
 /* fa_strongzero_f64 with one branch where a comparison with NaN in mind takes two */
 FA_INLINE double fa_product_or_zero(double w, double p) {
@@ -29,7 +30,8 @@ FA_INLINE double fa_product_or_zero(double w, double p) {
 #undef FA_WORD
 
 FA_INLINE void fa_run_packed(const fa_run *run, fa_cell *v, fa_env *env) {
-    if (run->wide) fa_machine_wide((const uint32_t *)run->words, v, env);
+    if (run->code) fa_code_run(run, v, env);
+    else if (run->wide) fa_machine_wide((const uint32_t *)run->words, v, env);
     else fa_machine_narrow((const uint16_t *)run->words, v, env);
 }
 #endif

@@ -8,7 +8,7 @@
 
 enum { BURST_STEPS = 6 };
 
-static void test_burst_one_way(int backwards) {
+static void test_burst_one_way(int backwards, int coded) {
     /* cells by their place in memory: record (state, product) of two steps, the state after them, two slices, b */
     enum { RECORD = 1, AFTER = 5, SLICE = 6, B = 8, CELLS = 9 };
     const uint32_t first = backwards ? 1 : 0, second = 1 - first;
@@ -16,7 +16,7 @@ static void test_burst_one_way(int backwards) {
     const uint32_t words[] = {FA_M_MULTIPLY, m0, s0, SLICE + first, FA_M_ADD, s1, m0, B,
                               FA_M_MULTIPLY, m1, s1, SLICE + second, FA_M_ADD, AFTER, m1, B, FA_M_END, 0, 0, 0, 0, 0};
     const uint32_t next[] = {AFTER}, product[] = {RECORD + 1, RECORD + 3};
-    const fa_run run = {words, 1};
+    fa_run run = {.words = words, .nwords = sizeof words / sizeof *words, .wide = 1};
     const fa_stream slices = {0, 0, SLICE, 1, 8, 8}, kept = {-1, 0, RECORD, 2, 16, 16};
     const fa_column column = {product, 8 * BURST_STEPS, 16};
     const fa_burst b = {&run, 2, 4, 1, 1, 1, 1, backwards, &s0, next, &slices, &kept, &column};
@@ -25,6 +25,7 @@ static void test_burst_one_way(int backwards) {
     fa_cell v[CELLS];
     fa_env env;
     memset(&env, 0, sizeof env);
+    if (coded) fa_code_make(&run, CELLS);
     for (int t = 0; t <= BURST_STEPS; t++) a[t] = normal();
     v[B].f = normal();
     v[s0].f = s;
@@ -37,6 +38,7 @@ static void test_burst_one_way(int backwards) {
         s = s * a[1 + t] + v[B].f;
     }
     EXPECT(v[s0].f == s, "the last state: %g, not %g", v[s0].f, s);
+    fa_code_free(&run);
 }
 
 /* slices that do not lie side by side, and arrays, of which a step gets the address */
@@ -55,8 +57,8 @@ static void test_streams(void) {
 
 static void test_burst(void) {
     for (int k = 0; k < 20; k++) {
-        test_burst_one_way(0);
-        test_burst_one_way(1);
+        test_burst_one_way(k % 2, 0);
+        test_burst_one_way(k % 2, 1);
     }
     test_streams();
 }

@@ -1,28 +1,33 @@
-/* test_machine.h - packed scalar code: each code in both widths, against what the instructions it stands for give.
-   Next: machine.h, builder.h. */
+/* test_machine.h - packed scalar code: each code in both widths, as words and as code of the processor, against what
+   the instructions it stands for give; long random code against the words that it was made from.
+   Next: machine.h, machine_code.h, builder.h. */
 #ifndef TEST_MACHINE_H
 #define TEST_MACHINE_H
 #include "builder.h"
 
+static int codes_run;                        /* can this machine run code that was just made? */
+
 /* the words of a run, in both widths, over 8 cells; the result is cell 0 */
-static double run_words(const uint32_t *words, int n, const fa_cell *cells, int wide) {
+static double run_words(const uint32_t *words, int n, const fa_cell *cells, int wide, int coded) {
     uint16_t narrow[32];
     fa_cell v[8];
     fa_env env;
-    fa_run run = {words, 1};
+    fa_run run = {.words = words, .nwords = (size_t)n, .wide = 1};
     memset(&env, 0, sizeof env);
     memcpy(v, cells, sizeof v);
     for (int k = 0; k < n; k++) narrow[k] = (uint16_t)words[k];
-    if (!wide) run = (fa_run){narrow, 0};
+    if (!wide) run = (fa_run){.words = narrow, .nwords = (size_t)n};
+    if (coded && !fa_code_make(&run, 8)) return NAN;
     fa_run_packed(&run, v, &env);
+    fa_code_free(&run);
     return v[0].f;
 }
 
 #define PACKED(N, WANT) do { \
-        for (int wide = 0; wide < 2; wide++) { \
-            double got = run_words(words, N, v, wide), want = (WANT); \
-            EXPECT(!memcmp(&got, &want, 8) || (got != got && want != want), "code %u: %.17g, not %.17g", words[0], \
-                   got, want); \
+        for (int way = 0; way < (codes_run ? 4 : 2); way++) { \
+            double got = run_words(words, N, v, way & 1, way >> 1), want = (WANT); \
+            EXPECT(!memcmp(&got, &want, 8) || (got != got && want != want), "code %u, way %d: %.17g, not %.17g", \
+                   words[0], way, got, want); \
         } \
     } while (0)
 
@@ -61,7 +66,68 @@ static void test_single_codes(const fa_cell *v) {
     }
 }
 
+enum { LONG_CELLS = 60, LONG_WORDS = 4000 };
+
+/* Random words over LONG_CELLS cells: numbers from cell 2 on, cell 0 the address of an array, cell 1 a truth value. */
+static int random_words(uint32_t *w, int calls) {
+    int n = 0;
+    while (n < LONG_WORDS - 8) {
+        uint32_t x[5], code = (uint32_t)(rand() % FA_M_CODES);
+        for (int k = 0; k < 5; k++) x[k] = 2 + (uint32_t)rand() % (LONG_CELLS - 2);
+        if (code == FA_M_END || (code == FA_M_LOOP && !calls)) continue;
+        w[n++] = code;
+        if (code == FA_M_COMPARE || code == FA_M_LOOP) {
+            w[n++] = code == FA_M_LOOP ? FA_OWN_END : FA_EQUAL + x[3] % 6;
+            w[n++] = code == FA_M_LOOP ? x[0] : 1;
+            w[n++] = x[1];
+            w[n++] = x[2];
+        } else if (code == FA_M_WHERE || code == FA_M_ELEMENT) {
+            w[n++] = x[0];
+            w[n++] = code == FA_M_WHERE;
+            w[n++] = code == FA_M_WHERE ? x[1] : x[1] % 3;
+            w[n++] = code == FA_M_WHERE ? x[2] : 0;
+        } else {
+            int more = code >= FA_M_TWOS ? 5 : code >= FA_M_PAIRS ? 4 : code >= FA_M_NEGATIVE && code <= FA_M_ABSOLUTE ? 2 : 3;
+            for (int k = 0; k < more; k++) w[n++] = x[k];
+        }
+    }
+    w[n++] = FA_M_END;
+    return n;
+}
+
+/* All that is left in the cells, and the flags, must be the same. */
+static void test_long_code(int calls) {
+    static const double special[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, 5e-324, 1.7e308, -1.0, 1.0};
+    uint32_t words[LONG_WORDS];
+    double array[3] = {1.5, -2.5, 3.5};
+    fa_cell v[2][LONG_CELLS];
+    fa_env env[2];
+    fa_run run = {.words = words, .nwords = (size_t)random_words(words, calls), .wide = 1};
+    random_fill(&v[0][0].f, LONG_CELLS);
+    for (int j = 2; j < LONG_CELLS; j++)
+        if (rand() % 4 == 0) v[0][j].f = special[rand() % 9];
+    v[0][0].p = (char *)array;
+    v[0][1].i = rand() % 2;
+    memcpy(v[1], v[0], sizeof v[0]);
+    memset(env, 0, sizeof env);
+    for (int way = 0; way < 2; way++) {
+        if (way && !fa_code_make(&run, LONG_CELLS)) return;
+        fa_fpclear();
+        fa_run_packed(&run, v[way], &env[way]);
+        env[way].flags |= fa_fpflags();
+    }
+    EXPECT(env[0].flags == env[1].flags, "flags %x as code, %x as words", env[1].flags, env[0].flags);
+    for (int j = 0; j < LONG_CELLS; j++)
+        EXPECT(!memcmp(&v[0][j], &v[1][j], 8) || (j > 1 && v[0][j].f != v[0][j].f && v[1][j].f != v[1][j].f),
+               "cell %d: %.17g as code, %.17g as words", j, v[1][j].f, v[0][j].f);
+    fa_code_free(&run);
+}
+
 static void test_machine(void) {
+    const uint32_t end[] = {FA_M_END};
+    fa_run nothing = {.words = end, .nwords = 1, .wide = 1};
+    codes_run = fa_code_make(&nothing, 1);
+    fa_code_free(&nothing);
     static const double special[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, 5e-324, 1.7e308, -1.0};
     double array[3] = {1.5, -2.5, 3.5};
     for (int64_t k = 0; k < 200; k++) {
@@ -74,6 +140,7 @@ static void test_machine(void) {
         v[6].p = array;
         uint32_t words[] = {FA_M_ELEMENT, 0, 6, (uint32_t)(k % 3), 0, FA_M_END};
         PACKED(6, array[k % 3]);
+        test_long_code(k % 2);
     }
 }
 #endif
