@@ -13,7 +13,6 @@ cdef class Piece:
     """A program of some steps, and what moves before and after it."""
     cdef Program program
     cdef fa_burst b
-    cdef fa_run run
     cdef fa_stream *streams
     cdef fa_column *columns
     cdef uint32_t *cells
@@ -23,8 +22,6 @@ cdef class Piece:
         cdef uint32_t n = 0, k
         cdef int nc = scan.ncarry, nfixed = <int>len(scan.sources) - scan.ncarry - scan.nslice
         self.program = p
-        make_code(&p.runs[p.arg[0]], p.ncells)
-        self.run = p.runs[p.arg[0]]
         self.streams = <fa_stream *>calloc(len(plan.ins) + len(plan.kept) + 1, sizeof(fa_stream))
         self.columns = <fa_column *>calloc(len(plan.outs) + 1, sizeof(fa_column))
         self.cells = <uint32_t *>calloc(2 * nc + nfixed + plan.steps * len(plan.outs) + 1, sizeof(uint32_t))
@@ -48,7 +45,7 @@ cdef class Piece:
             for i in c.values:
                 self.cells[n] = p.cell[<uint32_t>p.tape.outputs[i]]
                 n += 1
-        self.b = fa_burst(&self.run, plan.steps, p.count, nc, len(plan.ins), len(plan.kept), len(plan.outs),
+        self.b = fa_burst(&p.runs[p.arg[0]], plan.steps, p.count, nc, len(plan.ins), len(plan.kept), len(plan.outs),
                           scan.reverse, self.cells, self.cells + nc, self.streams, self.streams + len(plan.ins),
                           self.columns)
 

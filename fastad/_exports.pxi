@@ -11,8 +11,8 @@ cdef extern from "_kernels/burst.h" nogil:
 
 
 cdef extern from "_kernels/machine_code.h" nogil:
-    int fa_code_make(fa_run *run, uint32_t ncells)
-    void fa_code_free(fa_run *run)
+    char *fa_code_make(fa_run *runs, uint32_t nruns, uint32_t ncells, size_t *nbytes)
+    void fa_code_free(char *code, size_t nbytes)
 
 
 cdef fa_prim *PRIMS = fa_prims
@@ -95,10 +95,10 @@ def templates_ready():
     return fa_prims[FA_ADD].partial[0].out == FA_TSLOT_CONST     # d(a + b)/da = 1, a constant
 
 
-cdef bint make_code(fa_run *run, uint32_t ncells) noexcept nogil:
-    """Code of the processor for packed scalars; False where there can be none, and the words run."""
-    return fa_cpu_level() >= 3 and fa_code_make(run, ncells)
+cdef char *make_code(fa_run *runs, uint32_t nruns, uint32_t ncells, size_t *nbytes) noexcept nogil:
+    """Code of the processor for packed scalars; NULL where there can be none, and the words run."""
+    return fa_code_make(runs, nruns, ncells, nbytes) if fa_cpu_level() >= 3 else NULL
 
 
-cdef void free_code(fa_run *run) noexcept nogil:
-    fa_code_free(run)
+cdef void free_code(char *code, size_t nbytes) noexcept nogil:
+    fa_code_free(code, nbytes)

@@ -197,7 +197,7 @@ cdef class Packer:
         if runs == NULL:
             raise MemoryError("fastad: no memory to compile a tape")
         p.runs = runs
-        p.runs[p.nruns] = fa_run(self.words, self.nwords, self.wide, NULL, 0)
+        p.runs[p.nruns] = fa_run(self.words, self.nwords, self.wide, NULL)
         p.nruns += 1
         self.words = NULL
         return 0

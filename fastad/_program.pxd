@@ -36,6 +36,9 @@ cdef class Program:
     cdef const fa_fused **fused
     cdef fa_run *runs                    # packed scalars, which the program owns
     cdef uint32_t nruns, count           # count: instructions before they were packed
+    cdef char *machine_code              # of the runs, which the program owns; NULL: none (yet)
+    cdef size_t code_bytes
+    cdef int64_t worked                  # sweeps; below 0: nothing more to be gained
     cdef list frames                     # those that no thread is using
     cdef readonly int64_t frames_made
     cdef object before
@@ -51,6 +54,7 @@ cdef class Program:
     cdef int describe(self) except -1
     cdef int fill_frame(self, ProgramFrame f) except -1
     cdef ProgramFrame frame(self)
+    cdef int works(self, int64_t times) except -1
     cdef ProgramFrame frame_on(self, char *arena)
     cdef int bind(self, ProgramFrame f, list values) except -1
     cdef int bind_capture(self, ProgramFrame f, uint32_t i) except -1

@@ -7,9 +7,10 @@ from typing_extensions import disjoint_base
 
 from fastad._tape import Tape
 
-__all__ = ["Program", "ProgramFrame", "share_from"]
+__all__ = ["Program", "ProgramFrame", "code_pays", "share_from"]
 
 def share_from(picoseconds: int) -> int: ...
+def code_pays(sweeps: int) -> int: ...
 
 @disjoint_base
 class ProgramFrame: ...

@@ -13,6 +13,7 @@ from libc.string cimport memcmp, memcpy, memmove, memset
 cimport cython
 cimport numpy as cnp
 
+import os
 from bisect import bisect_left, insort
 import numpy as np
 
@@ -25,14 +26,18 @@ from fastad._tape cimport (
     FA_ELEMENTWISE, FA_ERASE, FA_F32, FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_NAVAL_SCALAR, FA_GUARD, FA_I64,
     FA_INPUT, FA_MOVE, FA_NDTYPE, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE,
     FA_WRITE, PRIMS, fa_run, is_f64, FA_ADD, FA_SUBTRACT, FA_MULTIPLY, FA_STRONGZERO, FA_ZEROPRODUCT, FA_EQUAL,
-    FA_F64, FA_GREATER_EQUAL, FA_ELEMENT, FA_RUN, free_code,
+    FA_F64, FA_GREATER_EQUAL, FA_ELEMENT, FA_RUN, free_code, make_code,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError, ShapeError
 
 cnp.import_array()
 
-__all__ = ["Program", "ProgramFrame", "share_from"]
+__all__ = ["Program", "ProgramFrame", "code_pays", "share_from"]
+
+# Sweeps from which on code of the processor pays: making it takes 100 ns an operation, each sweep saves 0.2 to 0.3.
+# FASTAD_MACHINE_CODE=0: none is made; =1: at once.
+cdef int64_t CODE_PAYS = {"0": 1 << 62, "1": 1}.get(os.environ.get("FASTAD_MACHINE_CODE", ""), 400)
 
 cdef extern from "_kernels/arena.h":
     void *fa_arena_new(size_t bytes) nogil
@@ -217,8 +222,8 @@ cdef class Program:
         cdef uint32_t k
         for k in range(self.nruns):
             free(<void *>self.runs[k].words)
-            free_code(&self.runs[k])
         free(self.runs)
+        free_code(self.machine_code, self.code_bytes)
         free(self.op)
         free(self.aval)
         free(self.arg)
@@ -308,6 +313,7 @@ cdef class Program:
         """A frame that nobody uses; a new one when all are in use (other threads, a program that calls itself)."""
         cdef ProgramFrame f
         cdef int64_t need = self.nbytes + 8 * <int64_t>self.ncells
+        self.works(1)
         if self.frames:
             return <ProgramFrame>self.frames.pop()
         if need > (1 << 28) and need > T.memory_available():
@@ -324,6 +330,16 @@ cdef class Program:
         self.fill_frame(f)
         self.frames_made += 1
         return f
+
+    cdef int works(self, int64_t times) except -1:
+        """It is about to run so many times: where that pays, its packed scalars become code of the processor."""
+        if self.worked < 0:
+            return 0
+        self.worked += times
+        if self.worked >= CODE_PAYS and self.nruns:
+            self.machine_code = make_code(self.runs, self.nruns, self.ncells, &self.code_bytes)
+            self.worked = -1
+        return 0
 
     cdef ProgramFrame frame_on(self, char *arena):
         """A frame on memory of the caller's, which several programs may have that run one after the other."""
@@ -502,11 +518,12 @@ cdef class Program:
 
     def stats(self):
         """Sizes in tier 0 and here: instructions, bytes of arrays; cells; frames made so far; fused loops, and those of
-        them that threads share; runs."""
+        them that threads share; runs of scalars, and bytes of the processor's code for them (0: none yet)."""
         return {"instructions_before": self.before[0], "instructions": self.count,
                 "arena_bytes_before": self.before[1], "arena_bytes": self.nbytes,
                 "cells": self.ncells - 1, "frames": self.frames_made, "loops": len(self.loops),
-                "shared_loops": sum([(<Loop>loop).f.shared for loop in self.loops]), "runs": self.nruns}
+                "shared_loops": sum([(<Loop>loop).f.shared for loop in self.loops]), "runs": self.nruns,
+                "code_bytes": self.code_bytes if self.machine_code != NULL else 0}
 
     @property
     def fused_loops(self):
@@ -520,6 +537,13 @@ cdef class Program:
 
     def __len__(self):
         return self.count
+
+
+def code_pays(int64_t sweeps):
+    """Set from how many sweeps on programs get code of the processor; returns what it was (for tests)."""
+    global CODE_PAYS
+    before, CODE_PAYS = CODE_PAYS, sweeps
+    return before
 
 
 cdef int translate(Program p, list loops, Packer packer) except -1:

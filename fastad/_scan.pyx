@@ -23,8 +23,8 @@ from fastad import _tape as T
 from fastad._program cimport Program, ProgramFrame
 from fastad._tape cimport (
     AVALS, Attr, Tape, aval_id, aval_shape, fa_aval, fa_burst, fa_call, fa_cell, fa_code, fa_column, fa_env,
-    fa_itemsize, fa_run, fa_stream, foreign_fn, foreign_jvp, foreign_vjp, is_real, run_bursts, run_flat, FA_CAPTURE,
-    FA_F64, FA_GUARD, FA_OK, FA_RUN, make_code,
+    fa_itemsize, fa_stream, foreign_fn, foreign_jvp, foreign_vjp, is_real, run_bursts, run_flat, FA_CAPTURE,
+    FA_F64, FA_GUARD, FA_OK, FA_RUN,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError
@@ -300,6 +300,10 @@ cdef class Scan(Attr):
     cdef ScanFrame frame(self):
         if self.program is None:
             self.prepare()
+        if self.piece is None:
+            self.program.works(self.length)
+        else:
+            self.piece.program.works(self.length // self.piece.b.steps)
         return <ScanFrame>self.frames.pop() if self.frames else self.new_frame(self.program.frame())
 
     cdef ScanFrame new_frame(self, ProgramFrame f):

@@ -172,8 +172,7 @@ cdef extern from "_kernels/layout.h" nogil:
         const void *words
         size_t nwords
         int wide
-        char *code
-        size_t code_bytes
+        const char *code
     ctypedef struct fa_code:
         uint32_t n
         const uint16_t *op
@@ -247,8 +246,8 @@ cdef uint8_t *FORMS                      # how arg is to be read, by opcode
 cdef const fa_template *partial_of(int op, int dtype, int k) noexcept nogil
 cdef fa_cell scalar_kernel(uint16_t op, int din, const fa_cell *x) noexcept nogil
 cdef int run_code(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexcept nogil
-cdef bint make_code(fa_run *run, uint32_t ncells) noexcept nogil
-cdef void free_code(fa_run *run) noexcept nogil
+cdef char *make_code(fa_run *runs, uint32_t nruns, uint32_t ncells, size_t *nbytes) noexcept nogil
+cdef void free_code(char *code, size_t nbytes) noexcept nogil
 cdef int run_bursts(const fa_burst *b, fa_cell *v, int64_t place, int64_t runs, const char *const *x, char *out,
                     char *kept, fa_env *env) noexcept nogil
 cdef int run_flat(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexcept nogil

@@ -169,7 +169,8 @@ def in_words(program: dict[str, int]) -> str:
     """What compiling has made of a tape."""
     return (f"{program['instructions_before']:,d} instructions became {program['instructions']:,d}, "
             f"{program['arena_bytes_before']:,d} bytes of arrays {program['arena_bytes']:,d}; "
-            f"{program['cells']:,d} cells, {program['loops']} fused loops, {program['runs']} runs of scalars")
+            f"{program['cells']:,d} cells, {program['loops']} fused loops, {program['runs']} runs of scalars"
+            + (f" ({program['code_bytes']:,d} bytes of the processor's code)" if program["code_bytes"] else ""))
 
 
 def program_stats(program: Any) -> dict[str, int] | None:

@@ -1,7 +1,8 @@
-"""Packed runs of scalars: the bits, the floating-point flags and the order of what they were packed from.
+"""Packed runs of scalars: the bits, the floating-point flags and the order of what they were packed from; as words, and
+as code of the processor.
 
 Owns: the proof of _machine.pxi and _kernels/machine.h.  Must not know: memory plans (test_program.py).
-Next: tests/kernels/test_machine.h (each code under the sanitizers).
+Next: test_machine_code.py (when code is made), tests/kernels/test_machine.h (each code under the sanitizers).
 """
 import math
 
@@ -11,9 +12,10 @@ import pytest
 import fastad as ad
 from fastad import _tape as T
 from fastad._passes import optimise
-from fastad._program import Program
+from fastad._program import Program, code_pays
 from fastad._transform import jvp, vjp
 
+WAYS = ["words", "code"]
 UNARY = ["negative", "square", "sqrt", "reciprocal", "absolute", "sin", "exp", "tanh"]
 BINARY = ["add", "subtract", "multiply", "strongzero"] * 4 + ["divide", "maximum", "minimum", "zeroproduct", "hypot"]
 COMPARE = ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"]
@@ -55,6 +57,15 @@ def point(rng, special):
         values[0][rng.integers(6)] = SPECIAL[rng.integers(len(SPECIAL))]
         values[1 + rng.integers(4)] = SPECIAL[rng.integers(len(SPECIAL))]
     return [np.asarray(v) for v in values]
+
+
+@pytest.fixture(params=WAYS, autouse=True)
+def way(request):
+    """Each test runs twice: code at once, and never."""
+    before = code_pays(1 if request.param == "code" else 1 << 62)
+    with np.errstate(all="ignore"):
+        yield request.param
+    code_pays(before)
 
 
 def bits(values):

@@ -7,7 +7,17 @@ import pytest
 
 import fastad as ad
 from fastad import tapes
+from fastad._program import code_pays
 from tests.test_scan import loop
+
+
+@pytest.fixture(autouse=True)
+def code_at_once():
+    """Code of the processor from the first call on; elsewhere such short loops run as words."""
+    before = code_pays(1)
+    yield
+    code_pays(before)
+
 
 LENGTHS = (1, 2, 3, 7, 31, 64, 65, 200)
 

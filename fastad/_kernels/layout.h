@@ -288,7 +288,7 @@ enum {
 #define FA_M_PAIR(INNER, OUTER) (FA_M_PAIRS + 8 * (INNER) + (OUTER))
 #define FA_M_TWO(INNERS, OUTER) (FA_M_TWOS + 2 * (INNERS) + (OUTER))
 /* wide: words of 32 bits, not 16.  code: the same for the processor itself, or NULL (machine_code.h) */
-typedef struct { const void *words; size_t nwords; int wide; char *code; size_t code_bytes; } fa_run;
+typedef struct { const void *words; size_t nwords; int wide; const char *code; } fa_run;
 
 /* ---- loops over numbers, of which several steps are one run (burst.h) ------------------------------------------- */
 /* Numbers of each step, `count` of them, at base + offset + step * stride (bytes); their cells follow one another in

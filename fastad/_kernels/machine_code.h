@@ -20,8 +20,11 @@ FA_INLINE uint32_t fa_word_at(const void *words, int wide, size_t k) {
 #include <unistd.h>
 #include "x86.h"
 
+#ifndef FA_PART                               /* operations that are looked at together (tests: few) */
+#define FA_PART 8192
+#endif
 enum { FA_NOTHING = UINT32_MAX, FA_REGISTERS = 13, FA_NO_REGISTER = 255, FA_MASK = 13, FA_OTHER_MASK = 14,
-       FA_SIGNS = 0, FA_MAGNITUDES = 16, FA_ONE = 32, FA_ENTRY = 40, FA_FARTHEST_INDEX = 1 << 28 };
+       FA_SIGNS = 0, FA_MAGNITUDES = 16, FA_ONE = 32, FA_FARTHEST_INDEX = 1 << 28 };
 
 /* One operation.  Values have numbers: what a cell holds at first has the cell's, the result of operation k ncells + k.
    cell: of the result (FA_NOTHING: it stays in a register).  next: the operation that uses each operand next. */
@@ -89,26 +92,24 @@ FA_FN unsigned fa_decode(fa_coder *m, const uint32_t *w, const uint32_t *v) {
 
 static const uint8_t fa_word_counts[FA_M_LOOP - FA_M_END + 2] = {1, 4, 4, 4, 4, 3, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5};
 
-/* All words; 0 where there is an instruction that cannot be. */
-FA_FN int fa_decode_all(fa_coder *m, const void *words, int wide) {
-    for (size_t at = 0; fa_word_at(words, wide, at) != FA_M_END;) {
-        unsigned code = fa_word_at(words, wide, at), k;
+/* Words from *at on, until there is no room for more or no more words; 0 where an instruction cannot be. */
+FA_FN int fa_decode_some(fa_coder *m, const void *words, int wide, size_t *at) {
+    while (m->n + 3 <= m->room && fa_word_at(words, wide, *at) != FA_M_END) {
+        unsigned code = fa_word_at(words, wide, *at), k;
         unsigned n = code >= FA_M_TWOS ? 6 : code >= FA_M_PAIRS ? 5 : fa_word_counts[code];
         uint32_t w[6] = {0}, v[6] = {0};
         for (k = 0; k < n; k++) {
-            w[k] = fa_word_at(words, wide, at + k);
+            w[k] = fa_word_at(words, wide, *at + k);
             v[k] = w[k] < m->ncells ? m->last[w[k]] : 0;             /* of no use where it is no cell */
         }
-        if (m->n + 3 > m->room) return 0;
         if (!fa_decode(m, w, v)) return 0;
-        at += n;
+        *at += n;
     }
     return 1;
 }
 
 /* Where each operand is used next after an operation, and each value first. */
 FA_FN void fa_find_uses(fa_coder *m) {
-    for (uint32_t i = 0; i < m->ncells + m->n; i++) m->use[i] = FA_NOTHING;
     for (uint32_t i = m->n; i-- > 0;) {
         fa_micro *o = &m->micro[i];
         for (unsigned k = 0; k < o->n; k++) o->next[k] = m->use[o->x[k]];
@@ -274,31 +275,83 @@ FA_FN void fa_write_operation(fa_coder *m, uint32_t i) {
     if (m->use[y] == FA_NOTHING) fa_forget(m, y);
 }
 
-FA_FN void fa_write_all(fa_coder *m) {
-    fa_bytes *c = &m->code;
-    fa_bytes_reserve(c);
-    for (int k = 0; k < 2; k++) fa_u64_bytes(c, 1ull << 63);
-    for (int k = 0; k < 2; k++) fa_u64_bytes(c, ~(1ull << 63));
-    fa_u64_bytes(c, 0x3FF0000000000000ull);              /* 1.0 */
-    fa_x86_enter(c);
-    for (uint32_t i = 0; i < m->n && !c->failed; i++) {
-        fa_bytes_reserve(c);
+/* Everything as it was before the operations: what they touched, since cells may be many and operations few. */
+FA_FN void fa_start_anew(fa_coder *m) {
+    for (uint32_t i = 0; i < m->n; i++) {
+        const fa_micro *o = &m->micro[i];
+        for (unsigned k = 0; k <= o->n; k++) {
+            uint32_t x = k < o->n ? o->x[k] : m->ncells + i;
+            m->use[x] = FA_NOTHING;
+            m->reg[x] = FA_NO_REGISTER;
+            m->saved[x] = x < m->ncells;
+        }
+        if (o->cell != FA_NOTHING) m->last[o->cell] = o->cell;
+    }
+    for (unsigned r = 0; r < FA_REGISTERS; r++) m->holds[r] = FA_NOTHING;
+    m->n = 0;
+}
+
+/* A part of the words, after which all is in the cells: its size bounds the memory that is needed beside the code. */
+FA_FN int fa_write_part(fa_coder *m, const fa_run *run, size_t *at) {
+    int good = fa_decode_some(m, run->words, run->wide, at);
+    if (good) fa_find_uses(m);
+    for (uint32_t i = 0; good && i < m->n && !m->code.failed; i++) {
+        fa_bytes_reserve(&m->code);
         fa_write_operation(m, i);
     }
-    fa_x86_leave(c);
+    fa_start_anew(m);
+    return good && !m->code.failed;
+}
+
+/* What stands apart: products with a zero. */
+FA_FN void fa_write_cold(fa_coder *m) {
+    fa_bytes *c = &m->code;
     for (size_t k = 0; k < m->ncold && !c->failed; k++) {
         fa_bytes_reserve(c);
         fa_x86_aim(c, m->cold[k].jump, c->n);
         fa_x86_rrr(c, FA_XORPD, m->cold[k].reg, m->cold[k].reg, m->cold[k].reg);
         fa_x86_jump(c, m->cold[k].back);
     }
+    m->ncold = 0;
+}
+
+FA_FN int fa_write_run(fa_coder *m, const fa_run *run) {
+    fa_bytes *c = &m->code;
+    size_t at = 0, over;
+    fa_bytes_reserve(c);
+    if (c->failed) return 0;
+    fa_x86_enter(c);
+    while (fa_word_at(run->words, run->wide, at) != FA_M_END) {
+        if (!fa_write_part(m, run, &at)) return 0;
+        fa_bytes_reserve(c);
+        if (fa_word_at(run->words, run->wide, at) == FA_M_END) break;
+        fa_byte(c, 0xE9);                                /* over the cold code of this part */
+        fa_u32_bytes(c, 0);
+        over = c->n - 4;
+        fa_write_cold(m);
+        if (c->failed) return 0;
+        fa_x86_aim(c, over, c->n);
+    }
+    fa_x86_leave(c);
+    fa_write_cold(m);
+    return !c->failed;
+}
+
+/* Numbers that the code reads; fa_write_run begins behind them. */
+FA_FN void fa_write_numbers(fa_coder *m) {
+    fa_bytes *c = &m->code;
+    fa_bytes_reserve(c);
+    if (c->failed) return;
+    for (int k = 0; k < 2; k++) fa_u64_bytes(c, 1ull << 63);
+    for (int k = 0; k < 2; k++) fa_u64_bytes(c, ~(1ull << 63));
+    fa_u64_bytes(c, 0x3FF0000000000000ull);              /* 1.0 */
 }
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 FA_FN int fa_coder_new(fa_coder *m, size_t nwords, uint32_t ncells) {
     memset(m, 0, sizeof *m);
     m->ncells = ncells;
-    m->room = (uint32_t)(nwords * 2 / 3 + 3);            /* 5 words are 2 operations, 6 are 3, else one */
+    m->room = nwords / 2 < FA_PART ? (uint32_t)(nwords / 2 + 3) : FA_PART;     /* 6 words are 3 operations */
     size_t values = (size_t)ncells + m->room;
     m->micro = malloc(m->room * sizeof *m->micro);
     m->last = malloc((size_t)ncells * sizeof *m->last);
@@ -309,6 +362,7 @@ FA_FN int fa_coder_new(fa_coder *m, size_t nwords, uint32_t ncells) {
     if (!m->micro || !m->last || !m->use || !m->reg || !m->saved || !m->cold) return 0;
     for (uint32_t k = 0; k < ncells; k++) m->last[k] = k;
     for (unsigned r = 0; r < FA_REGISTERS; r++) m->holds[r] = FA_NOTHING;
+    memset(m->use, 0xFF, values * sizeof *m->use);       /* FA_NOTHING */
     memset(m->reg, FA_NO_REGISTER, values);
     memset(m->saved, 0, values);
     memset(m->saved, 1, ncells);
@@ -340,37 +394,48 @@ FA_FN char *fa_runnable(const uint8_t *bytes, size_t n) {
     return NULL;
 }
 
-/* Give `run` code of the processor for its words; 0 where that cannot be. */
-FA_FN int fa_code_make(fa_run *run, uint32_t ncells) {
+/* Give the runs code of the processor for their words, where that can be; returns the memory that they share, of *bytes,
+   for fa_code_free; NULL where there is none. */
+FA_FN char *fa_code_make(fa_run *runs, uint32_t nruns, uint32_t ncells, size_t *bytes) {
     fa_coder m;
-    if (run->code || !__builtin_cpu_supports("avx") || ncells >= FA_FARTHEST_INDEX || run->nwords > UINT32_MAX / 4) return 0;
-    if (fa_coder_new(&m, run->nwords, ncells) && fa_decode_all(&m, run->words, run->wide)) {
-        fa_find_uses(&m);
-        fa_write_all(&m);
-        char *memory = m.code.failed ? NULL : fa_runnable(m.code.bytes, m.code.n);
-        if (memory) {
-            run->code = memory;
-            run->code_bytes = m.code.n;
-        }
+    char *memory = NULL;
+    size_t most = 0, *entry = malloc((nruns + 1) * sizeof *entry);
+    for (uint32_t k = 0; k < nruns; k++) most = runs[k].nwords > most ? runs[k].nwords : most;
+    if (!fa_coder_new(&m, most, ncells) || !entry || !__builtin_cpu_supports("avx") || ncells >= FA_FARTHEST_INDEX) {
+        fa_coder_free(&m);
+        free(entry);
+        return NULL;
     }
+    fa_write_numbers(&m);
+    for (uint32_t k = 0; k < nruns; k++) {
+        entry[k] = m.code.n;
+        if (!m.code.failed && fa_write_run(&m, &runs[k])) continue;
+        m.code.n = entry[k];                             /* it stays words */
+        m.ncold = 0;
+        entry[k] = 0;
+    }
+    *bytes = m.code.n;
+    if (!m.code.failed) memory = fa_runnable(m.code.bytes, m.code.n);
+    for (uint32_t k = 0; memory && k < nruns; k++)       /* other threads may be running the words */
+        if (entry[k]) __atomic_store_n(&runs[k].code, memory + entry[k], __ATOMIC_RELEASE);
     fa_coder_free(&m);
-    return run->code != NULL;
+    free(entry);
+    return memory;
 }
 
-FA_FN void fa_code_free(fa_run *run) {
-    if (run->code) munmap(run->code, fa_whole_pages(run->code_bytes));
-    run->code = NULL;
+FA_FN void fa_code_free(char *memory, size_t bytes) {
+    if (memory) munmap(memory, fa_whole_pages(bytes));
 }
 
 FA_INLINE void fa_code_run(const fa_run *run, fa_cell *v, fa_env *env) {
-    ((void (*)(fa_cell *, fa_env *))(uintptr_t)(run->code + FA_ENTRY))(v, env);
+    ((void (*)(fa_cell *, fa_env *))(uintptr_t)run->code)(v, env);
 }
 #else
-FA_FN int fa_code_make(fa_run *run, uint32_t ncells) {
-    (void)run, (void)ncells;
-    return 0;
+FA_FN char *fa_code_make(fa_run *runs, uint32_t nruns, uint32_t ncells, size_t *bytes) {
+    (void)runs, (void)nruns, (void)ncells, (void)bytes;
+    return NULL;
 }
-FA_FN void fa_code_free(fa_run *run) { (void)run; }
+FA_FN void fa_code_free(char *memory, size_t bytes) { (void)memory, (void)bytes; }
 FA_INLINE void fa_code_run(const fa_run *run, fa_cell *v, fa_env *env) { (void)run, (void)v, (void)env; }
 #endif
 #endif

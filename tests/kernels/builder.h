@@ -7,6 +7,7 @@
 #define BUILDER_H
 #include <stdio.h>
 #include <stdlib.h>
+#define FA_PART 200                          /* of machine_code.h: so that long code here has many parts */
 #include "sweep.h"
 
 static int failures, checks;

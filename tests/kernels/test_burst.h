@@ -23,9 +23,11 @@ static void test_burst_one_way(int backwards, int coded) {
     double a[BURST_STEPS + 1], record[2 + 2 * BURST_STEPS], out[3 * BURST_STEPS], s = uniform();
     const char *x[] = {(const char *)a};
     fa_cell v[CELLS];
+    size_t bytes = 0;
+    char *code = NULL;
     fa_env env;
     memset(&env, 0, sizeof env);
-    if (coded) fa_code_make(&run, CELLS);
+    if (coded) code = fa_code_make(&run, 1, CELLS, &bytes);
     for (int t = 0; t <= BURST_STEPS; t++) a[t] = normal();
     v[B].f = normal();
     v[s0].f = s;
@@ -38,7 +40,7 @@ static void test_burst_one_way(int backwards, int coded) {
         s = s * a[1 + t] + v[B].f;
     }
     EXPECT(v[s0].f == s, "the last state: %g, not %g", v[s0].f, s);
-    fa_code_free(&run);
+    fa_code_free(code, bytes);
 }
 
 /* slices that do not lie side by side, and arrays, of which a step gets the address */

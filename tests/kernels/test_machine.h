@@ -17,9 +17,10 @@ static double run_words(const uint32_t *words, int n, const fa_cell *cells, int 
     memcpy(v, cells, sizeof v);
     for (int k = 0; k < n; k++) narrow[k] = (uint16_t)words[k];
     if (!wide) run = (fa_run){.words = narrow, .nwords = (size_t)n};
-    if (coded && !fa_code_make(&run, 8)) return NAN;
+    size_t bytes = 0;
+    char *code = coded ? fa_code_make(&run, 1, 8, &bytes) : NULL;
     fa_run_packed(&run, v, &env);
-    fa_code_free(&run);
+    fa_code_free(code, bytes);
     return v[0].f;
 }
 
@@ -102,6 +103,8 @@ static void test_long_code(int calls) {
     double array[3] = {1.5, -2.5, 3.5};
     fa_cell v[2][LONG_CELLS];
     fa_env env[2];
+    size_t bytes = 0;
+    char *code = NULL;
     fa_run run = {.words = words, .nwords = (size_t)random_words(words, calls), .wide = 1};
     random_fill(&v[0][0].f, LONG_CELLS);
     for (int j = 2; j < LONG_CELLS; j++)
@@ -111,7 +114,7 @@ static void test_long_code(int calls) {
     memcpy(v[1], v[0], sizeof v[0]);
     memset(env, 0, sizeof env);
     for (int way = 0; way < 2; way++) {
-        if (way && !fa_code_make(&run, LONG_CELLS)) return;
+        if (way && !(code = fa_code_make(&run, 1, LONG_CELLS, &bytes))) return;
         fa_fpclear();
         fa_run_packed(&run, v[way], &env[way]);
         env[way].flags |= fa_fpflags();
@@ -120,14 +123,16 @@ static void test_long_code(int calls) {
     for (int j = 0; j < LONG_CELLS; j++)
         EXPECT(!memcmp(&v[0][j], &v[1][j], 8) || (j > 1 && v[0][j].f != v[0][j].f && v[1][j].f != v[1][j].f),
                "cell %d: %.17g as code, %.17g as words", j, v[1][j].f, v[0][j].f);
-    fa_code_free(&run);
+    fa_code_free(code, bytes);
 }
 
 static void test_machine(void) {
     const uint32_t end[] = {FA_M_END};
     fa_run nothing = {.words = end, .nwords = 1, .wide = 1};
-    codes_run = fa_code_make(&nothing, 1);
-    fa_code_free(&nothing);
+    size_t bytes = 0;
+    char *code = fa_code_make(&nothing, 1, 1, &bytes);
+    codes_run = code != NULL;
+    fa_code_free(code, bytes);
     static const double special[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, 5e-324, 1.7e308, -1.0};
     double array[3] = {1.5, -2.5, 3.5};
     for (int64_t k = 0; k < 200; k++) {
