@@ -350,7 +350,7 @@ class Times(Bytes):
         shape = T.aval_of(aval)[1]
         size = max([math.prod(shape), *[math.prod(shape_of(self.tape, x)) for x in operands]])
         if name in CHEAP or name in MOVES:
-            return 0.6 if shape == () else 0.1 * size
+            return 0.2 if shape == () else 0.1 * size
         if name in ROOTS:
             return 2.0 if shape == () else 0.4 * size
         if name == "sum":
