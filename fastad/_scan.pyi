@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from fastad._program import Program
+from fastad._spool import Plan
 from fastad._tape import Attr, Tape
 from fastad.checkpoints import Schedule
 
@@ -71,8 +72,8 @@ class Piece:
 @disjoint_base
 class Walk:
     def __init__(self, value: Scan, taping: Scan, advance: Scan, taping_again: Scan, back: Scan,
-                 kept: Sequence[tuple[int, int]], record: int, schedule: Schedule, unit: int, group: int,
-                 room: int) -> None: ...
+                 kept: Sequence[tuple[int, int]], record: int, plan: Plan, unit: int, group: int, room: int,
+                 chain: Any = None, number: int = 0) -> None: ...
     @property
     def value(self) -> Scan: ...
     @property
@@ -85,6 +86,8 @@ class Walk:
     def back(self) -> Scan: ...
     @property
     def kept(self) -> tuple[tuple[int, int], ...]: ...
+    @property
+    def chain(self) -> Any: ...
     @property
     def schedule(self) -> Schedule: ...
     @property

@@ -26,6 +26,10 @@ from fastad._tape cimport (
     fa_itemsize, fa_stream, foreign_fn, foreign_jvp, foreign_vjp, is_real, run_bursts, run_flat, FA_CAPTURE,
     FA_F64, FA_GUARD, FA_OK, FA_RUN,
 )
+from fastad._spool cimport (
+    Lease, Plan, fa_now, fa_spool, fa_spool_buffer, fa_spool_pass, finished_all, lease_of_this_thread, turn, FIRST_RUN,
+    WAY_BACK,
+)
 from fastad._transform cimport Copier
 from fastad.errors import InternalError
 

@@ -2,7 +2,8 @@
 
 Owns: the walk through a schedule of checkpoints.py: the first run, which leaves states and tapes of some steps in a
 room at the end of its result, and the way back, which runs steps again from there, and uses the room again and again.
-Must not know: which schedule is best (checkpoints.py), what the bodies compute (scan_rules.py, scan_checkpoints.py).
+Must not know: which schedule is best (checkpoints.py), what the bodies compute (scan_rules.py, scan_checkpoints.py),
+how what finds no room goes to a disk (_spool.pyx).
 A step of the schedule is a group of `group` steps of the loop; the tapes of its steps lie one behind the other.
 The bits are those of a loop that keeps everything: the same kernels run on the same numbers.
 Next: scan_checkpoints.py.
@@ -32,27 +33,33 @@ cdef class Walk:
         Carries whose state before a step is in its record, and where (in numbers).
     record : int
         Numbers that a record takes.
-    schedule : Schedule
+    plan : Plan
     unit, group : int
         Bytes of a unit of the room; steps of the loop in a step of the schedule.
     room : int
         Bytes, a multiple of a cache line.
+    chain : DiskChain, optional
+        What has plans with a disk; then its plan at the time of a sweep counts, and the room ends with its buffers.
+    number : int, optional
+        Of this loop among those that have leases in common.
     """
     cdef readonly Scan value, taping, advance, taping_again, back
     cdef readonly tuple kept
-    cdef readonly object schedule
+    cdef readonly object chain
     cdef readonly int64_t room, group
     cdef list walkers                    # those that no thread is using
-    cdef int64_t[:, ::1] actions
-    cdef int64_t unit, record_bytes, first
+    cdef Plan plan
+    cdef int64_t unit, record_bytes, number
+    cdef int64_t buffer, nbuffers        # for transfers: bytes of one, how many there are
     cdef int64_t[:, ::1] places          # of kept carries: (carry, bytes)
 
     def __init__(self, Scan value, Scan taping, Scan advance, Scan taping_again, Scan back, kept, int64_t record,
-                 schedule, int64_t unit, int64_t group, int64_t room):
+                 Plan plan, int64_t unit, int64_t group, int64_t room, chain=None, int64_t number=0):
         self.value, self.taping, self.advance, self.taping_again, self.back = value, taping, advance, taping_again, back
-        self.kept, self.schedule, self.unit, self.group, self.room = tuple(kept), schedule, unit, group, room
-        self.walkers = []
-        self.record_bytes, self.first, self.actions = 8 * record, schedule.first, schedule.actions.copy()
+        self.kept, self.plan, self.unit, self.group, self.room = tuple(kept), plan, unit, group, room
+        self.chain, self.number, self.walkers, self.record_bytes = chain, number, [], 8 * record
+        if chain is not None:
+            self.buffer, self.nbuffers = chain.buffer, chain.buffers
         self.places = np.array([(k, 8 * at) for k, at in self.kept], dtype=np.int64).reshape(-1, 2)
         self.agree()
 
@@ -79,45 +86,97 @@ cdef class Walk:
     cdef Walker walker(self):
         return <Walker>self.walkers.pop() if self.walkers else Walker(self)
 
-    cdef int go(self, Scan value, Scan taping, ProgramFrame on_value, ProgramFrame on_taping, int64_t begin,
-                int64_t end, Walker w, const char *const *x, char *out, char *room, fa_env *env) noexcept nogil:
+    @property
+    def schedule(self):
+        """That of the next sweep."""
+        return (self.plan if self.chain is None else self.chain.plan).schedule
+
+    cdef int sweep(self, int part, Walker w, Scan value, Scan taping, ProgramFrame on_value, ProgramFrame on_taping,
+                   const char *const *x, char *out, char *room, fa_env *env) except -1:
+        """The first run or the way back; its status."""
+        cdef Plan plan = self.plan
+        cdef Lease lease = None
+        cdef int status
+        w.spool.count = env.where = env.flags = 0
+        if self.chain is not None:
+            lease = lease_of_this_thread()
+            plan = lease.plans[self.number]
+            w.ns[0] = w.ns[1] = w.steps[0] = w.steps[1] = 0
+            lease.begin(&w.spool, plan, part, self.number, room + self.room - self.buffer * self.nbuffers, self.buffer,
+                        self.nbuffers)
+        cdef int64_t begin = plan.first if part == WAY_BACK else 0
+        cdef int64_t end = plan.first if part == FIRST_RUN else plan.actions.shape[0]
+        with nogil:
+            status = self.go(plan, lease, begin, end, value, taping, on_value, on_taping, w, x, out, room, env)
+        if lease is not None:
+            lease.end(&w.spool, self.number, w.ns, w.steps, status == FA_OK)
+        return status
+
+    cdef int go(self, Plan plan, Lease lease, int64_t begin, int64_t end, Scan value, Scan taping,
+                ProgramFrame on_value, ProgramFrame on_taping, Walker w, const char *const *x, char *out, char *room,
+                fa_env *env) noexcept nogil:
         """Actions [begin, end), with these bodies."""
-        cdef int64_t a, s, n = value.length
+        cdef int64_t a, start = 0
+        cdef int status, flags = 0
+        cdef char *place
+        for a in range(begin, end):
+            place = room + plan.actions[a, 3] * self.unit
+            if plan.places[a] >= 0:
+                status = turn(&w.spool, lease)
+                if status != FA_OK:
+                    return status
+                place = fa_spool_buffer(&w.spool)
+            elif plan.actions[a, 0] == RESTORE and plan.actions[a, 3] < 0:
+                place = NULL
+            if w.spool.count:
+                start = fa_now()
+            status = self.act(&plan.actions[a, 0], place, value, taping, on_value, on_taping, w, x, out, env)
+            if status != FA_OK:
+                return status
+            flags |= env.flags
+            if w.spool.count:
+                w.note(&plan.actions[a, 0], fa_now() - start)
+            if plan.places[a] >= 0:
+                fa_spool_pass(&w.spool)
+        env.flags = flags
+        return finished_all(&w.spool, lease) if w.spool.count else FA_OK
+
+    cdef int act(self, const int64_t *action, char *place, Scan value, Scan taping, ProgramFrame on_value,
+                 ProgramFrame on_taping, Walker w, const char *const *x, char *out, fa_env *env) noexcept nogil:
+        """One action, with what it saves, restores, tapes or reverses at `place`."""
+        cdef int64_t s, n = self.value.length, first = action[1] * self.group
+        cdef int64_t last = min(action[2] * self.group, n)
         cdef int status = FA_OK, flags = 0
         cdef char *record
-        for a in range(begin, end):
-            w.running = ADVANCE
-            if self.actions[a, 0] == SAVE or self.actions[a, 0] == RESTORE:
-                self.copy_state(self.actions[a, 0] == SAVE, w, self.actions[a, 1], self.actions[a, 3], x, room)
-            elif self.actions[a, 0] == ADVANCE:
-                for s in range(self.actions[a, 1] * self.group, min(self.actions[a, 2] * self.group, n)):
-                    status = value.one_step(on_value.v, w.state, s, True, x, out, NULL, env)
-                    if status != FA_OK:
-                        return status
-                    flags |= env.flags
-            elif self.actions[a, 0] == TAPE:
-                w.running = TAPE
-                for s in range(self.actions[a, 1] * self.group, min(self.actions[a, 2] * self.group, n)):
-                    record = self.record(room, a, s)
-                    self.keep_carries(w, record)
-                    status = taping.one_step(on_taping.v, w.state, s, True, x, out, record, env)
-                    if status != FA_OK:
-                        return status
-                    flags |= env.flags
-            else:
-                w.running = REVERSE
-                for s in range(min(self.actions[a, 2] * self.group, n) - 1, self.actions[a, 1] * self.group - 1, -1):
-                    w.back_x[1] = self.record(room, a, s)
-                    status = self.back.one_step(w.back.f.v, w.back, n - 1 - s, True, w.back_x, w.back_out,
-                                                NULL, env)
-                    if status != FA_OK:
-                        return status
-                    flags |= env.flags
+        env.flags = 0
+        w.running = ADVANCE
+        if action[0] == SAVE or action[0] == RESTORE:
+            self.copy_state(action[0] == SAVE, w, action[1], place, x)
+        elif action[0] == ADVANCE:
+            for s in range(first, last):
+                status = value.one_step(on_value.v, w.state, s, True, x, out, NULL, env)
+                if status != FA_OK:
+                    return status
+                flags |= env.flags
+        elif action[0] == TAPE:
+            w.running = TAPE
+            for s in range(first, last):
+                record = place + (s - first) * self.record_bytes
+                self.keep_carries(w, record)
+                status = taping.one_step(on_taping.v, w.state, s, True, x, out, record, env)
+                if status != FA_OK:
+                    return status
+                flags |= env.flags
+        else:
+            w.running = REVERSE
+            for s in range(last - 1, first - 1, -1):
+                w.back_x[1] = place + (s - first) * self.record_bytes
+                status = self.back.one_step(w.back.f.v, w.back, n - 1 - s, True, w.back_x, w.back_out, NULL, env)
+                if status != FA_OK:
+                    return status
+                flags |= env.flags
         env.flags = flags
         return FA_OK
-
-    cdef char *record(self, char *room, int64_t a, int64_t s) noexcept nogil:
-        return room + self.actions[a, 3] * self.unit + (s - self.actions[a, 1] * self.group) * self.record_bytes
 
     cdef void keep_carries(self, Walker w, char *record) noexcept nogil:
         cdef int64_t j, k
@@ -125,11 +184,10 @@ cdef class Walk:
             k = self.places[j, 0]
             memcpy(record + self.places[j, 1], w.state.now[k], self.value.outs[k].nbytes)
 
-    cdef void copy_state(self, bint save, Walker w, int64_t i, int64_t at, const char *const *x,
-                         char *room) noexcept nogil:
+    cdef void copy_state(self, bint save, Walker w, int64_t i, char *there, const char *const *x) noexcept nogil:
+        """To and from `there`; NULL: the state before the first step."""
         cdef int k
-        cdef char *there = room + at * self.unit
-        if at < 0:
+        if there == NULL:
             self.value.begin(w.state, x, NULL)
             return
         for k in range(self.value.ncarry):
@@ -150,6 +208,9 @@ cdef class Walker:
     cdef const char **back_x             # operands of the adjoint
     cdef char *back_out
     cdef int running                     # the kind of body that has failed, if one has
+    cdef fa_spool spool
+    cdef int64_t[2] ns                   # of steps forwards and back, where there is a disk
+    cdef int64_t[2] steps
 
     def __init__(self, Walk walk):
         self.arena_bytes = walk.arena_bytes()
@@ -165,6 +226,13 @@ cdef class Walker:
             self.taping_again = walk.taping_again.program.frame_on(self.arena)
         self.state = walk.value.new_frame(self.value)
         self.back = walk.back.new_frame(walk.back.program.frame_on(self.arena))
+
+    cdef void note(self, const int64_t *action, int64_t ns) noexcept nogil:
+        """Add up the time of steps."""
+        cdef int back = action[0] == REVERSE
+        if back or action[0] == TAPE or action[0] == ADVANCE:
+            self.ns[back] += ns
+            self.steps[back] += action[2] - action[1]
 
     def __dealloc__(self):
         fa_arena_free(self.arena, self.arena_bytes)
@@ -230,10 +298,9 @@ cdef int checkpointed_value(void *self, int n, const char *const *x, char *out) 
     cdef Walker w = walk.walker()
     cdef fa_env env
     cdef int status
-    with nogil:
-        walk.value.begin(w.state, x, out)
-        status = walk.go(walk.value, walk.taping, w.value, w.taping, 0, walk.first, w, x, out,
-                         out + 8 * walk.value.total, &env)
+    walk.value.begin(w.state, x, out)
+    status = walk.sweep(FIRST_RUN, w, walk.value, walk.taping, w.value, w.taping, x, out, out + 8 * walk.value.total,
+                        &env)
     finished(walk.taping if w.running == TAPE else walk.value, status, &env)
     walk.walkers.append(w)               # (given up after an error: one of Python's may be on its way)
     return 0
@@ -246,10 +313,9 @@ cdef int checkpointed_adjoint(void *self, int n, const char *const *x, char *out
     cdef int status
     memcpy(w.back_x, x, n * sizeof(char *))
     w.back_out = out
-    with nogil:
-        walk.back.begin(w.back, w.back_x, out)
-        status = walk.go(walk.advance, walk.taping_again, w.advance, w.taping_again, walk.first,
-                         walk.actions.shape[0], w, x + WITH_W_AND_KEPT, NULL, <char *>x[1] + 8 * walk.value.total, &env)
+    walk.back.begin(w.back, w.back_x, out)
+    status = walk.sweep(WAY_BACK, w, walk.advance, walk.taping_again, w.advance, w.taping_again, x + WITH_W_AND_KEPT,
+                        NULL, <char *>x[1] + 8 * walk.value.total, &env)
     finished(walk.taping_again if w.running == TAPE else walk.back if w.running == REVERSE else walk.advance, status,
              &env)
     walk.walkers.append(w)

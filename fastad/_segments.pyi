@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
+from fastad._spool import Plan
 from fastad._tape import Tape
 from fastad.checkpoints import Schedule
 
@@ -26,10 +27,12 @@ class Segments:
     report: Any
     def __init__(self, tape: Tape, tapes: Sequence[Tape], units: NDArray[np.int64], ports: NDArray[np.int64],
                  copies: NDArray[np.int64], leaves: Sequence[int], results: Sequence[tuple[int, int]],
-                 schedule: Schedule, unit: int, room: int, tail: int, store: int,
-                 states: NDArray[np.int64]) -> None: ...
+                 plan: Plan, unit: int, room: int, tail: int, store: int, states: NDArray[np.int64],
+                 spool: Any = None, buffers: tuple[int, int, int] = (0, 0, 0)) -> None: ...
     @property
     def tape(self) -> Tape: ...
+    @property
+    def spool(self) -> Any: ...
     @property
     def schedule(self) -> Schedule: ...
     @property

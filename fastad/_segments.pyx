@@ -18,6 +18,9 @@ import numpy as np
 from fastad import _passes
 from fastad import _tape as T
 from fastad._program cimport Program, ProgramFrame
+from fastad._spool cimport (
+    Lease, Plan, fa_now, fa_spool, fa_spool_buffer, fa_spool_pass, finished_all, turn, WHOLE,
+)
 from fastad._tape cimport (
     AVALS, Tape, aval_shape, fa_aval, fa_cell, fa_code, fa_env, fa_itemsize, flags_to_report, report_flags, run_flat,
     FA_CAPTURE, FA_CONST, FA_INPUT, FA_OK,
@@ -112,6 +115,14 @@ cdef class Piece:
         free(self.p.direct)
 
 
+cdef void note(const int64_t *action, int64_t ns, int64_t *sums, int64_t *steps) noexcept nogil:
+    """Add up the time of steps."""
+    cdef int back = action[0] == REVERSE
+    if back or action[0] == TAPE or action[0] == ADVANCE:
+        sums[back] += ns
+        steps[back] += action[2] - action[1]
+
+
 cdef port port_of(Tape tape, uint32_t cell, uint32_t i, bint direct):
     cdef const fa_aval *av = &AVALS[tape.aval[i]]
     return port(cell, av.nd == 0, direct, av.size * fa_itemsize[av.dtype])
@@ -154,27 +165,34 @@ cdef class Segments:
         Inputs, constants and captured arrays of the tape: what LEAF addresses count.
     results : sequence of (int, int)
         Addresses of the outputs.
-    schedule : Schedule
+    plan : Plan
         Of all segments but the last, which is reversed at once, with its record at byte `tail` of the store.
     unit, room, tail, store : int
         Bytes: of a unit of the schedule's room; where it and the last record begin; of everything.
     states : ndarray of int64, shape (segments, 2)
         Byte of the state before each segment, and how many bytes of it are saved.
+    spool : Spool, optional
+        Files for one loop, this one, whose plan then counts.
+    buffers : (int, int, int), optional
+        For transfers to them: byte of the store, bytes of one, how many.
     """
     cdef readonly Tape tape
-    cdef readonly object schedule
+    cdef readonly object spool
     cdef readonly int64_t nbytes
     cdef public object report
     cdef list pieces, frames
     cdef piece **piece
     cdef tuple leaves, results
     cdef int64_t[:, :, ::1] units
-    cdef int64_t[:, ::1] ports, copies, states, actions
+    cdef int64_t[:, ::1] ports, copies, states
     cdef int64_t unit, room, tail, store
+    cdef int64_t[3] buffers
+    cdef Plan plan
 
-    def __init__(self, Tape tape, tapes, units, ports, copies, leaves, results, schedule, int64_t unit, int64_t room,
-                 int64_t tail, int64_t store, states):
-        self.tape, self.leaves, self.results, self.schedule = tape, tuple(leaves), tuple(results), schedule
+    def __init__(self, Tape tape, tapes, units, ports, copies, leaves, results, Plan plan, int64_t unit, int64_t room,
+                 int64_t tail, int64_t store, states, spool=None, buffers=(0, 0, 0)):
+        self.tape, self.leaves, self.results, self.plan, self.spool = tape, tuple(leaves), tuple(results), plan, spool
+        self.buffers = buffers
         cdef Py_ssize_t k
         self.pieces = [Piece(t) for t in tapes]
         self.piece = <piece **>calloc(len(self.pieces) + 1, sizeof(piece *))
@@ -184,12 +202,16 @@ cdef class Segments:
             self.piece[k] = &(<Piece>self.pieces[k]).p
         self.frames = []
         self.units, self.ports, self.copies, self.states = units, ports, copies, states
-        self.actions = schedule.actions.copy()
         self.unit, self.room, self.tail, self.store = unit, room, tail, store
         self.nbytes = self.working_bytes()
 
     def __dealloc__(self):
         free(self.piece)
+
+    @property
+    def schedule(self):
+        """That of the next sweep."""
+        return (self.plan if self.spool is None else self.spool.chains[0].plan).schedule
 
     def working_bytes(self):
         """Memory of one sweep beside operands and results."""
@@ -229,21 +251,44 @@ cdef class Segments:
     def run(self, list values):
         """Forward and reverse sweep; fresh results."""
         cdef SegmentFrame f = self.frame()
-        cdef fa_env env
-        cdef int flags = 0, status
-        cdef int64_t[2] failed
+        cdef int flags
         self.bind(f, values)
-        env.where = 0
-        with nogil:
-            status = self.walk(f, &flags, failed, &env)
-        if status != FA_OK:              # the frame is given up: an error of Python's may be on its way already
-            self.fail(status, failed[0], failed[1], &env)
+        if self.spool is None:
+            flags = self.sweep(f, self.plan, None)
+        else:
+            lease, done = self.spool.take(), False
+            try:
+                flags = self.sweep(f, lease.plans[0], lease)
+                done = True
+            finally:
+                self.spool.give(lease, done)
         if flags:
             report_flags(flags_to_report(self.tape, flags))
         results = [self.result(f, k) for k in range(len(self.results))]
         f.held = []
         self.frames.append(f)
         return results
+
+    cdef int sweep(self, SegmentFrame f, Plan plan, Lease lease) except -1:
+        """There and back; floating-point flags."""
+        cdef fa_env env
+        cdef fa_spool spool
+        cdef int flags = 0, status
+        cdef int64_t[2] failed
+        cdef int64_t[2] ns
+        cdef int64_t[2] steps
+        failed[0] = failed[1] = ns[0] = ns[1] = steps[0] = steps[1] = 0
+        spool.count = 0
+        if lease is not None:
+            lease.begin(&spool, plan, WHOLE, 0, f.store + self.buffers[0], self.buffers[1], self.buffers[2])
+        env.where = 0
+        with nogil:
+            status = self.walk(f, plan, &spool, lease, &flags, failed, ns, steps, &env)
+        if lease is not None:
+            lease.end(&spool, 0, ns, steps, status == FA_OK)
+        if status != FA_OK:              # the frame is given up: an error of Python's may be on its way already
+            self.fail(status, failed[0], failed[1], &env)
+        return flags
 
     cdef int fail(self, int status, int64_t kind, int64_t j, fa_env *env) except -1:
         cdef Program p = (<Piece>self.pieces[self.units[j, kind, 0]]).program
@@ -292,38 +337,60 @@ cdef class Segments:
         return y[()]
 
     # -- the walk
-    cdef int walk(self, SegmentFrame f, int *flags, int64_t *failed, fa_env *env) noexcept nogil:
-        cdef int64_t a, j, what, last = self.units.shape[0] - 1
+    cdef int walk(self, SegmentFrame f, Plan plan, fa_spool *spool, Lease lease, int *flags, int64_t *failed,
+                  int64_t *ns, int64_t *steps, fa_env *env) noexcept nogil:
+        """All actions.  ns, steps: what they take forwards and back, where there is a disk."""
+        cdef int64_t a, last = self.units.shape[0] - 1
         cdef int status = FA_OK
-        cdef bint again = False
-        cdef char *record
-        if self.actions.shape[0] == 0:
+        cdef bint again = False, moves
+        cdef int64_t start = 0
+        cdef char *place
+        if plan.actions.shape[0] == 0:
             return self.end(f, last, flags, failed, env)
-        for a in range(self.actions.shape[0]):
-            what, j = self.actions[a, 0], self.actions[a, 1]
-            record = f.store + self.room + self.actions[a, 3] * self.unit
-            if what == SAVE:
-                memcpy(record, f.store + self.states[j, 0], self.states[j, 1])
-            elif what == RESTORE:
-                if self.actions[a, 3] >= 0:
-                    memcpy(f.store + self.states[j, 0], record, self.states[j, 1])
-            elif what == ADVANCE:
-                for j in range(self.actions[a, 1], self.actions[a, 2]):
-                    status = self.one(f, AGAIN if again else FIRST, j, NULL, flags, failed, env)
-                    if status != FA_OK:
-                        return status
-            elif what == TAPE:
-                status = self.one(f, AGAIN_TAPE if again else FIRST_TAPE, j, record, flags, failed, env)
-            else:
-                if not again:
-                    again = True
-                    status = self.end(f, last, flags, failed, env)
-                    if status != FA_OK:
-                        return status
-                status = self.one(f, BACK, j, record, flags, failed, env)
+        for a in range(plan.actions.shape[0]):
+            if a == plan.first:
+                again = True
+                status = self.end(f, last, flags, failed, env)
+                if status != FA_OK:
+                    return status
+            moves = plan.places[a] >= 0
+            place = f.store + self.room + plan.actions[a, 3] * self.unit
+            if moves:
+                status = turn(spool, lease)
+                if status != FA_OK:
+                    return status
+                place = fa_spool_buffer(spool)
+            if spool.count:
+                start = fa_now()
+            status = self.act(f, &plan.actions[a, 0], again, moves, place, flags, failed, env)
             if status != FA_OK:
                 return status
-        return FA_OK
+            if spool.count:
+                note(&plan.actions[a, 0], fa_now() - start, ns, steps)
+            if moves:
+                fa_spool_pass(spool)
+        return finished_all(spool, lease) if spool.count else FA_OK
+
+    cdef int act(self, SegmentFrame f, const int64_t *action, bint again, bint moves, char *place, int *flags,
+                 int64_t *failed, fa_env *env) noexcept nogil:
+        """One action, with what it saves, restores, tapes or reverses at `place`."""
+        cdef int64_t i = action[1], j
+        cdef int status = FA_OK
+        if action[0] == SAVE:
+            memcpy(place, f.store + self.states[i, 0], self.states[i, 1])
+        elif action[0] == RESTORE:
+            if action[3] >= 0 or moves:
+                memcpy(f.store + self.states[i, 0], place, self.states[i, 1])
+        elif action[0] == ADVANCE:
+            for j in range(i, action[2]):
+                status = self.one(f, AGAIN if again else FIRST, j, NULL, flags, failed, env)
+                if status != FA_OK:
+                    return status
+        elif action[0] == TAPE:
+            return self.one(f, AGAIN_TAPE if again else FIRST_TAPE, i, place, flags, failed, env)
+        else:
+            return self.one(f, BACK, i, place, flags, failed, env)
+        return status
 
     cdef int end(self, SegmentFrame f, int64_t last, int *flags, int64_t *failed, fa_env *env) noexcept nogil:
         """The last segment, there and back."""

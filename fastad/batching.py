@@ -21,10 +21,10 @@ from fastad.function import Function, Stats, enclosing
 from fastad.lane_programs import LanePrograms, in_chunks, in_threads
 from fastad.lane_results import LaneResults, arranged, packed
 from fastad.lanes import LaneArguments, checked_axes
-from fastad.memory import bytes_of
 from fastad.operands import live
 from fastad.recording import DERIVATIVE, FUNCTION, record_call
 from fastad.results import is_complex
+from fastad.sizes import bytes_of
 
 __all__ = ["Batch", "BatchStats"]
 

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["ADVANCE", "RESTORE", "REVERSE", "SAVE", "TAPE", "Schedule", "Units", "binomial_steps", "in_units",
-           "schedule", "steps_needed"]
+__all__ = ["ADVANCE", "RESTORE", "REVERSE", "SAVE", "TAPE", "Schedule", "Table", "Units", "binomial_steps", "in_units",
+           "reversed_within", "schedule", "steps_needed", "table"]
 
 ADVANCE, SAVE, RESTORE, TAPE, REVERSE = range(5)
 MOST_STEPS = 512                         # of a chain: longer loops are chains of groups of steps
@@ -122,11 +122,17 @@ class Schedule(NamedTuple):
         Executed in all, once and again.
     first : int
         Actions before the first REVERSE: those of the first run.
+    places : ndarray of int64, shape (m,), or None
+        Where on a disk an action has its state or its tape: the first byte; -1: nowhere.  None: there is no disk.
+    disk : int
+        Bytes there.
     """
 
     actions: np.ndarray
     steps: int
     first: int
+    places: np.ndarray | None = None
+    disk: int = 0
 
 
 def schedule(n: int, room: int, snapshot: int = 1, tape: int = 1, mixed: bool = True) -> Schedule | None:
@@ -147,19 +153,16 @@ def schedule(n: int, room: int, snapshot: int = 1, tape: int = 1, mixed: bool = 
     costs = table(n, room, snapshot, tape, mixed)
     if not np.isfinite(costs.held[n]):
         return None
-    actions: list[Action] = []
-    tasks: list[Action | Chain] = [Chain(0, n, 0, True)]     # a stack: recursion would be as deep as the chain is long
-    while tasks:
-        task = tasks.pop()
-        if isinstance(task, Chain):
-            tasks += reversed(parts(costs, room, task))
-        else:
-            actions.append(task)
-    array = np.array(actions, dtype=np.int64).reshape(-1, 4)
+    array = np.array(carried_out(costs, room, Chain(0, n, 0, True)), dtype=np.int64).reshape(-1, 4)
     return Schedule(array, int(costs.held[n]), int(np.flatnonzero(array[:, 0] == REVERSE)[0]))
 
 
 Action = tuple[int, int, int, int]
+
+
+def reversed_within(costs: Table, room: int, start: int, n: int) -> list[Action]:
+    """How to reverse n steps in all of the room, from the state before step `start`, which is at hand."""
+    return carried_out(costs, room, Chain(start, n, 0, False))
 
 
 class Chain(NamedTuple):
@@ -170,6 +173,19 @@ class Chain(NamedTuple):
     n: int
     at: int
     held: bool
+
+
+def carried_out(costs: Table, room: int, whole: Chain) -> list[Action]:
+    """All actions that reverse a chain."""
+    actions: list[Action] = []
+    tasks: list[Action | Chain] = [whole]                    # a stack: recursion would be as deep as the chain is long
+    while tasks:
+        task = tasks.pop()
+        if isinstance(task, Chain):
+            tasks += reversed(parts(costs, room, task))
+        else:
+            actions.append(task)
+    return actions
 
 
 def parts(costs: Table, room: int, whole: Chain) -> list[Action | Chain]:

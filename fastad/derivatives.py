@@ -9,7 +9,7 @@ from fastad.errors import UnsupportedError
 __all__ = ["batch", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
 
-def grad(f, argnums=0, has_aux=False, audit=True, memory=None):
+def grad(f, argnums=0, has_aux=False, audit=True, memory=None, disk=None):
     """The gradient of a function that returns one number.
 
     Parameters
@@ -28,6 +28,9 @@ def grad(f, argnums=0, has_aux=False, audit=True, memory=None):
         keeping everything that the reverse part reads would take more, steps of time loops, those of `scan` and
         those of plain Python, are computed again, by the schedule with the fewest of them; the gradient has the same
         bits. (`primitive` inside a `scan` runs again, too, elsewhere once.) `stats().memory` reports.
+    disk : str, path or tuple, optional
+        With `memory`: a directory, or a directory and a bound, ("/scratch", "20GB"). Steps that find no room in memory
+        go there, and are computed again only where that is quicker; see docs/memory.md.
 
     Returns
     -------
@@ -52,7 +55,10 @@ def grad(f, argnums=0, has_aux=False, audit=True, memory=None):
     StaleTapeError
         The audit found that f does not compute what its tape does.
     BudgetError
-        `memory` does not suffice: names the smallest that does, and the line that holds most of it.
+        `memory` does not suffice: names the smallest that does, and the line that holds most of it.  Or `disk` is bound
+        to less than one step.
+    OSError
+        `disk`: there is no such directory, it is not writable or full (before the sweep), or a file cannot be read back.
 
     Examples
     --------
@@ -64,15 +70,15 @@ def grad(f, argnums=0, has_aux=False, audit=True, memory=None):
     >>> ad.grad(lambda x: x[0]**2 + x[1])([2.0, 3.0])
     [np.float64(4.0), np.float64(1.0)]
     """
-    return verbs.Gradient(f, argnums, has_aux, audit, memory)
+    return verbs.Gradient(f, argnums, has_aux, audit, memory, disk)
 
 
-def value_and_grad(f, argnums=0, has_aux=False, audit=True, memory=None):
+def value_and_grad(f, argnums=0, has_aux=False, audit=True, memory=None, disk=None):
     """The function and its gradient from one forward sweep.
 
     Parameters
     ----------
-    f, argnums, has_aux, audit, memory
+    f, argnums, has_aux, audit, memory, disk
         As for `grad`.
 
     Returns
@@ -94,7 +100,7 @@ def value_and_grad(f, argnums=0, has_aux=False, audit=True, memory=None):
     >>> float(value), gradient
     (13.0, array([4., 6.]))
     """
-    return verbs.ValueAndGradient(f, argnums, has_aux, audit, memory)
+    return verbs.ValueAndGradient(f, argnums, has_aux, audit, memory, disk)
 
 
 def jvp(f, primals, tangents, audit=True):
@@ -135,7 +141,7 @@ def jvp(f, primals, tangents, audit=True):
     return verbs.Tangent.at(f, primals, tangents, audit)
 
 
-def vjp(f, *primals, has_aux=False, audit=True, memory=None, **kwargs):
+def vjp(f, *primals, has_aux=False, audit=True, memory=None, disk=None, **kwargs):
     """Value, and the function that pulls adjoints back: reverse mode.
 
     Parameters
@@ -146,7 +152,7 @@ def vjp(f, *primals, has_aux=False, audit=True, memory=None, **kwargs):
         The point: the arguments of f.
     has_aux : bool, optional
         f returns (y, aux); aux, computed at this point, comes last.
-    audit, memory
+    audit, memory, disk
         As for `grad`.  With `memory` the pullback keeps nothing of the forward sweep: each call runs it again, with the
         arguments as they were, and reports in its attribute `memory`.
 
@@ -176,12 +182,12 @@ def vjp(f, *primals, has_aux=False, audit=True, memory=None, **kwargs):
     >>> pullback(np.array([1.0, 10.0]))
     (array([ 2., 40.]),)
     """
-    if memory is not None:
-        return memory_verbs.PullbackWithin.within(memory, f, primals, kwargs, has_aux, audit)
+    if memory is not None or disk is not None:
+        return memory_verbs.PullbackWithin.within(memory, disk, f, primals, kwargs, has_aux, audit)
     return verbs.Pullback.at(f, primals, kwargs, has_aux, audit)
 
 
-def jacobian(f, argnums=0, mode="auto", has_aux=False, sparse=False, audit=True, memory=None):
+def jacobian(f, argnums=0, mode="auto", has_aux=False, sparse=False, audit=True, memory=None, disk=None):
     """All first derivatives, as arrays of shape ``y.shape + x.shape``.
 
     Parameters
@@ -194,8 +200,8 @@ def jacobian(f, argnums=0, mode="auto", has_aux=False, sparse=False, audit=True,
         One tangent sweep for each input, or one reverse sweep for each output; "auto" takes the fewer.
     sparse : bool, optional
         Not yet available.
-    memory : int or str, optional
-        As for `grad`; one sweep for each unit vector, where without it a sweep carries many.
+    memory, disk : optional
+        As for `grad`; one sweep for each unit vector, where without `memory` a sweep carries many.
 
     Returns
     -------
@@ -223,12 +229,12 @@ def jacobian(f, argnums=0, mode="auto", has_aux=False, sparse=False, audit=True,
         raise ValueError(f"jacobian: mode {mode!r} is none of 'auto', 'forward', 'reverse'")
     if sparse:
         raise UnsupportedError("jacobian(sparse=True) comes later; the dense one is there")
-    if memory is not None:
-        return memory_verbs.JacobianWithin(f, argnums, has_aux, audit, mode, memory)
+    if memory is not None or disk is not None:
+        return memory_verbs.JacobianWithin(f, argnums, has_aux, audit, mode, memory, disk)
     return verbs.Jacobian(f, argnums, has_aux, audit, mode)
 
 
-def hessian(f, argnums=0, sparse=False, audit=True, memory=None):
+def hessian(f, argnums=0, sparse=False, audit=True, memory=None, disk=None):
     """All second derivatives of a function that returns one number: forward over reverse.
 
     Parameters
@@ -237,7 +243,7 @@ def hessian(f, argnums=0, sparse=False, audit=True, memory=None):
         As for `grad`.
     sparse : bool, optional
         Not yet available.
-    memory : int or str, optional
+    memory, disk : optional
         As for `hvp`: a product for each unit vector.
 
     Returns
@@ -260,17 +266,17 @@ def hessian(f, argnums=0, sparse=False, audit=True, memory=None):
     """
     if sparse:
         raise UnsupportedError("hessian(sparse=True) comes later; the dense one is there")
-    if memory is not None:
-        return memory_verbs.HessianWithin(f, argnums, False, audit, memory)
+    if memory is not None or disk is not None:
+        return memory_verbs.HessianWithin(f, argnums, False, audit, memory, disk)
     return verbs.Hessian(f, argnums, False, audit)
 
 
-def hvp(f, audit=True, memory=None):
+def hvp(f, audit=True, memory=None, disk=None):
     """Products with the Hessian, without the Hessian: a few times the cost of f, whatever the size of x.
 
     Parameters
     ----------
-    f, audit, memory
+    f, audit, memory, disk
         As for `grad`.  With `memory` the product is the gradient of the directional derivative (reverse over forward):
         the same numbers to rounding, and the same bits with any budget.
 
@@ -293,8 +299,8 @@ def hvp(f, audit=True, memory=None):
     >>> ad.hvp(lambda x: x[0]**2 * x[1])(np.array([2.0, 5.0]), np.array([1.0, 0.0]))
     array([10.,  4.])
     """
-    if memory is not None:
-        return memory_verbs.HessianProductWithin(f, 0, False, audit, memory)
+    if memory is not None or disk is not None:
+        return memory_verbs.HessianProductWithin(f, 0, False, audit, memory, disk)
     return verbs.HessianProduct(f, 0, False, audit)
 
 

@@ -2,14 +2,15 @@
 
 Owns: the meaning of `memory=`, the division of a budget among the time loops of a tape, what a program that keeps
 less says of itself, and the errors when nothing fits.
-Must not know: how loops are cut (scan_checkpoints.py), which schedule is best (checkpoints.py).
+Must not know: how loops are cut (scan_checkpoints.py), which schedule is best (checkpoints.py), files (disk.py).
 Counted is what a sweep of one thread allocates and keeps: the arena of the program, the programs and the states of
-loops inside it. Not counted: arguments, captured arrays and results, which are the caller's, and the tape.
+loops inside it. Not counted: arguments, captured arrays and results, which are the caller's, and the tape; and what the
+system keeps in memory of a file on a disk, which it can give up.
 Next: tapes.py (gradient tapes), verbs.py (who asks for one).
 """
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,50 +18,17 @@ import numpy as np
 from fastad import _passes, tapes
 from fastad import _tape as T
 from fastad._segments import part
+from fastad.disk import OnDisk, Spool, place_of
 from fastad.errors import BudgetError, UnsupportedError
 from fastad.function import Function
 from fastad.scan_checkpoints import Rooms
 from fastad.segments import Columns, Cut, Parts, smallest_live_set
+from fastad.sizes import bytes_of, size
 
-__all__ = ["Report", "WithinMemory", "along_program", "bytes_of", "gradient_program", "limit", "pullback_program"]
+__all__ = ["Report", "WithinMemory", "along_program", "bytes_of", "gradient_program", "limit", "place_of",
+           "pullback_program"]
 
 F64 = 0
-UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
-         "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
-
-
-def bytes_of(memory: Any) -> int | None:
-    """A number of bytes from what the user gives as `memory`.
-
-    Parameters
-    ----------
-    memory : int, str or None
-        Bytes, or text like "500MB", "1.5 GiB"; None: no bound.
-
-    Raises
-    ------
-    TypeError, ValueError
-        It is neither, or no positive number of bytes.
-
-    Examples
-    --------
-    >>> bytes_of("500MB"), bytes_of("1.5 GiB"), bytes_of(4096), bytes_of(None)
-    (500000000, 1610612736, 4096, None)
-    """
-    if memory is None:
-        return None
-    if isinstance(memory, str):
-        found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*", memory)
-        if found is None or found[2].lower() not in UNITS:
-            raise ValueError(f"memory={memory!r}: write a number of bytes, or text like '500MB', '2 GiB'")
-        size = float(found[1]) * UNITS[found[2].lower()]
-    elif isinstance(memory, (int, np.integer)) and not isinstance(memory, bool):
-        size = int(memory)
-    else:
-        raise TypeError(f"memory={memory!r}: write a number of bytes, or text like '500MB', '2 GiB'")
-    if size < 1:
-        raise ValueError(f"memory={memory!r}: at least one byte is meant")
-    return int(size)
 
 
 class Report:
@@ -76,14 +44,17 @@ class Report:
         Bytes that it would need if everything were kept.
     recomputed : float
         Steps executed forwards for each step of the loops; 1.0: none is computed again.
+    disk : int
+        Bytes of temporary files that one sweep uses, in the directory of `disk=`.
     schedule : list of str
-        A line for each loop that keeps less than everything.
+        A line for each loop that keeps less than everything in memory.
     """
 
-    __slots__ = ("memory", "peak", "recomputed", "schedule", "unchecked")
+    __slots__ = ("disk", "memory", "peak", "recomputed", "schedule", "unchecked")
 
-    def __init__(self, memory: int, peak: int, unchecked: int, loops: list[tuple[str, int, int, int]]) -> None:
-        self.memory, self.peak, self.unchecked = memory, peak, unchecked
+    def __init__(self, memory: int, peak: int, unchecked: int, loops: list[tuple[str, int, int, int]],
+                 disk: int = 0) -> None:
+        self.memory, self.peak, self.unchecked, self.disk = memory, peak, unchecked, disk
         steps, executed = sum([n for _, n, _, _ in loops]), sum([n for _, _, n, _ in loops])
         self.recomputed = executed / steps if steps else 1.0
         self.schedule = [f"{name}: {executed} steps executed for {n}, in room of {size(room)}"
@@ -91,35 +62,20 @@ class Report:
 
     def __repr__(self) -> str:
         whole = (f"peak {size(self.peak)} of {size(self.memory)} ({size(self.unchecked)} if everything were kept), "
-                 f"{self.recomputed:.2f} runs of each step")
+                 f"{self.recomputed:.2f} runs of each step{f', {size(self.disk)} on disk' if self.disk else ''}")
         return "\n    ".join([whole, *self.schedule])
 
 
-def size(n: float) -> str:
-    """Bytes for people.
-
-    Examples
-    --------
-    >>> size(512), size(16_700_000)
-    ('512 B', '16.7 MB')
-    """
-    for unit in ("B", "kB", "MB"):
-        if n < 1000:
-            return f"{n:.3g} {unit}"
-        n /= 1000
-    return f"{n:.3g} GB"
-
-
-def limit(tape: Any, memory: Any) -> None:
+def limit(tape: Any, memory: Any, place: Any = None) -> None:
     """Compile a tape and its gradient, the latter within a budget."""
-    size = bytes_of(memory)
-    assert size is not None
+    budget = bytes_of(memory)
+    assert budget is not None
     if any(tape.input_active) and tapes.real_outputs(tape):
-        tape.derived["gradient program"] = gradient_program(tape, size, rest=1.0)
+        tape.derived["gradient program"] = gradient_program(tape, budget, place, rest=1.0)
     tape.compile()
 
 
-def gradient_program(tape: Any, memory: int, rest: float = 0.0) -> Any:
+def gradient_program(tape: Any, memory: int, place: Any = None, rest: float = 0.0) -> Any:
     """The compiled gradient of a tape, within a budget; its `report` says how.
 
     Parameters
@@ -127,6 +83,8 @@ def gradient_program(tape: Any, memory: int, rest: float = 0.0) -> Any:
     tape : Tape
     memory : int
         Bytes.
+    place : Place, optional
+        On a disk, for steps that find no room in memory.
     rest : float, optional
         Seed of the outputs other than the first, whose seed is 1.
 
@@ -134,7 +92,7 @@ def gradient_program(tape: Any, memory: int, rest: float = 0.0) -> Any:
     ------
     BudgetError
         No way of keeping less suffices; the message has the smallest budget that works, and the line of f where most
-        of the memory is.
+        of the memory is.  Or the bound of the disk does not suffice for one step.
     """
     def made(rooms: Any) -> Any:
         adjoint = tapes.transform().vjp(tape, rooms=rooms)
@@ -148,21 +106,44 @@ def gradient_program(tape: Any, memory: int, rest: float = 0.0) -> Any:
     program = made(rooms)
     least = program.working_bytes()
     if not rooms.made or least > memory:
-        program, fewest = in_segments(tape, rest, memory, unchecked)
+        program, fewest = in_segments(tape, rest, memory, unchecked, place)
         if program is None:
             fewest = min(least, fewest, unchecked)
             refuse(tape, memory, fewest, rest, 2 * fewest > unchecked)
         return program
     total = sum(chain.stored() for chain, _ in rooms.made)
-    rooms = Rooms(memory - least, total)
+    spool = None if place is None else Spool(place)
+    rooms = Rooms(memory - least, total, spool)
     program = made(rooms)
-    program.report = Report(memory, program.working_bytes(), unchecked, [
+    if spool is not None:
+        need_step(tape, spool)
+        program = OnDisk(program, spool)
+    report(program, memory, unchecked, spool, lambda: [
         (chain.value.name, chain.value.length, executed(attr.walk.schedule, int(chain.value.length), attr.walk.group),
          attr.walk.room) for chain, attr in rooms.made])
     return program
 
 
-def product_program(tape: Any, memory: int | None) -> Any:
+def report(program: Any, memory: int, unchecked: int, spool: Any, loops: Callable[[], Any]) -> None:
+    """Have a program say what it does; also after it has changed its plan."""
+    peak = program.working_bytes()
+
+    def say() -> None:
+        program.report = Report(memory, peak, unchecked, loops(), 0 if spool is None else spool.on_disk())
+    say()
+    if spool is not None:
+        spool.changed = say
+
+
+def need_step(tape: Any, spool: Any) -> None:
+    """BudgetError where the disk has a bound, and not one step finds room within it."""
+    most, needed = spool.place.most, spool.needed()
+    if most is not None and most < needed:
+        raise BudgetError(f"{name_of(tape)}: disk={spool.place!r} ({size(most)}) is too small for the steps of its time "
+                          f"loops: the smallest bound that is of use is {needed} ({size(needed)}).", needed)
+
+
+def product_program(tape: Any, memory: int | None, place: Any = None) -> Any:
     """(inputs, directions) -> (the derivative along them, its gradient): a Hessian product within a budget.
 
     The tangent keeps nothing, so the gradient of the tangent is what can be cut: reverse over forward, where the
@@ -173,10 +154,10 @@ def product_program(tape: Any, memory: int | None) -> Any:
     along = part(tangent, side_by_side(tangent), tangent.inputs, tangent.outputs[n:n + 1], active=moves)
     along.signature = tape.signature
     assert memory is not None
-    return gradient_program(along, memory)
+    return gradient_program(along, memory, place)
 
 
-def pullback_program(tape: Any, memory: int | None) -> Any:
+def pullback_program(tape: Any, memory: int | None, place: Any = None) -> Any:
     """(inputs, a weight for each real output) -> (their weighted sum, the outputs, its gradient): the adjoint of a tape
     within a budget."""
     assert memory is not None
@@ -196,18 +177,18 @@ def pullback_program(tape: Any, memory: int | None) -> Any:
     made.set_outputs([total, *outputs])
     made.finish()
     made.signature = tape.signature
-    return gradient_program(made, memory)
+    return gradient_program(made, memory, place)
 
 
-def along_program(tape: Any, memory: int | None) -> Any:
-    """(inputs, directions) -> (outputs, their derivatives along these): nothing is kept, so nothing can be left out."""
+def along_program(tape: Any, memory: int | None, place: Any = None) -> Any:
+    """(inputs, directions) -> (outputs, their derivatives along these): nothing is kept, so nothing can be left out
+    or go to a disk."""
     assert memory is not None
     tangent = tapes.jvp_tape(tape)
     program = tapes.program(part(tangent, side_by_side(tangent), tangent.inputs, tangent.outputs))
     least = program.working_bytes()
     if least > memory:
-        name = getattr(tape.signature, "name", None) or "this function"
-        raise BudgetError(f"{name}: memory={memory} ({size(memory)}) is too small for a sweep along a direction, which "
+        raise BudgetError(f"{name_of(tape)}: memory={memory} ({size(memory)}) is too small for a sweep along a direction, which "
                           f"keeps nothing that could be computed again: the smallest that works is {least} "
                           f"({size(least)}).", least)
     program.report = Report(memory, least, least, [])
@@ -245,7 +226,7 @@ def cuttable(tape: Any, rest: float) -> tuple[Any, bool]:
     return _passes.dead(_passes.simplify(_passes.fold(gradient), algebra)), algebra
 
 
-def in_segments(tape: Any, rest: float, memory: int, unchecked: int) -> tuple[Any, int]:
+def in_segments(tape: Any, rest: float, memory: int, unchecked: int, place: Any = None) -> tuple[Any, int]:
     """(the gradient as segments within the budget or None, the smallest budget for it)."""
     cut = Cut(*cuttable(tape, rest))
     if cut.m < 2:
@@ -256,11 +237,11 @@ def in_segments(tape: Any, rest: float, memory: int, unchecked: int) -> tuple[An
     if least > memory:
         return None, least
     room = cut.least() + memory - least
-    program = cut.program(room, parts)
-    schedule = program.schedule
-    name = getattr(tape.signature, "name", None) or "the tape"
-    program.report = Report(memory, program.working_bytes(), unchecked, [
-        (f"{name} in {cut.m} segments", cut.m, 1 + executed(schedule, cut.m - 1, 1), room)])
+    program = cut.program(room, parts, place)
+    if place is not None:
+        need_step(tape, program.spool)
+    report(program, memory, unchecked, program.spool, lambda: [
+        (f"{name_of(tape)} in {cut.m} segments", cut.m, 1 + executed(program.schedule, cut.m - 1, 1), room)])
     return program, least
 
 
@@ -276,20 +257,21 @@ def executed(schedule: Any, n: int, group: int) -> int:
 class WithinMemory(Function):
     """A verb whose sweeps may be given a number of bytes."""
 
-    def __init__(self, f: Any, argnums: Any = 0, has_aux: bool = False, audit: bool = True,
-                 memory: Any = None) -> None:
-        memory = bytes_of(memory)
-        super().__init__(f, argnums, has_aux, audit, *([] if memory is None else [memory]))
-        self.memory = memory
+    def __init__(self, f: Any, argnums: Any = 0, has_aux: bool = False, audit: bool = True, memory: Any = None,
+                 disk: Any = None, *options: Any) -> None:
+        self.disk = place_of(disk, memory)
+        self.memory = memory = bytes_of(memory)
+        budget = [] if memory is None else [memory] if self.disk is None else [memory, repr(self.disk)]
+        super().__init__(f, argnums, has_aux, audit, *options, *budget)
 
     def __reduce__(self) -> Any:
-        return type(self), (*super().__reduce__()[1], self.memory)
+        return type(self), (*super().__reduce__()[1], self.memory, self.disk and self.disk.given())
 
     def gradient_program(self, tape: Any) -> Any:
         """The compiled gradient; within the budget, if there is one."""
         if self.memory is None:
             return tapes.program(tapes.gradient_tape(tape))
-        return gradient_program(tape, self.memory)
+        return gradient_program(tape, self.memory, self.disk)
 
     def outputs(self, entry: Any, values: Any) -> Any:
         """For the audit: a sweep over the tape itself would keep everything."""
@@ -307,11 +289,15 @@ class WithinMemory(Function):
                                    "what is kept there is the outer one's. Give memory= to the outermost verb.")
 
 
+def name_of(tape: Any) -> str:
+    """Of the function that was recorded."""
+    return getattr(tape.signature, "name", None) or "this function"
+
+
 # ---- what cannot be done ---------------------------------------------------------------------------------------------
 
 def refuse(tape: Any, memory: int, least: int, rest: float, uncut: bool) -> None:
     """BudgetError with the smallest budget that works and the line that holds the memory."""
-    name = getattr(tape.signature, "name", None) or "this function"
     place, held = heaviest(tape)
     remedy = ""
     if uncut:
@@ -319,7 +305,7 @@ def refuse(tape: Any, memory: int, least: int, rest: float, uncut: bool) -> None
     if uncut and alive:
         remedy = (f" Cutting it into parts that are computed again saves little: on the way at least {size(alive)} are "
                   f"alive, the most of it of {where}.")
-    raise BudgetError(f"{name}: memory={memory} ({size(memory)}) is too small for its gradient: the smallest that "
+    raise BudgetError(f"{name_of(tape)}: memory={memory} ({size(memory)}) is too small for its gradient: the smallest that "
                       f"works is {least} ({size(least)}). Most of what is kept is of {place} ({size(held)}).{remedy}",
                       least)
 

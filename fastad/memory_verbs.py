@@ -10,8 +10,7 @@ import numpy as np
 from fastad import _tape as T
 from fastad import tapes
 from fastad.errors import StaleTapeError
-from fastad.function import Function
-from fastad.memory import WithinMemory, along_program, bytes_of, product_program, pullback_program, value_program
+from fastad.memory import WithinMemory, along_program, product_program, pullback_program, value_program
 from fastad.verbs import Hessian, HessianProduct, Jacobian, Pullback, chosen, directions
 
 __all__ = ["HessianProductWithin", "HessianWithin", "JacobianWithin", "PullbackWithin"]
@@ -30,7 +29,7 @@ class HessianProductWithin(WithinMemory, HessianProduct):
         return chosen(entry.tape.signature, entry.program.run(values + moved)[1:], 0)
 
     def compile(self, entry):
-        entry.program = product_program(entry.tape, self.memory)
+        entry.program = product_program(entry.tape, self.memory, self.disk)
 
     def nest(self, parent, tape, ids, values, extra):
         self.need_no_budget()
@@ -44,7 +43,7 @@ class HessianWithin(WithinMemory, Hessian):
         return self.pack(entry.tape, lambda units: entry.program.run(values + units)[1:])
 
     def compile(self, entry):
-        entry.program = product_program(entry.tape, self.memory)
+        entry.program = product_program(entry.tape, self.memory, self.disk)
 
     def nest(self, parent, tape, ids, values, extra):
         self.need_no_budget()
@@ -53,12 +52,8 @@ class HessianWithin(WithinMemory, Hessian):
 class JacobianWithin(WithinMemory, Jacobian):
     """x -> all first derivatives, one sweep for each unit vector."""
 
-    def __init__(self, f, argnums=0, has_aux=False, audit=True, mode="auto", memory=None):
-        self.direction, self.memory = mode, bytes_of(memory)
-        Function.__init__(self, f, argnums, has_aux, audit, mode, self.memory)
-
-    def __reduce__(self):
-        return type(self), (*Function.__reduce__(self)[1], self.direction, self.memory)
+    def __init__(self, f, argnums=0, has_aux=False, audit=True, mode="auto", memory=None, disk=None):
+        super().__init__(f, argnums, has_aux, audit, memory, disk, mode)
 
     def replay(self, entry, values, extra):
         self.keep_within(entry)
@@ -73,7 +68,7 @@ class JacobianWithin(WithinMemory, Jacobian):
 
     def compile(self, entry):
         forwards = self.forwards(*self.shapes(entry.tape))
-        entry.program = (along_program if forwards else pullback_program)(entry.tape, self.memory)
+        entry.program = (along_program if forwards else pullback_program)(entry.tape, self.memory, self.disk)
 
     def nest(self, parent, tape, ids, values, extra):
         self.need_no_budget()
@@ -83,9 +78,9 @@ class PullbackWithin(WithinMemory, Pullback):
     """primals -> value, pullback: each pullback runs forwards again, within its budget."""
 
     @classmethod
-    def within(cls, memory, f, primals, kwargs, has_aux, audit):
+    def within(cls, memory, disk, f, primals, kwargs, has_aux, audit):
         """The answer of the verb."""
-        return cls(f, None, has_aux, audit, memory).call(primals, kwargs, ())
+        return cls(f, None, has_aux, audit, memory, disk).call(primals, kwargs, ())
 
     def replay(self, entry, values, extra):
         self.keep_within(entry)
@@ -95,7 +90,7 @@ class PullbackWithin(WithinMemory, Pullback):
         return self.answer(entry.tape.signature.pack_outputs(found), pullback)
 
     def compile(self, entry):
-        entry.program = pullback_program(entry.tape, bytes_of(self.memory))
+        entry.program = pullback_program(entry.tape, self.memory, self.disk)
 
     def nest(self, parent, tape, ids, values, extra):
         self.need_no_budget()

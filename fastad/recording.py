@@ -518,7 +518,7 @@ FOREIGN = ("fastad: compiled code was handed a value that is being recorded, and
            "is meant.")
 
 
-def record(f, *args, argnums=None, memory=None, **kwargs):
+def record(f, *args, argnums=None, memory=None, disk=None, **kwargs):
     """Record a function as a tape.
 
     Parameters
@@ -533,6 +533,8 @@ def record(f, *args, argnums=None, memory=None, **kwargs):
     memory : int or str, optional
         Bytes ("500MB") that a sweep of `tape(x)` and `tape.gradient(x)` may take, as for `grad`; both are compiled at
         once, and `tape.stats().memory` reports.  `tape.forward` and `tape.reverse` keep every value whatever this is.
+    disk : str, path or tuple, optional
+        As for `grad`: a directory, or ("/scratch", "20GB"), for steps of `tape.gradient(x)` that find no room in memory.
 
     Returns
     -------
@@ -553,8 +555,9 @@ def record(f, *args, argnums=None, memory=None, **kwargs):
     >>> float(tape(np.array([3.0, 4.0]))), tape.gradient(np.array([3.0, 4.0]))
     (25.0, array([6., 8.]))
     """
+    from fastad.memory import limit, place_of                # (they need what this file owns)
+    place = place_of(disk, memory)
     tape = record_call(f, Arguments(args, kwargs, checked_argnums(argnums), name_of(f)))
     if memory is not None:
-        from fastad.memory import limit  # it needs what this file owns
-        limit(tape, memory)
+        limit(tape, memory, place)
     return tape

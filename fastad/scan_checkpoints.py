@@ -13,6 +13,8 @@ import numpy as np
 from fastad import _tape as T
 from fastad import checkpoints
 from fastad._scan import CheckpointedScan, Scan, Walk, between
+from fastad._spool import Plan
+from fastad.disk import DiskChain
 from fastad.scan_rules import KEPT, adjoint_of
 
 __all__ = ["Rooms"]
@@ -45,10 +47,17 @@ class Chain(NamedTuple):
         n = int(self.value.length)
         units = checkpoints.in_units(n, room, self.snapshot, self.record)
         assert units is not None             # (Rooms gives no less than `least`)
-        plan = checkpoints.schedule(units.n, units.room, units.snapshot, units.tape)
-        assert plan is not None
+        plan = Plan(checkpoints.schedule(units.n, units.room, units.snapshot, units.tape))
+        return self.walked(plan, units, units.unit * units.room)
+
+    def attr_on_disk(self, room: int, spool: Any, most: int | None) -> Any:
+        """The same, with so many bytes of a disk."""
+        chain = DiskChain(int(self.value.length), room, self.snapshot, self.record, most)
+        return self.walked(chain.plan, chain.units, chain.room, chain, spool.add(chain))
+
+    def walked(self, plan: Any, units: Any, room: int, *disk: Any) -> Any:
         return CheckpointedScan(Walk(self.value, self.taping, self.advance, self.taping_again, self.back, self.kept,
-                                     self.record // 8, plan, units.unit, units.group, units.unit * units.room))
+                                     self.record // 8, plan, units.unit, units.group, room, *disk))
 
 
 class Rooms:
@@ -60,10 +69,12 @@ class Rooms:
         Bytes for all of them beyond the smallest rooms.
     total : int, optional
         Bytes that they would keep in all, as a run with `extra` 0 has found: the shares are in proportion.
+    spool : Spool, optional
+        Files, of which they get their shares, too.
     """
 
-    def __init__(self, extra: float = 0.0, total: int = 0) -> None:
-        self.extra, self.total = extra, total
+    def __init__(self, extra: float = 0.0, total: int = 0, spool: Any = None) -> None:
+        self.extra, self.total, self.spool = extra, total, spool
         self.made: list[tuple[Chain, Any]] = []
 
     def for_adjoint(self, scan: Any, active: tuple[bool, ...]) -> Any:
@@ -73,7 +84,11 @@ class Rooms:
             return scan.for_adjoint(active)
         share = self.extra * chain.stored() / self.total if self.total else 0.0
         room = max(chain.least(), min(chain.stored(), chain.least() + int(share)) // 64 * 64)
-        attr = chain.attr(room)
+        if self.spool is None:
+            attr = chain.attr(room)
+        else:
+            most = self.spool.place.most
+            attr = chain.attr_on_disk(room, self.spool, None if most is None else most * chain.stored() // self.total)
         self.made.append((chain, attr))
         return attr
 

@@ -19,6 +19,8 @@ import numpy as np
 from fastad import _tape as T
 from fastad import checkpoints
 from fastad._segments import Segments, part
+from fastad._spool import Plan
+from fastad.disk import DiskChain, Spool
 
 __all__ = ["Cut", "Parts"]
 
@@ -296,7 +298,8 @@ class Cut:
         self.tail = end + 2 * size
         self.room = self.tail + records[-1][1]
         self.snapshot = max([LINE, *self.state_bytes[1:m - 1]])
-        self.record = max([LINE, *(size for _, size in records[:-1])])
+        self.record_bytes = [size for _, size in records]
+        self.record = max([LINE, *self.record_bytes[:-1]])
 
     def least(self) -> int:
         """Bytes of the smallest room."""
@@ -315,17 +318,30 @@ class Cut:
                 need.update(c.operands[i])
         return found[::-1]
 
-    def program(self, room: int, parts: Parts) -> Any:
-        """The executor, with a room of so many bytes for states and records."""
-        units = checkpoints.in_units(self.m - 1, room, self.snapshot, self.record)
-        assert units is not None             # (no less than `least`)
-        plan = checkpoints.schedule(units.n, units.room, units.snapshot, units.tape)
-        assert plan is not None
+    def program(self, room: int, parts: Parts, place: Any = None) -> Any:
+        """The executor, with a room of so many bytes for states and records, and a place on a disk for more of them."""
+        n, spool, buffers = self.m - 1, None, (0, 0, 0)
+        if place is not None:
+            spool, chain = Spool(place), self.disk_chain(room, place)
+            spool.add(chain)
+            units, plan = chain.units, chain.plan
+            buffers = self.room + units.unit * units.room, chain.buffer, chain.buffers
+            room = chain.room
+        else:
+            units = checkpoints.in_units(n, room, self.snapshot, self.record)
+            assert units is not None         # (no less than `least`)
+            plan = Plan(checkpoints.schedule(units.n, units.room, units.snapshot, units.tape))
+            room = units.unit * units.room
         states = [(self.blocks[j % 2], self.state_bytes[j]) for j in range(self.m)]
         return Segments(self.c.tape, parts.tapes, integers(parts.units).reshape(self.m, KINDS, 5),
                         integers(parts.ports).reshape(-1, 2), integers(parts.copies).reshape(-1, 5),
                         list(self.leaf_index), [self.result(x) for x in self.c.tape.outputs], plan, units.unit,
-                        self.room, self.tail, self.room + units.unit * units.room, integers(states))
+                        self.room, self.tail, self.room + room, integers(states), spool, buffers)
+
+    def disk_chain(self, room: int, place: Any) -> DiskChain:
+        """All segments but the last as a chain some steps of which go to a disk."""
+        return DiskChain(self.m - 1, room, self.snapshot, self.record, place.most, integers(self.state_bytes[:self.m]),
+                         integers(self.record_bytes[:self.m]))
 
     def result(self, x: int) -> Address:
         return (LEAF, self.leaf_index[x]) if self.c.leaf[x] else (STORE, self.at_lasting[x])

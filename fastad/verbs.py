@@ -304,8 +304,8 @@ class Jacobian(Function):
     patience = 4
     gain = 0.8                           # many unit vectors in one sweep
 
-    def __init__(self, f, argnums=0, has_aux=False, audit=True, mode="auto"):
-        super().__init__(f, argnums, has_aux, audit, mode)       # a compiled matrix is swept in one direction
+    def __init__(self, f, argnums=0, has_aux=False, audit=True, mode="auto", *options):
+        super().__init__(f, argnums, has_aux, audit, mode, *options)     # a compiled matrix is swept in one direction
         self.direction = mode
 
     def __reduce__(self):

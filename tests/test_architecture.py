@@ -19,10 +19,10 @@ PACKAGE = ROOT / "fastad"
 # From the bottom up.  A module may import from its own layer and from those above it in this list.
 # Names are modules relative to fastad, as shell patterns; a .pxi or .pxd counts as the module that includes it.
 LAYERS = [
-    ("errors",     ["errors"]),
+    ("errors",     ["errors", "sizes"]),
     ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules",
                      "verify_loops"]),
-    ("transforms", ["checkpoints", "structural_rules", "matrix_expressions", "linear_rules", "_transform", "_passes",
+    ("transforms", ["checkpoints", "disk_checkpoints", "_spool", "disk", "structural_rules", "matrix_expressions", "linear_rules", "_transform", "_passes",
                      "_program", "_scan", "scan_rules", "scan_bursts", "scan_lanes", "scan_checkpoints", "_segments",
                      "segments"]),
     ("recording",  ["operands", "movers", "checking", "padding", "partitions", "quantiles", "intercepted", "coverage",

@@ -90,7 +90,7 @@ class Minimisation:
         if fun.layout is not None:
             raise ValueError("an Objective made with like= takes a vector, and none of its variables can be fixed by "
                              "bounds; pass the function itself and the tree as x0")
-        return Objective.over(fun.plain(), fun.args, self.layout, fun.memory)
+        return Objective.over(fun.plain(), fun.args, self.layout, fun.memory, fun.disk)
 
     # -- SciPy
 

@@ -28,8 +28,8 @@ class Evaluation(Asked, Gradient):
     verb = "optimize"
     shared_mode = 0                          # of Dispatcher: always through `replay`
 
-    def __init__(self, f: Callable[..., Any], layout: Layout | None = None, memory: Any = None):
-        super().__init__(f, memory=memory)
+    def __init__(self, f: Callable[..., Any], layout: Layout | None = None, memory: Any = None, disk: Any = None):
+        super().__init__(f, memory=memory, disk=disk)
         self.prepare(layout)
         self.together = False                # are value and gradient asked for at once?
         self.steady = False                  # (resuming.py) whether it is compiled must not depend on the clock
@@ -112,8 +112,8 @@ class Evaluation(Asked, Gradient):
 
     def product_within(self, entry: Any, values: list[Any], v: np.ndarray) -> np.ndarray:
         """A program of its own, from the point on: what a linearisation would keep is more than there is room for."""
-        program = tapes.kept(entry.tape, f"product within {self.memory}",
-                             lambda tape: product_program(tape, self.memory))
+        program = tapes.kept(entry.tape, f"product within {self.memory}, {self.disk}",
+                             lambda tape: product_program(tape, self.memory, self.disk))
         self.sweeps.forward += 1
         self.sweeps.reverse += 1
         moved = [np.zeros(np.shape(x)) if d is None else d for x, d, a
@@ -178,6 +178,8 @@ class Objective(Pointwise):
     memory : int or str, optional
         Bytes ("500MB") that a gradient or a Hessian product may take, as for `fastad.grad`; the Objective is then what
         `minimize` gets as fun.
+    disk : str, path or tuple, optional
+        With `memory`, as for `fastad.grad`: a directory, or ("/scratch", "20GB"), for what finds no room in memory.
 
     Attributes
     ----------
@@ -214,21 +216,22 @@ class Objective(Pointwise):
     """
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None,
-                 like: Any = None, memory: Any = None):
+                 like: Any = None, memory: Any = None, disk: Any = None):
         layout = None if like is None else Layout(like, "like")
-        self.build(f, args, kwargs, layout, memory)
+        self.build(f, args, kwargs, layout, memory, disk)
 
     def build(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None,
-              layout: Layout | None, memory: Any = None) -> None:
-        super().__init__(f, args, kwargs, Evaluation(f, layout, memory), layout)
-        self.memory = memory
+              layout: Layout | None, memory: Any = None, disk: Any = None) -> None:
+        super().__init__(f, args, kwargs, Evaluation(f, layout, memory, disk), layout)
+        self.memory, self.disk = memory, disk
         self.eager = False                   # a value is followed by its gradient: compute both at once
 
     @classmethod
-    def over(cls, f: Callable[..., Any], args: tuple[Any, ...], layout: Layout, memory: Any = None) -> Objective:
+    def over(cls, f: Callable[..., Any], args: tuple[Any, ...], layout: Layout, memory: Any = None,
+             disk: Any = None) -> Objective:
         """The objective of a vector that a layout spreads (some variables may be fixed)."""
         made = cls.__new__(cls)
-        made.build(f, args, None, layout, memory)
+        made.build(f, args, None, layout, memory, disk)
         return made
 
     @property
