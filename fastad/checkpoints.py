@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["ADVANCE", "RESTORE", "REVERSE", "SAVE", "TAPE", "Schedule", "Table", "Units", "binomial_steps", "in_units",
-           "reversed_within", "schedule", "steps_needed", "table"]
+__all__ = ["ADVANCE", "RESTORE", "REVERSE", "SAVE", "TAPE", "Schedule", "Table", "Units", "binomial_steps", "in_room",
+           "in_units", "reversed_within", "schedule", "steps_needed", "table"]
 
 ADVANCE, SAVE, RESTORE, TAPE, REVERSE = range(5)
 MOST_STEPS = 512                         # of a chain: longer loops are chains of groups of steps
@@ -264,3 +264,11 @@ def in_units(n: int, room: int, snapshot: int, tape: int) -> Units | None:
     if best is None:                     # room for one tape, and not in round numbers
         return Units(room, 1, 2, 1, group, groups)
     return best[1]
+
+
+def in_room(n: int, room: int, snapshot: int, tape: int) -> tuple[Units, Schedule]:
+    """The chain in a room of so many bytes, no fewer than `least_room`."""
+    units = in_units(n, room, snapshot, tape)
+    plan = None if units is None else schedule(units.n, units.room, units.snapshot, units.tape)
+    assert units is not None and plan is not None
+    return units, plan

@@ -58,7 +58,8 @@ def grad(f, argnums=0, has_aux=False, audit=True, memory=None, disk=None):
         `memory` does not suffice: names the smallest that does, and the line that holds most of it.  Or `disk` is bound
         to less than one step.
     OSError
-        `disk`: there is no such directory, it is not writable or full (before the sweep), or a file cannot be read back.
+        `disk`: there is no such directory, it is not writable, it is full (before the sweep), or what was written there
+        cannot be read.
 
     Examples
     --------

@@ -18,14 +18,13 @@ import numpy as np
 
 from fastad import disk_checkpoints
 from fastad._spool import Lease, Plan, leased
-from fastad.checkpoints import Units, in_units, schedule
+from fastad.checkpoints import Units, grouped, in_room, in_units
 from fastad.disk_checkpoints import Costs, Measured, Sizes
 from fastad.sizes import bytes_of, size
 
 __all__ = ["DiskChain", "OnDisk", "Place", "Spool", "place_of"]
 
 WORTH = 0.9                              # of the expected time: a new plan must cost less than that
-UNBOUNDED = 1 << 62
 
 
 class Place:
@@ -56,8 +55,8 @@ class Place:
     def check(self) -> None:
         """OSError if no files can be made there."""
         if not os.path.exists(self.directory):
-            raise FileNotFoundError(errno.ENOENT, f"disk={self!r}: there is no such directory; make it, or name another",
-                                    self.directory)
+            raise FileNotFoundError(errno.ENOENT, f"disk={self!r}: there is no such directory; make it, or name "
+                                    "another", self.directory)
         if not os.path.isdir(self.directory):
             raise NotADirectoryError(errno.ENOTDIR, f"disk={self!r}: this is no directory", self.directory)
         if not os.access(self.directory, os.W_OK | os.X_OK):
@@ -89,8 +88,8 @@ def place_of(disk: Any, memory: Any) -> Place | None:
     if disk is None:
         return None
     if memory is None:
-        raise ValueError(f"disk={disk!r}: what goes to a disk is what finds no room in memory; say how much of that there "
-                         "is: memory=\"500MB\"")
+        raise ValueError(f"disk={disk!r}: what goes to a disk is what finds no room in memory; say how much of "
+                         "that there is: memory=\"500MB\"")
     where, most = disk if isinstance(disk, tuple) and len(disk) == 2 else (disk, None)
     if not isinstance(where, (str, os.PathLike)) or isinstance(os.fspath(where), bytes):
         raise TypeError(f"disk={disk!r}: write a directory, or a directory and a number of bytes: ('/scratch', '20GB')")
@@ -130,8 +129,9 @@ class File:
                 allotted(self.fd, at, n)
                 self.allotted[at] = n
         except OSError as error:
-            raise OSError(error.errno, f"a sweep needs {size(sum([n for _, n in parts]))} on the disk (free: {size(free)}): "
-                          f"{error.strerror}. Name another directory as disk=, or bound what is kept there: "
+            whole = size(sum([n for _, n in parts]))
+            raise OSError(error.errno, f"a sweep needs {whole} on the disk (free: {size(free)}): {error.strerror}. "
+                          f"Name another directory as disk=, or bound what is kept there: "
                           f"disk=({self.directory!r}, '{size(free / 2)}')", self.directory) from error
 
 
@@ -169,22 +169,21 @@ class DiskChain:
     def __init__(self, n: int, room: int, state: int, tape: int, most: int | None, states: Any = None,
                  tapes: Any = None) -> None:
         self.base = 0
-        units = in_units(n, room, state, tape)
-        assert units is not None
-        self.units = units
-        whole = tape * units.group
+        group, steps = grouped(n)
+        whole = tape * group
         self.buffer, self.buffers = disk_checkpoints.buffers(room, state, whole)
         left = room - self.buffer * self.buffers
-        self.units = in_units(n, left, state, tape) or Units(disk_checkpoints.LINE, 0, 1, 1, units.group, units.n)
-        self.sizes = Sizes(state, whole, min(units.n * whole, UNBOUNDED if most is None else most))
-        self.states = np.full(units.n, state) if states is None else states
-        self.tapes = np.full(units.n, whole) if tapes is None else tapes
+        self.units = in_units(n, left, state, tape) or Units(disk_checkpoints.LINE, 0, 1, 1, group, steps)
+        self.sizes = Sizes(state, whole, steps * whole if most is None else min(most, steps * whole))
+        self.states = np.full(steps, state) if states is None else states
+        self.tapes = np.full(steps, whole) if tapes is None else tapes
         self.sweeps = 0
         self.measured: Measured | None = None
         self.plan = self.planned(disk_checkpoints.assumed(self.sizes))
         if self.plan is None:                    # neither the bound of the disk nor what is left has room for one tape
-            self.units, self.buffer, self.buffers = units, 0, 0
-            self.plan = Plan(schedule(units.n, units.room, units.snapshot, units.tape))
+            self.buffer = self.buffers = 0
+            self.units, schedule = in_room(n, room, state, tape)
+            self.plan = Plan(schedule)
 
     @property
     def room(self) -> int:
@@ -269,8 +268,10 @@ class Spool:
 
     def give(self, lease: Any, done: bool) -> None:
         """The sweep has ended."""
-        if done and any([chain.learn(*found) for chain, found in zip(self.chains, lease.results, strict=True)]):
-            self.changed()
+        if done:
+            changes = [chain.learn(*found) for chain, found in zip(self.chains, lease.results, strict=True)]
+            if any(changes):
+                self.changed()
         if not lease.file.broken:
             self.idle.append(lease.file)
 

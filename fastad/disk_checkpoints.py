@@ -7,11 +7,11 @@ What is kept in memory is as in checkpoints.py.  On the way through the chain th
 tape is written to the disk, and the next step is looked at with all of the memory still free; or the state before it
 is, and some steps further on the chain goes on likewise (these steps run again later, from the state that is read
 back, within the memory).  Where the disk has a bound, its bytes have a price on the first part of the way, so that
-states are kept there and tapes on the rest of it; and if even that is too much, the chain is reversed in parts, the last
-first, each of which has all of the disk.  Prices, and where they end, are tried.
+states are kept there and tapes on the rest of it; and if even that is too much, the chain is reversed in parts, the
+last first, each of which has all of the disk.  Prices, and where they end, are tried.
 A transfer runs in the shadow of the sweep: it costs what it takes longer than the step beside which it runs.
-Source: Aupy, Herrmann, Hovland and Robert, Optimal multistage algorithm for adjoint computation, SIAM J. Sci. Comput. 38
-(2016), for states alone and with transfers that nothing hides.
+Source: Aupy, Herrmann, Hovland and Robert, Optimal multistage algorithm for adjoint computation, SIAM J. Sci. Comput.
+38 (2016), for states alone and with transfers that nothing hides.
 Next: checkpoints.py, disk.py (who asks).
 """
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastad import checkpoints
-from fastad.checkpoints import ADVANCE, RESTORE, REVERSE, SAVE, TAPE, Schedule, Table, Units
+from fastad.checkpoints import ADVANCE, RESTORE, REVERSE, SAVE, TAPE, Schedule, Units
 
 __all__ = ["Costs", "Measured", "Sizes", "buffers", "expected", "schedule"]
 
@@ -78,6 +78,7 @@ class Measured(NamedTuple):
 
 def expected(plan: Schedule, costs: Costs) -> float:
     """What a schedule costs, in steps, beside its steps backwards."""
+    assert plan.places is not None
     by_action = {TAPE: costs.write_tape, REVERSE: costs.read_tape, SAVE: costs.write_state, RESTORE: costs.read_state}
     what = plan.actions[plan.places >= 0, 0]
     return plan.steps + sum([cost * np.count_nonzero(what == action) for action, cost in by_action.items()])

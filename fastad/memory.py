@@ -139,8 +139,8 @@ def need_step(tape: Any, spool: Any) -> None:
     """BudgetError where the disk has a bound, and not one step finds room within it."""
     most, needed = spool.place.most, spool.needed()
     if most is not None and most < needed:
-        raise BudgetError(f"{name_of(tape)}: disk={spool.place!r} ({size(most)}) is too small for the steps of its time "
-                          f"loops: the smallest bound that is of use is {needed} ({size(needed)}).", needed)
+        raise BudgetError(f"{name_of(tape)}: disk={spool.place!r} ({size(most)}) is too small for the steps of its "
+                          f"time loops: the smallest bound that is of use is {needed} ({size(needed)}).", needed)
 
 
 def product_program(tape: Any, memory: int | None, place: Any = None) -> Any:
@@ -188,9 +188,9 @@ def along_program(tape: Any, memory: int | None, place: Any = None) -> Any:
     program = tapes.program(part(tangent, side_by_side(tangent), tangent.inputs, tangent.outputs))
     least = program.working_bytes()
     if least > memory:
-        raise BudgetError(f"{name_of(tape)}: memory={memory} ({size(memory)}) is too small for a sweep along a direction, which "
-                          f"keeps nothing that could be computed again: the smallest that works is {least} "
-                          f"({size(least)}).", least)
+        raise BudgetError(f"{name_of(tape)}: memory={memory} ({size(memory)}) is too small for a sweep along a "
+                          f"direction, which keeps nothing that could be computed again: the smallest that works "
+                          f"is {least} ({size(least)}).", least)
     program.report = Report(memory, least, least, [])
     return program
 
@@ -305,9 +305,9 @@ def refuse(tape: Any, memory: int, least: int, rest: float, uncut: bool) -> None
     if uncut and alive:
         remedy = (f" Cutting it into parts that are computed again saves little: on the way at least {size(alive)} are "
                   f"alive, the most of it of {where}.")
-    raise BudgetError(f"{name_of(tape)}: memory={memory} ({size(memory)}) is too small for its gradient: the smallest that "
-                      f"works is {least} ({size(least)}). Most of what is kept is of {place} ({size(held)}).{remedy}",
-                      least)
+    raise BudgetError(f"{name_of(tape)}: memory={memory} ({size(memory)}) is too small for its gradient: the "
+                      f"smallest that works is {least} ({size(least)}). Most of what is kept is of {place} "
+                      f"({size(held)}).{remedy}", least)
 
 
 def heaviest(tape: Any) -> tuple[str, float]:

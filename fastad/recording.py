@@ -534,7 +534,7 @@ def record(f, *args, argnums=None, memory=None, disk=None, **kwargs):
         Bytes ("500MB") that a sweep of `tape(x)` and `tape.gradient(x)` may take, as for `grad`; both are compiled at
         once, and `tape.stats().memory` reports.  `tape.forward` and `tape.reverse` keep every value whatever this is.
     disk : str, path or tuple, optional
-        As for `grad`: a directory, or ("/scratch", "20GB"), for steps of `tape.gradient(x)` that find no room in memory.
+        As for `grad`: a directory, or ("/scratch", "20GB"), for steps of `tape.gradient(x)` that find no room.
 
     Returns
     -------
@@ -555,7 +555,7 @@ def record(f, *args, argnums=None, memory=None, disk=None, **kwargs):
     >>> float(tape(np.array([3.0, 4.0]))), tape.gradient(np.array([3.0, 4.0]))
     (25.0, array([6., 8.]))
     """
-    from fastad.memory import limit, place_of                # (they need what this file owns)
+    from fastad.memory import limit, place_of  # (they need what this file owns)
     place = place_of(disk, memory)
     tape = record_call(f, Arguments(args, kwargs, checked_argnums(argnums), name_of(f)))
     if memory is not None:

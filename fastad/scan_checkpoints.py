@@ -44,11 +44,8 @@ class Chain(NamedTuple):
 
     def attr(self, room: int) -> Any:
         """The instruction that keeps what fits in a room of so many bytes."""
-        n = int(self.value.length)
-        units = checkpoints.in_units(n, room, self.snapshot, self.record)
-        assert units is not None             # (Rooms gives no less than `least`)
-        plan = Plan(checkpoints.schedule(units.n, units.room, units.snapshot, units.tape))
-        return self.walked(plan, units, units.unit * units.room)
+        units, schedule = checkpoints.in_room(int(self.value.length), room, self.snapshot, self.record)
+        return self.walked(Plan(schedule), units, units.unit * units.room)
 
     def attr_on_disk(self, room: int, spool: Any, most: int | None) -> Any:
         """The same, with so many bytes of a disk."""

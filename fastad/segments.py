@@ -320,7 +320,7 @@ class Cut:
 
     def program(self, room: int, parts: Parts, place: Any = None) -> Any:
         """The executor, with a room of so many bytes for states and records, and a place on a disk for more of them."""
-        n, spool, buffers = self.m - 1, None, (0, 0, 0)
+        spool, buffers = None, (0, 0, 0)
         if place is not None:
             spool, chain = Spool(place), self.disk_chain(room, place)
             spool.add(chain)
@@ -328,10 +328,8 @@ class Cut:
             buffers = self.room + units.unit * units.room, chain.buffer, chain.buffers
             room = chain.room
         else:
-            units = checkpoints.in_units(n, room, self.snapshot, self.record)
-            assert units is not None         # (no less than `least`)
-            plan = Plan(checkpoints.schedule(units.n, units.room, units.snapshot, units.tape))
-            room = units.unit * units.room
+            units, schedule = checkpoints.in_room(self.m - 1, room, self.snapshot, self.record)
+            plan, room = Plan(schedule), units.unit * units.room
         states = [(self.blocks[j % 2], self.state_bytes[j]) for j in range(self.m)]
         return Segments(self.c.tape, parts.tapes, integers(parts.units).reshape(self.m, KINDS, 5),
                         integers(parts.ports).reshape(-1, 2), integers(parts.copies).reshape(-1, 5),
