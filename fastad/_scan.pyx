@@ -249,6 +249,12 @@ cdef class Scan(Attr):
             self.prepare()
         return 0 if self.piece is None else self.piece.b.steps
 
+    def record_together(self, carries, outputs, int64_t span):
+        """Before it is run: these numbers, carries before a step and outputs, are the record of a step that the caller
+        hands in, in this order, and some `span` steps run at a time."""
+        self.numbers = ((0, tuple(carries), tuple(outputs)),) if carries or outputs else ()
+        self.derived["span"] = span
+
     # -- made ready
     cdef int prepare(self) except -1:
         """The program of the body, and for each of its inputs and outputs where a step finds it."""
@@ -291,7 +297,7 @@ cdef class Scan(Attr):
             self.room_bytes += 3 * self.outs[k].buffer if k < self.ncarry else 0
         self.ninputs = len(t.inputs)
         self.program = p
-        self.piece = None if self.recorded else piece_of(self)
+        self.piece = piece_of(self) if not self.recorded or self.numbers else None
         return 0
 
     cdef int renaming(self, int k, uint32_t i, dict inputs, set direct) except -2:
@@ -345,7 +351,7 @@ cdef class Scan(Attr):
         cdef int64_t step
         cdef int status = FA_OK, flags = 0
         if self.piece is not None:
-            status = self.pieces(frame, &begin, end, x, out, env)
+            status = self.pieces(frame.piece.v, frame, &begin, end, x, out, out, env)
             flags = env.flags
         for step in range(begin, end):
             if status != FA_OK:
@@ -355,11 +361,10 @@ cdef class Scan(Attr):
         env.flags = flags
         return status
 
-    cdef int pieces(self, ScanFrame frame, int64_t *begin, int64_t end, const char *const *x, char *out,
-                    fa_env *env) noexcept nogil:
-        """As many steps as make whole pieces; `begin` is where the rest begins."""
+    cdef int pieces(self, fa_cell *v, ScanFrame frame, int64_t *begin, int64_t end, const char *const *x, char *out,
+                    char *kept, fa_env *env) noexcept nogil:
+        """As many steps as make whole pieces; `begin` is where the rest begins.  kept: where records count from."""
         cdef const fa_burst *b = &self.piece.b
-        cdef fa_cell *v = frame.piece.v
         cdef int64_t runs = (end - begin[0]) // b.steps, place
         cdef int k, first = self.ncarry + self.nslice, status
         cdef char *to
@@ -371,7 +376,7 @@ cdef class Scan(Attr):
         for k in range(first, self.ninputs):
             self.set_input(k, &v[self.piece.fixed[k - first]], x[self.ins[k].operand] + self.ins[k].offset)
         place = self.slot(begin[0] + b.steps - 1) if self.reverse else begin[0]
-        status = run_bursts(b, v, place, runs, x, out, out, env)
+        status = run_bursts(b, v, place, runs, x, out, kept, env)
         begin[0] += runs * b.steps
         for k in range(self.ncarry):
             to = self.place(frame, k, begin[0], out)

@@ -4,7 +4,8 @@ Owns: the walk through a schedule of checkpoints.py: the first run, which leaves
 room at the end of its result, and the way back, which runs steps again from there, and uses the room again and again.
 Must not know: which schedule is best (checkpoints.py), what the bodies compute (scan_rules.py, scan_checkpoints.py),
 how what finds no room goes to a disk (_spool.pyx).
-A step of the schedule is a group of `group` steps of the loop; the tapes of its steps lie one behind the other.
+A step of the schedule is a group of `group` steps of the loop; the tapes of its steps lie one behind the other, in the
+order in which the loop goes through memory.  Loops over numbers run in pieces here, too.
 The bits are those of a loop that keeps everything: the same kernels run on the same numbers.
 Next: scan_checkpoints.py.
 """
@@ -84,6 +85,11 @@ cdef class Walk:
         return max([(<Scan>s).program.nbytes for s in self.bodies()])
 
     cdef Walker walker(self):
+        cdef Scan scan
+        for one in self.bodies():
+            scan = one
+            if scan.piece is not None:
+                scan.piece.program.works(scan.length // scan.piece.b.steps)
         return <Walker>self.walkers.pop() if self.walkers else Walker(self)
 
     @property
@@ -148,35 +154,49 @@ cdef class Walk:
         cdef int64_t last = min(action[2] * self.group, n)
         cdef int status = FA_OK, flags = 0
         cdef char *record
+        cdef char *records               # where the records of this group count from, as slices do
         env.flags = 0
         w.running = ADVANCE
         if action[0] == SAVE or action[0] == RESTORE:
             self.copy_state(action[0] == SAVE, w, action[1], place, x)
         elif action[0] == ADVANCE:
+            if value.piece is not None:
+                status = value.pieces(w.value_piece.v if value is self.value else w.advance_piece.v, w.state,
+                                      &first, last, x, out, NULL, env)
+                flags = env.flags
             for s in range(first, last):
-                status = value.one_step(on_value.v, w.state, s, True, x, out, NULL, env)
                 if status != FA_OK:
                     return status
+                status = value.one_step(on_value.v, w.state, s, True, x, out, NULL, env)
                 flags |= env.flags
         elif action[0] == TAPE:
             w.running = TAPE
+            records = place - self.value.slot(last - 1 if self.value.reverse else first) * self.record_bytes
+            if taping.piece is not None:
+                status = taping.pieces(w.taping_piece.v if taping is self.taping else w.again_piece.v, w.state,
+                                       &first, last, x, out, records, env)
+                flags = env.flags
             for s in range(first, last):
-                record = place + (s - first) * self.record_bytes
-                self.keep_carries(w, record)
-                status = taping.one_step(on_taping.v, w.state, s, True, x, out, record, env)
                 if status != FA_OK:
                     return status
+                record = records + self.value.slot(s) * self.record_bytes
+                self.keep_carries(w, record)
+                status = taping.one_step(on_taping.v, w.state, s, True, x, out, record, env)
                 flags |= env.flags
         else:
             w.running = REVERSE
-            for s in range(last - 1, first - 1, -1):
-                w.back_x[1] = place + (s - first) * self.record_bytes
-                status = self.back.one_step(w.back.f.v, w.back, n - 1 - s, True, w.back_x, w.back_out, NULL, env)
+            w.back_x[1] = place - self.value.slot(last - 1 if self.value.reverse else first) * self.record_bytes
+            first, last = n - last, n - first
+            if self.back.piece is not None:
+                status = self.back.pieces(w.back.piece.v, w.back, &first, last, w.back_x, w.back_out, NULL, env)
+                flags = env.flags
+            for s in range(first, last):
                 if status != FA_OK:
                     return status
+                status = self.back.one_step(w.back.f.v, w.back, s, True, w.back_x, w.back_out, NULL, env)
                 flags |= env.flags
         env.flags = flags
-        return FA_OK
+        return status
 
     cdef void keep_carries(self, Walker w, char *record) noexcept nogil:
         cdef int64_t j, k
@@ -199,10 +219,15 @@ cdef class Walk:
             there += 8 if self.value.outs[k].scalar else self.value.outs[k].buffer
 
 
+cdef ProgramFrame piece_frame(Scan scan):
+    return None if scan.piece is None else scan.piece.program.frame()
+
+
 cdef class Walker:
     """Memory of one walk: where the state is, and a frame for each body; one arena serves all, a step at a time."""
     cdef ScanFrame state, back
     cdef ProgramFrame value, taping, advance, taping_again
+    cdef ProgramFrame value_piece, taping_piece, advance_piece, again_piece
     cdef char *arena
     cdef size_t arena_bytes
     cdef const char **back_x             # operands of the adjoint
@@ -225,6 +250,12 @@ cdef class Walker:
         if walk.taping_again is not walk.taping:
             self.taping_again = walk.taping_again.program.frame_on(self.arena)
         self.state = walk.value.new_frame(self.value)
+        self.value_piece = self.advance_piece = self.state.piece
+        self.taping_piece = self.again_piece = piece_frame(walk.taping)
+        if walk.advance is not walk.value:
+            self.advance_piece = piece_frame(walk.advance)
+        if walk.taping_again is not walk.taping:
+            self.again_piece = piece_frame(walk.taping_again)
         self.back = walk.back.new_frame(walk.back.program.frame_on(self.arena))
 
     cdef void note(self, const int64_t *action, int64_t ns) noexcept nogil:

@@ -118,9 +118,14 @@ def made_chain(scan: Any, active: tuple[bool, ...]) -> Chain | None:
     if not is_number(body, found[0][0]):
         at = -(-at // LINE) * LINE
 
+    together = [at for _, at in kept] + list(recorded.values()) == list(range(at))   # numbers, and carries first
+    span = checkpoints.grouped(int(scan.length))[0]
+
     def loop(tape: Any, into_record: dict[int, int]) -> Any:
         made = Scan(scan.name, tape, nc, scan.nslice, scan.length, scan.reverse, scan.sources, scan.avals)
         made.recorded.update(into_record)
+        if into_record or tape is body:
+            made.record_together([k for k, _ in kept] if together else (), list(into_record) if together else (), span)
         return made
     taping = loop(body, recorded)
     advance, taping_again = scan, taping
@@ -130,9 +135,10 @@ def made_chain(scan: Any, active: tuple[bool, ...]) -> Chain | None:
         taping_again = loop(between(body, body.inputs, carries + [body.outputs[k] for k in inner]),
                             {nc + j: recorded[k] for j, k in enumerate(inner)})
     old = rule.scan
-    sources = [(KEPT, places[offset], 0) if operand == KEPT else (operand, offset, stride)
+    sources = [(KEPT, places[offset], at) if operand == KEPT else (operand, offset, stride)
                for operand, offset, stride in old.sources]
     back = Scan(old.name, old.body, old.ncarry, old.nslice, old.length, old.reverse, sources, old.avals)
+    back.record_together((), (), span)
     snapshot = sum(padded(scan.body, i) for i in scan.body.outputs[:nc])
     return Chain(scan, taping, advance, taping_again, back, tuple(kept), 8 * snapshot, 8 * at)
 

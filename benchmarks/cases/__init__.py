@@ -19,6 +19,7 @@ from benchmarks.cases import (
     mesh,
     network,
     nist,
+    on_disk,
     parameter_vectors,
     prefix_sums,
     rays,
@@ -36,7 +37,7 @@ from benchmarks.cases import (
 _IN_ORDER = (machine, imports, recording, calls, tier0, compiling, recordings, lotka_volterra, rosenbrock,
              transcendental, ulp, stencil, prefix_sums, fft_convolution, bridge, nist, network, mesh, rays,
              gaussian_mixture, gaussian_process, bundle_adjustment, wave_inversion, many_sources, scan,
-             parameter_vectors, growth)
+             on_disk, parameter_vectors, growth)
 CASES = {module.__name__.rpartition(".")[2]: module for module in _IN_ORDER}
 
 
