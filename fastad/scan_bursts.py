@@ -79,8 +79,9 @@ def burst(scan: Any) -> Burst | None:
     if most < 1:
         return None
     # the steps that are left over run one by one
-    span = scan.derived.get("span", scan.length)
-    return Writer(scan, min(range(min(most, span), most // 2, -1), key=lambda steps: span % steps, default=1)).run()
+    span = scan.derived.get("span", scan.length)             # steps that run in a row
+    most = min(most, span)
+    return Writer(scan, min(range(most, most // 2, -1), key=lambda steps: span % steps)).run()
 
 
 def aval_of(tape: Any, i: int) -> tuple[int, tuple[int, ...]]:

@@ -147,6 +147,35 @@ def test_loops_of_numbers_in_groups_of_steps(steps, reverse):
         assert g.stats().memory.peak <= memory
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("steps", [37, 1024, 2050])
+def test_loops_of_numbers_run_several_steps_at_once_within_a_budget(steps, reverse):
+    """With stacked results, slices, records of carries and of what is computed from them."""
+    xs = np.cos(np.arange(2.0 * steps)).reshape(steps, 2)
+
+    def f(a, b):
+        def step(state, x):
+            u, v, w = state
+            e = np.exp(-u * u) * a
+            return (np.sin(v) * e + 0.1 * x[0], u / (1.5 + np.cos(w)), 0.9 * w + e * x[1] + b), (u * v, e)
+        (u, v, w), (p, q) = ad.scan(step, (b, 0.5, a * b), xs, reverse=reverse)
+        return u + v * w + np.sum(p * xs[:, 0]) + np.sum(q[::3] ** 2)
+    want = ad.value_and_grad(f, (0, 1), audit=False, memory=10**9)
+    value, gradient = want(0.8, 0.3)
+    peak, least = want.stats().memory.peak, smallest(f, 0.8, 0.3, argnums=(0, 1))
+    for memory in (least, (least + peak) // 2):
+        if memory >= peak:
+            continue
+        g = ad.value_and_grad(f, (0, 1), audit=False, memory=memory)
+        for _ in range(3):
+            got = g(0.8, 0.3)
+            same(got[0], value)
+            same(got[1], gradient)
+        if g.stats().memory.recomputed > 1.0 and "scan" in g.stats().memory.schedule[0]:
+            walk = next(attr.walk for attr in g.hot.program.tape.attr_list if hasattr(attr, "walk"))
+            assert min(body.steps_at_once() for body in walk.bodies()) == -(-steps // 512)
+
+
 def test_two_loops_share_a_budget_and_one_inside_another_is_a_part_of_its_step():
     def f(p):
         def inner(u, _):
