@@ -57,4 +57,4 @@ def test_help_is_useful():
     """What help(ad.grad) prints begins with the call."""
     import pydoc
     text = pydoc.plain(pydoc.render_doc(ad.grad))
-    assert "grad(f, argnums=0, has_aux=False, audit=True, memory=None)" in text and "Examples" in text
+    assert "grad(f, argnums=0, has_aux=False, audit=True, memory=None, disk=None)" in text and "Examples" in text
