@@ -107,8 +107,8 @@ class File:
         self.fd, self.directory, self.pid, self.broken = fd, directory, os.getpid(), False
         self.allotted: dict[int, int] = {}       # from which byte on, how many
 
-    def __del__(self) -> None:
-        os.close(self.fd)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:      # (at the end of Python there is no `os`)
+        close(self.fd)
 
     def usable(self) -> bool:
         """After a fork two processes would write to one file."""
