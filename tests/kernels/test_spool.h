@@ -27,22 +27,25 @@ static void test_spool_turns(int fd, int64_t nbuffers) {
     fa_spool s = {.fd = fd, .transfers = transfers, .buffers = buffers, .size = SPOOL_BYTES, .nbuffers = nbuffers};
     int64_t slots[6 * SPOOL_SLOTS], rounds[6 * SPOOL_SLOTS];
     for (int round = 0; round < 3; round++) {                /* all are written, and read from the last to the first */
-        for (int64_t k = 0; k < SPOOL_SLOTS; k++)
-            slots[s.count] = k, rounds[s.count] = round, transfers[s.count++] = (fa_transfer){1, k * SPOOL_BYTES, SPOOL_BYTES};
-        for (int64_t k = SPOOL_SLOTS - 1; k >= 0; k--)
-            slots[s.count] = k, rounds[s.count] = round, transfers[s.count++] = (fa_transfer){0, k * SPOOL_BYTES, SPOOL_BYTES};
+        for (int64_t k = 0; k < 2 * SPOOL_SLOTS; k++, s.count++) {
+            const int64_t write = k < SPOOL_SLOTS, slot = write ? k : 2 * SPOOL_SLOTS - 1 - k;
+            slots[s.count] = slot;
+            rounds[s.count] = round;
+            transfers[s.count] = (fa_transfer){write, slot * SPOOL_BYTES, SPOOL_BYTES};
+        }
     }
     EXPECT(fa_spool_begin(&s) == 0, "a thread");
     for (int64_t k = 0; k < s.count; k++) {
         EXPECT(spool_next(&s) == FA_SPOOL_READY, "transfer %d", (int)k);
         spool_fill(want, slots[k], rounds[k]);
         if (transfers[k].write) memcpy(fa_spool_buffer(&s), want, SPOOL_BYTES);
-        else EXPECT(!memcmp(fa_spool_buffer(&s), want, SPOOL_BYTES), "slot %d of round %d", (int)slots[k], (int)rounds[k]);
+        else EXPECT(!memcmp(fa_spool_buffer(&s), want, SPOOL_BYTES), "slot %d, round %d", (int)slots[k], (int)rounds[k]);
         fa_spool_pass(&s);
     }
     while (fa_spool_all(&s) == FA_SPOOL_LATER) {}
     fa_spool_end(&s);
-    EXPECT(s.bytes[0] == 3 * SPOOL_SLOTS * SPOOL_BYTES && s.bytes[1] == s.bytes[0] && s.ns[0] > 0 && s.ns[1] > 0, "sums");
+    EXPECT(s.bytes[0] == 3 * SPOOL_SLOTS * SPOOL_BYTES && s.bytes[1] == s.bytes[0], "bytes");
+    EXPECT(s.ns[0] > 0 && s.ns[1] > 0, "times");
     EXPECT(fa_spool_begin(&s) == 0, "again");                /* given up: the thread waits for a buffer */
     fa_spool_pass(&s);
     fa_spool_end(&s);
