@@ -134,7 +134,7 @@ static inline int fa_spool_wait(fa_spool *s, int64_t k) {
     return state;
 }
 
-/* Is the buffer of the next transfer the sweep's?  FA_SPOOL_LATER after a twentieth of a second, to look for signals. */
+/* Is the buffer of the next transfer the sweep's?  FA_SPOOL_LATER after a twentieth of a second: look for signals. */
 static inline int fa_spool_next(fa_spool *s) { return fa_spool_wait(s, s->passed); }
 
 /* Has everything been written and read? */

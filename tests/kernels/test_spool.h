@@ -1,5 +1,5 @@
-/* test_spool.h - buffers that go to a file and come back: every one as it was, whatever their number, written and read in
-   turns; a file that is too short, one that cannot be written, and an end before the end.
+/* test_spool.h - buffers that go to a file and come back: every one as it was, whatever their number, written and read
+   in turns; a file that is too short, one that cannot be written, and an end before the end.
    Next: spool.h. */
 #ifndef TEST_SPOOL_H
 #define TEST_SPOOL_H
@@ -39,7 +39,8 @@ static void test_spool_turns(int fd, int64_t nbuffers) {
         EXPECT(spool_next(&s) == FA_SPOOL_READY, "transfer %d", (int)k);
         spool_fill(want, slots[k], rounds[k]);
         if (transfers[k].write) memcpy(fa_spool_buffer(&s), want, SPOOL_BYTES);
-        else EXPECT(!memcmp(fa_spool_buffer(&s), want, SPOOL_BYTES), "slot %d, round %d", (int)slots[k], (int)rounds[k]);
+        else EXPECT(!memcmp(fa_spool_buffer(&s), want, SPOOL_BYTES), "slot %d, round %d", (int)slots[k],
+                    (int)rounds[k]);
         fa_spool_pass(&s);
     }
     while (fa_spool_all(&s) == FA_SPOOL_LATER) {}
