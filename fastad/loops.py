@@ -282,7 +282,7 @@ class Loop:
             return self.plainly()
 
     def looped(self) -> tuple[Tree, Tree]:
-        """Each step has arrays of its own: it may change them, which must reach neither the caller's nor what is kept."""
+        """Each step has arrays of its own: what it changes is neither the caller's nor what is kept."""
         old, stacked = [owned(x) for x in self.state], None
         for n in range(self.length):
             t = self.length - 1 - n if self.reverse else n
@@ -436,9 +436,9 @@ class Loop:
         one, other = ([np.asarray(v) for v in Program(t).run([*self.at_first_step(), *t.lifted_values])]
                       for t in (tape, again))
         if len(one) != len(other) or not all(map(equal_bits, one, other)):
-            raise UnsupportedError(f"{T.here()}: {self.name}: two runs of the step on the same values differ, and a body "
-                                   f"is recorded once ({'; '.join(causes)}). Draw random numbers of all steps before "
-                                   "the loop, and give them as xs; make a counter a part of the state")
+            raise UnsupportedError(f"{T.here()}: {self.name}: two runs of the step on the same values differ, and a "
+                                   f"body is recorded once ({'; '.join(causes)}). Draw random numbers of all steps "
+                                   "before the loop, and give them as xs; make a counter a part of the state")
 
     def at_first_step(self) -> list[Any]:
         """Plain values of the state and of the slices of xs with which the body is recorded."""

@@ -54,7 +54,8 @@ def bytes_of(memory: Any) -> int | None:
         if found is None or found[2].lower() not in UNITS:
             raise ValueError(f"memory={memory!r}: write a number of bytes, or text like '500MB', '2 GiB'")
         size = float(found[1]) * UNITS[found[2].lower()]
-    elif isinstance(memory, (int, np.integer)) and not isinstance(memory, bool):
+    elif isinstance(memory, (int, np.integer)) and not isinstance(memory, bool) \
+            or isinstance(memory, (float, np.floating)) and float(memory).is_integer():       # 1e9
         size = int(memory)
     else:
         raise TypeError(f"memory={memory!r}: write a number of bytes, or text like '500MB', '2 GiB'")
@@ -103,11 +104,11 @@ def size(n: float) -> str:
     >>> size(512), size(16_700_000)
     ('512 B', '16.7 MB')
     """
-    for unit in ("B", "kB", "MB"):
+    for unit in ("B", "kB", "MB", "GB"):
         if n < 1000:
             return f"{n:.3g} {unit}"
         n /= 1000
-    return f"{n:.3g} GB"
+    return f"{n:.3g} TB"
 
 
 def limit(tape: Any, memory: Any) -> None:
