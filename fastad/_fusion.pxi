@@ -120,6 +120,7 @@ cdef class Fusion(Copier):
     cdef uint8_t *kind
     cdef uint32_t *members                                   # of a level: instructions that do something
     cdef uint8_t *sums
+    cdef uint32_t *overwriter                                # of a value: what is written on top of it; 0: nothing
     cdef uint32_t levels
     cdef dict open
     cdef dict stored                                         # level -> layouts of its stores
@@ -133,13 +134,15 @@ cdef class Fusion(Copier):
         self.kind = <uint8_t *>calloc(source.n, 1)
         self.members = <uint32_t *>calloc(source.n + 1, sizeof(uint32_t))
         self.sums = <uint8_t *>calloc(source.n + 1, 1)
+        self.overwriter = <uint32_t *>calloc(source.n + 1, sizeof(uint32_t))
         self.open = {}
         self.stored = {}
         self.axes = {}
         self.nwoven = {}
         self.woven = set()
         self.loops = []
-        if self.level == NULL or self.kind == NULL or self.members == NULL or self.sums == NULL:
+        if self.level == NULL or self.kind == NULL or self.members == NULL or self.sums == NULL \
+                or self.overwriter == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {source.n} instructions")
 
     def __dealloc__(self):
@@ -147,12 +150,14 @@ cdef class Fusion(Copier):
         free(self.kind)
         free(self.members)
         free(self.sums)
+        free(self.overwriter)
 
     cdef Tape run(self):
         """The tape in its new order; the tape itself where no loop came together."""
         cdef Tape s = self.source
         cdef uint32_t i
         cdef bint any_loop = False
+        self.find_overwriters()
         for i in range(1, s.n):              # what an instruction may be depends on where those before it run
             if s.op[i] > FA_CAPTURE:
                 if not always_alone(s, i):
@@ -160,6 +165,34 @@ cdef class Fusion(Copier):
                 self.level[i] = self.place(i)
                 any_loop |= self.members[self.level[i]] > 1 or self.long_enough(i)
         return self.reordered() if any_loop else s
+
+    cdef int find_overwriters(self) noexcept:
+        cdef Tape s = self.source
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t i, x
+        cdef int op
+        for i in range(1, s.n):
+            op = s.op[i]
+            if op == FA_WRITE or op == FA_ERASE or op == FA_PUT or (
+                    op == FA_STACK and (<const fa_stack *>s.attrs[s.arg[2 * <size_t>i + 1]]).has_base):
+                s.operands(i, &ids)
+                x = self.memory_of(ids[0])
+                if self.overwriter[x] == 0:
+                    self.overwriter[x] = i
+
+    cdef uint32_t memory_of(self, uint32_t x) noexcept:
+        """The value of which x is a reshape."""
+        while self.source.op[x] == FA_RESHAPE or self.source.op[x] == FA_STOP:
+            x = self.source.arg[2 * <size_t>x]
+        return x
+
+    cdef bint is_there(self, uint32_t x, uint32_t level) noexcept:
+        """Is what slice x is cut out of still unchanged in this loop, if writes on top of it are to be in place?
+
+        Else the whole array would be copied, for the sake of a slice: a history of fields, once a step.
+        """
+        cdef uint32_t w = self.overwriter[self.memory_of(self.source.arg[2 * <size_t>x])]
+        return w == 0 or self.level[w] == 0 or self.level[w] > level
 
     # -- what may be in a loop
     cdef int kind_of(self, uint32_t i) except -1:
@@ -423,7 +456,7 @@ cdef class Fusion(Copier):
         m = s.operands(i, &ids)
         for k in range(m):
             x = ids[k]
-            if self.kind[x] == READ and self.level[x] < level and self.stays_in_place(x):
+            if self.kind[x] == READ and self.level[x] < level and self.stays_in_place(x) and self.is_there(x, level):
                 self.map[x] = 0
                 self.copy(x)
                 self.level[x] = level

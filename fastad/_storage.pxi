@@ -283,7 +283,7 @@ cdef int flush(Storage s) except -1:
     cdef bint all_known
     cdef cnp.ndarray positions
     cdef int64_t *pos
-    for k in range(s.size):
+    for k in range(s.dirty_from, s.dirty_to):
         n += (s.ids[k] & DIRTY) != 0
     all_known = n == s.size
     cdef uint32_t base = 0
@@ -294,7 +294,7 @@ cdef int flush(Storage s) except -1:
     pos = <int64_t *>cnp.PyArray_DATA(positions)
     ids[0] = base
     n = 0
-    for k in range(s.size):
+    for k in range(s.dirty_from, s.dirty_to):
         if s.ids[k] & DIRTY:
             s.ids[k] &= ~DIRTY
             pos[n] = k
@@ -392,6 +392,8 @@ cdef int put_element(Array a, int64_t k, object value) except -1:
     if s.ids == NULL:
         s.ids = <uint32_t *>calloc(max(1, s.size), sizeof(uint32_t))
     s.ids[k] = o.id | DIRTY
+    s.dirty_from = min(s.dirty_from, k) if s.dirty else k
+    s.dirty_to = max(s.dirty_to, k + 1) if s.dirty else k + 1
     s.dirty = True
     s.version += 1
     if s.dtype == FA_F64:

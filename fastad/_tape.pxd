@@ -446,7 +446,8 @@ cdef class Storage:
     cdef uint32_t fresh                  # SSA value of `fresh_of`, from which ver is made when it is needed
     cdef Array fresh_of
     cdef uint32_t *ids                   # SSA scalar of each element, 0: not known
-    cdef bint dirty                      # ids are newer than ver
+    cdef bint dirty                      # ids are newer than ver, between these two
+    cdef int64_t dirty_from, dirty_to
     cdef dict reads                      # place of a view -> SSA value that was read there, at reads_version
     cdef uint32_t reads_version
     cdef object snapshot

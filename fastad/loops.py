@@ -19,10 +19,11 @@ from fastad import complex_values, trees
 from fastad._program import Program
 from fastad._scan import Scan, without_captures
 from fastad._transform import inline
-from fastad.errors import InternalError, ShapeError, TapeDivergence, UnsupportedError
+from fastad.errors import EscapedTracerError, InternalError, ShapeError, TapeDivergence, UnsupportedError
 from fastad.function import enclosing
 from fastad.operands import live
 from fastad.recording import Arguments, name_of, record_call
+from fastad.state import Watch
 from fastad.structural_rules import c_strides
 
 __all__ = ["cond", "scan", "while_loop"]
@@ -60,13 +61,15 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
     Raises
     ------
     ShapeError
-        The step changes the structure, a shape or a dtype of the state; slices of different lengths.
+        The step changes the structure, a shape or a dtype of the state, or those of y; slices of different lengths.
     UnsupportedError
-        A branch in the body on traced values goes one way in the first step, another way later.
+        A branch in the body on traced values goes one way in the first step, another way later; the step draws random
+        numbers or counts its calls (draw the numbers of all steps before the loop, and give them as xs).
 
     Notes
     -----
     Outside a recording this is a Python loop.  Inside one, the tape holds a single instruction, whatever the length.
+    The step may change its state and x in place: they are its own, and no array of the caller's is changed by that.
     The adjoint keeps of each step what makes the way back fast; with `memory=` in `grad` or `record` it keeps the
     fewest numbers from which the rest can be computed again, of so many steps as fit, and runs steps again: the same
     bits with any budget.  They are those of the loop in Python to rounding.
@@ -135,17 +138,22 @@ def while_loop(cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], state:
     def step(state: Tree, _: None) -> tuple[Tree, Any]:
         state = body(state)
         return state, cond(state)
-    if not cond(state):                                  # (a guard, where it is traced)
+    goes_on = cond(state)
+    if np.shape(goes_on) != ():
+        raise ShapeError(f"{T.here()}: while_loop of {name_of(body)}: its condition has shape {np.shape(goes_on)}; one "
+                         "bool is meant (np.any or np.all of an array)")
+    if not goes_on:                                      # (a guard, where it is traced)
         return state
     leaves = trees.flatten(state)[0]
     if T.current_tape() is None and not any(map(T.is_wrapped, leaves)):
-        goes_on = True
-        while goes_on:
-            (state, goes_on) = step(state, None)
+        arrays = any(map(np.ndim, leaves))
+        while goes_on:                                   # (as in `scan`: what the body changes in place is its own)
+            state, goes_on = step(trees.map_leaves(owned, state) if arrays else state, None)
         return state
-    with enclosing(leaves):
-        n = Loop(step, state, None, 1, False).steps_until_false()
-        state, goes_on = scan(step, state, length=n)
+    loop = Loop(step, state, None, 1, False, f"while_loop of {name_of(body)}", body)
+    with enclosing(loop.state) as parent:
+        n = loop.length = loop.steps_until_false()
+        state, goes_on = loop.recorded(parent)
         if goes_on[-1] | np.any(~goes_on[:-1]):              # (a guard: this is the number of steps)
             raise InternalError(f"{T.here()}: while_loop of {name_of(body)}: {n} steps are not those of the loop")
     return state
@@ -206,16 +214,17 @@ class Promotion(Exception):
 class Loop:
     """One call of scan."""
 
-    def __init__(self, step: Any, state: Tree, xs: Tree, length: int | None, reverse: bool) -> None:
-        self.step, self.reverse = step, bool(reverse)
-        self.name = f"scan of {name_of(step)}"
+    def __init__(self, step: Any, state: Tree, xs: Tree, length: int | None, reverse: bool, name: str | None = None,
+                 code: Any = None) -> None:
+        self.step, self.reverse, self.code = step, bool(reverse), code or step       # (code: what the user wrote)
+        self.name = name or f"scan of {name_of(step)}"
         leaves, self.tree = trees.flatten(state)
         self.state, self.pairs = self.split(leaves, "the state")
         self.loose = [isinstance(x, (int, float)) and not isinstance(x, np.generic)
                       for x, pair in zip(leaves, self.pairs, strict=True) for _ in range(1 + pair)]
         leaves, self.xtree = trees.flatten(xs)
         self.xs, self.xpairs = self.split(leaves, "xs")
-        self.ypairs: list[bool] = []
+        self.ytree, self.ypairs = trees.flatten(None)[1], list[bool]()       # (of y, when a step has run)
         self.length = self.steps(length)
 
     def split(self, leaves: list[Any], what: str) -> tuple[list[Any], list[bool]]:
@@ -236,20 +245,31 @@ class Loop:
             return np.asarray(x)
         raise UnsupportedError(f"{T.here()}: {self.name}: {what} holds a {type(x).__name__}"
                                f"{f' of dtype {x.dtype}' if isinstance(x, np.ndarray) else ''}; numbers and arrays of "
-                               "numbers are meant")
+                               "numbers are meant, in tuples, lists, dicts and named tuples"
+                               + ("; np.arange(n) makes an array of a range" if isinstance(x, range) else ""))
+
+    def wrong(self, text: str) -> ShapeError:
+        return ShapeError(f"{T.here()}: {self.name}: {text}")
 
     def steps(self, length: int | None) -> int:
         if any(np.ndim(x) == 0 for x in self.xs):
-            raise ShapeError(f"{self.name}: a number in xs; the loop goes over the first axis of arrays")
+            raise self.wrong("a number in xs; the loop goes over the first axis of arrays (np.array makes one of a "
+                             "list of numbers)")
         lengths = {int(np.shape(x)[0]) for x in self.xs}
         if length is not None:
-            lengths.add(operator.index(length))
+            try:
+                lengths.add(operator.index(length))
+            except TypeError:
+                raise TypeError(f"{T.here()}: {self.name}: length={length!r}; a whole number is meant") from None
         if len(lengths) != 1:
-            raise ShapeError(f"{self.name}: give xs or length" if not lengths else
-                             f"{self.name}: the first axes of xs (and length) are {sorted(lengths)}; they must agree")
+            found = [f"xs{path}: {np.shape(x)[0]}" for path, x in zip(paths(self.xtree, self.xpairs), self.xs,
+                                                                      strict=True)]
+            raise self.wrong("give xs or length" if not lengths else
+                             f"the first axes of xs (and length) are {sorted(lengths)}; they must agree"
+                             + (f" ({', '.join(dict.fromkeys(found))})" if len(found) > 1 else ""))
         n = lengths.pop()
         if n < 0:
-            raise ShapeError(f"{self.name}: {n} steps")
+            raise self.wrong(f"{n} steps")
         return n
 
     # -- on plain values
@@ -262,14 +282,34 @@ class Loop:
             return self.plainly()
 
     def looped(self) -> tuple[Tree, Tree]:
-        old, ys = [x[()] for x in self.state], []
-        for t in reversed(range(self.length)) if self.reverse else range(self.length):
-            old, y, ytree = self.called(old, [x[t] for x in self.xs])
-            ys.append(y)
-        if self.reverse:
-            ys.reverse()
-        stacked = [np.stack([y[k] for y in ys]) for k in range(len(ys[0]))]
-        return self.whole(old, stacked, ytree)
+        """Each step has arrays of its own: what it changes is neither the caller's nor what is kept."""
+        old, stacked = [owned(x) for x in self.state], None
+        for n in range(self.length):
+            t = self.length - 1 - n if self.reverse else n
+            new, y, ytree = self.called(old, [owned(x[t]) for x in self.xs])
+            old = [owned(v) for v in new]
+            if stacked is None:
+                self.ytree = ytree
+                stacked = [np.empty((self.length, *np.shape(v)), v.dtype) for v in y]
+            if ytree != self.ytree:
+                raise self.wrong(f"y has structure {trees.describe(ytree)} in step {n}, and "
+                                 f"{trees.describe(self.ytree)} in the first one")
+            self.keep(n, t, stacked, y)
+        return self.whole(old, stacked or [], self.ytree)
+
+    def keep(self, n: int, t: int, stacked: list[Any], y: list[Any]) -> None:
+        """Copy y of step n to place t of those of all steps."""
+        for k, (column, v) in enumerate(zip(stacked, y, strict=True)):
+            if column.dtype != v.dtype or column.shape[1:] != np.shape(v):
+                raise self.wrong(f"y{paths(self.ytree, self.ypairs)[k]} has shape {np.shape(v)} and dtype {v.dtype} in "
+                                 f"step {n}, {column.shape[1:]} and {column.dtype} in the first one; the y of all "
+                                 "steps are stacked")
+            column[t] = v
+
+    def one_bool(self, y: list[Any]) -> Any:
+        if len(y) != 1 or np.shape(y[0]) != ():
+            raise self.wrong("the condition is one bool (np.any or np.all of an array)")
+        return y[0]
 
     def whole(self, state: list[Any], ys: list[Any], ytree: Any) -> tuple[Tree, Tree]:
         """The answer from its leaves."""
@@ -288,18 +328,18 @@ class Loop:
         result = self.step(trees.unflatten(self.tree, joined(state, self.pairs)),
                            trees.unflatten(self.xtree, joined(x, self.xpairs)))
         if not isinstance(result, tuple) or len(result) != 2:
-            raise ShapeError(f"{self.name}: a step returns (new state, y), y may be None; this one returned a "
+            raise self.wrong("a step returns (new state, y), y may be None; this one returned a "
                              f"{type(result).__name__}{f' of {len(result)}' if isinstance(result, tuple) else ''}")
         new, tree = trees.flatten(result[0])
         if tree != self.tree:
-            raise ShapeError(f"{self.name}: the new state has structure {trees.describe(tree)}, the old one "
-                             f"{trees.describe(self.tree)}")
+            raise self.wrong(f"the new state has structure {trees.describe(tree)}, the old one "
+                             f"{trees.describe(self.tree)}; it must keep its own")
         self.complex_as_before(new)
         new, _ = self.split(new, "the new state")
         for k, (v, old) in enumerate(zip(new, self.state, strict=True)):
             if np.shape(v) != np.shape(old):
-                raise ShapeError(f"{self.name}: leaf {k} of the state has shape {np.shape(old)} before the step and "
-                                 f"{np.shape(v)} after it")
+                raise self.wrong(f"{self.leaf(k)} has shape {np.shape(old)} before the step and {np.shape(v)} after "
+                                 "it; begin with an array of the final size, and write into it")
             if T.recorded_dtype(v.dtype) != T.recorded_dtype(old.dtype):
                 self.change_of_type(k, old.dtype, v.dtype)
         y, ytree = trees.flatten(result[1])
@@ -314,7 +354,7 @@ class Loop:
             at = k + sum(self.pairs[:k])
             if before or not self.loose[at]:
                 real = self.state[at].dtype
-                raise ShapeError(f"{self.name}: leaf {k} of the state is {'complex' if before else real} before the "
+                raise self.wrong(f"{self.leaf(at)} is {'complex' if before else real} before the "
                                  f"step and {'real' if before else 'complex'} after it; begin with a "
                                  f"{'real' if before else 'complex'} state, or keep it as it is")
             self.pairs[k] = True
@@ -327,17 +367,19 @@ class Loop:
             self.loose[k] = old.kind != "f"          # from a whole number to float64 or float32, and then no more
             self.state[k] = np.asarray(self.state[k], dtype=new)
             raise Promotion
-        raise ShapeError(f"{self.name}: leaf {k} of the state has dtype {old} before the step and {new} after it; "
-                         f"begin with a state of dtype {new}")
+        raise self.wrong(f"{self.leaf(k)} has dtype {old} before the step and {new} after it; begin with a state of "
+                         f"dtype {new}")
+
+    def leaf(self, k: int) -> str:
+        """What the user calls leaf number k of the state."""
+        return "state" + paths(self.tree, self.pairs)[k]
 
     # -- on traced values
     def recorded(self, parent: Any) -> tuple[Tree, Tree]:
-        while True:
-            try:
-                tape, ytree = self.body()
-                break
-            except Promotion:
-                continue
+        watch = Watch(self.step)
+        tape, ytree = self.settled_body()
+        if self.length > 1:
+            self.refuse_chance(watch, tape)
         around = [T.wrap_value(parent, i, value)
                   for i, value in zip(tape.lifted_from, tape.lifted_values, strict=True)]
         tape, captured = without_captures(tape)
@@ -361,37 +403,82 @@ class Loop:
 
     def steps_until_false(self) -> int:
         """How many steps there are until y, one bool, is false: by running the recorded body from here on."""
-        while True:
-            try:
-                tape, _ = self.body()
-                break
-            except Promotion:
-                continue
+        tape, _ = self.settled_body()
         n, m = 0, len(self.state)
         program, values = Program(tape), [np.array(T.concrete(x)) for x in self.state]
         while True:
             n += 1
-            *values, goes_on = program.run([*values, *tape.lifted_values])
-            if np.shape(goes_on) != () or len(values) != m:
-                raise ShapeError(f"{self.name}: the condition of a while_loop is one bool")
-            if not goes_on:
+            found = program.run([*values, *tape.lifted_values])
+            values = found[:m]
+            if not self.one_bool(found[m:]):
                 return n
+
+    def settled_body(self) -> tuple[Any, Any]:
+        """The body, for a state that keeps its types."""
+        while True:
+            try:
+                return self.body()
+            except Promotion:
+                continue
+
+    def refuse_chance(self, watch: Watch, tape: Any) -> None:
+        """An error where a second run of the step, on the same values, gives others: one body is no loop then.
+
+        Such steps draw random numbers or count; they run again only if what their code names makes that possible.
+        """
+        causes = [text for text in (watch.changed(),) if text] + watch.suspects
+        if not causes:
+            return
+        try:
+            again, _ = self.body()
+        except EscapedTracerError:           # of a value that the first run has put aside
+            return
+        one, other = ([np.asarray(v) for v in Program(t).run([*self.at_first_step(), *t.lifted_values])]
+                      for t in (tape, again))
+        if len(one) != len(other) or not all(map(equal_bits, one, other)):
+            raise UnsupportedError(f"{T.here()}: {self.name}: two runs of the step on the same values differ, and a "
+                                   f"body is recorded once ({'; '.join(causes)}). Draw random numbers of all steps "
+                                   "before the loop, and give them as xs; make a counter a part of the state")
+
+    def at_first_step(self) -> list[Any]:
+        """Plain values of the state and of the slices of xs with which the body is recorded."""
+        first = self.length - 1 if self.reverse else 0
+        return [*(np.array(T.concrete(x)) for x in self.state), *(np.array(T.concrete(v)[first]) for v in self.xs)]
 
     def body(self) -> tuple[Any, Any]:
         """The tape of one step, recorded at the first one's values, and the structure of y."""
-        first = self.length - 1 if self.reverse else 0
-        state = [np.array(T.concrete(x)) for x in self.state]
-        x = [np.array(T.concrete(v)[first]) for v in self.xs]
-        ytree: list[Any] = []
-
-        def one_step(*leaves: Any) -> list[Any]:
-            new, y, structure = self.called(list(leaves[:len(state)]), list(leaves[len(state):]))
-            ytree[:] = [structure]
-            return [*map(on_tape, [*new, *y]), *leaves[:1]]  # (something traced, even where the results are constants)
-        tape = record_call(one_step, Arguments((*state, *x), {}, None, self.name), enclosing=True)
-        if state or x:
+        values, one_step = self.at_first_step(), OneStep(self)
+        tape = record_call(one_step, Arguments(tuple(values), {}, None, self.name), enclosing=True)
+        if values:
             tape.set_outputs(tape.outputs[:-1])
-        return tape, ytree[0]
+        return tape, one_step.ytree
+
+
+class OneStep:
+    """A step as a function of leaves; errors about what it records name the user's function."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop, self.ytree = loop, None
+        self.__func__ = loop.code            # where recording.py looks for a name and a line
+
+    def __call__(self, *leaves: Any) -> list[Any]:
+        n = len(self.loop.state)
+        new, y, self.ytree = self.loop.called(list(leaves[:n]), list(leaves[n:]))
+        return [*map(on_tape, [*new, *y]), *leaves[:1]]      # (something traced, even where the results are constants)
+
+
+def owned(x: Any) -> Any:
+    """A plain value that shares memory with nothing else."""
+    return x.copy() if isinstance(x, np.ndarray) and x.ndim else x[()] if isinstance(x, np.ndarray) else x
+
+
+def equal_bits(a: Any, b: Any) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def paths(tree: Any, pairs: list[bool]) -> list[str]:
+    """How the leaves are written, where complex ones are two."""
+    return [path for path, pair in zip(trees.paths(tree), pairs, strict=True) for _ in range(1 + pair)]
 
 
 def joined(leaves: list[Any], pairs: list[bool]) -> list[Any]:

@@ -43,7 +43,8 @@ def bytes_of(given: Any, name: str = "memory") -> int | None:
         if found is None or found[2].lower() not in UNITS:
             raise ValueError(f"{name}={given!r}: write a number of bytes, or text like '500MB', '2 GiB'")
         count = float(found[1]) * UNITS[found[2].lower()]
-    elif isinstance(given, (int, np.integer)) and not isinstance(given, bool):
+    elif isinstance(given, (int, np.integer)) and not isinstance(given, bool) \
+            or isinstance(given, (float, np.floating)) and float(given).is_integer():          # 1e9
         count = int(given)
     else:
         raise TypeError(f"{name}={given!r}: write a number of bytes, or text like '500MB', '2 GiB'")

@@ -65,6 +65,23 @@ def test_sections(fwi, tmp_path):
     np.save(tmp_path / "bad.npy", np.zeros(3))
     with pytest.raises(SystemExit, match="two-dimensional"):
         sections.from_file(tmp_path / "bad.npy")
+    np.save(tmp_path / "whole.npy", section.astype(int))
+    np.testing.assert_array_equal(sections.from_file(tmp_path / "whole.npy"), section.astype(int))
+
+
+@pytest.mark.parametrize(("change", "match"), [
+    (lambda v: v / 1000, r"1\.5 to .* m/s.*are they km/s\? Multiply by 1000"),
+    (lambda v: 3 * v, "1400 and 5500 is searched$"),
+    (lambda v: np.where(v == 1500.0, np.nan, v), r"not finite, the first at \(0, 0\)"),
+    (lambda v: v + 0j, "complex128"),
+    (lambda v: v[:3], "at least 10 x 10"), (lambda v: np.array([None]), "can be read.*Object"),
+])
+def test_sections_that_make_no_sense(fwi, tmp_path, change, match):
+    np.save(tmp_path / "section.npy", change(fwi["sections"].built_in(51, 151)), allow_pickle=True)
+    with pytest.raises(SystemExit, match=match):
+        fwi["sections"].from_file(tmp_path / "section.npy")
+    with pytest.raises(SystemExit, match="No such file"):
+        fwi["sections"].from_file(tmp_path / "none.npy")
 
 
 def test_it_runs_and_the_model_improves(tmp_path):

@@ -251,10 +251,11 @@ def test_several_threads_have_memory_of_their_own():
 
 
 def test_what_is_given_as_memory():
-    assert [bytes_of(x) for x in ("500MB", " 2 GiB ", "1.5kb", 7, np.int64(9), None)] == \
-        [500 * 10**6, 2 * 2**30, 1500, 7, 9, None]
+    assert [bytes_of(x) for x in ("500MB", " 2 GiB ", "1.5kb", 7, np.int64(9), 1e9, None)] == \
+        [500 * 10**6, 2 * 2**30, 1500, 7, 9, 10**9, None]
     for wrong, error in (("much", ValueError), ("12 parsecs", ValueError), (0, ValueError), (-5, ValueError),
-                         (1.5, TypeError), (True, TypeError), ("", ValueError)):
+                         (1.5, TypeError), (np.nan, TypeError), (np.inf, TypeError), (True, TypeError),
+                         ("", ValueError)):
         with pytest.raises(error, match="memory="):
             ad.grad(np.sum, memory=wrong)
 

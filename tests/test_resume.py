@@ -280,6 +280,7 @@ def resumed(path, f=valley, x0=X0, **more):
     ({"jac": lambda x: 0 * x}, "derivatives come from elsewhere"),
     ({"f": lambda x: valley(x) + 1e-6}, r"of valley.*at its start the function was .*, and is"),
     ({"f": lambda x: valley(x) + 1e-3 * (x[0] - X0[0])}, "with another gradient"),
+    ({"f": lambda x: valley(x) + 1e-2 * np.sum((x - X0)**2)}, "at its last evaluation the function was"),
 ])
 def test_another_problem_is_refused(run, change, match):
     path, whole = run
@@ -288,6 +289,20 @@ def test_another_problem_is_refused(run, change, match):
         resumed(path, **change)
     assert path.read_bytes() == data
     same(resumed(path), whole)
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "BFGS", "Newton-CG", "Nelder-Mead", "trust-exact"])
+def test_a_weight_that_makes_no_difference_at_the_start_is_noticed(method, tmp_path):
+    """A penalty on the distance from x0, as inversions have it: its value and its gradient are zero there."""
+    def penalised(weight):
+        return lambda x: valley(x) + weight * np.sum((x - X0)**2)
+    path = tmp_path / "run"
+    for steps in (6, 12):
+        optimize.minimize(penalised(1e-2), X0, method=method, options={"maxiter": steps}, checkpoint=path, resume=True)
+        for longer in (steps, 30):
+            with pytest.raises(CheckpointError, match="of another problem.*last evaluation"):
+                optimize.minimize(penalised(1e-3), X0, method=method, options={"maxiter": longer}, checkpoint=path,
+                                  resume=True)
 
 
 def test_damage_is_named_and_never_a_wrong_result(run):

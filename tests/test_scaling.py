@@ -145,6 +145,20 @@ def test_every_stage_is_linear_in_the_length(program, n, tmp_path):
     assert not slow
 
 
+def test_a_number_that_is_added_to_a_history_of_fields_is_found_at_once():
+    """As a source that acts on one point in every step: each step is stored in a row of one array."""
+    def recording(n):
+        def f(x):
+            u = np.zeros((n + 1, 400))
+            for t in range(n):
+                u[t + 1, 1:] = u[t, 1:] * x
+                u[t + 1, 7] += 1.0
+            return u.sum()
+        return least(lambda: ad.record(f, 0.9))
+    small, large = recording(100), recording(1600)
+    assert large < 5 * 16 * max(small, 1e-3)                    # quadratic: 256 times
+
+
 def test_compiling_waits_until_the_calls_have_paid_for_it():
     chained = ad.grad(lambda x: chain(x, 40_000), audit=False)
     for _ in range(12):

@@ -16,7 +16,7 @@ import numpy as np
 from acoustic import Survey, ricker
 from scipy.optimize import Bounds
 from scipy.signal import butter, sosfiltfilt
-from sections import built_in, from_file, smoothed
+from sections import FASTEST, SLOWEST, built_in, from_file, smoothed
 
 from fastad import optimize
 
@@ -58,7 +58,7 @@ def misfit(slowness, survey, wavelet, observed):
 
 def invert(bands, start, water, iterations):
     """Band after band: (section, history of the runs, model errors are the caller's to take)."""
-    low, high = np.full(start.shape, 1.0 / 5.5), np.full(start.shape, 1.0 / 1.4)
+    low, high = np.full(start.shape, 1e3 / FASTEST), np.full(start.shape, 1e3 / SLOWEST)
     low[:water] = high[:water] = 1e3 / start[:water]                # known: SciPy never sees these variables
     slowness, stages = 1e3 / start, []
     with optimize.Progress(maximum=iterations * len(bands.limits), label="inversion") as progress:
@@ -88,6 +88,8 @@ def arguments():
 
 def main():
     args = arguments()
+    if args.spacing is not None and not args.spacing > 0.0:
+        raise SystemExit(f"--spacing {args.spacing:g}: metres between two points are meant")
     small = args.small or QUICK
     if args.model:
         truth, dx = from_file(args.model), args.spacing or 50.0

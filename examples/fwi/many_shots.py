@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 from acoustic import Survey, ricker
 from scipy.optimize import Bounds
-from sections import built_in, smoothed
+from sections import FASTEST, SLOWEST, built_in, smoothed
 
 import fastad as ad
 from fastad import optimize
@@ -68,13 +68,17 @@ def main():
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--checkpoint", help="a file into which the run is written, and from which it goes on")
     args = parser.parse_args()
+    if args.executor not in ("threads", "processes", "dask") and ":" not in args.executor:
+        parser.error(f"--executor {args.executor}: threads, processes, dask, or an address (tcp://host:8786)")
+    if args.workers < 1:
+        parser.error(f"--workers {args.workers}: at least 1")
     truth, dx = (built_in(16, 30), 90.0) if QUICK else (built_in(28, 72), 60.0)
     experiment = Experiment(truth.shape, dx, truth.max(), 60 if QUICK else 350, truth.min() / (8.0 * dx))
     columns = np.linspace(3, truth.shape[1] - 4, 4 if QUICK else 12).round().astype(int)
     shots = [{"at": np.array([k]), "observed": experiment.traces(truth, np.array([k]))} for k in columns]
     water = int(np.argmax(np.any(truth > 1505.0, axis=1)))
     start = 1e3 / smoothed(truth, water, cells=3.0)
-    low, high = np.full(start.shape, 1.0 / 5.5), np.full(start.shape, 1.0 / 1.4)
+    low, high = np.full(start.shape, 1e3 / FASTEST), np.full(start.shape, 1e3 / SLOWEST)
     low[:water] = high[:water] = start[:water]           # the water is known
     with executor_for(args.executor, args.workers) as executor:
         total = ad.sum_over(shots, experiment.misfit, executor)

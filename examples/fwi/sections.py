@@ -20,12 +20,29 @@ def built_in(nz=34, nx=101):
     return np.where(z < 0.1, 1500.0, velocity)
 
 
+SLOWEST, FASTEST, SMALLEST = 1400.0, 5500.0, 10      # m/s, between which is searched; points along an axis
+
+
 def from_file(path):
     """A two-dimensional .npy file; the shorter axis is taken for depth."""
-    section = np.load(path, allow_pickle=False)
-    if section.ndim != 2 or section.dtype.kind != "f" or not np.all(np.isfinite(section)) or section.min() <= 0.0:
-        raise SystemExit(f"{path}: a two-dimensional array of velocities in m/s is meant, got {section.dtype} "
-                         f"{section.shape}")
+    try:
+        section = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise SystemExit(f"{path}: no .npy file of numbers that can be read: {error}") from None
+    if not isinstance(section, np.ndarray) or section.ndim != 2 or section.dtype.kind not in "fiu":
+        what = f"{section.dtype} {section.shape}" if isinstance(section, np.ndarray) else "an archive of arrays"
+        raise SystemExit(f"{path}: a two-dimensional array of velocities in m/s is meant, got {what}")
+    if min(section.shape) < SMALLEST:
+        raise SystemExit(f"{path}: a section of {section.shape[0]} x {section.shape[1]} points; at least {SMALLEST} x "
+                         f"{SMALLEST} are meant")
+    if not np.all(np.isfinite(section)):
+        raise SystemExit(f"{path}: {np.sum(~np.isfinite(section))} velocities are not finite, the first at "
+                         f"{tuple(map(int, np.argwhere(~np.isfinite(section))[0]))}")
+    low, high = float(section.min()), float(section.max())
+    if not SLOWEST <= low <= high <= FASTEST:
+        hint = ": are they km/s? Multiply by 1000" if SLOWEST <= 1e3 * low and 1e3 * high <= FASTEST else ""
+        raise SystemExit(f"{path}: velocities of {low:g} to {high:g} m/s; between {SLOWEST:g} and {FASTEST:g} is "
+                         f"searched{hint}")
     return np.ascontiguousarray(section if section.shape[0] <= section.shape[1] else section.T, dtype=float)
 
 

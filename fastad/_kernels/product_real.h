@@ -27,6 +27,12 @@ FA_FN void FA_R(fa_gemm_loops)(int ta, int tb, int64_t m, int64_t n, int64_t k, 
                                FA_REAL *c,
                          FA_REAL beta) {
     int64_t ars = ta ? 1 : k, acs = ta ? m : 1, brs = tb ? 1 : n, bcs = tb ? k : 1;
+    if (k == 1) {                                                /* an outer product: both are contiguous */
+        for (int64_t i = 0; i < m; i++, c += n)
+            if (beta == 0) for (int64_t j = 0; j < n; j++) c[j] = a[i] * b[j] + 0;
+            else for (int64_t j = 0; j < n; j++) c[j] += a[i] * b[j];
+        return;
+    }
     if (beta == 0) memset(c, 0, (size_t)(m * n) * sizeof *c);
     if ((acs == 1 || m == 1) && (brs == 1 || n == 1)) {          /* both contiguous along k: dot products */
         for (int64_t i = 0; i < m; i++)

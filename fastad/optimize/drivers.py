@@ -93,11 +93,11 @@ def minimize(fun: Callable[..., Any], x0: Any, args: Any = (), method: Any = Non
     on when it is called again with ``resume=True``: the method begins at x0 and is answered from the file until that
     ends, so that the result has the same bits as that of a run with a checkpoint that was not interrupted, whatever
     the method.  x0, bounds, method and options must be the same, but for those that say when to stop (``maxiter``,
-    ``maxfun``, tolerances); the function is evaluated at x0 and compared with the file.  A callback is not called again
-    for iterations for which it was called before; a `Progress` takes them into its history.  The file, whatever its
-    name, has a format of its own (16 bytes an unknown and evaluation; `read_checkpoint` reads it).  It holds
-    evaluations, not SciPy's state: another version of SciPy goes on with it as long as it asks the same questions, and
-    the error says so if it does not.
+    ``maxfun``, tolerances); the function is evaluated at x0 and at the last point of the file, and compared with it.
+    A callback is not called again for iterations for which it was called before; a `Progress` takes them into its
+    history.  The file, whatever its name, has a format of its own (16 bytes an unknown and evaluation;
+    `read_checkpoint` reads it).  It holds evaluations, not SciPy's state: another version of SciPy goes on with it as
+    long as it asks the same questions, and the error says so if it does not.
 
     COBYLA calls it a success that its trust region has shrunk to `tol`, whatever the distance that is left: of
     Rosenbrock's function of 2 unknowns it is 0.28 at SciPy 1.17's defaults.  Of 10 unknowns it needs

@@ -125,6 +125,7 @@ class Journal:
 
     def finish(self) -> None:
         """The optimiser has returned: what is asked from here on is no part of the run."""
+        self.call.guard.pieces.verify_last()
         self.over = True
         self.log.close()
 
@@ -170,8 +171,11 @@ class Journal:
             return found
         return answer
 
-    def check(self, record: Record, answer: np.ndarray) -> None:
-        """The first answer is computed again: data or a function that have changed would go unnoticed."""
+    def check(self, record: Record, answer: np.ndarray, where: str) -> None:
+        """The first and the last answer are computed again: data or a function that have changed would go unnoticed.
+
+        At the start alone a penalty on the distance from it is zero, whatever its weight.
+        """
         self.first = False
         if np.array_equal(record.answer, answer, equal_nan=True):
             return
@@ -179,9 +183,9 @@ class Journal:
         near = np.abs(record.answer - answer) <= CLOSE * np.maximum(np.abs(record.answer), scale)
         if not near.all():
             raise CheckpointError(f"{self.path} is of another problem (it is of {self.log.head.get('function')}): at "
-                                  f"its start the function was {record.answer[0]!r}, and is {answer[0]!r}"
+                                  f"its {where} the function was {record.answer[0]!r}, and is {answer[0]!r}"
                                   + ("" if record.answer[0] != answer[0] else ", with another gradient"))
-        warnings.warn(f"{self.path}: at its start the function differs in the last bits from what it was (another "
+        warnings.warn(f"{self.path}: at its {where} the function differs in the last bits from what it was (another "
                       "processor?): the run goes on, but not as if it had not been interrupted", RuntimeWarning,
                       stacklevel=2)
 
@@ -224,6 +228,7 @@ class Logged:
         self.raw: Any = None                 # bytes of the point: the same object as long as it stays
         self.known: dict[str, Any] = {}
         self.computed = False                # the value here, by what is under the log
+        self.last: Any = None                # kind, point and record of the last answer from the log, to be verified
 
     def at(self, z: Any) -> np.ndarray:
         z = np.array(z, dtype=np.float64)
@@ -237,17 +242,29 @@ class Logged:
         journal, question = self.journal, fingerprint(z)
         record = journal.replay(kind, question)
         if record is None:
+            self.verify_last()
             answer = self.compute(kind, z)
             x = EMPTY if kind == "gradient" else journal.call.layout.expand(z)
             journal.note(kind, question, x, answer)
         else:
             answer = record.answer
+            self.last = kind, z, record
             if journal.first:
-                journal.check(record, self.compute(kind, z))
+                journal.check(record, self.compute(kind, z), "start")
+                self.last = None
         if kind != "gradient":
             self.known["value"] = float(answer[0])
         if kind != "value":
             self.known["gradient"] = answer[kind == "both":]
+
+    def verify_last(self) -> None:
+        """Before the first answer that is new, and where there was none."""
+        if self.last is None or self.journal.over or self.journal.aside:
+            return
+        kind, z, record = self.last
+        self.last, self.computed = None, False
+        self.journal.check(record, self.compute(kind, z), "last evaluation")
+        self.computed = False
 
     def compute(self, kind: str, z: np.ndarray) -> np.ndarray:
         self.journal.first = False
