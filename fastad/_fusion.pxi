@@ -14,6 +14,7 @@ cdef enum: LEADS = WEAVE + 1, FOLLOWS                        # elementwise, with
 cdef enum: MOST_MEMBERS = FA_FUSED_MEMBERS                   # of a loop: with three operands each FA_FUSED_SLOTS slots
 cdef enum: MOST_OPEN = 12                                    # loops of a size that may still be joined
 cdef enum: LONG = 1 << 14                                    # elements of an instruction that is a loop by itself
+cdef enum: FEW = 4                                           # reads that a loop does before all else
 cdef enum: MOST_PARTS = 8                                    # pieces that one read looks through at each block
 
 
@@ -120,6 +121,7 @@ cdef class Fusion(Copier):
     cdef uint8_t *kind
     cdef uint32_t *members                                   # of a level: instructions that do something
     cdef uint8_t *sums
+    cdef uint8_t *uses                                       # of a value: 0, 1, 2 for more
     cdef uint32_t levels
     cdef dict open
     cdef dict stored                                         # level -> layouts of its stores
@@ -133,13 +135,15 @@ cdef class Fusion(Copier):
         self.kind = <uint8_t *>calloc(source.n, 1)
         self.members = <uint32_t *>calloc(source.n + 1, sizeof(uint32_t))
         self.sums = <uint8_t *>calloc(source.n + 1, 1)
+        self.uses = <uint8_t *>calloc(source.n + 1, 1)
         self.open = {}
         self.stored = {}
         self.axes = {}
         self.nwoven = {}
         self.woven = set()
         self.loops = []
-        if self.level == NULL or self.kind == NULL or self.members == NULL or self.sums == NULL:
+        if self.level == NULL or self.kind == NULL or self.members == NULL or self.sums == NULL \
+                or self.uses == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {source.n} instructions")
 
     def __dealloc__(self):
@@ -147,17 +151,26 @@ cdef class Fusion(Copier):
         free(self.kind)
         free(self.members)
         free(self.sums)
+        free(self.uses)
 
     cdef Tape run(self):
         """The tape in its new order; the tape itself where no loop came together."""
         cdef Tape s = self.source
-        cdef uint32_t i
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t i, k, m
         cdef bint any_loop = False
+        for i in range(1, s.n):
+            m = s.operands(i, &ids)
+            for k in range(m):
+                self.uses[ids[k]] += self.uses[ids[k]] < 2
+        for at in s.outputs:
+            self.uses[<uint32_t>at] = 2
         for i in range(1, s.n):              # what an instruction may be depends on where those before it run
             if s.op[i] > FA_CAPTURE:
                 if not always_alone(s, i):
                     self.kind[i] = self.kind_of(i)
                 self.level[i] = self.place(i)
+                self.read_late(i)
                 any_loop |= self.members[self.level[i]] > 1 or self.long_enough(i)
         return self.reordered() if any_loop else s
 
@@ -315,6 +328,23 @@ cdef class Fusion(Copier):
             del loops[0]
         return self.levels
 
+    cdef int read_late(self, uint32_t i) except -1:
+        """What only instruction i reads through a map is read in its loop: nothing is put together and kept."""
+        cdef Tape s = self.source
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, x, m, level = self.level[i]
+        if self.kind[i] != ELEMENTWISE:
+            return 0
+        m = s.operands(i, &ids)
+        for k in range(m):
+            x = ids[k]
+            if self.kind[x] == READ and self.level[x] < level and self.uses[x] == 1 \
+                    and self.members[level] < MOST_MEMBERS and AVALS[s.aval[x]].size == AVALS[s.aval[i]].size:
+                self.members[self.level[x]] -= 1
+                self.members[level] += 1
+                self.level[x] = level
+        return 0
+
     cdef tuple axis_of(self, uint32_t i):
         cdef const fa_axis *axis = <const fa_axis *>self.source.attrs[self.source.arg[2 * <size_t>i + 1]]
         return axis.outer, axis.n, axis.inner
@@ -362,6 +392,7 @@ cdef class Fusion(Copier):
             for level in range(1, self.levels + 1):
                 end = start[level]
                 self.pair(order, at, end)
+                self.read_first(order, at, end)
                 first = self.target.n
                 primal = 0
                 for k in range(at, end):
@@ -374,7 +405,7 @@ cdef class Fusion(Copier):
                     self.copy(i)
                     if self.kind[i] == WEAVE:
                         self.woven.add(self.map[i])
-                if self.members[level] > 1 or self.long_enough(order[at]):
+                if end > at and (self.members[level] > 1 or self.long_enough(order[at])):
                     self.loops.append((first, self.target.n, primal if primal else self.target.n))
                 at = end
         finally:
@@ -386,6 +417,21 @@ cdef class Fusion(Copier):
         self.copy_locations()
         return self.target.finish()
 
+
+    cdef int read_first(self, uint32_t *order, uint32_t at, uint32_t end) except -1:
+        """What is read through maps for one instruction comes before all others, if it is little: chains stay whole."""
+        cdef Tape s = self.source
+        cdef uint32_t k, i, front = at, moved = 0
+        for k in range(at, end):
+            i = order[k]
+            if s.boundary and k > at and i >= s.boundary > order[k - 1]:
+                front = k                    # (primal instructions stay in front of all others)
+            if self.kind[i] == READ and self.uses[i] == 1 and not self.stays_in_place(i) and moved < FEW:
+                memmove(&order[front + 1], &order[front], (k - front) * sizeof(uint32_t))
+                order[front] = i
+                front += 1
+                moved += 1
+        return 0
 
     cdef int pair(self, uint32_t *order, uint32_t at, uint32_t end) except -1:
         """Two functions of one value that one step computes (sine and cosine) stand side by side.

@@ -40,6 +40,7 @@ __all__ = ["CheckpointedAdjoint", "CheckpointedScan", "Scan", "Walk", "active_va
 cdef extern from "<fenv.h>" nogil:
     int feraiseexcept(int)
 
+cdef enum: MANY = 1 << 17                # numbers that a cache does not keep from one sweep to the next
 cdef enum: LINE = 8                      # float64 numbers in a cache line
 
 # An input of the body: its cell, and where step t reads it
@@ -259,7 +260,7 @@ cdef class Scan(Attr):
     cdef int prepare(self) except -1:
         """The program of the body, and for each of its inputs and outputs where a step finds it."""
         given = [k for k in range(self.ncarry) if k not in self.kept]
-        cdef Program p = Program(self.body, True, given)
+        cdef Program p = Program(self.body, True, given, far=self.far())
         cdef Tape t = p.tape
         cdef uint32_t i
         cdef const fa_aval *av
@@ -299,6 +300,13 @@ cdef class Scan(Attr):
         self.program = p
         self.piece = piece_of(self) if not self.recorded or self.numbers else None
         return 0
+
+    cdef list far(self):
+        """Inputs, and ~outputs, of the body that are one of many in a record too large for a cache."""
+        strides = [stride for _, _, stride in self.sources]
+        out = [self.kept.get(k, (0, 0))[1] for k in range(self.ncarry)] + [stride for _, _, stride in self.stacked]
+        return [k for k, stride in enumerate(strides) if stride * self.length > MANY] \
+            + [~k for k, stride in enumerate(out) if stride * self.length > MANY]
 
     cdef int renaming(self, int k, uint32_t i, dict inputs, set direct) except -2:
         """The carry whose array becomes that of carry k.  One that is renamed itself would be overwritten too early."""
