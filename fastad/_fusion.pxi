@@ -15,6 +15,7 @@ cdef enum: MOST_MEMBERS = FA_FUSED_MEMBERS                   # of a loop: with t
 cdef enum: MOST_OPEN = 12                                    # loops of a size that may still be joined
 cdef enum: LONG = 1 << 14                                    # elements of an instruction that is a loop by itself
 cdef enum: FEW = 4                                           # reads that a loop does before all else
+cdef enum: MOST_LEAVES = 3, MOST_WAITING = 8                 # arrays of which so many results wait for their reader
 cdef enum: MOST_PARTS = 8                                    # pieces that one read looks through at each block
 
 
@@ -122,6 +123,9 @@ cdef class Fusion(Copier):
     cdef uint32_t *members                                   # of a level: instructions that do something
     cdef uint8_t *sums
     cdef uint8_t *uses                                       # of a value: 0, 1, 2 for more
+    cdef uint32_t *last                                      # the instruction that uses it last
+    cdef dict storer                                         # value -> the move that stores it by rows
+    cdef dict fetched                                        # value -> that move, from where its last readers read it
     cdef uint32_t levels
     cdef dict open
     cdef dict stored                                         # level -> layouts of its stores
@@ -136,6 +140,9 @@ cdef class Fusion(Copier):
         self.members = <uint32_t *>calloc(source.n + 1, sizeof(uint32_t))
         self.sums = <uint8_t *>calloc(source.n + 1, 1)
         self.uses = <uint8_t *>calloc(source.n + 1, 1)
+        self.last = <uint32_t *>calloc(source.n + 1, sizeof(uint32_t))
+        self.storer = {}
+        self.fetched = {}
         self.open = {}
         self.stored = {}
         self.axes = {}
@@ -143,7 +150,7 @@ cdef class Fusion(Copier):
         self.woven = set()
         self.loops = []
         if self.level == NULL or self.kind == NULL or self.members == NULL or self.sums == NULL \
-                or self.uses == NULL:
+                or self.uses == NULL or self.last == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {source.n} instructions")
 
     def __dealloc__(self):
@@ -152,6 +159,7 @@ cdef class Fusion(Copier):
         free(self.members)
         free(self.sums)
         free(self.uses)
+        free(self.last)
 
     cdef Tape run(self):
         """The tape in its new order; the tape itself where no loop came together."""
@@ -163,14 +171,17 @@ cdef class Fusion(Copier):
             m = s.operands(i, &ids)
             for k in range(m):
                 self.uses[ids[k]] += self.uses[ids[k]] < 2
+                self.last[ids[k]] = i
         for at in s.outputs:
             self.uses[<uint32_t>at] = 2
+            self.last[<uint32_t>at] = s.n
         for i in range(1, s.n):              # what an instruction may be depends on where those before it run
             if s.op[i] > FA_CAPTURE:
                 if not always_alone(s, i):
                     self.kind[i] = self.kind_of(i)
                 self.level[i] = self.place(i)
                 self.read_late(i)
+                self.compute_late(i)
                 any_loop |= self.members[self.level[i]] > 1 or self.long_enough(i)
         return self.reordered() if any_loop else s
 
@@ -345,6 +356,67 @@ cdef class Fusion(Copier):
                 self.level[x] = level
         return 0
 
+    cdef int compute_late(self, uint32_t i) except -1:
+        """What only instruction i reads is computed in its loop, if what it is made of is in memory anyway, but for one
+        array: nothing more is kept, and less is written."""
+        cdef Tape s = self.source
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, m
+        cdef uint32_t[3] operands
+        if self.kind[i] == STORE:
+            self.storer[s.arg[2 * <size_t>i]] = i
+        if self.kind[i] != ELEMENTWISE:
+            return 0
+        m = s.operands(i, &ids)
+        for k in range(m):
+            operands[k] = ids[k]
+        for k in range(m):
+            if self.level[operands[k]] < self.level[i] and self.may_wait(operands[k], i):
+                self.wait(operands[k], i)
+        return 0
+
+    cdef bint may_wait(self, uint32_t x, uint32_t i) noexcept:
+        """Is x an elementwise result that instruction i alone, or what it is for, reads?"""
+        cdef Tape s = self.source
+        return self.kind[x] == ELEMENTWISE and self.uses[x] == 1 and (x < s.boundary) == (i < s.boundary) \
+            and AVALS[s.aval[x]].size == AVALS[s.aval[i]].size
+
+    cdef int wait(self, uint32_t x, uint32_t i) except -1:
+        """Bring x, and what it alone is made of in its loop, to the loop of i, if that is better."""
+        cdef Tape s = self.source
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, m, y, at = 0, level = self.level[x], ends = 0
+        cdef list tree = [x]
+        cdef set leaves = set()
+        while at < len(tree):
+            m = s.operands(<uint32_t>tree[at], &ids)
+            at += 1
+            for k in range(m):
+                y = ids[k]
+                if self.level[y] == level and self.may_wait(y, i) and len(tree) < MOST_WAITING:
+                    tree.append(y)
+                elif AVALS[s.aval[y]].nd:
+                    leaves.add(y)
+        if len(leaves) > MOST_LEAVES or self.members[self.level[i]] + len(tree) + len(leaves) > MOST_MEMBERS:
+            return 0
+        for leaf in leaves:
+            y = leaf
+            if self.last[y] > i:             # in memory then, unless its readers wait as well
+                continue
+            if self.level[y] == level and y in self.storer and self.last[<uint32_t>self.storer[y]] > i:
+                continue
+            ends += 1
+            if self.level[y] == level or ends > 1 or self.kind[y] == READ or self.kind[y] == ALIAS:
+                return 0
+        for leaf in leaves:
+            if self.last[<uint32_t>leaf] <= i and leaf in self.storer:
+                self.fetched[leaf] = self.storer[leaf]
+        for found in tree:
+            self.level[<uint32_t>found] = self.level[i]
+        self.members[level] -= len(tree)
+        self.members[self.level[i]] += len(tree)
+        return 0
+
     cdef tuple axis_of(self, uint32_t i):
         cdef const fa_axis *axis = <const fa_axis *>self.source.attrs[self.source.arg[2 * <size_t>i + 1]]
         return axis.outer, axis.n, axis.inner
@@ -463,13 +535,17 @@ cdef class Fusion(Copier):
         """Slices that another loop reads in place are read in place by this one, too: nobody writes a copy of them."""
         cdef Tape s = self.source
         cdef const uint32_t *ids = NULL
-        cdef uint32_t k, x, m
+        cdef uint32_t k, x, y, m
         if self.members[level] < 2 or self.kind[i] != ELEMENTWISE or chain_step(s, i) == FA_CHAIN_END:
             return 0
         m = s.operands(i, &ids)
         for k in range(m):
             x = ids[k]
-            if self.kind[x] == READ and self.level[x] < level and self.stays_in_place(x):
+            if x in self.fetched and self.level[x] < level:
+                y = self.fetched.pop(x)
+                self.map[x] = append(self.target, FA_MOVE, s.aval[x], self.map[y], self.target.attr_id(
+                    <Attr>s.attr_list[s.arg[2 * <size_t>y + 1]].T))
+            elif self.kind[x] == READ and self.level[x] < level and self.stays_in_place(x):
                 self.map[x] = 0
                 self.copy(x)
                 self.level[x] = level

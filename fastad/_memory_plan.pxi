@@ -285,10 +285,11 @@ cdef class Plan:
         cdef uint32_t i
         cdef Loop loop
         cdef list sums
+        self.present = self.written[first]
+        self.take_over(first, end, primal)
         for i in range(first, end):
             if t.op[i] != FA_SUM or AVALS[t.aval[i]].nd:
                 self.plan_member(i, end)
-        self.present = self.written[first]
         loop = LoopWriter(self, first, end, primal).run()
         size = loop.scratch_bytes()
         if size:
@@ -305,9 +306,46 @@ cdef class Plan:
         self.program.loops.append(loop)
         return 0
 
+    cdef int take_over(self, uint32_t first, uint32_t end, uint32_t primal) except -1:
+        """A result may be written over an array whose elements the loop has read for the last time, each in its place.
+
+        In derivative code only: elsewhere the ends of rows would be computed on copies (chain_plan.h).
+        """
+        cdef Tape t = self.t
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t i, k, m, r
+        cdef dict dying = {}                 # root -> the instruction that reads it last, 0: not by elements
+        if primal >= end:
+            return 0
+        for i in range(first, end):
+            m = operands_of(t, i, &ids)
+            for k in range(m):
+                r = self.root[ids[k]]
+                if r >= first or self.last[r] >= end or r not in self.place or self.place[r][1] < 0 \
+                        or self.is_far(r):
+                    continue
+                dying[r] = i if ids[k] == r and dying.get(r, 1) and self.by_elements(i) else 0
+        for i in range(primal, end):
+            if not dying:
+                break
+            if self.last[i] < end or self.root[i] != i or i in self.external or not self.by_elements(i):
+                continue
+            for r in list(dying):
+                if 0 < dying[r] <= i and t.aval[r] == t.aval[i]:
+                    self.place[i] = self.place.pop(r)
+                    self.cell[i] = self.cell_at(t.aval[i], self.place[i][1])
+                    del dying[r]
+                    break
+        return 0
+
+    cdef bint by_elements(self, uint32_t i) except -1:
+        """Is instruction i a step of a chain of numbers?"""
+        return self.t.op[i] >= FA_ELEMENTWISE and is_real(AVALS[self.t.aval[i]].dtype) and AVALS[self.t.aval[i]].nd > 0 \
+            and chain_step(self.t, i) != FA_CHAIN_END
+
     cdef int plan_member(self, uint32_t i, uint32_t end) except -1:
         """Memory for what is read after the loop; a reshape of it is the same memory."""
-        if self.last[self.root[i]] < end:
+        if self.last[self.root[i]] < end or i in self.place:
             return 0
         if self.root[i] in self.external:
             self.outside(i, self.external[self.root[i]])

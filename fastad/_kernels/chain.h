@@ -18,8 +18,9 @@ typedef void (*fa_chainfn)(void);
 typedef struct { fa_chainfn by8, by4, by2; } fa_chainfns;   /* the step on so many vectors at a time */
 typedef struct { fa_chainfns fn; char *p; int64_t base; } fa_chainat;
 /* In bytes: where the first tile is, for each base, and how far the present one is from there.  (What does not move is
-   `moved` behind the rest: two numbers are counted, not one for each base.) */
-typedef struct { int64_t offset[FA_CHAIN_BASES], moved; } fa_chaintile;
+   `moved` behind the rest: two numbers are counted, not one for each base.)  skip: so many elements of a tile of two
+   vectors are not stored. */
+typedef struct { int64_t offset[FA_CHAIN_BASES], moved, skip; } fa_chaintile;
 
 FA_INLINE char *fa_chain_operand(const fa_chainat *s, const fa_chaintile *t) {
     return s->p + t->offset[s->base] + t->moved;
@@ -76,21 +77,25 @@ FA_INLINE void fa_chain_copy(char *y, const char *x, int64_t n, int64_t tile, in
 }
 
 /* n elements in a row, as far as there are tiles; returns how many are left, fewer than the narrowest has: none where a
-   tile may compute again what is done already, unless that is all there is. */
+   tile may overlap what is done already, unless that is all there is.  may_overlap: of FA_CHAIN_MAY_OVERLAP (what is
+   done is stored again) and FA_CHAIN_MAY_READ (it is read, perhaps after it was written over, and not stored). */
 FA_FN int64_t fa_chain_tiled(const fa_chainset *set, int64_t item, const fa_chainat *steps, fa_chaintile *t, int64_t n,
                              int may_overlap) {
     int64_t l = set->lanes, rest = n - set->by8(steps, t, n), tile;
+    int again = may_overlap & FA_CHAIN_MAY_OVERLAP;
     while (rest) {
-        fa_chaintiles tiles = rest > 6 * l && n >= 8 * l && may_overlap ? (tile = 8 * l, set->by8)
-            : rest >= 4 * l || (rest > 2 * l && n >= 4 * l && may_overlap) ? (tile = 4 * l, set->by4)
+        fa_chaintiles tiles = rest > 6 * l && n >= 8 * l && again ? (tile = 8 * l, set->by8)
+            : rest >= 4 * l || (rest > 2 * l && n >= 4 * l && again) ? (tile = 4 * l, set->by4)
             : (tile = 2 * l, set->by2);
         if (rest < tile) {
-            if (!may_overlap || n < tile) return rest;
+            if (!(may_overlap & (FA_CHAIN_MAY_OVERLAP | FA_CHAIN_MAY_READ)) || n < tile) return rest;
             fa_chain_move(t, (rest - tile) * item);
+            t->skip = again ? 0 : tile - rest;
             rest = tile;
         }
         rest -= tiles(steps, t, tile);
     }
+    t->skip = 0;
     return 0;
 }
 
@@ -99,7 +104,7 @@ FA_FN void fa_chain_rest(const fa_chainset *set, int64_t item, const fa_chainste
                          uint32_t n, const fa_chaintile *t, int64_t rest) {
     char copies[FA_CHAIN_TILES * FA_TILE_BYTES] __attribute__((aligned(64)));
     fa_chainat there[FA_MOST_STEPS];
-    fa_chaintile none = {{0}, 0};
+    fa_chaintile none = {{0}, 0, 0};
     int64_t tile = 2 * set->lanes;
     there[n - 1] = steps[n - 1];             /* the end */
     for (uint32_t k = 0; k + 1 < n; k++) {
@@ -124,7 +129,7 @@ FA_FN void fa_chain_rest(const fa_chainset *set, int64_t item, const fa_chainste
 FA_FN void fa_chain_range(const fa_chainset *set, const fa_finstr *ins, const fa_chainstep *plan,
                           const fa_chainat *steps, fa_chaintile *t, int64_t n) {
     int64_t item = fa_itemsize[ins->din];
-    int64_t rest = fa_chain_tiled(set, item, steps, t, n, ins->arity & FA_CHAIN_MAY_OVERLAP);
+    int64_t rest = fa_chain_tiled(set, item, steps, t, n, ins->arity);
     if (rest) fa_chain_rest(set, item, plan, steps, ins->in[1], t, rest);
 }
 
@@ -144,7 +149,7 @@ FA_FN void fa_chain_block(const fa_fused *f, const fa_finstr *ins, const fa_chai
     int64_t item = fa_itemsize[ins->din], n = m;
     steps += ins->in[0];
     for (int64_t k = 0; k < m; k += n) {
-        fa_chaintile t = {{0, k * item, (j + k) * item}, 0};
+        fa_chaintile t = {{0, k * item, (j + k) * item}, 0, 0};
         if (ins->arity & FA_CHAIN_BY_ROWS) {
             int64_t row = (j + k) / f->row, c = (j + k) % f->row;
             n = f->row - c < m - k ? f->row - c : m - k;

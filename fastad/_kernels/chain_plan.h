@@ -3,8 +3,9 @@
    Must not know: how steps are executed; whoever plans a loop includes this alone.
    A step has one operand in memory and leaves its result in registers.  A result that the next instruction alone reads
    is never stored.
-   A chain may be repeated on elements that it has computed before unless it writes a buffer over another value that it
-   reads there.
+   A chain may be repeated on elements that it has computed before unless it writes over another value that it reads
+   there.  In derivative code it may even then, if what it computes from the wrong value is not stored: it matters to
+   nobody that this raises a flag.
    Next: chain.h, which runs chains; layout.h (fa_fused). */
 #ifndef FASTAD_CHAIN_PLAN_H
 #define FASTAD_CHAIN_PLAN_H
@@ -161,13 +162,21 @@ static inline void fa_chain_write(fa_chaining *c, const fa_finstr *ins, int befo
     }
 }
 
-/* Does one of the steps from `first` on write over a buffer that holds another value which the chain reads?  Not where
-   there is room for another one. */
+/* Does one of the steps from `first` on write over another value which the chain reads?  Not over a buffer, where there
+   is room for another one. */
 static inline int fa_chain_writes_over(fa_chaining *c, uint32_t first) {
     for (uint32_t k = first; k < c->f->nsteps; k++) {
         fa_slot *y = &c->slots[c->steps[k].slot];
         int code = c->steps[k].code;
-        if ((code != FA_CHAIN_STORE && code != FA_CHAIN_MASK_STORE) || y->kind != FA_SLOT_BUFFER) continue;
+        if (code != FA_CHAIN_STORE && code != FA_CHAIN_MASK_STORE) continue;
+        if (y->kind == FA_SLOT_ARRAY) {
+            for (uint32_t l = first; l < c->f->nsteps; l++) {
+                const fa_slot *x = &c->slots[c->steps[l].slot];
+                if (c->steps[l].fresh && x->kind == FA_SLOT_ARRAY && x->cell == y->cell) return 1;
+            }
+            continue;
+        }
+        if (y->kind != FA_SLOT_BUFFER) continue;
         for (uint32_t l = first; l < c->f->nsteps; l++) {
             const fa_slot *x = &c->slots[c->steps[l].slot];
             if (!c->steps[l].fresh || x->kind != FA_SLOT_BUFFER || x->at != y->at) continue;
@@ -179,8 +188,8 @@ static inline int fa_chain_writes_over(fa_chaining *c, uint32_t first) {
     return 0;
 }
 
-static inline uint8_t fa_chain_flags(fa_chaining *c, uint32_t first) {
-    uint8_t flags = fa_chain_writes_over(c, first) ? 0 : FA_CHAIN_MAY_OVERLAP;
+static inline uint8_t fa_chain_flags(fa_chaining *c, uint32_t first, int is_primal) {
+    uint8_t flags = !fa_chain_writes_over(c, first) ? FA_CHAIN_MAY_OVERLAP : is_primal ? 0 : FA_CHAIN_MAY_READ;
     for (uint32_t k = first; k < c->f->nsteps; k++)
         if (fa_chain_has_operand(c->steps[k].code) && c->slots[c->steps[k].slot].kind == FA_SLOT_ROWS)
             flags |= FA_CHAIN_BY_ROWS;
@@ -188,7 +197,8 @@ static inline uint8_t fa_chain_flags(fa_chaining *c, uint32_t first) {
 }
 
 /* The instructions [i, end) as one, on real numbers of `type`; returns what stands in its place. */
-static inline fa_finstr fa_chain_of(fa_chaining *c, const fa_finstr *instr, uint32_t i, uint32_t end, int type) {
+static inline fa_finstr fa_chain_of(fa_chaining *c, const fa_finstr *instr, uint32_t i, uint32_t end, int type,
+                                    int is_primal) {
     fa_finstr chain = {.kind = FA_FUSED_CHAIN, .din = (uint8_t)type, .dout = (uint8_t)type};
     uint32_t first = c->f->nsteps;
     int before = -1;
@@ -203,7 +213,7 @@ static inline fa_finstr fa_chain_of(fa_chaining *c, const fa_finstr *instr, uint
             fa_chain_step(c, c->slots[out].dtype == FA_BOOL ? FA_CHAIN_MASK_STORE : FA_CHAIN_STORE, out);
     }
     fa_chain_step(c, FA_CHAIN_END, 0);
-    chain.arity = fa_chain_flags(c, first);
+    chain.arity = fa_chain_flags(c, first, is_primal);
     chain.in[0] = (uint16_t)first;
     chain.in[1] = (uint16_t)(c->f->nsteps - first);
     return chain;
@@ -244,7 +254,7 @@ static inline int fa_chain_plan(fa_fused *f, fa_finstr *instr, fa_slot *slots, f
             end++;
             continue;
         }
-        instr[n] = fa_chain_of(&c, instr, i, end, type);
+        instr[n] = fa_chain_of(&c, instr, i, end, type, i < primal);
         n++;
     }
     if (primal >= f->n) f->nprimal = n;

@@ -107,14 +107,22 @@ static void FA_W(fa_chain_where_no)(FA_CHAIN_ARGS) {
 }
 
 static void FA_W(fa_chain_store_mask)(FA_CHAIN_ARGS) {
-    uint8_t *m = (uint8_t *)fa_chain_mask(s, t, sizeof(FA_REAL));
+    uint8_t *to = (uint8_t *)fa_chain_mask(s, t, sizeof(FA_REAL));
+    uint8_t part[FA_TILE_OF_BYTES / sizeof(FA_REAL)], *m = FA_WIDTH == 2 && t->skip ? part : to;
     FA_EACH(FA_DO_MASK_TO, )
+    if (FA_WIDTH == 2 && t->skip) memcpy(to + t->skip, part + t->skip, sizeof part - (size_t)t->skip);
     FA_CHAIN_NEXT;
 }
 
 static void FA_W(fa_chain_store)(FA_CHAIN_ARGS) {
-    FA_C(fa_vat) *m = (FA_C(fa_vat) *)fa_chain_operand(s, t);
+    char *to = fa_chain_operand(s, t);
+    V part[FA_WIDTH];
+    FA_C(fa_vat) *m = FA_WIDTH == 2 && t->skip ? (FA_C(fa_vat) *)part : (FA_C(fa_vat) *)to;
     FA_EACH(FA_DO_STORE, )
+    if (FA_WIDTH == 2 && t->skip) {
+        size_t skip = (size_t)t->skip * sizeof(FA_REAL);
+        memcpy(to + skip, (char *)part + skip, sizeof part - skip);
+    }
     FA_CHAIN_NEXT;
 }
 

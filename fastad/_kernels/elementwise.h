@@ -124,7 +124,7 @@ FA_FN void fa_arithmetic_block(int code, int dtype, int64_t n, const fa_span *in
                                  {FA_CHAIN_STORE, 2, 0, 0}, {FA_CHAIN_END, 3, 0, 0}};
     fa_chainat steps[4] = {{.base = FA_CHAIN_FIXED}, {.base = FA_CHAIN_FIXED}, {.p = y, .base = FA_CHAIN_ARRAY},
                            {.base = FA_CHAIN_FIXED}};
-    fa_chaintile t = {{0}, 0};
+    fa_chaintile t = {{0}, 0, 0};
     for (int k = 0; k <= binary; k++) {
         if (in[k].step) {
             steps[k].p = (char *)in[k].p;

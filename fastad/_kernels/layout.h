@@ -233,7 +233,7 @@ typedef struct { uint8_t code, tile, fresh; uint16_t slot; } fa_chainstep;   /* 
    twin's result; of AXIS, a sum along the loop's axis, a slot and its number; of WEAVE its number.
    arity of CHAIN: what it may do.  STORE, into a slot by rows, is in chains alone.
    step: of an elementwise instruction, if it may be in a chain; else 0. */
-enum { FA_CHAIN_MAY_OVERLAP = 1, FA_CHAIN_BY_ROWS = 2 };
+enum { FA_CHAIN_MAY_OVERLAP = 1, FA_CHAIN_BY_ROWS = 2, FA_CHAIN_MAY_READ = 4 };
 typedef struct { uint16_t op; uint8_t kind, arity, din, dout; uint16_t in[3], out; uint8_t step; } fa_finstr;
 /* ROWS: a slice of an array, read or written in place: rows of neighbours, `row` elements each, which lie as
    `rows[layout]` says */

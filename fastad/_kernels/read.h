@@ -76,13 +76,13 @@ FA_FN void fa_sum_runs(int dtype, const char *const *x, int n, const fa_cell *fi
         return;
     }
     fa_chainat steps[FA_READ_PARTS + 3];
-    fa_chaintile t = {{0}, 0};
+    fa_chaintile t = {{0}, 0, 0};
     fa_fill_block(8 * set->lanes, (int)item, (const char *)fill, filled);
     steps[0] = (fa_chainat){set->fn[FA_CHAIN_LOAD], filled, FA_CHAIN_FIXED};
     for (int l = 0; l < n; l++) steps[l + 1] = (fa_chainat){set->fn[FA_CHAIN_ADD], (char *)x[l], FA_CHAIN_ARRAY};
     steps[n + 1] = (fa_chainat){set->fn[FA_CHAIN_STORE], y, FA_CHAIN_ARRAY};
     steps[n + 2] = (fa_chainat){set->fn[FA_CHAIN_END], 0, FA_CHAIN_FIXED};
-    fa_chain_tiled(set, item, steps, &t, m, 1);
+    fa_chain_tiled(set, item, steps, &t, m, FA_CHAIN_MAY_OVERLAP);
 }
 #undef FA_SHORT_SUM
 

@@ -20,7 +20,7 @@ FA_FN int64_t FA_R(fa_add_tiles)(FA_REAL *y, const FA_REAL *x, int64_t m) {
                                 {set->fn[FA_CHAIN_ADD], (char *)x, FA_CHAIN_ARRAY},
                                 {set->fn[FA_CHAIN_STORE], (char *)y, FA_CHAIN_ARRAY},
                                 {set->fn[FA_CHAIN_END], 0, FA_CHAIN_FIXED}};
-    fa_chaintile t = {{0}, 0};
+    fa_chaintile t = {{0}, 0, 0};
     return set->by8(steps, &t, m);
 }
 

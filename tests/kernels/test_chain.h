@@ -317,7 +317,7 @@ static void test_quiet(int dtype) {
                                   {set->fn[quiet[k]], tile[!first], FA_CHAIN_FIXED},
                                   {set->fn[FA_CHAIN_STORE], tile[2], FA_CHAIN_FIXED},
                                   {set->fn[FA_CHAIN_END], 0, FA_CHAIN_FIXED}};
-            fa_chaintile t = {{0}, 0};
+            fa_chaintile t = {{0}, 0, 0};
             fa_fpclear();
             set->by8(steps, &t, 8 * set->lanes);
             EXPECT(fa_fpflags() == 0, "step %d of set %d raises %d for NaN", quiet[k], fa_chain_level, fa_fpflags());
