@@ -64,6 +64,7 @@ ctypedef struct target:
     uint8_t direct                       # the body's program may write it anywhere
     uint8_t recorded                     # it belongs to the record of a step, and `offset` counts from there
     int renamed                          # the carry whose present state this one will be, -1: none
+    int turns                            # buffers that its states take in turn
 
 # A cell of the program whose memory is that of a result, or of a carry
 ctypedef struct outside:
@@ -294,8 +295,11 @@ cdef class Scan(Attr):
                 at, stride = self.recorded[k], 0
             self.outs[k] = target(p.cell[i], 8 * at, -1 if kept < 0 else 8 * kept, 8 * av.size, 8 * stride,
                                   self.room_bytes, 8 * lines(av.size), av.nd == 0, k in direct, k in self.recorded,
-                                  self.renaming(k, i, inputs, direct))
+                                  self.renaming(k, i, inputs, direct), 2)
             self.room_bytes += 3 * self.outs[k].buffer if k < self.ncarry else 0
+        for k in range(self.ncarry):     # what changes its name is read for one step more
+            if self.outs[k].renamed >= 0:
+                self.outs[k].turns = self.outs[self.outs[k].renamed].turns = 3
         self.ninputs = len(t.inputs)
         self.program = p
         self.piece = piece_of(self) if not self.recorded or self.numbers else None
@@ -344,7 +348,7 @@ cdef class Scan(Attr):
             return out + to.offset
         if to.kept >= 0:
             return out + to.kept + self.slot(step) * to.stride
-        return frame.room + to.room + (step % 3) * to.buffer
+        return frame.room + to.room + (step % to.turns) * to.buffer
 
     cdef int64_t slot(self, int64_t step) noexcept nogil:
         return self.length - 1 - step if self.reverse else step

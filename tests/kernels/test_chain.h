@@ -251,7 +251,8 @@ static void test_chain(int64_t rows, int64_t row, int dtype, int threads) {
     chain_program(c);
     last = c->instr[c->ninstr - 1].out;
     chain_end(c, below(2) == 0);
-    c->f.n = c->f.nprimal = (uint32_t)c->ninstr;
+    c->f.n = (uint32_t)c->ninstr;
+    c->f.nprimal = below(2) ? c->f.n : 0;
     c->f.nslots = (uint32_t)c->nslots;
     c->ninstr = last;                        /* (the slot that was summed or stored) */
     EXPECT(fa_chain_plan(&c->f, c->instr, c->slots, c->steps, c->spread) == 0, "a slot by rows outside chains");
