@@ -3,7 +3,8 @@
 Owns: the grouping of instructions over one iteration space, the order in which a program runs them.
 An instruction joins a loop that began before it where everything that it reads is there in time: results of the loop
 itself at the same place of the block; everything else, as a slice of an array, from what was finished before.  Sums, of
-everything or along an axis, and sums of results shifted by a few elements (weaves) end a loop.  What has
+everything or along an axis, and sums of results shifted by a few elements (weaves) end a loop.  What one instruction
+alone needs is read, and computed where it is cheap, in the loop of that instruction: less goes through memory.  What has
 effects of its own (guards, calls, checks of an index) stays where it is, in its order.
 Must not know: derivative rules, how a loop is executed (_kernels/fused.h), where arrays lie (_memory_plan.pxi).
 Next: _loop_writer.pxi (the description of a loop), _memory_plan.pxi.
@@ -375,11 +376,11 @@ cdef class Fusion(Copier):
                 self.wait(operands[k], i)
         return 0
 
-    cdef bint may_wait(self, uint32_t x, uint32_t i) noexcept:
-        """Is x an elementwise result that instruction i alone, or what it is for, reads?"""
+    cdef bint may_wait(self, uint32_t x, uint32_t i) except -1:
+        """Is x a cheap elementwise result that instruction i alone, or what it is for, reads?"""
         cdef Tape s = self.source
         return self.kind[x] == ELEMENTWISE and self.uses[x] == 1 and (x < s.boundary) == (i < s.boundary) \
-            and AVALS[s.aval[x]].size == AVALS[s.aval[i]].size
+            and AVALS[s.aval[x]].size == AVALS[s.aval[i]].size and chain_step(s, x) != FA_CHAIN_END
 
     cdef int wait(self, uint32_t x, uint32_t i) except -1:
         """Bring x, and what it alone is made of in its loop, to the loop of i, if that is better."""

@@ -23,7 +23,7 @@ cdef Tape with_halos(Tape tape):
 
 
 cdef class Halos(Copier):
-    cdef dict plans                      # (attribute, sizes of the operands, which of them are the same) -> plan or None
+    cdef dict plans                      # (attribute, result, sizes of operands, which are the same) -> plan or None
     cdef dict padded                     # (array of the new tape, its halo) -> the array with it
 
     def __cinit__(self, Tape source, Tape target=None, *rest):
@@ -143,8 +143,8 @@ cdef object halo_plan(assembly, int64_t size, int item, int dtype, tuple sizes, 
         halos[k] = T.Map(sizes[k], math.prod(around), ((tuple(own), 0, tuple(strides), inner(low, wide), tuple(wide)),),
                          None, None, False, True, True, 0, dtype)
         at = inner([a + b for a, b in zip(low, shifts[k], strict=True)], wide)
-        padded[k] = T.Map(math.prod(around), size, ((tuple(extents), at, tuple(wide), 0, tuple(grid)),), None, None, True,
-                          True, True, 0, dtype)
+        padded[k] = T.Map(math.prod(around), size, ((tuple(extents), at, tuple(wide), 0, tuple(grid)),), None, None,
+                          True, True, True, 0, dtype)
     plain = {k: with_fill(m, dtype) for k, m in enumerate(maps) if k not in padded and k not in whole}
     return halos, [(k, padded.get(k, plain.get(k))) for k in range(len(maps))]
 

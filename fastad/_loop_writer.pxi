@@ -148,7 +148,7 @@ cdef class LoopWriter:
     cdef uint32_t first, end
     cdef dict slots                                          # value -> slot
     cdef dict last                                           # slot of a buffer -> the instruction that reads it last
-    cdef dict stores                                         # move -> the slot of rows that it writes, -1: none, no more
+    cdef dict stores                                         # move -> the slot of rows that it writes; -1: none
     cdef dict stored                                         # value -> the move that stores it
     cdef set whole                                           # roots that are read as blocks, not only by chains
     cdef set summed                                          # roots that are summed along an axis: scalars are not

@@ -9,7 +9,7 @@ and its kernel allows that.  A kernel never sees a result that overlaps another 
 In place are writes, and elementwise primitives with a kernel of our own: NumPy's transcendental loops choose another
 code path, with other last bits, where operand and result are the same memory.
 A loop is planned as one instruction: what leaves it gets memory, what is used up inside gets none, and nothing is given
-back before its end.
+back before its end, but that derivatives may be written over what is read there for the last time (`take_over`).
 Next: _fusion.pxi (what a loop is), _program.pyx.
 """
 
@@ -340,7 +340,8 @@ cdef class Plan:
 
     cdef bint by_elements(self, uint32_t i) except -1:
         """Is instruction i a step of a chain of numbers?"""
-        return self.t.op[i] >= FA_ELEMENTWISE and is_real(AVALS[self.t.aval[i]].dtype) and AVALS[self.t.aval[i]].nd > 0 \
+        cdef const fa_aval *av = &AVALS[self.t.aval[i]]
+        return self.t.op[i] >= FA_ELEMENTWISE and is_real(av.dtype) and av.nd > 0 \
             and chain_step(self.t, i) != FA_CHAIN_END
 
     cdef int plan_member(self, uint32_t i, uint32_t end) except -1:

@@ -40,9 +40,8 @@ typedef struct {
     fa_chainfns fn[FA_CHAIN_CODES];
 } fa_chainset;
 
-/* How many bytes before it is used something is brought into the cache: some hundred nanoseconds. */
-static int fa_chain_ahead = 4096;
-enum { FA_LINE_BYTES = 64 };
+/* ahead: so many bytes before it is used something is brought into the cache, some hundred nanoseconds */
+enum { FA_CHAIN_AHEAD = 4096, FA_LINE_BYTES = 64 };
 FA_INLINE void fa_fetch_own(const char *p) {
 #if defined(__x86_64__)
     __asm__ volatile("prefetchw %0" : : "m"(*p));     /* (a processor that does not know it does nothing) */

@@ -127,13 +127,13 @@ static void FA_W(fa_chain_store)(FA_CHAIN_ARGS) {
 }
 
 static void FA_W(fa_chain_fetch)(FA_CHAIN_ARGS) {
-    const char *m = fa_chain_operand(s, t) + fa_chain_ahead;
+    const char *m = fa_chain_operand(s, t) + FA_CHAIN_AHEAD;
     for (int k = 0; k < FA_TILE_OF_BYTES; k += FA_LINE_BYTES) __builtin_prefetch(m + k);
     FA_CHAIN_NEXT;
 }
 
 static void FA_W(fa_chain_fetch_own)(FA_CHAIN_ARGS) {
-    const char *m = fa_chain_operand(s, t) + fa_chain_ahead;
+    const char *m = fa_chain_operand(s, t) + FA_CHAIN_AHEAD;
     for (int k = 0; k < FA_TILE_OF_BYTES; k += FA_LINE_BYTES) fa_fetch_own(m + k);
     FA_CHAIN_NEXT;
 }
