@@ -128,8 +128,9 @@ cdef object halo_plan(assembly, int64_t size, int item, int dtype, tuple sizes, 
     whole = [k for k in range(len(maps)) if shifts[k] is not None and not any(shifts[k])
              and sources[same[k]][1] == extents]
     shifted = [k for k in range(len(maps)) if shifts[k] is not None and k not in whole]
-    if len(shifted) < 2 or len(maps) - len(shifted) - len(whole) > MOST_PLAIN:
-        return None
+    if len(shifted) < 2 * len({same[k] for k in shifted}) or not shifted \
+            or len(maps) - len(shifted) - len(whole) > MOST_PLAIN:
+        return None                      # (a halo that is read once costs more than it saves)
     halos, padded = {}, {}
     for k in shifted:
         strides, own = sources[same[k]]
