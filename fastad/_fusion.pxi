@@ -4,8 +4,8 @@ Owns: the grouping of instructions over one iteration space, the order in which 
 An instruction joins a loop that began before it where everything that it reads is there in time: results of the loop
 itself at the same place of the block; everything else, as a slice of an array, from what was finished before.  Sums, of
 everything or along an axis, and sums of results shifted by a few elements (weaves) end a loop.  What one instruction
-alone needs is read, and computed where it is cheap, in the loop of that instruction: less goes through memory.  What has
-effects of its own (guards, calls, checks of an index) stays where it is, in its order.
+alone needs is read, and computed where it is cheap, in the loop of that instruction: less goes through memory.  What
+has effects of its own (guards, calls, checks of an index) stays where it is, in its order.
 Must not know: derivative rules, how a loop is executed (_kernels/fused.h), where arrays lie (_memory_plan.pxi).
 Next: _loop_writer.pxi (the description of a loop), _memory_plan.pxi.
 """
