@@ -3,8 +3,9 @@
 Owns: the grouping of instructions over one iteration space, the order in which a program runs them.
 An instruction joins a loop that began before it where everything that it reads is there in time: results of the loop
 itself at the same place of the block; everything else, as a slice of an array, from what was finished before.  Sums, of
-everything or along an axis, and sums of results shifted by a few elements (weaves) end a loop.  What has
-effects of its own (guards, calls, checks of an index) stays where it is, in its order.
+everything or along an axis, and sums of results shifted by a few elements (weaves) end a loop.  What one instruction
+alone needs is read, and computed where it is cheap, in the loop of that instruction: less goes through memory.  What
+has effects of its own (guards, calls, checks of an index) stays where it is, in its order.
 Must not know: derivative rules, how a loop is executed (_kernels/fused.h), where arrays lie (_memory_plan.pxi).
 Next: _loop_writer.pxi (the description of a loop), _memory_plan.pxi.
 """
@@ -14,6 +15,8 @@ cdef enum: LEADS = WEAVE + 1, FOLLOWS                        # elementwise, with
 cdef enum: MOST_MEMBERS = FA_FUSED_MEMBERS                   # of a loop: with three operands each FA_FUSED_SLOTS slots
 cdef enum: MOST_OPEN = 12                                    # loops of a size that may still be joined
 cdef enum: LONG = 1 << 14                                    # elements of an instruction that is a loop by itself
+cdef enum: FEW = 4                                           # reads that a loop does before all else
+cdef enum: MOST_LEAVES = 3, MOST_WAITING = 8                 # arrays of which so many results wait for their reader
 cdef enum: MOST_PARTS = 8                                    # pieces that one read looks through at each block
 
 
@@ -121,6 +124,10 @@ cdef class Fusion(Copier):
     cdef uint32_t *members                                   # of a level: instructions that do something
     cdef uint8_t *sums
     cdef uint32_t *overwriter                                # of a value: what is written on top of it; 0: nothing
+    cdef uint8_t *uses                                       # of a value: 0, 1, 2 for more
+    cdef uint32_t *last                                      # the instruction that uses it last
+    cdef dict storer                                         # value -> the move that stores it by rows
+    cdef dict fetched                                        # value -> that move, from where its last readers read it
     cdef uint32_t levels
     cdef dict open
     cdef dict stored                                         # level -> layouts of its stores
@@ -135,6 +142,10 @@ cdef class Fusion(Copier):
         self.members = <uint32_t *>calloc(source.n + 1, sizeof(uint32_t))
         self.sums = <uint8_t *>calloc(source.n + 1, 1)
         self.overwriter = <uint32_t *>calloc(source.n + 1, sizeof(uint32_t))
+        self.uses = <uint8_t *>calloc(source.n + 1, 1)
+        self.last = <uint32_t *>calloc(source.n + 1, sizeof(uint32_t))
+        self.storer = {}
+        self.fetched = {}
         self.open = {}
         self.stored = {}
         self.axes = {}
@@ -142,7 +153,7 @@ cdef class Fusion(Copier):
         self.woven = set()
         self.loops = []
         if self.level == NULL or self.kind == NULL or self.members == NULL or self.sums == NULL \
-                or self.overwriter == NULL:
+                or self.overwriter == NULL or self.uses == NULL or self.last == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {source.n} instructions")
 
     def __dealloc__(self):
@@ -151,18 +162,31 @@ cdef class Fusion(Copier):
         free(self.members)
         free(self.sums)
         free(self.overwriter)
+        free(self.uses)
+        free(self.last)
 
     cdef Tape run(self):
         """The tape in its new order; the tape itself where no loop came together."""
         cdef Tape s = self.source
-        cdef uint32_t i
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t i, k, m
         cdef bint any_loop = False
         self.find_overwriters()
+        for i in range(1, s.n):
+            m = s.operands(i, &ids)
+            for k in range(m):
+                self.uses[ids[k]] += self.uses[ids[k]] < 2
+                self.last[ids[k]] = i
+        for at in s.outputs:
+            self.uses[<uint32_t>at] = 2
+            self.last[<uint32_t>at] = s.n
         for i in range(1, s.n):              # what an instruction may be depends on where those before it run
             if s.op[i] > FA_CAPTURE:
                 if not always_alone(s, i):
                     self.kind[i] = self.kind_of(i)
                 self.level[i] = self.place(i)
+                self.read_late(i)
+                self.compute_late(i)
                 any_loop |= self.members[self.level[i]] > 1 or self.long_enough(i)
         return self.reordered() if any_loop else s
 
@@ -191,7 +215,15 @@ cdef class Fusion(Copier):
 
         Else the whole array would be copied, for the sake of a slice: a history of fields, once a step.
         """
-        cdef uint32_t w = self.overwriter[self.memory_of(self.source.arg[2 * <size_t>x])]
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, m = self.source.operands(x, &ids)
+        for k in range(m):
+            if not self.unwritten(ids[k], level):
+                return False
+        return True
+
+    cdef bint unwritten(self, uint32_t x, uint32_t level) noexcept:
+        cdef uint32_t w = self.overwriter[self.memory_of(x)]
         return w == 0 or self.level[w] == 0 or self.level[w] > level
 
     # -- what may be in a loop
@@ -348,6 +380,87 @@ cdef class Fusion(Copier):
             del loops[0]
         return self.levels
 
+    cdef int read_late(self, uint32_t i) except -1:
+        """What only instruction i reads through a map is read in its loop: nothing is put together and kept."""
+        cdef Tape s = self.source
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, x, m, level = self.level[i]
+        if self.kind[i] != ELEMENTWISE:
+            return 0
+        m = s.operands(i, &ids)
+        for k in range(m):
+            x = ids[k]
+            if self.kind[x] == READ and self.level[x] < level and self.uses[x] == 1 \
+                    and self.members[level] < MOST_MEMBERS and AVALS[s.aval[x]].size == AVALS[s.aval[i]].size \
+                    and self.is_there(x, level):
+                self.members[self.level[x]] -= 1
+                self.members[level] += 1
+                self.level[x] = level
+        return 0
+
+    cdef int compute_late(self, uint32_t i) except -1:
+        """What only instruction i reads is computed in its loop, if what it is made of is in memory anyway, but for one
+        array: nothing more is kept, and less is written."""
+        cdef Tape s = self.source
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, m
+        cdef uint32_t[3] operands
+        if self.kind[i] == STORE:
+            self.storer[s.arg[2 * <size_t>i]] = i
+        if self.kind[i] != ELEMENTWISE:
+            return 0
+        m = s.operands(i, &ids)
+        for k in range(m):
+            operands[k] = ids[k]
+        for k in range(m):
+            if self.level[operands[k]] < self.level[i] and self.may_wait(operands[k], i):
+                self.wait(operands[k], i)
+        return 0
+
+    cdef bint may_wait(self, uint32_t x, uint32_t i) except -1:
+        """Is x a cheap elementwise result that instruction i alone, or what it is for, reads?"""
+        cdef Tape s = self.source
+        return self.kind[x] == ELEMENTWISE and self.uses[x] == 1 and (x < s.boundary) == (i < s.boundary) \
+            and AVALS[s.aval[x]].size == AVALS[s.aval[i]].size and chain_step(s, x) != FA_CHAIN_END
+
+    cdef int wait(self, uint32_t x, uint32_t i) except -1:
+        """Bring x, and what it alone is made of in its loop, to the loop of i, if that is better."""
+        cdef Tape s = self.source
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, m, y, at = 0, level = self.level[x], ends = 0
+        cdef list tree = [x]
+        cdef set leaves = set()
+        while at < len(tree):
+            m = s.operands(<uint32_t>tree[at], &ids)
+            at += 1
+            for k in range(m):
+                y = ids[k]
+                if self.level[y] == level and self.may_wait(y, i) and len(tree) < MOST_WAITING:
+                    tree.append(y)
+                elif AVALS[s.aval[y]].nd:
+                    leaves.add(y)
+        if len(leaves) > MOST_LEAVES or self.members[self.level[i]] + len(tree) + len(leaves) > MOST_MEMBERS:
+            return 0
+        for leaf in leaves:
+            y = leaf
+            if not self.unwritten(y, self.level[i]) or (self.kind[y] == READ and not self.is_there(y, self.level[i])):
+                return 0
+            if self.last[y] > i:             # in memory then, unless its readers wait as well
+                continue
+            if self.level[y] == level and y in self.storer and self.last[<uint32_t>self.storer[y]] > i:
+                continue
+            ends += 1
+            if self.level[y] == level or ends > 1 or self.kind[y] == READ or self.kind[y] == ALIAS:
+                return 0
+        for leaf in leaves:
+            if self.last[<uint32_t>leaf] <= i and leaf in self.storer:
+                self.fetched[leaf] = self.storer[leaf]
+        for found in tree:
+            self.level[<uint32_t>found] = self.level[i]
+        self.members[level] -= len(tree)
+        self.members[self.level[i]] += len(tree)
+        return 0
+
     cdef tuple axis_of(self, uint32_t i):
         cdef const fa_axis *axis = <const fa_axis *>self.source.attrs[self.source.arg[2 * <size_t>i + 1]]
         return axis.outer, axis.n, axis.inner
@@ -395,6 +508,7 @@ cdef class Fusion(Copier):
             for level in range(1, self.levels + 1):
                 end = start[level]
                 self.pair(order, at, end)
+                self.read_first(order, at, end)
                 first = self.target.n
                 primal = 0
                 for k in range(at, end):
@@ -407,7 +521,7 @@ cdef class Fusion(Copier):
                     self.copy(i)
                     if self.kind[i] == WEAVE:
                         self.woven.add(self.map[i])
-                if self.members[level] > 1 or self.long_enough(order[at]):
+                if end > at and (self.members[level] > 1 or self.long_enough(order[at])):
                     self.loops.append((first, self.target.n, primal if primal else self.target.n))
                 at = end
         finally:
@@ -419,6 +533,21 @@ cdef class Fusion(Copier):
         self.copy_locations()
         return self.target.finish()
 
+
+    cdef int read_first(self, uint32_t *order, uint32_t at, uint32_t end) except -1:
+        """What is read through maps for one instruction comes before all others, if it is little: chains stay whole."""
+        cdef Tape s = self.source
+        cdef uint32_t k, i, front = at, moved = 0
+        for k in range(at, end):
+            i = order[k]
+            if s.boundary and k > at and i >= s.boundary > order[k - 1]:
+                front = k                    # (primal instructions stay in front of all others)
+            if self.kind[i] == READ and self.uses[i] == 1 and not self.stays_in_place(i) and moved < FEW:
+                memmove(&order[front + 1], &order[front], (k - front) * sizeof(uint32_t))
+                order[front] = i
+                front += 1
+                moved += 1
+        return 0
 
     cdef int pair(self, uint32_t *order, uint32_t at, uint32_t end) except -1:
         """Two functions of one value that one step computes (sine and cosine) stand side by side.
@@ -450,13 +579,17 @@ cdef class Fusion(Copier):
         """Slices that another loop reads in place are read in place by this one, too: nobody writes a copy of them."""
         cdef Tape s = self.source
         cdef const uint32_t *ids = NULL
-        cdef uint32_t k, x, m
+        cdef uint32_t k, x, y, m
         if self.members[level] < 2 or self.kind[i] != ELEMENTWISE or chain_step(s, i) == FA_CHAIN_END:
             return 0
         m = s.operands(i, &ids)
         for k in range(m):
             x = ids[k]
-            if self.kind[x] == READ and self.level[x] < level and self.stays_in_place(x) and self.is_there(x, level):
+            if x in self.fetched and self.level[x] < level:
+                y = self.fetched.pop(x)
+                self.map[x] = append(self.target, FA_MOVE, s.aval[x], self.map[y], self.target.attr_id(
+                    <Attr>s.attr_list[s.arg[2 * <size_t>y + 1]].T))
+            elif self.kind[x] == READ and self.level[x] < level and self.stays_in_place(x) and self.is_there(x, level):
                 self.map[x] = 0
                 self.copy(x)
                 self.level[x] = level

@@ -27,6 +27,9 @@ def share_from(int64_t picoseconds):
     return before
 
 
+cdef enum: FAR = 1 << 22                 # bytes computed since a value was used: the cache has others
+
+
 cdef int64_t step_cost(const fa_finstr *f) noexcept:
     """Of one element, in picoseconds, where operands are in cache; measured with AVX-512, similar with AVX2."""
     cdef int64_t cost
@@ -38,6 +41,18 @@ cdef int64_t step_cost(const fa_finstr *f) noexcept:
         return 1800 if f.op >= FA_OWN_END else 200
     cost = 700 if f.step == FA_CHAIN_SQRT else 450 if f.step == FA_CHAIN_DIVIDE or f.step == FA_CHAIN_RECIPROCAL else 70
     return cost // 2 if f.din == FA_F32 else cost
+
+
+cdef int step_of_power(Tape t, uint32_t x) noexcept:
+    """The step that multiplies by the number x, a constant; FA_CHAIN_END: there is none."""
+    cdef const fa_cell *cell
+    cdef double value
+    if t.op[x] != FA_CONST or AVALS[t.aval[x]].nd:
+        return FA_CHAIN_END
+    cell = &t.cells[t.arg[2 * <size_t>x]]
+    value = cell.f if AVALS[t.aval[x]].dtype == FA_F64 else cell.s if AVALS[t.aval[x]].dtype == FA_F32 else 0.0
+    return FA_CHAIN_TWICE if value == 2.0 else FA_CHAIN_FOUR_TIMES if value == 4.0 \
+        else FA_CHAIN_MINUS_TWICE if value == -2.0 else FA_CHAIN_MINUS_FOUR_TIMES if value == -4.0 else FA_CHAIN_END
 
 
 cdef class Loop:
@@ -133,7 +148,8 @@ cdef class LoopWriter:
     cdef uint32_t first, end
     cdef dict slots                                          # value -> slot
     cdef dict last                                           # slot of a buffer -> the instruction that reads it last
-    cdef dict stores                                         # move -> the slot of rows that it writes
+    cdef dict stores                                         # move -> the slot of rows that it writes; -1: none
+    cdef dict stored                                         # value -> the move that stores it
     cdef set whole                                           # roots that are read as blocks, not only by chains
     cdef set summed                                          # roots that are summed along an axis: scalars are not
     cdef tuple free_buffers          # of numbers; of masks, which a chain writes at another pace
@@ -148,6 +164,7 @@ cdef class LoopWriter:
         self.whole = set()
         self.summed = set()
         self.stores = {}
+        self.stored = {}
         self.free_buffers = [], []
         self.loop = Loop(end - first, self.pieces())
         self.loop.f.nprimal = primal
@@ -168,8 +185,22 @@ cdef class LoopWriter:
             i = t.arg[2 * <size_t>i]
         self.loop.f.size = AVALS[t.aval[i]].size
         self.loop.f.shared = self.loop.f.size * self.cost() >= worth_sharing
+        self.fetch_once()
         self.loop.finish()
         return self.loop
+
+    cdef int fetch_once(self) except -1:
+        """Of the slices of one array only the last one brings it into the cache."""
+        cdef dict latest = {}
+        cdef fa_slot *s
+        cdef uint32_t k
+        for k in range(self.loop.f.nslots):
+            s = &self.loop.slots[k]
+            if s.far and (s.cell not in latest or self.loop.slots[<int>latest[s.cell]].at < s.at):
+                latest[s.cell] = k
+        for k in range(self.loop.f.nslots):
+            self.loop.slots[k].far &= latest.get(self.loop.slots[k].cell) == k
+        return 0
 
     cdef int64_t cost(self) noexcept:
         """Of one element, in picoseconds."""
@@ -247,14 +278,22 @@ cdef class LoopWriter:
 
     cdef int outside(self, uint32_t x, int64_t at) except -1:
         cdef const fa_aval *av = &AVALS[self.t.aval[x]]
-        return self.loop.slot(FA_SLOT_ARRAY if av.nd else FA_SLOT_SCALAR, av.dtype, self.program.cell[x], at)
+        cdef int slot = self.loop.slot(FA_SLOT_ARRAY if av.nd else FA_SLOT_SCALAR, av.dtype, self.program.cell[x], at)
+        self.loop.slots[slot].far = av.nd and self.plan.is_far(x)
+        return slot
 
     cdef int result(self, uint32_t i) except -1:
-        """The slot of a result: its place in memory if it leaves the loop, else a buffer."""
+        """The slot of a result: its place in memory if it leaves the loop, the rows where it is stored, or a buffer."""
         cdef int dtype = AVALS[self.t.aval[i]].dtype
         cdef list found
-        if not self.stays(i):
+        store = self.stored.get(i)
+        if store is not None and self.stays(i) and self.plan.root[i] == i and i not in self.whole \
+                and i not in self.summed:
+            self.slots[i] = self.stores[store]
+            self.stores[store] = -1
+        elif not self.stays(i):
             self.slots[i] = self.loop.slot(FA_SLOT_ARRAY, dtype, self.program.cell[i], 0)
+            self.loop.slots[<int>self.slots[i]].far = self.plan.goes_far(i)
         else:
             found = <list>self.free_buffers[dtype == FA_BOOL]
             if not found:
@@ -297,6 +336,8 @@ cdef class LoopWriter:
         if self.follows(i):
             self.write_twin(i)
             return 0
+        if self.t.op[i] == FA_MULTIPLY and self.write_power(i, ids):
+            return 0
         for k in range(m):
             self.operand(ids[k])
         f = self.instruction(FA_FUSED_ELEMENTWISE, i)
@@ -307,6 +348,26 @@ cdef class LoopWriter:
             f.in_[k] = self.slots[ids[k]]
         f.out = self.result(i)
         return 0
+
+    cdef bint write_power(self, uint32_t i, const uint32_t *ids) except -1:
+        """A product with 2, 4, -2 or -4 by sums, if it is one."""
+        cdef uint32_t k
+        cdef int step
+        cdef fa_finstr *f
+        if not is_real(AVALS[self.t.aval[i]].dtype):
+            return False
+        for k in range(2):
+            step = step_of_power(self.t, ids[k])
+            if step != FA_CHAIN_END and AVALS[self.t.aval[ids[1 - k]]].nd:
+                self.operand(ids[1 - k])
+                f = self.instruction(FA_FUSED_ELEMENTWISE, i)
+                f.arity = 1
+                f.step = step
+                f.din = f.dout
+                f.in_[0] = self.slots[ids[1 - k]]
+                f.out = self.result(i)
+                return True
+        return False
 
     cdef bint follows(self, uint32_t i) noexcept:
         """Does the last instruction give this one's result, too?"""
@@ -398,7 +459,9 @@ cdef class LoopWriter:
                 r.dim[d].s = r.dim[d].d
             self.loop.f.row = r.dim[r.nd - 1].n
             self.stores[i] = self.loop.slot(FA_SLOT_ROWS, g.dtype, g.cell, r.doff)
+            self.stored.setdefault(x, i)
             self.loop.slots[<int>self.stores[i]].layout = self.layout(&r)
+            self.loop.slots[<int>self.stores[i]].far = self.plan.goes_far(i)
         return 0
 
     cdef int write_store(self, uint32_t i) except -1:
@@ -446,6 +509,7 @@ cdef class LoopWriter:
         self.loop.f.row = row
         self.slots[i] = self.loop.slot(FA_SLOT_ROWS, dtype, self.program.cell[x], r.soff)
         self.loop.slots[<int>self.slots[i]].layout = layout
+        self.loop.slots[<int>self.slots[i]].far = self.plan.is_far(x)
         return True
 
     cdef int layout(self, const fa_reader *r) except -2:

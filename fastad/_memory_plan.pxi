@@ -9,7 +9,7 @@ and its kernel allows that.  A kernel never sees a result that overlaps another 
 In place are writes, and elementwise primitives with a kernel of our own: NumPy's transcendental loops choose another
 code path, with other last bits, where operand and result are the same memory.
 A loop is planned as one instruction: what leaves it gets memory, what is used up inside gets none, and nothing is given
-back before its end.
+back before its end, but that derivatives may be written over what is read there for the last time (`take_over`).
 Next: _fusion.pxi (what a loop is), _program.pyx.
 """
 
@@ -101,6 +101,10 @@ cdef class Plan:
     cdef dict external                   # root -> the output whose memory it has: one of the caller's, nobody else's
     cdef dict own                        # value -> its cell, one of the first
     cdef bint owns
+    cdef int64_t *written                # bytes of arrays that are computed before a value, and it itself
+    cdef set far                         # inputs and outputs that are somewhere else at each run
+    cdef int64_t present                 # `written` of the loop that is being planned
+    cdef int64_t *touched                # `written` when the memory of a root was used last
 
     def __cinit__(self, Program program):
         cdef int d
@@ -115,8 +119,12 @@ cdef class Plan:
         self.last = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
         self.root = <uint32_t *>malloc(self.t.n * sizeof(uint32_t))
         self.uses = <uint8_t *>calloc(self.t.n, 1)
+        self.written = <int64_t *>calloc(self.t.n + 1, sizeof(int64_t))
+        self.touched = <int64_t *>calloc(self.t.n + 1, sizeof(int64_t))
         for d in range(FA_NDTYPE):
             self.free_cells[d] = <uint32_t *>malloc(self.t.n * sizeof(uint32_t))
+        if self.written == NULL or self.touched == NULL:
+            raise MemoryError(f"fastad: no memory to compile a tape of {self.t.n} instructions")
         if self.last == NULL or self.root == NULL or self.uses == NULL or self.free_cells[FA_NDTYPE - 1] == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {self.t.n} instructions")
 
@@ -124,6 +132,8 @@ cdef class Plan:
         free(self.last)
         free(self.root)
         free(self.uses)
+        free(self.written)
+        free(self.touched)
         for d in range(FA_NDTYPE):
             free(self.free_cells[<int>d])
 
@@ -133,6 +143,8 @@ cdef class Plan:
         cdef uint32_t i = 1, first = t.n, end = 0, primal = 0
         cdef object following = iter(loops)
         self.find_last_uses()
+        self.count_bytes(loops)
+        self.far = {t.inputs[k] if k >= 0 else self.root[<uint32_t>t.outputs[~k]] for k in self.program.far}
         for k in self.program.own:
             if k is None:
                 self.program.new_cell(FA_AVAL_F64, -1)
@@ -273,6 +285,8 @@ cdef class Plan:
         cdef uint32_t i
         cdef Loop loop
         cdef list sums
+        self.present = self.written[first]
+        self.take_over(first, end, primal)
         for i in range(first, end):
             if t.op[i] != FA_SUM or AVALS[t.aval[i]].nd:
                 self.plan_member(i, end)
@@ -292,9 +306,47 @@ cdef class Plan:
         self.program.loops.append(loop)
         return 0
 
+    cdef int take_over(self, uint32_t first, uint32_t end, uint32_t primal) except -1:
+        """A result may be written over an array whose elements the loop has read for the last time, each in its place.
+
+        In derivative code only: elsewhere the ends of rows would be computed on copies (chain_plan.h).
+        """
+        cdef Tape t = self.t
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t i, k, m, r
+        cdef dict dying = {}                 # root -> the instruction that reads it last, 0: not by elements
+        if primal >= end:
+            return 0
+        for i in range(first, end):
+            m = operands_of(t, i, &ids)
+            for k in range(m):
+                r = self.root[ids[k]]
+                if r >= first or self.last[r] >= end or r not in self.place or self.place[r][1] < 0 \
+                        or self.is_far(r):
+                    continue
+                dying[r] = i if ids[k] == r and dying.get(r, 1) and self.by_elements(i) else 0
+        for i in range(primal, end):
+            if not dying:
+                break
+            if self.last[i] < end or self.root[i] != i or i in self.external or not self.by_elements(i):
+                continue
+            for r in list(dying):
+                if 0 < dying[r] <= i and t.aval[r] == t.aval[i]:
+                    self.place[i] = self.place.pop(r)
+                    self.cell[i] = self.cell_at(t.aval[i], self.place[i][1])
+                    del dying[r]
+                    break
+        return 0
+
+    cdef bint by_elements(self, uint32_t i) except -1:
+        """Is instruction i a step of a chain of numbers?"""
+        cdef const fa_aval *av = &AVALS[self.t.aval[i]]
+        return self.t.op[i] >= FA_ELEMENTWISE and is_real(av.dtype) and av.nd > 0 \
+            and chain_step(self.t, i) != FA_CHAIN_END
+
     cdef int plan_member(self, uint32_t i, uint32_t end) except -1:
         """Memory for what is read after the loop; a reshape of it is the same memory."""
-        if self.last[self.root[i]] < end:
+        if self.last[self.root[i]] < end or i in self.place:
             return 0
         if self.root[i] in self.external:
             self.outside(i, self.external[self.root[i]])
@@ -303,6 +355,39 @@ cdef class Plan:
         else:
             self.own_memory(i)
         return 0
+
+    # -- what is in the cache: guessed, for what it is worth to bring it there in time
+    cdef int count_bytes(self, list loops) except -1:
+        """`written`, without what is used up inside a loop."""
+        cdef Tape t = self.t
+        cdef uint32_t i, first = t.n, end = 0
+        cdef object following = iter(loops)
+        if not loops:
+            return 0
+        first, end, _ = next(following)
+        for i in range(1, t.n):
+            if i == end:
+                first, end, _ = next(following, (t.n, 0, 0))
+            self.written[i] = self.written[i - 1]
+            if AVALS[t.aval[i]].nd and t.op[i] > FA_CAPTURE and self.root[i] == i and not (
+                    first <= i and self.last[i] < end):
+                self.written[i] += AVALS[t.aval[i]].size * fa_itemsize[AVALS[t.aval[i]].dtype]
+        return 0
+
+    cdef bint is_far(self, uint32_t x) except -1:
+        """Has so much been computed since array x was used that it is in the cache no more?"""
+        cdef uint32_t r = self.root[x]
+        if self.t.op[r] <= FA_CAPTURE:
+            return r in self.far
+        return self.present - max(self.written[r], self.touched[r]) > FAR \
+            and is_real(AVALS[self.t.aval[x]].dtype)
+
+    cdef bint goes_far(self, uint32_t i) except -1:
+        """Is array i for later, so that its memory has probably not been used lately?"""
+        cdef uint32_t last = self.last[self.root[i]]
+        if last == self.t.n:
+            return self.root[i] in self.far
+        return self.written[last] - self.written[i] > FAR and is_real(AVALS[self.t.aval[i]].dtype)
 
     cdef int release_loop(self, uint32_t first, uint32_t end) except -1:
         """Free what is used for the last time in the loop."""
@@ -313,6 +398,7 @@ cdef class Plan:
             m = operands_of(t, i, &ids)
             for k in range(m):
                 r = self.root[ids[k]]
+                self.touched[r] = self.present
                 if r >= first or not first <= self.last[r] < end:
                     continue
                 if AVALS[t.aval[ids[k]]].nd == 0:

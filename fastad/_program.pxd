@@ -45,6 +45,7 @@ cdef class Program:
     cdef public object report            # what a program within a memory budget says of itself
     cdef frozenset given                 # inputs whose memory may be overwritten
     cdef list own                        # inputs, and ~outputs, that have the first cells
+    cdef list far                        # inputs, and ~outputs, that are in no cache
     cdef list on_inputs                  # (input, cell) of what is written on top of one
     cdef list external                   # (position, cell) of results that are written where the caller gets them
     cdef uint32_t new_cell(self, uint32_t aval, int64_t offset) except 0

@@ -33,7 +33,8 @@ class Plan:
 @disjoint_base
 class Program:
     def __init__(self, tape: Tape, optimise: bool = True, given: Sequence[int] = (),
-                 before: tuple[int, int] | None = None, own: Sequence[int | None] = ()) -> None: ...
+                 before: tuple[int, int] | None = None, own: Sequence[int | None] = (),
+                 far: Sequence[int] = ()) -> None: ...
     report: Any
     @property
     def tape(self) -> Tape: ...

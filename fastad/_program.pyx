@@ -15,12 +15,15 @@ cimport numpy as cnp
 
 import os
 from bisect import bisect_left, insort
+import math
+
 import numpy as np
 
 from fastad import _passes
 from fastad import _tape as T
 from fastad._tape cimport (
-    AVALS, FORMS, Tape, aval_shape, copy_in, copy_out, fa_assemble, fa_aval, fa_axis, fa_cell, fa_code, fa_env,
+    AVALS, Attr, FORMS, Tape, append, aval_id, aval_shape, copy_in, copy_out, fa_assemble, fa_aval, fa_axis, fa_cell,
+    fa_code, fa_env,
     fa_do_add, fa_do_copy, fa_fused, fa_itemsize, fa_map, fa_piece, fa_stack, flags_to_report, is_real, operands_of,
     report_flags, run_flat, FA_ASSEMBLE, FA_AVAL_F64, FA_AVAL_I64, FA_BOOL, FA_CAPTURE, FA_CAST, FA_CONST,
     FA_ELEMENTWISE, FA_ERASE, FA_F32, FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_NAVAL_SCALAR, FA_GUARD, FA_I64,
@@ -51,6 +54,7 @@ cdef extern from "_kernels/layout.h" nogil:
     enum: FA_MOST_STEPS, FA_TILE_BYTES, FA_BLOCK, FA_MOST_LAYOUTS, FA_CHAIN_END
     enum: FA_CHAIN_SIGN, FA_CHAIN_ABSOLUTE, FA_CHAIN_AND, FA_CHAIN_OR, FA_CHAIN_XOR, FA_CHAIN_NOT
     enum: FA_CHAIN_DIVIDE, FA_CHAIN_RECIPROCAL, FA_CHAIN_SQRT
+    enum: FA_CHAIN_TWICE, FA_CHAIN_FOUR_TIMES, FA_CHAIN_MINUS_TWICE, FA_CHAIN_MINUS_FOUR_TIMES
     ctypedef struct fa_rows:
         int nd
         int64_t *n
@@ -72,6 +76,7 @@ cdef extern from "_kernels/layout.h" nogil:
         uint8_t layout
         uint32_t cell
         int64_t at
+        uint8_t far
     ctypedef struct fa_rdim:
         int64_t n
         int64_t d
@@ -126,6 +131,7 @@ cdef extern from "_kernels/reader.h" nogil:
     int fa_reader_has_runs(const fa_reader *r)
 
 include "_memory_plan.pxi"
+include "_halo.pxi"
 include "_fusion.pxi"
 include "_loop_writer.pxi"
 include "_machine.pxi"
@@ -190,19 +196,22 @@ cdef class Program:
     own : sequence of int or None, optional
         Inputs (their number) and outputs (~number; numbers that an instruction computes) whose cells are the first
         ones, from 1 on, in this order; None: a cell that nobody uses.
+    far : sequence of int, optional
+        Inputs, and ~outputs, that are in no cache: at each run they are elsewhere in a large memory.
     """
 
-    def __cinit__(self, Tape tape, bint optimise=True, given=(), before=None, own=()):
+    def __cinit__(self, Tape tape, bint optimise=True, given=(), before=None, own=(), far=()):
         self.before = before or (len(tape), tape.layout().nbytes)
         cdef Plan plan
         cdef Packer packer
         cdef list loops
-        self.tape, loops, self.woven = fused(_passes.optimise(tape) if optimise else tape)
+        self.tape, loops, self.woven = fused(with_halos(_passes.optimise(tape) if optimise else tape))
         self.loops = []
         self.frames = []
         self.external = []
         self.given = frozenset(given)
         self.own = list(own)
+        self.far = list(far)
         self.on_inputs = []
         self.cell = <uint32_t *>calloc(self.tape.n, sizeof(uint32_t))
         if self.cell == NULL:
@@ -215,7 +224,7 @@ cdef class Program:
         translate(self, loops, packer)
         self.describe()
 
-    def __init__(self, Tape tape, bint optimise=True, given=(), before=None, own=()):
+    def __init__(self, Tape tape, bint optimise=True, given=(), before=None, own=(), far=()):
         pass
 
     def __dealloc__(self):

@@ -40,6 +40,7 @@ __all__ = ["CheckpointedAdjoint", "CheckpointedScan", "Scan", "Walk", "active_va
 cdef extern from "<fenv.h>" nogil:
     int feraiseexcept(int)
 
+cdef enum: MANY = 1 << 17                # numbers that a cache does not keep from one sweep to the next
 cdef enum: LINE = 8                      # float64 numbers in a cache line
 
 # An input of the body: its cell, and where step t reads it
@@ -63,6 +64,7 @@ ctypedef struct target:
     uint8_t direct                       # the body's program may write it anywhere
     uint8_t recorded                     # it belongs to the record of a step, and `offset` counts from there
     int renamed                          # the carry whose present state this one will be, -1: none
+    int turns                            # buffers that its states take in turn
 
 # A cell of the program whose memory is that of a result, or of a carry
 ctypedef struct outside:
@@ -259,7 +261,7 @@ cdef class Scan(Attr):
     cdef int prepare(self) except -1:
         """The program of the body, and for each of its inputs and outputs where a step finds it."""
         given = [k for k in range(self.ncarry) if k not in self.kept]
-        cdef Program p = Program(self.body, True, given)
+        cdef Program p = Program(self.body, True, given, far=self.far())
         cdef Tape t = p.tape
         cdef uint32_t i
         cdef const fa_aval *av
@@ -293,12 +295,22 @@ cdef class Scan(Attr):
                 at, stride = self.recorded[k], 0
             self.outs[k] = target(p.cell[i], 8 * at, -1 if kept < 0 else 8 * kept, 8 * av.size, 8 * stride,
                                   self.room_bytes, 8 * lines(av.size), av.nd == 0, k in direct, k in self.recorded,
-                                  self.renaming(k, i, inputs, direct))
+                                  self.renaming(k, i, inputs, direct), 2)
             self.room_bytes += 3 * self.outs[k].buffer if k < self.ncarry else 0
+        for k in range(self.ncarry):     # what changes its name is read for one step more
+            if self.outs[k].renamed >= 0:
+                self.outs[k].turns = self.outs[self.outs[k].renamed].turns = 3
         self.ninputs = len(t.inputs)
         self.program = p
         self.piece = piece_of(self) if not self.recorded or self.numbers else None
         return 0
+
+    cdef list far(self):
+        """Inputs, and ~outputs, of the body that are one of many in a record too large for a cache."""
+        strides = [stride for _, _, stride in self.sources]
+        out = [self.kept.get(k, (0, 0))[1] for k in range(self.ncarry)] + [stride for _, _, stride in self.stacked]
+        return [k for k, stride in enumerate(strides) if stride * self.length > MANY] \
+            + [~k for k, stride in enumerate(out) if stride * self.length > MANY]
 
     cdef int renaming(self, int k, uint32_t i, dict inputs, set direct) except -2:
         """The carry whose array becomes that of carry k.  One that is renamed itself would be overwritten too early."""
@@ -336,7 +348,7 @@ cdef class Scan(Attr):
             return out + to.offset
         if to.kept >= 0:
             return out + to.kept + self.slot(step) * to.stride
-        return frame.room + to.room + (step % 3) * to.buffer
+        return frame.room + to.room + (step % to.turns) * to.buffer
 
     cdef int64_t slot(self, int64_t step) noexcept nogil:
         return self.length - 1 - step if self.reverse else step

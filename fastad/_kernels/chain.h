@@ -1,9 +1,9 @@
-/* chain.h - runs of cheap instructions of a loop, eight vectors at a time: what one leaves in registers the next takes.
+/* chain.h - runs of cheap instructions of a loop, up to eight vectors at a time: what one leaves in registers the next takes.
    Owns: chains at run time: where the operands of steps are, tiles, what is left at the end of a block.
    Must not know: which instructions are chained (chain_plan.h), NumPy.
-   What is left behind the last full tile is computed by one more that overlaps it, where the chain may be repeated.
-   Else, and where there is no full tile, it is computed on copies of its operands, filled up with their last element:
-   no step has another form for fewer elements, and no flag is raised that the elements themselves do not raise.
+   What is left behind the last full tile is computed by narrower ones, the last of which overlaps what is done already,
+   where the chain may be repeated.  Else, and where there is no full tile, it is computed on copies of its operands,
+   filled up with their last element: no flag is raised that the elements themselves do not raise.
    Next: chain_steps.h (the steps), levels.h (once for each instruction set), fused.h (who runs chains). */
 #ifndef FASTAD_CHAIN_H
 #define FASTAD_CHAIN_H
@@ -15,10 +15,12 @@ enum { FA_CHAIN_FIXED, FA_CHAIN_BLOCK, FA_CHAIN_ARRAY, FA_CHAIN_ROWS,
        FA_CHAIN_BASES = FA_CHAIN_ROWS + FA_MOST_LAYOUTS };
 
 typedef void (*fa_chainfn)(void);
-typedef struct { fa_chainfn fn; char *p; int64_t base; } fa_chainat;
+typedef struct { fa_chainfn by8, by4, by2; } fa_chainfns;   /* the step on so many vectors at a time */
+typedef struct { fa_chainfns fn; char *p; int64_t base; } fa_chainat;
 /* In bytes: where the first tile is, for each base, and how far the present one is from there.  (What does not move is
-   `moved` behind the rest: two numbers are counted, not one for each base.) */
-typedef struct { int64_t offset[FA_CHAIN_BASES], moved; } fa_chaintile;
+   `moved` behind the rest: two numbers are counted, not one for each base.)  skip: so many elements of a tile of two
+   vectors are not stored. */
+typedef struct { int64_t offset[FA_CHAIN_BASES], moved, skip; } fa_chaintile;
 
 FA_INLINE char *fa_chain_operand(const fa_chainat *s, const fa_chaintile *t) {
     return s->p + t->offset[s->base] + t->moved;
@@ -31,11 +33,22 @@ FA_INLINE void fa_chain_move(fa_chaintile *t, int64_t bytes) {
     t->offset[FA_CHAIN_FIXED] -= bytes;
     t->moved += bytes;
 }
+typedef int64_t (*fa_chaintiles)(const fa_chainat *steps, fa_chaintile *t, int64_t n);
 typedef struct {
-    int64_t (*tiles)(const fa_chainat *steps, fa_chaintile *t, int64_t n);
-    int64_t tile;                            /* elements */
-    fa_chainfn fn[FA_CHAIN_CODES];
+    fa_chaintiles by8, by4, by2;
+    int64_t lanes;                           /* elements of a vector */
+    fa_chainfns fn[FA_CHAIN_CODES];
 } fa_chainset;
+
+/* ahead: so many bytes before it is used something is brought into the cache, some hundred nanoseconds */
+enum { FA_CHAIN_AHEAD = 4096, FA_LINE_BYTES = 64 };
+FA_INLINE void fa_fetch_own(const char *p) {
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*p));     /* (a processor that does not know it does nothing) */
+#else
+    __builtin_prefetch(p, 1);
+#endif
+}
 
 #define FA_LEVEL_BODY "chain_reals.h"
 #include "levels.h"
@@ -62,12 +75,36 @@ FA_INLINE void fa_chain_copy(char *y, const char *x, int64_t n, int64_t tile, in
     }
 }
 
-/* The chain's last elements, from the present tile on: fewer than it has. */
+/* n elements in a row, as far as there are tiles; returns how many are left, fewer than the narrowest has: none where a
+   tile may overlap what is done already, unless that is all there is.  may_overlap: of FA_CHAIN_MAY_OVERLAP (what is
+   done is stored again) and FA_CHAIN_MAY_READ (it is read, perhaps after it was written over, and not stored). */
+FA_FN int64_t fa_chain_tiled(const fa_chainset *set, int64_t item, const fa_chainat *steps, fa_chaintile *t, int64_t n,
+                             int may_overlap) {
+    int64_t l = set->lanes, rest = n - set->by8(steps, t, n), tile;
+    int again = may_overlap & FA_CHAIN_MAY_OVERLAP;
+    while (rest) {
+        fa_chaintiles tiles = rest > 6 * l && n >= 8 * l && again ? (tile = 8 * l, set->by8)
+            : rest >= 4 * l || (rest > 2 * l && n >= 4 * l && again) ? (tile = 4 * l, set->by4)
+            : (tile = 2 * l, set->by2);
+        if (rest < tile) {
+            if (!(may_overlap & (FA_CHAIN_MAY_OVERLAP | FA_CHAIN_MAY_READ)) || n < tile) return rest;
+            fa_chain_move(t, (rest - tile) * item);
+            t->skip = again ? 0 : tile - rest;
+            rest = tile;
+        }
+        rest -= tiles(steps, t, tile);
+    }
+    t->skip = 0;
+    return 0;
+}
+
+/* The chain's last elements, from the present tile on: fewer than the narrowest has. */
 FA_FN void fa_chain_rest(const fa_chainset *set, int64_t item, const fa_chainstep *plan, const fa_chainat *steps,
                          uint32_t n, const fa_chaintile *t, int64_t rest) {
     char copies[FA_CHAIN_TILES * FA_TILE_BYTES] __attribute__((aligned(64)));
     fa_chainat there[FA_MOST_STEPS];
-    fa_chaintile none = {{0}, 0};
+    fa_chaintile none = {{0}, 0, 0};
+    int64_t tile = 2 * set->lanes;
     there[n - 1] = steps[n - 1];             /* the end */
     for (uint32_t k = 0; k + 1 < n; k++) {
         char *copy = copies + plan[k].tile * FA_TILE_BYTES;
@@ -76,10 +113,10 @@ FA_FN void fa_chain_rest(const fa_chainset *set, int64_t item, const fa_chainste
         there[k].p = copy;
         there[k].base = FA_CHAIN_FIXED;
         if (!plan[k].fresh) continue;
-        if (fa_chain_has_mask(plan[k].code)) fa_chain_copy(copy, fa_chain_mask(&steps[k], t, item), rest, set->tile, 1);
-        else fa_chain_copy(copy, fa_chain_operand(&steps[k], t), rest, set->tile, item);
+        if (fa_chain_has_mask(plan[k].code)) fa_chain_copy(copy, fa_chain_mask(&steps[k], t, item), rest, tile, 1);
+        else fa_chain_copy(copy, fa_chain_operand(&steps[k], t), rest, tile, item);
     }
-    set->tiles(there, &none, set->tile);
+    set->by2(there, &none, tile);
     for (uint32_t k = 0; k < n; k++)
         if (plan[k].code == FA_CHAIN_STORE)
             fa_chain_copy(fa_chain_operand(&steps[k], t), there[k].p, rest, rest, item);
@@ -90,12 +127,9 @@ FA_FN void fa_chain_rest(const fa_chainset *set, int64_t item, const fa_chainste
 /* n elements in a row. */
 FA_FN void fa_chain_range(const fa_chainset *set, const fa_finstr *ins, const fa_chainstep *plan,
                           const fa_chainat *steps, fa_chaintile *t, int64_t n) {
-    int64_t item = fa_itemsize[ins->din], done = set->tiles(steps, t, n);
-    if (done == n) return;
-    if (n >= set->tile && ins->arity & FA_CHAIN_MAY_OVERLAP) {
-        fa_chain_move(t, (n - done - set->tile) * item);
-        set->tiles(steps, t, set->tile);
-    } else fa_chain_rest(set, item, plan, steps, ins->in[1], t, n - done);
+    int64_t item = fa_itemsize[ins->din];
+    int64_t rest = fa_chain_tiled(set, item, steps, t, n, ins->arity);
+    if (rest) fa_chain_rest(set, item, plan, steps, ins->in[1], t, rest);
 }
 
 /* Where element c of row number `row` lies, from the first element on. */
@@ -114,7 +148,7 @@ FA_FN void fa_chain_block(const fa_fused *f, const fa_finstr *ins, const fa_chai
     int64_t item = fa_itemsize[ins->din], n = m;
     steps += ins->in[0];
     for (int64_t k = 0; k < m; k += n) {
-        fa_chaintile t = {{0, k * item, (j + k) * item}, 0};
+        fa_chaintile t = {{0, k * item, (j + k) * item}, 0, 0};
         if (ins->arity & FA_CHAIN_BY_ROWS) {
             int64_t row = (j + k) / f->row, c = (j + k) % f->row;
             n = f->row - c < m - k ? f->row - c : m - k;

@@ -3,8 +3,9 @@
    Must not know: how steps are executed; whoever plans a loop includes this alone.
    A step has one operand in memory and leaves its result in registers.  A result that the next instruction alone reads
    is never stored.
-   A chain may be repeated on elements that it has computed before unless it writes a buffer over another value that it
-   reads there.
+   A chain may be repeated on elements that it has computed before unless it writes over another value that it reads
+   there.  In derivative code it may even then, if what it computes from the wrong value is not stored: it matters to
+   nobody that this raises a flag.
    Next: chain.h, which runs chains; layout.h (fa_fused). */
 #ifndef FASTAD_CHAIN_PLAN_H
 #define FASTAD_CHAIN_PLAN_H
@@ -90,13 +91,22 @@ typedef struct {
     uint16_t *spread;
     uint16_t uses[FA_FUSED_SLOTS];
     uint8_t tile[FA_FUSED_SLOTS];            /* of a slot in the present chain; 255: none yet */
-    int ntiles;
+    uint8_t fetched[FA_FUSED_SLOTS];
+    int ntiles, nfetched;
 } fa_chaining;
 
 static inline void fa_chain_step(fa_chaining *c, int code, uint16_t slot) {
+    int writes = code == FA_CHAIN_STORE || code == FA_CHAIN_MASK_STORE;
     fa_chainstep *s = &c->steps[c->f->nsteps++];
     *s = (fa_chainstep){(uint8_t)code, 0, 0, slot};
     if (!fa_chain_has_operand(code)) return;
+    if (c->slots[slot].far && code != FA_CHAIN_OPERAND && !c->fetched[slot] && c->nfetched < FA_MOST_FAR) {
+        c->fetched[slot] = 1;
+        c->nfetched++;
+        *s = (fa_chainstep){writes ? FA_CHAIN_FETCH_OWN : FA_CHAIN_FETCH, 0, 0, slot};
+        s = &c->steps[c->f->nsteps++];
+        *s = (fa_chainstep){(uint8_t)code, 0, 0, slot};
+    }
     if (c->slots[slot].kind == FA_SLOT_SCALAR) {
         for (uint32_t k = 0; k < c->f->nspread; k++) if (c->spread[k] == slot) return;
         c->slots[slot].at = c->f->nspread;
@@ -105,7 +115,7 @@ static inline void fa_chain_step(fa_chaining *c, int code, uint16_t slot) {
     }
     if (c->tile[slot] == 255) {
         c->tile[slot] = (uint8_t)c->ntiles++;
-        s->fresh = code != FA_CHAIN_STORE && code != FA_CHAIN_MASK_STORE;
+        s->fresh = !writes;
     }
     s->tile = c->tile[slot];
 }
@@ -152,22 +162,34 @@ static inline void fa_chain_write(fa_chaining *c, const fa_finstr *ins, int befo
     }
 }
 
-/* Does one of the steps from `first` on write over a buffer that holds another value which the chain reads? */
-static inline int fa_chain_writes_over(const fa_chaining *c, uint32_t first) {
+/* Does one of the steps from `first` on write over another value which the chain reads?  Not over a buffer, where there
+   is room for another one. */
+static inline int fa_chain_writes_over(fa_chaining *c, uint32_t first) {
     for (uint32_t k = first; k < c->f->nsteps; k++) {
-        const fa_slot *y = &c->slots[c->steps[k].slot];
+        fa_slot *y = &c->slots[c->steps[k].slot];
         int code = c->steps[k].code;
-        if ((code != FA_CHAIN_STORE && code != FA_CHAIN_MASK_STORE) || y->kind != FA_SLOT_BUFFER) continue;
+        if (code != FA_CHAIN_STORE && code != FA_CHAIN_MASK_STORE) continue;
+        if (y->kind == FA_SLOT_ARRAY) {
+            for (uint32_t l = first; l < c->f->nsteps; l++) {
+                const fa_slot *x = &c->slots[c->steps[l].slot];
+                if (c->steps[l].fresh && x->kind == FA_SLOT_ARRAY && x->cell == y->cell) return 1;
+            }
+            continue;
+        }
+        if (y->kind != FA_SLOT_BUFFER) continue;
         for (uint32_t l = first; l < c->f->nsteps; l++) {
             const fa_slot *x = &c->slots[c->steps[l].slot];
-            if (c->steps[l].fresh && x->kind == FA_SLOT_BUFFER && x->at == y->at) return 1;
+            if (!c->steps[l].fresh || x->kind != FA_SLOT_BUFFER || x->at != y->at) continue;
+            if (c->f->nbuffers >= FA_FEW_BUFFERS) return 1;
+            y->at = c->f->nbuffers++;
+            break;
         }
     }
     return 0;
 }
 
-static inline uint8_t fa_chain_flags(const fa_chaining *c, uint32_t first) {
-    uint8_t flags = fa_chain_writes_over(c, first) ? 0 : FA_CHAIN_MAY_OVERLAP;
+static inline uint8_t fa_chain_flags(fa_chaining *c, uint32_t first, int is_primal) {
+    uint8_t flags = !fa_chain_writes_over(c, first) ? FA_CHAIN_MAY_OVERLAP : is_primal ? 0 : FA_CHAIN_MAY_READ;
     for (uint32_t k = first; k < c->f->nsteps; k++)
         if (fa_chain_has_operand(c->steps[k].code) && c->slots[c->steps[k].slot].kind == FA_SLOT_ROWS)
             flags |= FA_CHAIN_BY_ROWS;
@@ -175,7 +197,8 @@ static inline uint8_t fa_chain_flags(const fa_chaining *c, uint32_t first) {
 }
 
 /* The instructions [i, end) as one, on real numbers of `type`; returns what stands in its place. */
-static inline fa_finstr fa_chain_of(fa_chaining *c, const fa_finstr *instr, uint32_t i, uint32_t end, int type) {
+static inline fa_finstr fa_chain_of(fa_chaining *c, const fa_finstr *instr, uint32_t i, uint32_t end, int type,
+                                    int is_primal) {
     fa_finstr chain = {.kind = FA_FUSED_CHAIN, .din = (uint8_t)type, .dout = (uint8_t)type};
     uint32_t first = c->f->nsteps;
     int before = -1;
@@ -190,7 +213,7 @@ static inline fa_finstr fa_chain_of(fa_chaining *c, const fa_finstr *instr, uint
             fa_chain_step(c, c->slots[out].dtype == FA_BOOL ? FA_CHAIN_MASK_STORE : FA_CHAIN_STORE, out);
     }
     fa_chain_step(c, FA_CHAIN_END, 0);
-    chain.arity = fa_chain_flags(c, first);
+    chain.arity = fa_chain_flags(c, first, is_primal);
     chain.in[0] = (uint16_t)first;
     chain.in[1] = (uint16_t)(c->f->nsteps - first);
     return chain;
@@ -213,7 +236,7 @@ static inline uint32_t fa_chain_end(const fa_fused *f, const fa_finstr *instr, u
    `steps` has room for FA_MOST_STEPS, `spread` for FA_FUSED_SLOTS; slots of scalars that are spread out get their
    number. */
 static inline int fa_chain_plan(fa_fused *f, fa_finstr *instr, fa_slot *slots, fa_chainstep *steps, uint16_t *spread) {
-    fa_chaining c = {f, slots, steps, spread, {0}, {0}, 0};
+    fa_chaining c = {.f = f, .slots = slots, .steps = steps, .spread = spread};
     uint32_t n = 0, primal = f->nprimal;
     int type;
     for (uint32_t i = 0; i < f->n; i++) {
@@ -231,7 +254,7 @@ static inline int fa_chain_plan(fa_fused *f, fa_finstr *instr, fa_slot *slots, f
             end++;
             continue;
         }
-        instr[n] = fa_chain_of(&c, instr, i, end, type);
+        instr[n] = fa_chain_of(&c, instr, i, end, type, i < primal);
         n++;
     }
     if (primal >= f->n) f->nprimal = n;

@@ -122,9 +122,9 @@ FA_FN void fa_arithmetic_block(int code, int dtype, int64_t n, const fa_span *in
     int binary = code < FA_CHAIN_NEGATIVE, item = fa_itemsize[dtype];
     const fa_chainstep plan[] = {{FA_CHAIN_LOAD, 0, 1, 0}, {(uint8_t)code, 1, (uint8_t)binary, 0},
                                  {FA_CHAIN_STORE, 2, 0, 0}, {FA_CHAIN_END, 3, 0, 0}};
-    fa_chainat steps[4] = {{0, 0, FA_CHAIN_FIXED}, {0, 0, FA_CHAIN_FIXED}, {0, y, FA_CHAIN_ARRAY},
-                           {0, 0, FA_CHAIN_FIXED}};
-    fa_chaintile t = {{0}, 0};
+    fa_chainat steps[4] = {{.base = FA_CHAIN_FIXED}, {.base = FA_CHAIN_FIXED}, {.p = y, .base = FA_CHAIN_ARRAY},
+                           {.base = FA_CHAIN_FIXED}};
+    fa_chaintile t = {{0}, 0, 0};
     for (int k = 0; k <= binary; k++) {
         if (in[k].step) {
             steps[k].p = (char *)in[k].p;
@@ -135,8 +135,8 @@ FA_FN void fa_arithmetic_block(int code, int dtype, int64_t n, const fa_span *in
         }
     }
     for (int k = 0; k < 4; k++) steps[k].fn = set->fn[plan[k].code];
-    int64_t done = set->tiles(steps, &t, n);
-    if (done < n) fa_chain_rest(set, item, plan, steps, 4, &t, n - done);
+    int64_t rest = fa_chain_tiled(set, item, steps, &t, n, 0);
+    if (rest) fa_chain_rest(set, item, plan, steps, 4, &t, rest);
 }
 
 /* One elementwise primitive (or CAST) on n elements; y is contiguous.  din as in fa_scalar. */

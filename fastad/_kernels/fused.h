@@ -259,10 +259,25 @@ FA_FN void fa_run_fused_shared(const fa_code *c, fa_cell *v, const fa_fused *f, 
     }
 }
 
+/* n elements, mostly few: what is between two rows of a slice. */
+FA_INLINE void fa_fill_gap(const fa_gaps *g, int64_t from, int64_t n, char *y) {
+    if (n > 8 || fa_itemsize[g->dtype] == 1) fa_fill(g->dtype, g->fill, n, y + from * fa_itemsize[g->dtype]);
+    else if (fa_itemsize[g->dtype] == 8) for (int64_t l = 0; l < n; l++) ((fa_i64 *)y)[from + l] = g->fill.i;
+    else for (int64_t l = 0; l < n; l++) ((fa_u32 *)y)[from + l] = (uint32_t)g->fill.i;
+}
+
 FA_FN void fa_fused_gaps(const fa_fused *f, const fa_cell *v) {
     for (uint32_t k = 0; k < f->ngaps; k++) {
         const fa_gaps *g = &f->gaps[k];
+        const fa_rdim *dim = g->reader.dim;
         char *y = v[g->cell].p;
+        if (g->reader.nd == 2) {                                /* rows of a matrix */
+            int64_t at = g->reader.doff;
+            fa_fill_gap(g, 0, at, y);
+            for (int64_t i = 1; i < dim->n; i++, at += dim->d) fa_fill_gap(g, at + dim[1].n, dim->d - dim[1].n, y);
+            fa_fill_gap(g, at + dim[1].n, g->size - at - dim[1].n, y);
+            continue;
+        }
         for (int64_t at = 0; at < g->size;) {
             fa_stretch run = fa_stretch_beyond(&g->reader, at);
             fa_fill(g->dtype, g->fill, (run.lo < g->size ? run.lo : g->size) - at, y + at * fa_itemsize[g->dtype]);

@@ -196,6 +196,7 @@ extern fa_prim fa_prims[FA_MAX_OPCODES];     /* filled at import from primitives
 /* ---- fused loops: many instructions over one iteration space, in programs only (fused.h) ---------------------- */
 enum { FA_BLOCK = 512 };                     /* elements; 4 KiB an operand: a dozen stay in L1 */
 enum { FA_BUFFER_BYTES = 8 * FA_BLOCK + 64 };    /* of a block buffer: no two begin at the same place of a page */
+enum { FA_FEW_BUFFERS = 8 };                 /* they stay in the first-level cache beside what else a loop reads */
 enum { FA_FUSED_MEMBERS = 64, FA_FUSED_SLOTS = 256, FA_FUSED_SUMS = 8, FA_FUSED_AXES = 4, FA_READER_DIMS = 6 };
 enum { FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_CHAIN, FA_FUSED_TWINS,
        FA_FUSED_AXIS, FA_FUSED_WEAVE };
@@ -206,7 +207,9 @@ enum { FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR, FA_SLOT_ROWS };
    WHERE_NO.  The binary ones before EQUAL have a second form, with the operands exchanged; those from NEGATIVE on have no
    operand in memory; WHERE has two, the second in a step of its own, OPERAND. */
 enum {
-    FA_CHAIN_END, FA_CHAIN_STORE, FA_CHAIN_LOAD, FA_CHAIN_ADD, FA_CHAIN_SUBTRACT = FA_CHAIN_ADD + 2,
+    FA_CHAIN_END, FA_CHAIN_STORE, FA_CHAIN_LOAD,
+    FA_CHAIN_FETCH, FA_CHAIN_FETCH_OWN,      /* what will soon be read, or written, comes into the cache */
+    FA_CHAIN_ADD, FA_CHAIN_SUBTRACT = FA_CHAIN_ADD + 2,
     FA_CHAIN_MULTIPLY = FA_CHAIN_ADD + 4, FA_CHAIN_DIVIDE = FA_CHAIN_ADD + 6, FA_CHAIN_STRONGZERO = FA_CHAIN_ADD + 8,
     FA_CHAIN_ZEROPRODUCT = FA_CHAIN_ADD + 10, FA_CHAIN_MAXIMUM = FA_CHAIN_ADD + 12,
     FA_CHAIN_MINIMUM = FA_CHAIN_ADD + 14,
@@ -217,17 +220,20 @@ enum {
     FA_CHAIN_WHERE_YES, FA_CHAIN_WHERE_NO,   /* what is in registers: chosen where the mask is set, where it is not */
     FA_CHAIN_NEGATIVE, FA_CHAIN_SQUARE, FA_CHAIN_RECIPROCAL, FA_CHAIN_ABSOLUTE, FA_CHAIN_SQRT, FA_CHAIN_SIGN,
     FA_CHAIN_NOT, FA_CHAIN_NUMBER,           /* of a mask: 1 or 0 */
+    FA_CHAIN_TWICE, FA_CHAIN_FOUR_TIMES, FA_CHAIN_MINUS_TWICE, FA_CHAIN_MINUS_FOUR_TIMES,
     FA_CHAIN_CODES
 };
-enum { FA_TILE_BYTES = 512, FA_CHAIN_TILES = 128, FA_MOST_STEPS = 5 * FA_FUSED_MEMBERS };
-/* tile: the largest; tiles: operands of one chain, at most four an instruction; steps: of a loop */
+enum { FA_TILE_BYTES = 512, FA_CHAIN_TILES = 128, FA_MOST_FAR = 16,
+       FA_MOST_STEPS = 5 * FA_FUSED_MEMBERS + FA_MOST_FAR };
+/* tile: the largest; tiles: operands of one chain, at most four an instruction; steps: of a loop, of which so many bring
+   something into the cache */
 typedef struct { uint8_t code, tile, fresh; uint16_t slot; } fa_chainstep;   /* fresh: it has not been written before */
 
 /* in: slots; of READ the number of a read; of CHAIN the first step and the number of steps; of TWINS the operand and the
    twin's result; of AXIS, a sum along the loop's axis, a slot and its number; of WEAVE its number.
    arity of CHAIN: what it may do.  STORE, into a slot by rows, is in chains alone.
    step: of an elementwise instruction, if it may be in a chain; else 0. */
-enum { FA_CHAIN_MAY_OVERLAP = 1, FA_CHAIN_BY_ROWS = 2 };
+enum { FA_CHAIN_MAY_OVERLAP = 1, FA_CHAIN_BY_ROWS = 2, FA_CHAIN_MAY_READ = 4 };
 typedef struct { uint16_t op; uint8_t kind, arity, din, dout; uint16_t in[3], out; uint8_t step; } fa_finstr;
 /* ROWS: a slice of an array, read or written in place: rows of neighbours, `row` elements each, which lie as
    `rows[layout]` says */
@@ -237,6 +243,7 @@ typedef struct {
     uint8_t kind, dtype, layout;
     uint32_t cell;                           /* of an array or a scalar */
     int64_t at;                              /* number of the buffer, of the scalar that is spread out; first element */
+    uint8_t far;                             /* of an array: it is not in the cache */
 } fa_slot;
 
 typedef struct { int64_t n, d, s, reach; } fa_rdim;

@@ -70,21 +70,19 @@ FA_FN void fa_sum_runs(int dtype, const char *const *x, int n, const fa_cell *fi
     char filled[FA_TILE_BYTES] __attribute__((aligned(64)));
     const fa_chainset *set = fa_chain_set(dtype);
     int64_t item = fa_itemsize[dtype];
-    if (m < set->tile) {
+    if (m < 2 * set->lanes) {
         if (dtype == FA_F64) FA_SHORT_SUM(fa_f64, f)
         else FA_SHORT_SUM(fa_f32, s)
         return;
     }
     fa_chainat steps[FA_READ_PARTS + 3];
-    fa_chaintile t = {{0}, 0};
-    fa_fill_block(set->tile, (int)item, (const char *)fill, filled);
+    fa_chaintile t = {{0}, 0, 0};
+    fa_fill_block(8 * set->lanes, (int)item, (const char *)fill, filled);
     steps[0] = (fa_chainat){set->fn[FA_CHAIN_LOAD], filled, FA_CHAIN_FIXED};
     for (int l = 0; l < n; l++) steps[l + 1] = (fa_chainat){set->fn[FA_CHAIN_ADD], (char *)x[l], FA_CHAIN_ARRAY};
     steps[n + 1] = (fa_chainat){set->fn[FA_CHAIN_STORE], y, FA_CHAIN_ARRAY};
     steps[n + 2] = (fa_chainat){set->fn[FA_CHAIN_END], 0, FA_CHAIN_FIXED};
-    if (set->tiles(steps, &t, m) == m) return;
-    fa_chain_move(&t, m * item - set->tile * item - t.moved);        /* the last tile overlaps the one before it */
-    set->tiles(steps, &t, set->tile);
+    fa_chain_tiled(set, item, steps, &t, m, FA_CHAIN_MAY_OVERLAP);
 }
 #undef FA_SHORT_SUM
 

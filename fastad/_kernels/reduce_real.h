@@ -18,9 +18,10 @@ FA_FN int64_t FA_R(fa_add_tiles)(FA_REAL *y, const FA_REAL *x, int64_t m) {
     const fa_chainset *set = fa_chain_set(FA_DTYPE);
     const fa_chainat steps[] = {{set->fn[FA_CHAIN_LOAD], (char *)y, FA_CHAIN_ARRAY},
                                 {set->fn[FA_CHAIN_ADD], (char *)x, FA_CHAIN_ARRAY},
-                                {set->fn[FA_CHAIN_STORE], (char *)y, FA_CHAIN_ARRAY}, {set->fn[FA_CHAIN_END], 0, 0}};
-    fa_chaintile t = {{0}, 0};
-    return set->tiles(steps, &t, m);
+                                {set->fn[FA_CHAIN_STORE], (char *)y, FA_CHAIN_ARRAY},
+                                {set->fn[FA_CHAIN_END], 0, FA_CHAIN_FIXED}};
+    fa_chaintile t = {{0}, 0, 0};
+    return set->by8(steps, &t, m);
 }
 
 /* y += x; of two NaN it is y's, wherever rows are added. */

@@ -44,9 +44,9 @@ static void test_loop(int64_t n, int threads) {
     fa_piece piece = {1, 1, 0, &shape, &one, &one};
     fa_part part = {.cell = 1, .what = FA_DO_COPY8};
     fa_fread read = {.n = 1, .parts = &part};
-    fa_slot slots[] = {{FA_SLOT_BUFFER, FA_F64, 0, 0, 0}, {FA_SLOT_ARRAY, FA_F64, 0, 1, 0},
-                       {FA_SLOT_BUFFER, FA_F64, 0, 0, 1}, {FA_SLOT_SCALAR, FA_F64, 0, 2, 0},
-                       {FA_SLOT_ARRAY, FA_F64, 0, 3, 0}};
+    fa_slot slots[] = {{FA_SLOT_BUFFER, FA_F64, 0, 0, 0, 0}, {FA_SLOT_ARRAY, FA_F64, 0, 1, 0, 0},
+                       {FA_SLOT_BUFFER, FA_F64, 0, 0, 1, 0}, {FA_SLOT_SCALAR, FA_F64, 0, 2, 0, 0},
+                       {FA_SLOT_ARRAY, FA_F64, 0, 3, 0, 0}};
     fa_finstr instr[] = {{0, FA_FUSED_READ, 0, FA_F64, FA_F64, {0}, 0, 0},
                          {FA_SUBTRACT, FA_FUSED_ELEMENTWISE, 2, FA_F64, FA_F64, {0, 1}, 2, FA_CHAIN_SUBTRACT},
                          {FA_MULTIPLY, FA_FUSED_ELEMENTWISE, 2, FA_F64, FA_F64, {2, 3}, 4, FA_CHAIN_MULTIPLY},
@@ -81,9 +81,9 @@ static void test_axis(int64_t outer, int64_t n, int64_t inner, int threads) {
     fa_aval avals[3] = {{.dtype = FA_F64}, {.dtype = FA_F64, .nd = 1, .size = size}, {.dtype = FA_F64, .nd = 1, .size = sums}};
     uint32_t cell_aval[5] = {1, 0, 2, 2, 1};
     fa_cell v[5] = {{.p = x}, {.f = 0.75}, {.p = y[0]}, {.p = y[1]}, {.p = scratch}};
-    fa_slot slots[] = {{FA_SLOT_ARRAY, FA_F64, 0, 0, 0}, {FA_SLOT_SCALAR, FA_F64, 0, 1, 0},
-                       {FA_SLOT_BUFFER, FA_F64, 0, 0, 0}, {FA_SLOT_ARRAY, FA_F64, 0, 2, 0},
-                       {FA_SLOT_ARRAY, FA_F64, 0, 3, 0}};
+    fa_slot slots[] = {{FA_SLOT_ARRAY, FA_F64, 0, 0, 0, 0}, {FA_SLOT_SCALAR, FA_F64, 0, 1, 0, 0},
+                       {FA_SLOT_BUFFER, FA_F64, 0, 0, 0, 0}, {FA_SLOT_ARRAY, FA_F64, 0, 2, 0, 0},
+                       {FA_SLOT_ARRAY, FA_F64, 0, 3, 0, 0}};
     fa_finstr instr[] = {{FA_MULTIPLY, FA_FUSED_ELEMENTWISE, 2, FA_F64, FA_F64, {0, 1}, 2, FA_CHAIN_MULTIPLY},
                          {0, FA_FUSED_AXIS, 0, FA_F64, FA_F64, {2, 0}, 3, 0},
                          {0, FA_FUSED_AXIS, 0, FA_F64, FA_F64, {0, 1}, 4, 0}};
@@ -120,8 +120,8 @@ static void test_weave(int64_t n, int64_t first, int64_t end, const int64_t *shi
     fa_aval avals[3] = {{.dtype = FA_F64}, {.dtype = FA_F64, .nd = 1, .size = n}, {.dtype = FA_F64, .nd = 1, .size = w.size}};
     uint32_t cell_aval[4] = {1, 0, 2, 1};
     fa_cell v[4] = {{.p = x}, {.f = 0.75}, {.p = y}, {.p = scratch}};
-    fa_slot slots[] = {{FA_SLOT_ARRAY, FA_F64, 0, 0, 0}, {FA_SLOT_SCALAR, FA_F64, 0, 1, 0},
-                       {FA_SLOT_BUFFER, FA_F64, 0, 0, 0}, {FA_SLOT_BUFFER, FA_F64, 0, 0, 1}};
+    fa_slot slots[] = {{FA_SLOT_ARRAY, FA_F64, 0, 0, 0, 0}, {FA_SLOT_SCALAR, FA_F64, 0, 1, 0, 0},
+                       {FA_SLOT_BUFFER, FA_F64, 0, 0, 0, 0}, {FA_SLOT_BUFFER, FA_F64, 0, 0, 1, 0}};
     fa_finstr instr[] = {{FA_MULTIPLY, FA_FUSED_ELEMENTWISE, 2, FA_F64, FA_F64, {0, 1}, 2, FA_CHAIN_MULTIPLY},
                          {FA_SQUARE, FA_FUSED_ELEMENTWISE, 1, FA_F64, FA_F64, {2}, 3, FA_CHAIN_SQUARE},
                          {0, FA_FUSED_WEAVE, 0, FA_F64, FA_F64, {0}, 0, 0}};
