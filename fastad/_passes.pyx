@@ -14,15 +14,16 @@ import math
 
 from libc.math cimport fabs, frexp, isfinite
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memset
 cimport cython
 from fastad._tape cimport (
-    AVALS, Attr, FA_ADD, FA_ASSEMBLE, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST,
-    FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_ERASE, FA_F64, FA_FORM_BINARY, FA_FORM_NARY, FA_GUARD, FA_INPUT,
-    FA_LAPACK, FA_MATMUL, FA_MOVE, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STACK,
-    FA_STRONGZERO, FA_SUBTRACT, FA_SUM, FA_WHERE, FA_WRAP, FA_WRITE, FA_ZEROPRODUCT, FORMS, PRIMS, Tape, append,
-    aval_id, fa_aval, fa_cell, fa_map, fa_piece, fa_stack, is_real, operands_of, scalar_kernel,
+    AVALS, Attr, FA_ADD, FA_ASSEMBLE, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_BOOL, FA_CALL, FA_CAPTURE, FA_CAST,
+    FA_CONST, FA_CUMSUM, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_ERASE, FA_F64, FA_FORM_BINARY, FA_FORM_NARY,
+    FA_GUARD, FA_INPUT, FA_LAPACK, FA_MATMUL, FA_MOVE, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_NOT_EQUAL,
+    FA_OWN_END, FA_RESHAPE, FA_STACK, FA_STOP, FA_STRONGZERO, FA_STRUCTURAL_END, FA_SUBTRACT, FA_SUM, FA_WHERE,
+    FA_WRAP, FA_WRITE, FA_ZEROPRODUCT, FORMS, PRIMS, Tape, append, aval_id, fa_assemble, fa_aval, fa_axis, fa_cell,
+    fa_map, fa_piece, fa_stack, is_real, operands_of, scalar_kernel,
 )
 from fastad._transform cimport Copier
 
@@ -32,12 +33,12 @@ cdef extern from "Python.h":
     void *PyErr_Occurred()
     void PyErr_Clear()
 
-__all__ = ["compose", "cse", "dead", "early", "fold", "optimise", "simplify"]
+__all__ = ["compose", "cse", "dead", "early", "fold", "optimise", "simplify", "split", "splits"]
 
 
 def optimise(Tape tape):
     """All passes, in the order in which each profits from those before it."""
-    cdef Dead p = Dead(early(reduced(tape, True, True, True, True)))
+    cdef Dead p = Dead(early(reduced(split(tape), True, True, True, True)))
     return compose(p.in_place() if p.numbers else p.run())           # (nobody else has this tape)
 
 
@@ -294,6 +295,7 @@ cdef class Reduce(Simplify):
 
 
 include "_sums.pxi"
+include "_small.pxi"
 
 
 # ---- dead code ------------------------------------------------------------------------------------------------------

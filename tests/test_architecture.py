@@ -24,7 +24,7 @@ LAYERS = [
                      "verify_loops"]),
     ("transforms", ["checkpoints", "disk_checkpoints", "_spool", "disk",
                      "structural_rules", "matrix_expressions", "linear_rules", "_transform", "_passes",
-                     "_program", "_scan", "scan_rules", "scan_bursts", "scan_lanes", "scan_checkpoints", "_segments",
+                     "_program", "_scan", "scan_rules", "scan_bursts", "scan_lanes", "scan_checkpoints", "small_loops", "_segments",
                      "segments"]),
     ("recording",  ["operands", "movers", "checking", "padding", "partitions", "quantiles", "intercepted", "coverage",
                     "rearranging", "reductions", "selection", "sorting", "counting", "products",
