@@ -14,19 +14,27 @@ Next: _passes.pyx, small_loops.py.
 cdef enum: MOST = 16                     # elements of an array that may be split
 
 # About nanoseconds: of an array step (in a loop of many, or on its own), and per element of what takes its place.
-cdef double STEP = 14.0, ALONE = 26.0, NUMBER = 1.4, CALLED = 11.0, UNPACKED = 26.0, PUT = 1.0, LEAST = 5.0
+LEAST = 5.0
+cdef double STEP = 14.0, ALONE = 26.0, NUMBER = 1.4, CALLED = 11.0, UNPACKED = 26.0, PUT = 1.0
 
 
-def split(Tape tape, bint every_line=False):
+def split(Tape tape, bint every_line=False, double least=LEAST):
     """Numbers in place of arrays of a few elements, where that pays; the tape itself where it does not.
 
-    every_line: each of the numbers has the line of its array; else the first one does.
+    Parameters
+    ----------
+    tape : Tape
+    every_line : bool, optional
+        Each of the numbers has the line of its array; else the first one does.
+    least : float, optional
+        Nanoseconds that splitting what belongs together must be worth; -inf: whatever can be split is.
     """
     cdef Small p
     if not has_small(tape):
         return tape
     p = Small(tape)
     p.every_line = every_line or tape.every_line
+    p.least = least
     return p.run() if p.plan(False) else tape
 
 
@@ -36,6 +44,7 @@ def splits(Tape tape):
     cdef Small p
     if has_small(tape):
         p = Small(tape)
+        p.least = LEAST
         if p.plan(True):
             return [p.splits(<uint32_t>i) for i in tape.inputs], [p.splits(<uint32_t>i) for i in tape.outputs]
     return [False] * len(tape.inputs), [False] * len(tape.outputs)
@@ -67,6 +76,7 @@ cdef class Small(Pass):
     cdef int64_t[16] source_of           # of each element of a map's destination: the source's, or -1 (MOST)
     cdef dict stacks                     # number of scalars -> the attribute
     cdef bint every_line
+    cdef double least
 
     def __cinit__(self, Tape source, Tape target=None, *rest):
         self.stacks = {}
@@ -111,7 +121,7 @@ cdef class Small(Pass):
             if not open_ends:
                 self.need(<uint32_t>at)
         for i in range(1, s.n):
-            pays = pays or (self.group[i] == i and self.gain[i] > LEAST)
+            pays = pays or (self.group[i] == i and self.gain[i] > self.least)
         return pays
 
     cdef double taken_out(self, uint32_t i) noexcept:
@@ -124,9 +134,13 @@ cdef class Small(Pass):
         cdef uint32_t m = operands_of(self.source, x, &ids)
         if self.group[x] and not self.whole[x]:
             self.whole[x] = True
-            if self.by_elements(x, ids, m):      # (else it is there anyhow)
+            if self.by_elements(x, ids, m) and not self.spreads(x, ids):         # (else it is there anyhow)
                 self.gain[self.root(x)] -= ALONE + PUT * AVALS[self.source.aval[x]].size
         return 0
+
+    cdef bint spreads(self, uint32_t i, const uint32_t *ids) noexcept:
+        """Is it an array of one number?  It costs as little as a constant, into which other passes may turn it."""
+        return self.source.op[i] == FA_MOVE and AVALS[self.source.aval[ids[0]]].nd == 0
 
     cdef uint32_t root(self, uint32_t x) noexcept:
         while self.group[x] != x:
@@ -136,7 +150,7 @@ cdef class Small(Pass):
 
     cdef bint splits(self, uint32_t x) noexcept:
         """Is the source's value x an array that becomes numbers?"""
-        return self.group[x] != 0 and self.gain[self.root(x)] > LEAST
+        return self.group[x] != 0 and self.gain[self.root(x)] > self.least
 
     cdef int join(self, uint32_t i, const uint32_t *ids, uint32_t m) except -1:
         """One group of instruction i and its small operands, and what splitting i is worth."""
@@ -159,6 +173,7 @@ cdef class Small(Pass):
         """Nanoseconds that instruction i takes longer on arrays than on numbers."""
         cdef Tape s = self.source
         cdef int op = s.op[i]
+        cdef uint32_t k
         cdef int64_t n = AVALS[s.aval[i]].size
         if op == FA_ELEMENT:
             return NUMBER
@@ -171,6 +186,8 @@ cdef class Small(Pass):
         if op == FA_STACK or op == FA_ERASE:
             return ALONE
         if op == FA_MOVE or op == FA_WRITE or op == FA_ASSEMBLE:
+            if self.spreads(i, ids):
+                return 0.0
             for k in range(m):
                 if AVALS[s.aval[ids[k]]].size > MOST:
                     return ALONE - 2 * NUMBER * n
