@@ -23,7 +23,7 @@ from fastad._tape cimport (
     FA_GUARD, FA_INPUT, FA_LAPACK, FA_MATMUL, FA_MOVE, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_NOT_EQUAL,
     FA_OWN_END, FA_RESHAPE, FA_STACK, FA_STOP, FA_STRONGZERO, FA_STRUCTURAL_END, FA_SUBTRACT, FA_SUM, FA_WHERE,
     FA_WRAP, FA_WRITE, FA_ZEROPRODUCT, FORMS, PRIMS, Tape, append, aval_id, fa_assemble, fa_aval, fa_axis, fa_cell,
-    fa_map, fa_piece, fa_stack, is_real, operands_of, scalar_kernel,
+    fa_map, fa_matmul, fa_piece, fa_stack, is_real, operands_of, scalar_kernel,
 )
 from fastad._transform cimport Copier
 
@@ -32,6 +32,9 @@ from fastad import _tape as T
 cdef extern from "Python.h":
     void *PyErr_Occurred()
     void PyErr_Clear()
+
+cdef extern from "_kernels/products.h" nogil:
+    enum: FA_SMALL_GEMM
 
 __all__ = ["compose", "cse", "dead", "early", "fold", "optimise", "simplify", "split", "splits"]
 

@@ -6,16 +6,29 @@ so a state vector costs what the same numbers with names of their own cost.  Eve
 those that the array's kernel computes, added up in its order.  Where something needs the array (a product, a sort, a
 result) its numbers are stacked.
 Arrays that the same instructions join are split together or not at all, by what that is worth.  Left alone are extrema
-(at ties, two by two, they have other derivatives), products (their bits are BLAS's), float32 and integers.
+(at ties, two by two, they have other derivatives), products that BLAS computes, float32 and integers.
 Must not know: loops (small_loops.py says what of a loop's state is split), derivative rules.
 Next: _passes.pyx, small_loops.py.
 """
 
 cdef enum: MOST = 16                     # elements of an array that may be split
 
-# About nanoseconds: of an array step (in a loop of many, or on its own), and per element of what takes its place.
+# About nanoseconds: of an array step in a loop of many, of one on its own, of stacking numbers; and of a number in packed
+# code that stays in the cache, or streams through it, of one that a library function gives (alone, in an array), of one
+# that is not packed, of one that is put into an array, or taken out.
 LEAST = 5.0
-cdef double STEP = 14.0, ALONE = 26.0, NUMBER = 1.4, CALLED = 11.0, UNPACKED = 26.0, PUT = 1.0
+cdef double STEP = 17.0, ALONE = 40.0, STACKING = 15.0
+cdef double NUMBER = 0.8, STREAMED = 1.2, CALLED = 6.0, IN_ARRAY = 1.0, UNPACKED = 26.0, PUT = 1.2, TAKEN = 1.3
+cdef enum: LONG = 4096                   # instructions that do not stay in the cache, once they are numbers
+
+# Logic on truth values is a choice between them, which is packed.
+cdef enum: AND = 1, OR, XOR, NOT
+cdef uint8_t[512] LOGIC                  # by opcode (FA_MAX_OPCODES)
+memset(LOGIC, 0, sizeof(LOGIC))
+LOGIC[<int>T.OPCODES["logical_and"]] = LOGIC[<int>T.OPCODES["bitwise_and"]] = AND
+LOGIC[<int>T.OPCODES["logical_or"]] = LOGIC[<int>T.OPCODES["bitwise_or"]] = OR
+LOGIC[<int>T.OPCODES["logical_xor"]] = LOGIC[<int>T.OPCODES["bitwise_xor"]] = XOR
+LOGIC[<int>T.OPCODES["logical_not"]] = LOGIC[<int>T.OPCODES["invert"]] = NOT
 
 
 def split(Tape tape, bint every_line=False, double least=LEAST):
@@ -76,10 +89,12 @@ cdef class Small(Pass):
     cdef int64_t[16] source_of           # of each element of a map's destination: the source's, or -1 (MOST)
     cdef dict stacks                     # number of scalars -> the attribute
     cdef bint every_line
-    cdef double least
+    cdef double least                    # what splitting a group must be worth
+    cdef double number                   # NUMBER or STREAMED
 
     def __cinit__(self, Tape source, Tape target=None, *rest):
         self.stacks = {}
+        self.number = NUMBER if source.n < LONG else STREAMED
         self.group = <uint32_t *>calloc(source.n, sizeof(uint32_t))
         self.gain = <double *>calloc(source.n, sizeof(double))
         self.whole = <uint8_t *>calloc(source.n, 1)
@@ -126,7 +141,7 @@ cdef class Small(Pass):
 
     cdef double taken_out(self, uint32_t i) noexcept:
         """Cost of an element of an array that is there."""
-        return UNPACKED if AVALS[self.source.aval[i]].dtype == FA_BOOL else NUMBER
+        return UNPACKED if AVALS[self.source.aval[i]].dtype == FA_BOOL else TAKEN
 
     cdef int need(self, uint32_t x) except -1:
         """Somebody reads the array x as it is."""
@@ -135,7 +150,7 @@ cdef class Small(Pass):
         if self.group[x] and not self.whole[x]:
             self.whole[x] = True
             if self.by_elements(x, ids, m) and not self.spreads(x, ids):         # (else it is there anyhow)
-                self.gain[self.root(x)] -= ALONE + PUT * AVALS[self.source.aval[x]].size
+                self.gain[self.root(x)] -= STACKING + PUT * AVALS[self.source.aval[x]].size
         return 0
 
     cdef bint spreads(self, uint32_t i, const uint32_t *ids) noexcept:
@@ -175,30 +190,40 @@ cdef class Small(Pass):
         cdef int op = s.op[i]
         cdef uint32_t k
         cdef int64_t n = AVALS[s.aval[i]].size
+        cdef const fa_matmul *p
         if op == FA_ELEMENT:
-            return NUMBER
+            return TAKEN
         if op == FA_RESHAPE:
             return 2.0
         if op == FA_STOP:
             return 2.0 - UNPACKED * n
         if op == FA_SUM or op == FA_CUMSUM:
-            return ALONE - NUMBER * AVALS[s.aval[ids[0]]].size
-        if op == FA_STACK or op == FA_ERASE:
+            return STEP - self.number * AVALS[s.aval[ids[0]]].size
+        if op == FA_STACK:
+            return STACKING + PUT * m
+        if op == FA_ERASE:
             return ALONE
+        if op == FA_MATMUL:
+            p = <const fa_matmul *>self.attr_of(i)
+            return 2.0 * ALONE - self.number * p.batch * p.m * p.n * p.k
         if op == FA_MOVE or op == FA_WRITE or op == FA_ASSEMBLE:
             if self.spreads(i, ids):
                 return 0.0
             for k in range(m):
                 if AVALS[s.aval[ids[k]]].size > MOST:
-                    return ALONE - 2 * NUMBER * n
+                    return ALONE - 2 * TAKEN * n
             return ALONE
         if op == FA_CAST:
-            return 0.0 if s.op[ids[0]] == FA_CONST else STEP - NUMBER * n
-        if AVALS[s.aval[ids[1 if op == FA_WHERE else 0]]].dtype != FA_F64 or (m > 2 and op != FA_WHERE):
-            return STEP + 4.0 * n - UNPACKED * n
-        if op < FA_OWN_END:
-            return STEP - NUMBER * n
-        return ALONE + 4.0 * n - CALLED * n
+            return 0.0 if s.op[ids[0]] == FA_CONST else STEP - self.number * n
+        if op == FA_WHERE or self.logic(op, ids):
+            return STEP - self.number * n
+        if AVALS[s.aval[ids[0]]].dtype != FA_F64 or m > 2 or (op >= FA_OWN_END and AVALS[s.aval[i]].dtype != FA_F64):
+            return STEP + IN_ARRAY * n - UNPACKED * n
+        return STEP - self.number * n if op < FA_OWN_END else STEP + IN_ARRAY * n - CALLED * n
+
+    cdef int logic(self, int op, const uint32_t *ids) noexcept:
+        """AND, OR, ... of truth values; else 0."""
+        return LOGIC[op] if AVALS[self.source.aval[ids[0]]].dtype == FA_BOOL else 0
 
     # -- which instructions
     cdef bint by_elements(self, uint32_t i, const uint32_t *ids, uint32_t m) except -1:
@@ -229,11 +254,21 @@ cdef class Small(Pass):
             return small and self.group[ids[0]] != 0 and self.reachable(ids[1])
         if op == FA_ASSEMBLE:
             return small and self.assembles(i, ids, m)
+        if op == FA_MATMUL:
+            return self.group[ids[0]] != 0 and self.group[ids[1]] != 0 and self.multiplies(i)
         if op == FA_STACK:
             st = <const fa_stack *>self.attr_of(i)
             return small and (not st.has_base or self.group[ids[0]] != 0) \
                 and (not st.accumulate or AVALS[s.aval[i]].dtype == FA_F64)
         return False
+
+    cdef bint multiplies(self, uint32_t i) noexcept:
+        """Is this product one of the small ones, whose order of summation is ours?  What counts as zero in an adjoint
+        that became primal code is the kernel's to say."""
+        cdef const fa_matmul *p = <const fa_matmul *>self.attr_of(i)
+        return AVALS[self.source.aval[i]].dtype == FA_F64 and p.k > 0 \
+            and (p.m == 1 or p.n == 1 or p.k == 1 or p.m * p.n * p.k <= FA_SMALL_GEMM) \
+            and (not p.adjoint or (self.source.boundary > 0 and i >= self.source.boundary))
 
     cdef const void *attr_of(self, uint32_t i) noexcept:
         return self.source.attrs[self.source.arg[2 * <size_t>i + 1]]
@@ -379,9 +414,7 @@ cdef class Small(Pass):
         return self.target.push_nary(FA_STACK, self.source.aval[i], self.parts + self.first[i] - 1, n, self.stacks[n])
 
     cdef uint32_t zero(self, int dtype) except 0:
-        cdef fa_cell c
-        c.i = 0
-        return self.target.const_f64(0.0) if dtype == FA_F64 else self.target.const_cell(dtype, c)
+        return self.target.const_f64(0.0) if dtype == FA_F64 else self.truth(0)
 
     cdef uint32_t filling(self, int dtype, fa_cell c) except 0:
         return self.target.const_f64(c.f) if dtype == FA_F64 else self.target.const_cell(dtype, c)
@@ -389,11 +422,14 @@ cdef class Small(Pass):
     # -- a number of an array
     cdef uint32_t to_number(self, uint32_t i, int op, const uint32_t *ids) except 0:
         """Instruction i of rank 0, whose operand is split."""
-        cdef uint32_t x = ids[0], y
+        cdef uint32_t x = ids[0], y = 0
         if op == FA_ELEMENT:
             return self.part(x, self.source.arg[2 * <size_t>i + 1])
         if op == FA_SUM:
             return self.summed(self.parts + self.first[x] - 1, 1, AVALS[self.source.aval[x]].size)
+        if op == FA_MATMUL:
+            self.multiply(i, ids, &y)
+            return y
         if op == FA_MOVE:
             self.read(<const fa_map *>self.attr_of(i))
             return self.part(x, self.source_of[0]) if self.source_of[0] >= 0 else \
@@ -420,12 +456,7 @@ cdef class Small(Pass):
             for k in range(8):
                 r[k] = self.sum_of_two(r[k], x[(j + k) * stride])
             j += 8
-        k = 8
-        while k > 1:
-            k //= 2
-            for y in range(<uint32_t>k):
-                r[y] = self.sum_of_two(r[2 * y], r[2 * y + 1])
-        y = r[0]
+        y = self.halves(r)
         while j < n:
             y = self.sum_of_two(y, x[j * stride])
             j += 1
@@ -457,6 +488,8 @@ cdef class Small(Pass):
             return self.put(i, ids, m, y)
         if op == FA_SUM:
             return self.sums(i, ids[0], y)
+        if op == FA_MATMUL:
+            return self.multiply(i, ids, y)
         return self.one_by_one(i, op, ids, y)
 
     cdef int elementwise(self, uint32_t i, int op, const uint32_t *ids, uint32_t m, uint32_t *y) except -1:
@@ -464,12 +497,36 @@ cdef class Small(Pass):
         cdef int64_t k, n = AVALS[self.source.aval[i]].size
         cdef uint32_t[4] x
         cdef uint32_t j
+        cdef int logic = self.logic(op, ids)
         for k in range(n):
             for j in range(m):
                 x[j] = self.part(ids[j], k)
+            if logic:
+                y[k] = self.chosen(logic, x[0], x[1])
+                continue
             y[k] = self.target.push_nary(op, dtype, x, m, 0) if FORMS[op] == FA_FORM_NARY else \
                 append(self.target, op, dtype, x[0], x[1] if m > 1 else 0)
         return 0
+
+    cdef uint32_t chosen(self, int logic, uint32_t a, uint32_t b) except 0:
+        """Logic on two truth values."""
+        if logic == AND:
+            return self.where(FA_BOOL, a, b, a)
+        if logic == OR:
+            return self.where(FA_BOOL, a, a, b)
+        if logic == XOR:
+            return self.where(FA_BOOL, a, self.chosen(NOT, b, 0), b)
+        return self.where(FA_BOOL, a, self.truth(0), self.truth(1))
+
+    cdef uint32_t truth(self, int value) except 0:
+        cdef fa_cell c
+        c.i = value
+        return self.target.const_cell(FA_BOOL, c)
+
+    cdef uint32_t where(self, int dtype, uint32_t condition, uint32_t yes, uint32_t no) except 0:
+        cdef uint32_t[3] ids
+        ids[0], ids[1], ids[2] = condition, yes, no
+        return self.target.push_nary(FA_WHERE, dtype, ids, 3, 0)
 
     cdef int one_by_one(self, uint32_t i, int op, const uint32_t *ids, uint32_t *y) except -1:
         """What gives each element one of its operand, or what is made of that."""
@@ -492,13 +549,11 @@ cdef class Small(Pass):
 
     cdef uint32_t converted(self, uint32_t x, int din, int dout) except 0:
         """A number of float64 or bool as the other: as packed code does it."""
-        cdef uint32_t[3] ids
         if din == dout:
             return x
         if dout == FA_BOOL:
             return append(self.target, FA_NOT_EQUAL, FA_BOOL, x, self.target.const_f64(0.0))
-        ids[0], ids[1], ids[2] = x, self.target.const_f64(1.0), self.target.const_f64(0.0)
-        return self.target.push_nary(FA_WHERE, FA_F64, ids, 3, 0)
+        return self.where(FA_F64, x, self.target.const_f64(1.0), self.target.const_f64(0.0))
 
     cdef int running(self, const fa_axis *a, uint32_t *y) except -1:
         """Cumulative sums in place."""
@@ -521,6 +576,51 @@ cdef class Small(Pass):
                     self.summed_rows(from_ + j, a.inner, a.n)
             from_ += a.n * a.inner
         return 0
+
+    cdef int multiply(self, uint32_t i, const uint32_t *ids, uint32_t *y) except -1:
+        """A batch of products as product_real.h computes them, on top of zero."""
+        cdef const fa_matmul *p = <const fa_matmul *>self.attr_of(i)
+        cdef const uint32_t *a = self.parts + self.first[ids[0]] - 1
+        cdef const uint32_t *b = self.parts + self.first[ids[1]] - 1
+        cdef int64_t ars = 1 if p.ta else p.k, acs = p.m if p.ta else 1
+        cdef int64_t brs = 1 if p.tb else p.n, bcs = p.k if p.tb else 1
+        cdef bint dots = (acs == 1 or p.m == 1) and (brs == 1 or p.n == 1)
+        cdef int64_t t, row, column
+        for t in range(p.batch):
+            for row in range(p.m):
+                for column in range(p.n):
+                    y[(t * p.m + row) * p.n + column] = self.dot(
+                        a + t * p.abatch + row * ars, acs, b + t * p.bbatch + column * bcs, brs, p.k, dots)
+        return 0
+
+    cdef uint32_t dot(self, const uint32_t *a, int64_t astep, const uint32_t *b, int64_t bstep, int64_t n,
+                      bint pairwise) except 0:
+        cdef uint32_t y = self.target.const_f64(0.0)
+        cdef uint32_t[8] r
+        cdef int64_t j, k = 0
+        if pairwise and n >= 8:
+            for j in range(8):
+                r[j] = y
+            while k + 8 <= n:
+                for j in range(8):
+                    r[j] = self.sum_of_two(r[j], self.product(a[(k + j) * astep], b[(k + j) * bstep]))
+                k += 8
+            y = self.halves(r)
+        for j in range(k, n):
+            y = self.sum_of_two(y, self.product(a[j * astep], b[j * bstep]))
+        return y
+
+    cdef uint32_t product(self, uint32_t a, uint32_t b) except 0:
+        return append(self.target, FA_MULTIPLY, FA_F64, a, b)
+
+    cdef uint32_t halves(self, uint32_t *r) except 0:
+        """The sum of eight numbers."""
+        cdef int j, n = 4
+        while n:
+            for j in range(n):
+                r[j] = self.sum_of_two(r[2 * j], r[2 * j + 1])
+            n //= 2
+        return r[0]
 
     cdef int put(self, uint32_t i, const uint32_t *ids, uint32_t m, uint32_t *y) except -1:
         """STACK: numbers in their places, or added there."""

@@ -148,6 +148,14 @@ def value_and_gradient_program(tape):
     return program(gradient_tape(tape) if numbers is tape else transform().vjp(numbers, outputs=[0], seed=1.0))
 
 
+def hessian_product_program(tape):
+    """(inputs, directions of the active ones) -> the tangent of `gradient_tape`, compiled."""
+    numbers = in_numbers(tape)
+    if numbers is tape:
+        return program(jvp_tape(gradient_tape(tape)))
+    return program(transform().jvp(transform().vjp(numbers, outputs=[0], seed=1.0)))
+
+
 def gradient_program(tape):
     """The gradient of the sum of all results, compiled; no tape is kept that is not run."""
     from fastad._passes import optimise
