@@ -299,6 +299,7 @@ cdef class Reduce(Simplify):
 
 include "_sums.pxi"
 include "_small.pxi"
+include "_small_parts.pxi"
 
 
 # ---- dead code ------------------------------------------------------------------------------------------------------

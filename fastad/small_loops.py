@@ -1,7 +1,8 @@
 """small_loops.py - the body of a time loop on numbers, where its state, slices or results are arrays of a few elements.
 
 Owns: which inputs and outputs of a body become numbers, where each is read, where the arrays lie in the loop's result.
-Outside the loop the arrays stay arrays: an operand is read element by element, a result is put together when it is used.
+Outside the loop the arrays stay arrays: operands are read element by element, results are put together where they are
+used.
 Must not know: how instructions are split (_small.pxi), how a body is recorded (loops.py), derivatives: those of a loop
 on numbers are such loops.
 Next: _small.pxi, _scan.pyx (`Scan`), scan_bursts.py (how numbers run).

@@ -97,7 +97,8 @@ def test_rows_have_the_same_bits_on_numbers(row):
                 assert bits(s.sweep(x)) == bits(t.sweep(x)), (n, x)
 
 
-@pytest.mark.parametrize("shape", [(n,) for n in range(1, 17)] + [(2, 3), (3, 2), (2, 8), (8, 2), (9, 1), (4, 4), (2, 2, 2)])
+@pytest.mark.parametrize("shape", [*((n,) for n in range(1, 17)), (2, 3), (3, 2), (2, 8), (8, 2), (9, 1), (4, 4),
+                                   (2, 2, 2)])
 def test_sums_are_added_up_in_the_order_of_the_kernel(shape):
     rng = np.random.default_rng(len(shape))
 
@@ -143,8 +144,8 @@ def test_an_unrolled_state_vector_is_one_run_of_numbers(whole):
 
 
 def random_program(seed):
-    """(f of a loop function, point): a loop over a vector, a matrix, an array of one element, a number, whole numbers and
-    truth values, with slices; analytic, but for what chooses."""
+    """(f of a loop function, point): a loop over a vector, a matrix, an array of one element, a number, whole numbers
+    and truth values, with slices; analytic, but for what chooses."""
     rng = np.random.default_rng(seed)
     forcing, gates = rng.normal(size=(5, 3)), rng.normal(size=(5, 2, 2)) > 0
     weights, table = rng.normal(size=(2, 2)), rng.normal(size=3).astype(np.float32 if seed % 3 == 0 else float)
@@ -287,8 +288,8 @@ def test_small_products_are_numbers_and_others_keep_their_arrays(n, adjoint, who
 
 
 @pytest.mark.parametrize("a, b", [((3,), (3,)), ((2, 2), (2,)), ((3,), (3, 4)), ((3, 3), (3, 3)), ((4, 4), (4, 4)),
-                                  ((1, 9), (9, 1)), ((10,), (10,)), ((2, 8), (8, 2)), ((8, 2), (2,)), ((2, 2, 3), (3, 2)),
-                                  ((16,), (16, 1))])
+                                  ((1, 9), (9, 1)), ((10,), (10,)), ((2, 8), (8, 2)), ((8, 2), (2,)),
+                                  ((2, 2, 3), (3, 2)), ((16,), (16, 1))])
 def test_small_products_have_the_bits_of_the_kernel(a, b):
     rng = np.random.default_rng(a[-1])
 
@@ -315,7 +316,8 @@ def test_while_loops_and_branches():
     np.testing.assert_allclose(ad.record(f, p)(p), f(p), rtol=1e-13)
 
 
-@pytest.mark.parametrize("run, steps", [(ad.scan, 1), (ad.scan, 2), (ad.scan, 31), (ad.scan, 200), (loop, 1), (loop, 40)])
+@pytest.mark.parametrize("run, steps", [(ad.scan, 1), (ad.scan, 2), (ad.scan, 31), (ad.scan, 200), (loop, 1),
+                                        (loop, 40)])
 def test_gradients_within_a_budget_have_the_same_bits(run, steps):
     def f(p):
         return lorenz(run, p, steps)
