@@ -69,6 +69,7 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
     The adjoint keeps of each step what makes the way back fast; with `memory=` in `grad` or `record` it keeps the
     fewest numbers from which the rest can be computed again, of so many steps as fit, and runs steps again: the same
     bits with any budget.  They are those of the loop in Python to rounding.
+    Arrays of a few elements run as numbers inside: a state vector of three costs what three numbers do.
     A body is stored as it runs in the first step: a branch on traced values must go the same way in every step
     (`np.where` chooses element by element), and prints happen once.
 
