@@ -1,13 +1,14 @@
 """_passes.pyx - tape -> tape, the same values with fewer instructions.
 
 Owns: the order of the passes, common subexpressions, dead code; by inclusion constant folding and simplification of
-derivative code (_simplify.pxi), fewer moves (_moves.pxi), sums that are taken early (_sums.pxi), small arrays as numbers
-(_small.pxi, _small_parts.pxi).  Each pass is one walk over the tape, in its order, and leaves its argument as it is;
-folding, simplification and common subexpressions share one, in which each meets operands that all three have been
-through.
+derivative code (_simplify.pxi), fewer moves (_moves.pxi), sums that are taken early (_sums.pxi), numbers in place of
+small arrays (_small.pxi, _small_parts.pxi).  Each pass is one walk over the tape, in its order, and leaves its argument
+as it is; folding, simplification and common subexpressions share one, in which each meets operands that all three have
+been through.
 Primal instructions (those before `Tape.boundary`) keep their bits: they are only folded by the kernel that would have
-computed them, merged with an equal one, done on numbers in place of arrays, or dropped.  Derivative code may also be simplified as if it were algebra on
-finite numbers: x + 0, x * 1 and strong-zero products with a constant vanish there, constants and signs come together.
+computed them, done number by number, merged with an equal one, or dropped.  Derivative code may also be simplified as
+if it were algebra on finite numbers: x + 0, x * 1 and strong-zero products with a constant vanish there, constants and
+signs come together.
 Must not know: derivative rules, memory.
 Next: _simplify.pxi, _program.pyx (which runs what is left), _transform.pyx (Copier).
 """

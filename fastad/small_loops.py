@@ -53,6 +53,7 @@ class Body(NamedTuple):
         """Where the outputs of the body that was split lie in the result of its loop; the first `carries` are states,
         of which it has the last one, the others have an axis of steps in front."""
         found, at = [], 0
+        steps: Shape
         for k, split_shape in enumerate(self.shapes):
             n = 1 if split_shape is None else math.prod(split_shape)
             if k < carries:
@@ -88,7 +89,7 @@ def split(body: Any, ncarry: int, nslice: int, sources: Sequence[tuple[int, int,
     if not any(ins) and not any(outs):
         return Body(body, ncarry, nslice, list(sources), [None] * len(shapes))
     made, found = T.Tape(), []
-    ids: list[int | list[int]] = []
+    ids: list[list[int]] = []
     counts = [0, 0, 0]
     for k, (i, (operand, offset, stride)) in enumerate(zip(body.inputs, sources, strict=True)):
         aval, active = aval_of(body, i), body.input_active[k]
