@@ -35,7 +35,7 @@ cdef extern from "Python.h":
     void *PyErr_Occurred()
     void PyErr_Clear()
 
-cdef extern from "_kernels/products.h" nogil:
+cdef extern from "_kernels/layout.h" nogil:
     enum: FA_SMALL_GEMM
 
 __all__ = ["compose", "cse", "dead", "early", "fold", "optimise", "simplify", "split", "splits"]
