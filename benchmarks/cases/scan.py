@@ -16,9 +16,9 @@ THREADS = True
 
 def run(bench):
     """Levels: numbers by scan at least as fast as unrolled; unrolled waves at most 1.3 x those by scan; within a tenth
-    of the memory at most 2.2 x; 100,000 steps of Lorenz's equations at most 0.1 x JAX: Euler's by numbers (JAX's compiler
-    makes one loop of so short a step; the operations that wait for each other take most of its time), those of Runge and
-    Kutta with a state vector."""
+    of the memory at most 2.2 x; 100,000 steps of Lorenz's equations at most 0.1 x JAX: Euler's by numbers (JAX's
+    compiler makes one loop of so short a step; the operations that wait for each other take most of its time), those of
+    Runge and Kutta with a state vector."""
     steps = bench.size(1000, 10)
     f = partial(lotka_volterra, steps=steps)
     want = complex_step(f, LV_POINT.tolist())
