@@ -34,6 +34,23 @@ def lotka_volterra(p, steps=1000, h=0.01):
     return x * x + y
 
 
+def lotka_volterra_vector(p, steps=1000, h=0.01):
+    """The same with the state as a vector, as users write it."""
+    a, b, c, d = p[0], p[1], p[2], p[3]
+
+    def rate(s):
+        x, y = s[0], s[1]
+        return np.array([(a - b * y) * x, (d * x - c) * y])
+    s = np.array([p[4], p[5]])
+    for _ in range(steps):
+        k1 = rate(s)
+        k2 = rate(s + 0.5 * h * k1)
+        k3 = rate(s + 0.5 * h * k2)
+        k4 = rate(s + h * k3)
+        s = s + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
+    return s[0] * s[0] + s[1]
+
+
 def chain(p, rounds):
     """A softening spring by the leapfrog scheme: ten mixed operators a round, which neither grow nor die."""
     a, b, c = p

@@ -61,11 +61,13 @@ cdef class Packer:
         return limit
 
     cdef inline bint packs(self, uint32_t i) noexcept:
-        """Float64 scalars alone; comparisons of two such."""
+        """Float64 scalars alone; comparisons of two such, and choices between truth values."""
         cdef int op = self.op[i]
         cdef uint32_t a = self.arg[2 * <size_t>i]
         if op < FA_ELEMENTWISE:
             return op == FA_ELEMENT and is_f64(self.aval[i]) and AVALS[self.aval[a]].nd > 0
+        if op == FA_WHERE:
+            return self.aval[i] < FA_NAVAL_SCALAR and AVALS[self.aval[i]].dtype != FA_F32
         if FA_EQUAL <= op <= FA_GREATER_EQUAL:
             return AVALS[self.aval[i]].nd == 0 and is_f64(self.aval[a])
         if op >= FA_OWN_END and (PRIMS[op].arity > 2 or not is_f64(self.aval[a])):

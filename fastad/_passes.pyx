@@ -1,12 +1,14 @@
 """_passes.pyx - tape -> tape, the same values with fewer instructions.
 
 Owns: the order of the passes, common subexpressions, dead code; by inclusion constant folding and simplification of
-derivative code (_simplify.pxi), fewer moves (_moves.pxi), sums that are taken early (_sums.pxi).  Each pass is one walk
-over the tape, in its order, and leaves its argument as it is; folding, simplification and common subexpressions share
-one, in which each meets operands that all three have been through.
+derivative code (_simplify.pxi), fewer moves (_moves.pxi), sums that are taken early (_sums.pxi), numbers in place of
+small arrays (_small.pxi, _small_parts.pxi).  Each pass is one walk over the tape, in its order, and leaves its argument
+as it is; folding, simplification and common subexpressions share one, in which each meets operands that all three have
+been through.
 Primal instructions (those before `Tape.boundary`) keep their bits: they are only folded by the kernel that would have
-computed them, merged with an equal one, or dropped.  Derivative code may also be simplified as if it were algebra on
-finite numbers: x + 0, x * 1 and strong-zero products with a constant vanish there, constants and signs come together.
+computed them, done number by number, merged with an equal one, or dropped.  Derivative code may also be simplified as
+if it were algebra on finite numbers: x + 0, x * 1 and strong-zero products with a constant vanish there, constants and
+signs come together.
 Must not know: derivative rules, memory.
 Next: _simplify.pxi, _program.pyx (which runs what is left), _transform.pyx (Copier).
 """
@@ -14,15 +16,16 @@ import math
 
 from libc.math cimport fabs, frexp, isfinite
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memset
 cimport cython
 from fastad._tape cimport (
-    AVALS, Attr, FA_ADD, FA_ASSEMBLE, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_CALL, FA_CAPTURE, FA_CAST, FA_CONST,
-    FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_ERASE, FA_F64, FA_FORM_BINARY, FA_FORM_NARY, FA_GUARD, FA_INPUT,
-    FA_LAPACK, FA_MATMUL, FA_MOVE, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_OWN_END, FA_RESHAPE, FA_STACK,
-    FA_STRONGZERO, FA_SUBTRACT, FA_SUM, FA_WHERE, FA_WRAP, FA_WRITE, FA_ZEROPRODUCT, FORMS, PRIMS, Tape, append,
-    aval_id, fa_aval, fa_cell, fa_map, fa_piece, fa_stack, is_real, operands_of, scalar_kernel,
+    AVALS, Attr, FA_ADD, FA_ASSEMBLE, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_BOOL, FA_CALL, FA_CAPTURE, FA_CAST,
+    FA_CONST, FA_CUMSUM, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_ERASE, FA_F64, FA_FORM_BINARY, FA_FORM_NARY,
+    FA_GUARD, FA_INPUT, FA_LAPACK, FA_MATMUL, FA_MOVE, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_NOT_EQUAL,
+    FA_OWN_END, FA_RESHAPE, FA_STACK, FA_STOP, FA_STRONGZERO, FA_STRUCTURAL_END, FA_SUBTRACT, FA_SUM, FA_WHERE,
+    FA_WRAP, FA_WRITE, FA_ZEROPRODUCT, FORMS, PRIMS, Tape, append, aval_id, fa_assemble, fa_aval, fa_axis, fa_cell,
+    fa_map, fa_matmul, fa_piece, fa_stack, is_real, operands_of, scalar_kernel,
 )
 from fastad._transform cimport Copier
 
@@ -32,12 +35,15 @@ cdef extern from "Python.h":
     void *PyErr_Occurred()
     void PyErr_Clear()
 
-__all__ = ["compose", "cse", "dead", "early", "fold", "optimise", "simplify"]
+cdef extern from "_kernels/layout.h" nogil:
+    enum: FA_SMALL_GEMM
+
+__all__ = ["compose", "cse", "dead", "early", "fold", "optimise", "simplify", "split", "splits"]
 
 
 def optimise(Tape tape):
     """All passes, in the order in which each profits from those before it."""
-    cdef Dead p = Dead(early(reduced(tape, True, True, True, True)))
+    cdef Dead p = Dead(early(reduced(split(tape), True, True, True, True)))
     return compose(p.in_place() if p.numbers else p.run())           # (nobody else has this tape)
 
 
@@ -294,6 +300,8 @@ cdef class Reduce(Simplify):
 
 
 include "_sums.pxi"
+include "_small.pxi"
+include "_small_parts.pxi"
 
 
 # ---- dead code ------------------------------------------------------------------------------------------------------

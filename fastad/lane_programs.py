@@ -48,11 +48,11 @@ class LanePrograms:
     KEPT = 16                            # for calls with other numbers of lanes
 
     def __init__(self, tape: Any, memory: int | None) -> None:
-        self.tape, self.memory = tape, memory
+        self.tape, self.memory = tapes.in_numbers(tape), memory  # (elements of all lanes are slices, numbers vectors)
         self.programs: dict[Any, LaneProgram] = {}
         self.grown = False                   # since it was weighed?
         self.lock = threading.RLock()
-        sizes = [math.prod(T.aval_of(tape.instruction(i)[2])[1]) for i in range(1, len(tape) + 1)]
+        sizes = [math.prod(T.aval_of(self.tape.instruction(i)[2])[1]) for i in range(1, len(self.tape) + 1)]
         self.most = int(max(1, min(MOST_LANES, MOST_NUMBERS * len(sizes) / max(1, sum(sizes)),
                                    MOST_OF_ONE / max(1, *sizes))))
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad import complex_values, trees
+from fastad import complex_values, small_loops, trees
 from fastad._program import Program
 from fastad._scan import Scan, without_captures
 from fastad._transform import inline
@@ -24,7 +24,6 @@ from fastad.function import enclosing
 from fastad.operands import live
 from fastad.recording import Arguments, name_of, record_call
 from fastad.state import Watch
-from fastad.structural_rules import c_strides
 
 __all__ = ["cond", "scan", "while_loop"]
 
@@ -73,6 +72,7 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
     The adjoint keeps of each step what makes the way back fast; with `memory=` in `grad` or `record` it keeps the
     fewest numbers from which the rest can be computed again, of so many steps as fit, and runs steps again: the same
     bits with any budget.  They are those of the loop in Python to rounding.
+    Arrays of a few elements run as numbers inside: a state vector of three costs what three numbers do.
     A body is stored as it runs in the first step: a branch on traced values must go the same way in every step
     (`np.where` chooses element by element), and prints happen once.
 
@@ -388,18 +388,19 @@ class Loop:
         dtypes = [T.aval_of(tape.instruction(i)[2])[0] for i in tape.outputs]
         sources = [(k, 0, int(np.prod(np.shape(x)[1:], dtype=np.int64)) if 0 <= k - len(state) < len(self.xs) else 0)
                    for k, x in enumerate(operands)]
-        attr = Scan(self.name, normalised(tape, len(state)), len(state), len(self.xs), self.length, self.reverse,
-                    sources, [T.aval(T.recorded_dtype(x.dtype), np.shape(x)) for x in operands])
+        shapes = [T.aval_of(tape.instruction(i)[2])[1] for i in tape.outputs]
+        body = small_loops.split(normalised(tape, len(state)), len(state), len(self.xs), sources)
+        attr = Scan(self.name, body.tape, body.ncarry, body.nslice, self.length, self.reverse, body.sources,
+                    [T.aval(T.recorded_dtype(x.dtype), np.shape(x)) for x in operands])
         try:
             y = T.structural("call", operands, attr, (attr.total,), F64, tape=parent)
         except TapeDivergence as error:
             raise UnsupportedError(f"{T.here()}: {self.name}: {error.kind} at {error.location} goes another way in a "
                                    f"later step than in the first, and a body is recorded once. {remedy(error.kind)}, "
                                    "or write the loop in Python") from error
-        final = [part(y, offset, shape, dtype) for (offset, shape), dtype in zip(attr.final, dtypes, strict=False)]
-        ys = [part(y, offset, (self.length, *shape), dtype)
-              for (offset, shape, _), dtype in zip(attr.stacked, dtypes[len(state):], strict=True)]
-        return self.whole(final, ys, ytree)
+        parts = [part(y, place, shape if k < len(state) else (self.length, *shape), dtype) for k, (place, shape, dtype)
+                 in enumerate(zip(body.places(attr, len(state)), shapes, dtypes, strict=True))]
+        return self.whole(parts[:len(state)], parts[len(state):], ytree)
 
     def steps_until_false(self) -> int:
         """How many steps there are until y, one bool, is false: by running the recorded body from here on."""
@@ -540,12 +541,12 @@ def normalised(tape: Any, ncarry: int) -> Any:
     return new.finish()
 
 
-def part(y: Any, offset: int, shape: tuple[int, ...], dtype: int) -> Any:
+def part(y: Any, place: Any, shape: tuple[int, ...], dtype: int) -> Any:
     """One leaf of the result, an array of its own."""
     if shape == ():
-        leaf = y[offset]
+        leaf = y[place.offset]
     else:
         size = int(np.prod(shape, dtype=np.int64))
-        leaf = T.structural("move", (y,), T.Map.view(y.size, shape, offset, c_strides(shape)), shape, F64) \
+        leaf = T.structural("move", (y,), T.Map.view(y.size, shape, place.offset, place.strides), shape, F64) \
             if size else np.zeros(shape)
     return leaf if dtype == F64 else leaf.astype(T.DTYPES[dtype])

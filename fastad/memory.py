@@ -94,8 +94,10 @@ def gradient_program(tape: Any, memory: int, place: Any = None, rest: float = 0.
         No way of keeping less suffices; the message has the smallest budget that works, and the line of f where most
         of the memory is.  Or the bound of the disk does not suffice for one step.
     """
+    numbers = tapes.in_numbers(tape)
+
     def made(rooms: Any) -> Any:
-        adjoint = tapes.transform().vjp(tape, rooms=rooms)
+        adjoint = tapes.transform().vjp(numbers, rooms=rooms)
         return tapes.program(tapes.with_seed(tape, adjoint, rest))
     whole = made(None)
     unchecked = whole.working_bytes()
@@ -106,7 +108,7 @@ def gradient_program(tape: Any, memory: int, place: Any = None, rest: float = 0.
     program = made(rooms)
     least = program.working_bytes()
     if not rooms.made or least > memory:
-        program, fewest = in_segments(tape, rest, memory, unchecked, place)
+        program, fewest = in_segments(numbers, rest, memory, unchecked, place)
         if program is None:
             fewest = min(least, fewest, unchecked)
             refuse(tape, memory, fewest, rest, 2 * fewest > unchecked)
@@ -221,7 +223,7 @@ def cuttable(tape: Any, rest: float) -> tuple[Any, bool]:
     adjoint = tapes.transform().vjp(tape)
     seeds = [np.full(shape, rest if k else 1.0)[()] for k, (dtype, shape) in enumerate(tapes.output_avals(tape))
              if dtype in T.REAL]
-    gradient = tapes.transform().fix(adjoint, {len(tape.inputs) + k: seed for k, seed in enumerate(seeds)})
+    gradient = _passes.split(tapes.transform().fix(adjoint, {len(tape.inputs) + k: x for k, x in enumerate(seeds)}))
     algebra = tapes.with_seed(tape, adjoint, rest).boundary > 0
     return _passes.dead(_passes.simplify(_passes.fold(gradient), algebra)), algebra
 
@@ -270,7 +272,7 @@ class WithinMemory(Function):
     def gradient_program(self, tape: Any) -> Any:
         """The compiled gradient; within the budget, if there is one."""
         if self.memory is None:
-            return tapes.program(tapes.gradient_tape(tape))
+            return tapes.value_and_gradient_program(tape)
         return gradient_program(tape, self.memory, self.disk)
 
     def outputs(self, entry: Any, values: Any) -> Any:

@@ -64,13 +64,13 @@ class Missing(NamedTuple):
 
 # ---- sums ------------------------------------------------------------------------------------------------------------
 
-DERIVED = {"value": lambda tape: tape, "gradient": tapes.gradient_tape,
-           "product": lambda tape: tapes.jvp_tape(tapes.gradient_tape(tape))}
+PROGRAMS = {"value": tapes.program, "gradient": tapes.value_and_gradient_program,
+            "product": tapes.hessian_product_program}
 
 
 def program_for(kind: str, tape: Any) -> Any:
     """The compiled tape that answers a question: never its sweeps, whose derivatives may differ in the last bits."""
-    return tapes.kept(tape, f"sum: {kind}", lambda t: tapes.program(DERIVED[kind](t)))
+    return tapes.kept(tape, f"sum: {kind}", PROGRAMS[kind])
 
 
 def compute(chunk: Chunk) -> tuple[float, list[np.ndarray]] | Diverged:

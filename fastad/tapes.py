@@ -132,11 +132,35 @@ def program(tape):
     return Program(tape)
 
 
+def in_numbers(tape):
+    """The tape with arrays of a few elements as numbers, if that pays, for those who compile its derivatives: the
+    adjoints of numbers are written as fast as they are copied, those of arrays by rules in Python."""
+    from fastad._passes import split
+    made = split(tape)
+    if made is not tape:
+        made.signature = tape.signature
+    return made
+
+
+def value_and_gradient_program(tape):
+    """`gradient_tape`, compiled."""
+    numbers = in_numbers(tape)
+    return program(gradient_tape(tape) if numbers is tape else transform().vjp(numbers, outputs=[0], seed=1.0))
+
+
+def hessian_product_program(tape):
+    """(inputs, directions of the active ones) -> the tangent of `gradient_tape`, compiled."""
+    numbers = in_numbers(tape)
+    if numbers is tape:
+        return program(jvp_tape(gradient_tape(tape)))
+    return program(transform().jvp(transform().vjp(numbers, outputs=[0], seed=1.0)))
+
+
 def gradient_program(tape):
     """The gradient of the sum of all results, compiled; no tape is kept that is not run."""
     from fastad._passes import optimise
     from fastad._program import Program
-    gradient = transform().vjp(tape, seed=1.0)
+    gradient = transform().vjp(in_numbers(tape), seed=1.0)
     before = len(gradient), gradient.arena_bytes
     gradient = optimise(gradient)
     return Program(gradient, False, before=before)

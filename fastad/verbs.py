@@ -502,7 +502,7 @@ class HessianProduct(Function):
         return chosen(tape.signature, derived.sweep_tangent(tangents)[len(tape.outputs):], 0)
 
     def compile(self, entry):
-        entry.program = tapes.program(tapes.jvp_tape(tapes.gradient_tape(entry.tape)))
+        entry.program = tapes.hessian_product_program(entry.tape)
 
     def nest(self, parent, tape, ids, values, extra):
         found = directions(self, tape, values, extra)

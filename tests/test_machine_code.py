@@ -68,11 +68,11 @@ def test_runs_with_arrays_between_them():
             a = np.cumsum(np.sin(a * y))
             x = x + a[k % 3:k % 3 + 3]
         return x[0] * x[1] + a.sum()
-    tape = ad.record(f, np.array([0.1, 0.2, 0.3]), np.linspace(0.1, 0.5, 5))
+    tape = ad.record(f, np.array([0.1, 0.2, 0.3]), np.linspace(0.1, 0.5, 20))
     program = Program(tape)
     assert program.stats()["runs"] >= 40
     for seed in range(3):
-        x = [np.random.default_rng(seed).normal(size=3), np.linspace(-0.1, 0.5, 5)]
+        x = [np.random.default_rng(seed).normal(size=3), np.linspace(-0.1, 0.5, 20)]
         assert bits(program.run(x)) == bits(tape.sweep(x))
     assert (code_bytes(program) > 0) == makes_code()
 

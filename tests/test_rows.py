@@ -119,18 +119,18 @@ def test_the_seed_does_not_hide_where_derivative_code_begins():
 
 
 def test_signs_and_constants_of_derivative_code_are_put_together():
-    x = np.linspace(0.5, 1.5, 5)
+    x = np.linspace(0.5, 1.5, 40)
     o = optimise(gradient_of(lambda v: (100.0 * (v[1:] - v[:-1] ** 2) ** 2 + (1.0 - v[:-1]) ** 2).sum(), x))
     assert "negative" not in names_of(o) and names_of(o).count("multiply") <= 5
     a, b = x[:-1], x[1:]
-    want = np.zeros(5)
+    want = np.zeros(40)
     want[:-1] = -400.0 * a * (b - a * a) - 2.0 * (1.0 - a)
     want[1:] += 200.0 * (b - a * a)
     np.testing.assert_allclose(o.sweep([x])[1], want, rtol=1e-13)
 
 
 def test_primal_signs_stay():
-    t = ad.record(lambda v: (-v) + 2.0 * (-(3.0 * v)), np.ones(4))
+    t = ad.record(lambda v: (-v) + 2.0 * (-(3.0 * v)), np.ones(40))
     assert names_of(optimise(t)) == names_of(t)
 
 

@@ -16,8 +16,9 @@ THREADS = True
 
 def run(bench):
     """Levels: numbers by scan at least as fast as unrolled; unrolled waves at most 1.3 x those by scan; within a tenth
-    of the memory at most 2.2 x; 100,000 steps of Lorenz's equations at most 0.1 x JAX (whose compiler makes one loop of
-    so short a step; the operations that wait for each other take most of its time)."""
+    of the memory at most 2.2 x; 100,000 steps of Lorenz's equations at most 0.1 x JAX: Euler's by numbers (JAX's
+    compiler makes one loop of so short a step; the operations that wait for each other take most of its time), those of
+    Runge and Kutta with a state vector."""
     steps = bench.size(1000, 10)
     f = partial(lotka_volterra, steps=steps)
     want = complex_step(f, LV_POINT.tolist())
@@ -39,14 +40,19 @@ def run(bench):
     value.compile()
     bench.cost(scanned, bench.best(lambda: value(c2)), "its value")
     steps = bench.size(100_000, 100)
-    bench.about(f"Lorenz's equations, {steps} steps")
-    want = complex_step(partial(lorenz, steps=steps), LORENZ_POINT.tolist())
-    gradient = ad.grad(partial(lorenz_by_scan, steps=steps), audit=False)
+    lorenz_equations(bench, steps, "Euler, numbers", euler, euler_by_scan, euler_by_jax)
+    lorenz_equations(bench, steps, "Runge-Kutta, a state vector", runge_kutta, runge_kutta_by_scan, runge_kutta_by_jax)
+
+
+def lorenz_equations(bench, steps, what, plain, by_scan, by_jax):
+    bench.about(f"Lorenz's equations, {steps} steps ({what})")
+    want = complex_step(partial(plain, steps=steps), LORENZ_POINT.tolist())
+    gradient = ad.grad(partial(by_scan, steps=steps), audit=False)
     for _ in range(10):
         bench.verify("gradient", gradient(LORENZ_POINT), want)
     time = bench.best(lambda: gradient(LORENZ_POINT))
     bench.row("gradient by scan", time, who="fastad", kind="gradient")
-    makers = {"jax": partial(lorenz_by_jax, LORENZ_POINT, steps)} if "jax" in bench.peers else {}
+    makers = {"jax": partial(by_jax, LORENZ_POINT, steps)} if "jax" in bench.peers else {}
     peers.compare(bench, makers, want, lambda: gradient(LORENZ_POINT), partial(bench.best, at_least=3), {"jax": 0.1})
 
 
@@ -119,28 +125,65 @@ def waves_by_scan(c2, survey):
 LORENZ_POINT = np.array([10.0, 28.0, 8.0 / 3.0])
 
 
-def lorenz_step(p, x, y, z, h=1e-5):
+def euler_step(p, x, y, z, h=1e-5):
     """Three numbers, for so short a time that the chaos does not show."""
     return x + h * p[0] * (y - x), y + h * (x * (p[1] - z) - y), z + h * (x * y - p[2] * z)
 
 
-def lorenz(p, steps):
+def euler(p, steps):
     x, y, z = 1.0, 1.0, 20.0
     for _ in range(steps):
-        x, y, z = lorenz_step(p, x, y, z)
+        x, y, z = euler_step(p, x, y, z)
     return x * x + y * y + z
 
 
-def lorenz_by_scan(p, steps):
-    x, y, z = ad.scan(lambda state, _: (lorenz_step(p, *state), None), (1.0, 1.0, 20.0), length=steps)[0]
+def euler_by_scan(p, steps, scan=ad.scan):
+    x, y, z = scan(lambda state, _: (euler_step(p, *state), None), (1.0, 1.0, 20.0), None, length=steps)[0]
     return x * x + y * y + z
 
 
-def lorenz_by_jax(p, steps):
+def euler_by_jax(p, steps):
+    return jitted_gradient(lambda jax, p: euler_by_scan(p, steps, jax.lax.scan), p)
+
+
+def runge_kutta_step(rate, s, h=1e-5):
+    k1 = rate(s)
+    k2 = rate(s + 0.5 * h * k1)
+    k3 = rate(s + 0.5 * h * k2)
+    return s + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + rate(s + h * k3))
+
+
+def runge_kutta_by_scan(p, steps, scan=ad.scan, xp=np):
+    """As users write an equation: the state is a vector, and what drives it is put together by np.array."""
+    def rate(s):
+        x, y, z = s[0], s[1], s[2]
+        return xp.array([p[0] * (y - x), x * (p[1] - z) - y, x * y - p[2] * z])
+    s, _ = scan(lambda s, _: (runge_kutta_step(rate, s), None), xp.array([1.0, 1.0, 20.0]), None, length=steps)
+    return s[0] * s[0] + s[1] * s[1] + s[2]
+
+
+def runge_kutta(p, steps, h=1e-5):
+    """The same by numbers: plain arrays of three take a minute."""
+    def rate(x, y, z):
+        return p[0] * (y - x), x * (p[1] - z) - y, x * y - p[2] * z
+
+    def moved(s, step, k):
+        return [a + step * b for a, b in zip(s, k, strict=True)]
+    s = 1.0, 1.0, 20.0
+    for _ in range(steps):
+        k1 = rate(*s)
+        k2 = rate(*moved(s, 0.5 * h, k1))
+        k3 = rate(*moved(s, 0.5 * h, k2))
+        k4 = rate(*moved(s, h, k3))
+        s = moved(s, h / 6.0, [a + 2.0 * b + 2.0 * c + d for a, b, c, d in zip(k1, k2, k3, k4, strict=True)])
+    return s[0] * s[0] + s[1] * s[1] + s[2]
+
+
+def runge_kutta_by_jax(p, steps):
+    return jitted_gradient(lambda jax, p: runge_kutta_by_scan(p, steps, jax.lax.scan, jax.numpy), p)
+
+
+def jitted_gradient(f, p):
     jax = peers.x64_jax()
-
-    def f(p):
-        x, y, z = jax.lax.scan(lambda state, _: (lorenz_step(p, *state), None), (1.0, 1.0, 20.0), length=steps)[0]
-        return x * x + y * y + z
-    gradient = jax.jit(jax.grad(f))
+    gradient = jax.jit(jax.grad(partial(f, jax)))
     return lambda: np.asarray(gradient(p))

@@ -136,6 +136,7 @@ typedef struct { int64_t outer, n, inner; uint8_t reverse; } fa_axis;   /* x see
 
 /* batch of op(a) (m x k) times op(b) (k x n); a stored (m, k), or (k, m) if ta.  A batch stride of 0 repeats. */
 typedef struct { int64_t batch, m, k, n, abatch, bbatch; uint8_t ta, tb, adjoint; } fa_matmul;
+enum { FA_SMALL_GEMM = 64 };                 /* m * n * k up to here: a call of BLAS costs more than the product */
 
 /* y = A x or A^T x for A of shape (nrow, ncol) in CSR; x is (ncol or nrow, ncols), C order */
 typedef struct { int64_t nrow, ncol, nnz, ncols; const int64_t *indptr, *indices; uint8_t transpose; } fa_csr;

@@ -6,8 +6,6 @@
 #define FASTAD_PRODUCTS_H
 #include "move.h"
 
-enum { FA_SMALL_GEMM = 64 };                 /* m * n * k up to here: a call of BLAS costs more than the product */
-
 #define FA_BODY "product_real.h"
 #include "reals.h"
 
