@@ -5,6 +5,9 @@ by itself, so a C symbol of this one is out of their reach; a pointer or functio
 Next: _transform.pyx, _passes.pyx, _program.pyx.
 """
 
+cdef extern from "_kernels/scalar.h" nogil:
+    void fa_fpraise(int flags)
+
 cdef extern from "_kernels/burst.h" nogil:
     int fa_run_bursts(const fa_burst *b, fa_cell *v, int64_t place, int64_t runs, const char *const *x, char *out,
                       char *kept, fa_env *env)
@@ -79,6 +82,11 @@ cdef int run_flat(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexce
     env.flags = env.has_foreign = 0
     status = run_code(c, boundary, v, env)
     return status if status != FA_OK else fa_after_work(c.n)     # a step of a loop that has scalars alone
+
+
+cdef void raise_flags(int flags) noexcept nogil:
+    """The floating-point exceptions of a sweep within a sweep, for the one around to report."""
+    fa_fpraise(flags)
 
 
 cdef int run_bursts(const fa_burst *b, fa_cell *v, int64_t place, int64_t runs, const char *const *x, char *out,

@@ -23,8 +23,8 @@ from fastad import _tape as T
 from fastad._program cimport Program, ProgramFrame
 from fastad._tape cimport (
     AVALS, Attr, Tape, aval_id, aval_shape, fa_aval, fa_burst, fa_call, fa_cell, fa_code, fa_column, fa_env,
-    fa_itemsize, fa_stream, foreign_fn, foreign_jvp, foreign_vjp, is_real, run_bursts, run_flat, FA_CAPTURE,
-    FA_F64, FA_GUARD, FA_OK, FA_RUN,
+    fa_itemsize, fa_stream, foreign_fn, foreign_jvp, foreign_vjp, is_real, raise_flags, run_bursts, run_flat,
+    FA_CAPTURE, FA_F64, FA_GUARD, FA_OK, FA_RUN,
 )
 from fastad._spool cimport (
     Lease, Plan, fa_now, fa_spool, fa_spool_buffer, fa_spool_pass, finished_all, lease_of_this_thread, turn, FIRST_RUN,
@@ -36,9 +36,6 @@ from fastad.errors import InternalError
 cnp.import_array()
 
 __all__ = ["CheckpointedAdjoint", "CheckpointedScan", "Scan", "Walk", "active_values", "between", "without_captures"]
-
-cdef extern from "<fenv.h>" nogil:
-    int feraiseexcept(int)
 
 cdef enum: LINE = 8                      # float64 numbers in a cache line
 
@@ -465,7 +462,7 @@ cdef int scan_value(void *self, int n, const char *const *x, char *out) except -
         env.where = scan.program.where[env.where]
         scan.program.tape.raise_status(status, &env)
         return -1
-    feraiseexcept(env.flags)             # the sweep around reports them
+    raise_flags(env.flags)               # the sweep around reports them
     scan.frames.append(frame)
     return 0
 
