@@ -15,8 +15,9 @@ import numpy as np
 from benchmarks import pictures
 from benchmarks.harness import build_flags, processor, quantity
 
-NAMES = {"fastad": "fastad", "numpy": "NumPy by hand", "c": "C by hand", "jax": "JAX", "torch_compile": "torch.compile",
-         "torch": "PyTorch", "autograd": "autograd", "casadi": "CasADi", "aadc": "aadc", "deepwave": "deepwave"}
+NAMES = {"fastad": "fastad", "fastad_llvm": "fastad with LLVM", "numpy": "NumPy by hand", "c": "C by hand",
+         "jax": "JAX", "torch_compile": "torch.compile", "torch": "PyTorch", "autograd": "autograd", "casadi": "CasADi",
+         "aadc": "aadc", "deepwave": "deepwave"}
 PACKAGES = ("jax", "torch", "autograd", "casadi", "aadc", "deepwave")
 
 

@@ -5,9 +5,18 @@ by itself, so a C symbol of this one is out of their reach; a pointer or functio
 Next: _transform.pyx, _passes.pyx, _program.pyx.
 """
 
+cdef extern from "_kernels/scalar.h" nogil:
+    void fa_fpraise(int flags)
+
 cdef extern from "_kernels/burst.h" nogil:
     int fa_run_bursts(const fa_burst *b, fa_cell *v, int64_t place, int64_t runs, const char *const *x, char *out,
                       char *kept, fa_env *env)
+
+cdef extern from "_kernels/native.h" nogil:
+    double fa_native_number(fa_env *env, uint32_t op, double a, double b)
+    int64_t fa_native_cells(fa_env *env, uint32_t op, uint32_t din, int64_t a, int64_t b, int64_t c)
+    int64_t fa_native_cast(uint32_t din, uint32_t dout, int64_t x)
+    int fa_run_native(fa_native_fn fn, int64_t work, double *state, char **base, int64_t steps, fa_env *env)
 
 
 cdef extern from "_kernels/machine_code.h" nogil:
@@ -81,6 +90,11 @@ cdef int run_flat(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexce
     return status if status != FA_OK else fa_after_work(c.n)     # a step of a loop that has scalars alone
 
 
+cdef void raise_flags(int flags) noexcept nogil:
+    """The floating-point exceptions of a sweep within a sweep, for the one around to report."""
+    fa_fpraise(flags)
+
+
 cdef int run_bursts(const fa_burst *b, fa_cell *v, int64_t place, int64_t runs, const char *const *x, char *out,
                     char *kept, fa_env *env) noexcept nogil:
     """A loop over numbers; env.flags: its exceptions, too."""
@@ -88,6 +102,20 @@ cdef int run_bursts(const fa_burst *b, fa_cell *v, int64_t place, int64_t runs, 
     env.has_foreign = 0
     status = fa_run_bursts(b, v, place, runs, x, out, kept, env)
     return FA_EFOREIGN if status == FA_OK and env.has_foreign and foreign_error() else status
+
+
+cdef int run_native(fa_native_fn fn, int64_t work, double *state, char **base, int64_t steps,
+                    fa_env *env) noexcept nogil:
+    """The same as machine code."""
+    cdef int status
+    env.flags = env.where = env.has_foreign = 0
+    status = fa_run_native(fn, work, state, base, steps, env)
+    return FA_EFOREIGN if status == FA_OK and env.has_foreign and foreign_error() else status
+
+
+def native_kernels():
+    """Addresses of what machine code calls back: one of the table's loops on a number, any primitive, a conversion."""
+    return <size_t>&fa_native_number, <size_t>&fa_native_cells, <size_t>&fa_native_cast
 
 
 def templates_ready():

@@ -14,8 +14,11 @@ Next: loops.py, scan_rules.py, _program.pyx (the body), _call.pxi (other instruc
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 cimport cython
 cimport numpy as cnp
+
+import os
 
 import numpy as np
 
@@ -23,8 +26,8 @@ from fastad import _tape as T
 from fastad._program cimport Program, ProgramFrame
 from fastad._tape cimport (
     AVALS, Attr, Tape, aval_id, aval_shape, fa_aval, fa_burst, fa_call, fa_cell, fa_code, fa_column, fa_env,
-    fa_itemsize, fa_stream, foreign_fn, foreign_jvp, foreign_vjp, is_real, run_bursts, run_flat, FA_CAPTURE,
-    FA_F64, FA_GUARD, FA_OK, FA_RUN,
+    fa_itemsize, fa_native_fn, fa_stream, foreign_fn, foreign_jvp, foreign_vjp, is_real, raise_flags,
+    run_bursts, run_flat, run_native, FA_CAPTURE, FA_F64, FA_GUARD, FA_OK, FA_RUN,
 )
 from fastad._spool cimport (
     Lease, Plan, fa_now, fa_spool, fa_spool_buffer, fa_spool_pass, finished_all, lease_of_this_thread, turn, FIRST_RUN,
@@ -35,10 +38,8 @@ from fastad.errors import InternalError
 
 cnp.import_array()
 
-__all__ = ["CheckpointedAdjoint", "CheckpointedScan", "Scan", "Walk", "active_values", "between", "without_captures"]
-
-cdef extern from "<fenv.h>" nogil:
-    int feraiseexcept(int)
+__all__ = ["CheckpointedAdjoint", "CheckpointedScan", "Scan", "Walk", "active_values", "between", "native_loops",
+           "native_mode", "without_captures"]
 
 cdef enum: MANY = 1 << 17                # numbers that a cache does not keep from one sweep to the next
 cdef enum: LINE = 8                      # float64 numbers in a cache line
@@ -66,6 +67,11 @@ ctypedef struct target:
     int renamed                          # the carry whose present state this one will be, -1: none
     int turns                            # buffers that its states take in turn
 
+# Where a pointer of machine code begins
+ctypedef struct base_place:
+    int operand                          # -1: the result
+    int64_t offset, stride               # bytes
+
 # A cell of the program whose memory is that of a result, or of a carry
 ctypedef struct outside:
     int k
@@ -80,9 +86,14 @@ cdef class ScanFrame:
     cdef char *room
     cdef char **now
     cdef char **then
+    cdef Native native                   # machine code of the loop, if it is run so, its state and its pointers
+    cdef double *state
+    cdef char **bases
 
     def __dealloc__(self):
         free(self.room)
+        free(self.state)
+        free(self.bases)
         free(self.now)
         free(self.then)
 
@@ -131,6 +142,10 @@ cdef class Scan(Attr):
     cdef readonly dict recorded          # output -> its place in the record of a step, which the caller hands in
     cdef Program program
     cdef Piece piece
+    cdef Native native
+    cdef int decision                    # between the machine and machine code
+    cdef double spent, next_look         # seconds that it has run undecided, and after which someone is asked
+    cdef readonly str why_not            # it is no machine code
     cdef source *ins
     cdef target *outs
     cdef outside *direct
@@ -257,6 +272,10 @@ cdef class Scan(Attr):
         self.numbers = ((0, tuple(carries), tuple(outputs)),) if carries or outputs else ()
         self.derived["span"] = span
 
+    def native_seconds(self):
+        """Seconds that it took to compile the loop to machine code; None: it is not compiled."""
+        return None if self.native is None else self.native.code.seconds
+
     # -- made ready
     cdef int prepare(self) except -1:
         """The program of the body, and for each of its inputs and outputs where a step finds it."""
@@ -303,6 +322,9 @@ cdef class Scan(Attr):
         self.ninputs = len(t.inputs)
         self.program = p
         self.piece = piece_of(self) if not self.recorded or self.numbers else None
+        self.next_look = FIRST_LOOK
+        if self.recorded or not all([self.outs[k].scalar for k in range(len(t.outputs))]):
+            self.decision, self.why_not = DECIDED, "its results are not numbers alone"
         return 0
 
     cdef list far(self):
@@ -353,15 +375,13 @@ cdef class Scan(Attr):
     cdef int64_t slot(self, int64_t step) noexcept nogil:
         return self.length - 1 - step if self.reverse else step
 
-    cdef int run(self, ScanFrame frame, const char *const *x, char *out, fa_env *env) noexcept nogil:
-        self.begin(frame, x, out)
-        return self.steps(frame, 0, self.length, x, out, env)
-
     cdef int steps(self, ScanFrame frame, int64_t begin, int64_t end, const char *const *x, char *out,
                    fa_env *env) noexcept nogil:
         """Steps [begin, end) from the state that is at hand."""
         cdef int64_t step
         cdef int status = FA_OK, flags = 0
+        if frame.native is not None:
+            return frame.native.run(self, frame, begin, end, x, out, env)
         if self.piece is not None:
             status = self.pieces(frame.piece.v, frame, &begin, end, x, out, out, env)
             flags = env.flags
@@ -462,6 +482,7 @@ cdef class Scan(Attr):
 
 
 include "_burst.pxi"
+include "_native.pxi"
 include "_scan_budget.pxi"
 
 
@@ -470,14 +491,12 @@ cdef int scan_value(void *self, int n, const char *const *x, char *out) except -
     cdef Scan scan = <Scan>self
     cdef ScanFrame frame = scan.frame()
     cdef fa_env env
-    cdef int status
-    with nogil:
-        status = scan.run(frame, x, out, &env)
+    cdef int status = run_and_decide(scan, frame, x, out, &env)
     if status != FA_OK:                  # the frame is given up: an error of Python's may be on its way already
         env.where = scan.program.where[env.where]
         scan.program.tape.raise_status(status, &env)
         return -1
-    feraiseexcept(env.flags)             # the sweep around reports them
+    raise_flags(env.flags)               # the sweep around reports them
     scan.frames.append(frame)
     return 0
 

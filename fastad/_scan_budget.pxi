@@ -358,5 +358,5 @@ cdef int finished(Scan body, int status, fa_env *env) except -1:
         env.where = body.program.where[env.where]
         body.program.tape.raise_status(status, env)
         return -1
-    feraiseexcept(env.flags)             # the sweep around reports them
+    raise_flags(env.flags)               # the sweep around reports them
     return 0

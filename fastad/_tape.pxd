@@ -250,6 +250,10 @@ cdef char *make_code(fa_run *runs, uint32_t nruns, uint32_t ncells, size_t *nbyt
 cdef void free_code(char *code, size_t nbytes) noexcept nogil
 cdef int run_bursts(const fa_burst *b, fa_cell *v, int64_t place, int64_t runs, const char *const *x, char *out,
                     char *kept, fa_env *env) noexcept nogil
+ctypedef void (*fa_native_fn)(double *state, char **base, int64_t steps, fa_env *env) noexcept nogil
+cdef int run_native(fa_native_fn fn, int64_t work, double *state, char **base, int64_t steps,
+                    fa_env *env) noexcept nogil
+cdef void raise_flags(int flags) noexcept nogil
 cdef int run_flat(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexcept nogil
 cdef uint32_t capture(Tape t, array) except 0
 cdef int matrix_products(fa_env *env) noexcept nogil

@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict, deque
 from contextlib import contextmanager
 from time import thread_time
+from typing import NamedTuple
 
 import numpy as np
 
@@ -67,9 +68,11 @@ class Stats:
         What is kept at present, for all kinds of arguments.
     memory : Report or None
         With `memory=`: schedule, recomputation and peak of the last gradient.
+    native : NativeLoops or None
+        Loops that LLVM has compiled (with `pip install 'fastad[jit]'`): how many, and the seconds that it took.
     """
 
-    __slots__ = ("recordings", "replays", "audits", "guard_failures", "tapes", "bytes", "memory")
+    __slots__ = ("recordings", "replays", "audits", "guard_failures", "tapes", "bytes", "memory", "native")
 
     def __init__(self, **counts):
         for name, value in counts.items():
@@ -79,6 +82,22 @@ class Stats:
         names = [name for cls in reversed(type(self).__mro__) for name in getattr(cls, "__slots__", ())]
         known = {name: getattr(self, name) for name in names}
         return "Stats(" + ", ".join([f"{name}={x}" for name, x in known.items() if x is not None]) + ")"
+
+
+class NativeLoops(NamedTuple):
+    """Loops that are machine code, and the seconds that it took to make it."""
+
+    loops: int
+    seconds: float
+
+
+def native_loops_of(entries):
+    """Of the tapes of these entries and those that were derived from them; None where there are none."""
+    from fastad._scan import native_loops
+    found = [x for e in entries for x in (e.tape, e.program, *e.tape.derived.values())]
+    tapes = [getattr(x, "tape", x) for x in found]
+    seconds = native_loops([t for t in tapes if hasattr(t, "attr_list")])
+    return NativeLoops(len(seconds), sum(seconds)) if seconds else None
 
 
 # ---- the cache -------------------------------------------------------------------------------------------------------
@@ -438,7 +457,7 @@ class Function(Dispatcher):
         entries = self.cache.all()
         return Stats(recordings=self.recordings, replays=self.replays, audits=self.audits,
                      guard_failures=self.guard_failures, tapes=len(entries), bytes=sum([e.nbytes for e in entries]),
-                     memory=getattr(self.hot and self.hot.program, "report", None))
+                     memory=getattr(self.hot and self.hot.program, "report", None), native=native_loops_of(entries))
 
     def clear(self):
         """Forget all tapes of this code under this verb."""

@@ -138,7 +138,9 @@ class Stats:
     compiled, compiled_gradient : dict or None
         Of the program of the tape, and of that of its gradient: instructions and bytes of arrays before the passes and
         the plan (``instructions_before``, ``arena_bytes_before``) and after them (``instructions``, ``arena_bytes``),
-        ``cells`` for numbers, fused ``loops``, ``runs`` of packed scalars.  None: not compiled.
+        ``cells`` for numbers, fused ``loops``, ``runs`` of packed scalars; ``native_loops``, loops over numbers that
+        LLVM has compiled (with `pip install 'fastad[jit]'`), and the ``native_seconds`` that it took.
+        None: not compiled.
     memory : Report or None
         Of a tape that was recorded with `memory=`: schedule, recomputation and peak of its gradient.
     """
@@ -153,8 +155,8 @@ class Stats:
     bytes_per_instruction: float
     arena_bytes: int
     fused_loops: int
-    compiled: dict[str, int] | None = None
-    compiled_gradient: dict[str, int] | None = None
+    compiled: dict[str, Any] | None = None
+    compiled_gradient: dict[str, Any] | None = None
     memory: Any = None
 
     def __str__(self) -> str:
@@ -165,17 +167,24 @@ class Stats:
         return "\n".join(lines if self.memory is None else [*lines, f"gradient: {self.memory}"])
 
 
-def in_words(program: dict[str, int]) -> str:
+def in_words(program: dict[str, Any]) -> str:
     """What compiling has made of a tape."""
+    native = "" if not program["native_loops"] else \
+        f"; {program['native_loops']} loops are machine code by LLVM, made in {program['native_seconds']:.3f} s"
     return (f"{program['instructions_before']:,d} instructions became {program['instructions']:,d}, "
             f"{program['arena_bytes_before']:,d} bytes of arrays {program['arena_bytes']:,d}; "
             f"{program['cells']:,d} cells, {program['loops']} fused loops, {program['runs']} runs of scalars"
-            + (f" ({program['code_bytes']:,d} bytes of the processor's code)" if program["code_bytes"] else ""))
+            + (f" ({program['code_bytes']:,d} bytes of the processor's code)" if program["code_bytes"] else "")
+            + native)
 
 
-def program_stats(program: Any) -> dict[str, int] | None:
+def program_stats(program: Any) -> dict[str, Any] | None:
     """Counts of a compiled program; None for what is no such thing (segments within a budget)."""
-    return program.stats() if hasattr(program, "stats") else None
+    if not hasattr(program, "stats"):
+        return None
+    from fastad._scan import native_loops
+    seconds = native_loops([program.tape])
+    return {**program.stats(), "native_loops": len(seconds), "native_seconds": sum(seconds)}
 
 
 def stats(tape: Any) -> Stats:

@@ -12,6 +12,9 @@ from pathlib import Path
 for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "FASTAD_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# What is tested is the virtual machine, whether llvmlite is installed or not; test_native.py switches LLVM on itself,
+# and FASTAD_JIT=always does for any test.
+os.environ.setdefault("FASTAD_JIT", "0")
 
 import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402

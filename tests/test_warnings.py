@@ -39,6 +39,21 @@ def test_errstate_is_obeyed():
         g(np.array([0.0, 1.0]))
 
 
+@pytest.mark.parametrize("kind, x", [("overflow", 1e308), ("invalid value", np.inf)])
+@pytest.mark.parametrize("step", [0, 1, 5, 6])
+def test_any_step_of_a_loop_warns(kind, x, step):
+    """Loops report what their steps have raised by raising it again; not only the last step."""
+    def f(x):
+        return np.sum(ad.scan(lambda s, v: (0.5 * s + 1.0, 10.0 * v * v - v), 0.3, x)[1])
+    point = np.ones(7)
+    tape = ad.record(f, point)
+    point[step] = x
+    for _ in range(2):                   # both tiers
+        with np.errstate(all="raise"), pytest.raises(FloatingPointError, match=kind):
+            tape(point)
+        tape.compile()
+
+
 def test_optimize_is_there_without_an_import():
     assert ad.optimize.minimize is not None
     with pytest.raises(AttributeError, match="nonsense"):

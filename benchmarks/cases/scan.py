@@ -10,6 +10,7 @@ import fastad as ad
 from benchmarks import peers
 from benchmarks.models import shot, wave_gradient, wave_misfit
 from benchmarks.programs import LV_POINT, complex_step, lotka_volterra
+from fastad import _scan, llvm_code
 
 THREADS = True
 
@@ -26,6 +27,7 @@ def run(bench):
     scanned, unrolled = compare(bench, partial(lotka_volterra_by_scan, steps=steps), f, LV_POINT, want)
     bench.row("by scan", scanned, level=unrolled, ratio=scanned / unrolled, to="unrolled", who="fastad",
               kind="gradient")
+    with_llvm(bench, partial(lotka_volterra_by_scan, steps=steps), LV_POINT, want, scanned)
     n, steps = bench.size((200, 500), (12, 20))
     survey, c2 = shot(n, steps)
     f = partial(wave_misfit, survey=survey)
@@ -52,8 +54,32 @@ def lorenz_equations(bench, steps, what, plain, by_scan, by_jax):
         bench.verify("gradient", gradient(LORENZ_POINT), want)
     time = bench.best(lambda: gradient(LORENZ_POINT))
     bench.row("gradient by scan", time, who="fastad", kind="gradient")
+    with_llvm(bench, partial(by_scan, steps=steps), LORENZ_POINT, want, time)
     makers = {"jax": partial(by_jax, LORENZ_POINT, steps)} if "jax" in bench.peers else {}
     peers.compare(bench, makers, want, lambda: gradient(LORENZ_POINT), partial(bench.best, at_least=3), {"jax": 0.1})
+
+
+def with_llvm(bench, f, x, want, default):
+    """The same loop compiled by LLVM, where llvmlite is installed (`pip install 'fastad[jit]'`): the same bits."""
+    if not llvm_code.available():
+        return
+    gradient, mode = ad.grad(f, audit=False), _scan.native_mode()
+    bits = gradient(x).tobytes()
+    _scan.native_mode("always")
+    try:
+        gradient.clear()                 # what is recorded anew is compiled anew
+        for _ in range(10):
+            bench.verify("gradient", gradient(x), want)
+        made = gradient.stats().native
+        if gradient(x).tobytes() != bits or made is None:
+            raise AssertionError("by LLVM: other bits, or not compiled")
+        time = bench.best(lambda: gradient(x), at_least=3)
+        bench.row("gradient by scan, with LLVM", time, ratio=time / default, to="fastad", who="fastad_llvm",
+                  kind="gradient")
+        bench.row("compiled by LLVM in", made.seconds)
+    finally:
+        _scan.native_mode(mode)
+        gradient.clear()
 
 
 def within_a_tenth(bench, kind, f, x):

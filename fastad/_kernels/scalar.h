@@ -68,6 +68,15 @@ FA_INLINE void fa_fpclear(void) {
 #endif
 }
 
+/* These too, for whoever looks next.  feraiseexcept sets some of them where fa_fpflags does not look. */
+FA_INLINE void fa_fpraise(int flags) {
+#if defined(__x86_64__) || defined(_M_X64)
+    _mm_setcsr(_mm_getcsr() | (unsigned)(flags & FA_FPMASK));
+#else
+    if (flags) feraiseexcept(flags);
+#endif
+}
+
 /* Subnormal numbers count as zero until fa_keep_subnormals(what this returned): an operation on one costs the time of a
    hundred others.  Where the processor has no such mode, they are kept: slower, and as right. */
 FA_INLINE unsigned fa_drop_subnormals(void) {
