@@ -7,7 +7,7 @@ everything or along an axis, and sums of results shifted by a few elements (weav
 alone needs is read, and computed where it is cheap, in the loop of that instruction: less goes through memory.  What
 has effects of its own (guards, calls, checks of an index) stays where it is, in its order.
 Must not know: derivative rules, how a loop is executed (_kernels/fused.h), where arrays lie (_memory_plan.pxi).
-Next: _loop_writer.pxi (the description of a loop), _memory_plan.pxi.
+Next: _chain_steps.pxi, _loop_writer.pxi (the description of a loop), _memory_plan.pxi.
 """
 
 cdef enum: ALONE, ELEMENTWISE, READ, SUM, ALIAS, STORE, AXIS, WEAVE      # what an instruction may be in a loop
@@ -29,48 +29,6 @@ def _mark_fusable():
 
 
 _mark_fusable()
-
-cdef uint8_t[512] CHAIN_STEP                                 # of an opcode, where the types of its operands allow it
-
-
-def _number_steps():
-    cdef int code
-    steps = {"sign": FA_CHAIN_SIGN, "fabs": FA_CHAIN_ABSOLUTE, "logical_and": FA_CHAIN_AND, "bitwise_and": FA_CHAIN_AND,
-             "logical_or": FA_CHAIN_OR, "bitwise_or": FA_CHAIN_OR, "logical_xor": FA_CHAIN_XOR,
-             "bitwise_xor": FA_CHAIN_XOR, "logical_not": FA_CHAIN_NOT, "invert": FA_CHAIN_NOT}
-    for code in range(512):
-        CHAIN_STEP[code] = fa_chain_code(code)
-    for name, step in steps.items():
-        CHAIN_STEP[<int>T.OPCODES[name]] = step
-
-
-_number_steps()
-
-
-cdef int chain_step(Tape t, uint32_t i) except -1:
-    """The step of instruction i in a chain; FA_CHAIN_END: it is none."""
-    cdef const uint32_t *ids = NULL
-    if CHAIN_STEP[t.op[i]] == FA_CHAIN_END:
-        return FA_CHAIN_END
-    t.operands(i, &ids)
-    return fa_chain_step_for(CHAIN_STEP[t.op[i]], AVALS[t.aval[ids[1 if t.op[i] == FA_WHERE else 0]]].dtype,
-                             AVALS[t.aval[i]].dtype)
-
-
-cdef bint stores_rows(Tape t, uint32_t i, fa_reader *r) except -1:
-    """Does move i put an array, in its order, into rows of a larger one (`u[1:-1, 1:-1] = v`)?  r: where they lie."""
-    cdef const fa_map *m = <const fa_map *>t.attrs[t.arg[2 * <size_t>i + 1]]
-    cdef const fa_aval *x = &AVALS[t.aval[t.arg[2 * <size_t>i]]]
-    cdef int64_t expected = 1
-    cdef int k
-    if m.covers or m.npieces != 1 or x.nd == 0 or not is_real(x.dtype) or fa_reader_of(&m.pieces[0], r) < 1:
-        return False
-    for k in range(r.nd - 1, -1, -1):
-        if r.dim[k].s != expected:
-            return False
-        expected *= r.dim[k].n
-    return expected == x.size and r.soff == 0 and r.dim[r.nd - 1].d == 1 \
-        and r.dim[r.nd - 1].n * fa_itemsize[x.dtype] >= FA_TILE_BYTES
 
 
 cdef tuple fused(Tape tape):

@@ -288,7 +288,7 @@ cdef class LoopWriter:
         cdef list found
         store = self.stored.get(i)
         if store is not None and self.stays(i) and self.plan.root[i] == i and i not in self.whole \
-                and i not in self.summed:
+                and i not in self.summed and chain_step(self.t, i) != FA_CHAIN_END:       # others write whole blocks
             self.slots[i] = self.stores[store]
             self.stores[store] = -1
         elif not self.stays(i):

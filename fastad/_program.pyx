@@ -132,6 +132,7 @@ cdef extern from "_kernels/reader.h" nogil:
 
 include "_memory_plan.pxi"
 include "_halo.pxi"
+include "_chain_steps.pxi"
 include "_fusion.pxi"
 include "_loop_writer.pxi"
 include "_machine.pxi"

@@ -68,7 +68,7 @@ def points(seed, shape, dtype):
     return [x, y, dtype(0.25)], [np.where(rng.random(shape) < 0.2, rng.choice(special, shape), v) for v in (x, y)]
 
 
-@pytest.mark.parametrize("shape", [(7,), (130,), (513,), (1200,), (5, 200), (9, 131)])
+@pytest.mark.parametrize("shape", [(19,), (130,), (513,), (1200,), (5, 200), (9, 131)])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_chains_give_the_bits_of_single_instructions(shape, dtype):
     steps = 0

@@ -73,7 +73,7 @@ def test_bits_are_those_of_the_gradient_that_keeps_everything(tmp_path, kind, st
         return
     used = 0
     for memory in (least, (2 * least + peak) // 3):
-        for most in (None, 4 * (peak - least) // 5, 20_000):
+        for most in (None, max(8_192, 4 * (peak - least) // 5), 20_000):
             g = ad.value_and_grad(f, audit=False, memory=memory, disk=tmp_path if most is None else (tmp_path, most))
             for k, (point, (value, gradient)) in enumerate(points):  # (plans change after some sweeps)
                 got = g(point)

@@ -11,7 +11,11 @@ import pytest
 
 import fastad as ad
 from fastad import tapes
+from fastad._passes import optimise
 from fastad._program import Program
+from fastad._transform import jvp, vjp
+from tests.random_stencils import random_stencil
+from tests.test_machine import bits
 
 
 def waves(c, steps=6):
@@ -117,3 +121,38 @@ def test_products_with_powers_of_two_keep_their_bits(factor, dtype, rng):
     with np.errstate(all="ignore"):
         for got, want in zip(tapes.program(tape).run([x]), f(x), strict=True):
             assert got.tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("first", range(0, 200, 50))
+def test_random_stencils(first):
+    """Rows that are stored by chains, by loops of NumPy's, by casts; bits of one instruction after the other."""
+    with np.errstate(all="ignore"):
+        for seed in range(first, first + 50):
+            f, x = random_stencil(seed)
+            t = ad.record(f, *x)
+            out = t.sweep(x)
+            assert bits(Program(t).run(x)) == bits(out), seed
+            for derived, seeds in ((vjp(t), out), (jvp(t), x)):
+                args = [*x, *map(np.ones_like, seeds)]
+                assert bits(Program(derived).run(args)) == bits(optimise(derived).sweep(args)), seed
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 3))
+def test_random_stencils_within_a_budget(seed):
+    f, x = random_stencil(seed)
+
+    def misfit(u, c):
+        return f(u, c)[0]
+    with np.errstate(all="ignore"):
+        want = ad.grad(misfit, argnums=(0, 1), memory="1GB")
+        gradient = bits(want(*x))
+        try:
+            tight = ad.grad(misfit, argnums=(0, 1), memory=want.stats().memory.peak // 2)
+            got = tight(*x)
+        except ad.BudgetError as error:
+            tight = ad.grad(misfit, argnums=(0, 1), memory=error.smallest)
+            got = tight(*x)
+        plain = ad.record(misfit, *x).gradient(*x)
+    assert bits(got) == gradient
+    for a, b in zip(got, plain, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3 if a.dtype == np.float32 else 1e-8, atol=1e-4 * np.abs(b).max())
