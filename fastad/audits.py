@@ -120,7 +120,8 @@ class Audit:
             raise StaleTapeError(
                 f"{self.name} ({self.location}) computes something else while it is recorded: {found}. It asks for "
                 "what the recorder cannot stand in for, such as `x is True`, `type(x) is np.ndarray`, errors of "
-                "Python's float (1/0.0), or whether it is recorded. Write `if x`, isinstance, np.where instead.")
+                "Python's float (1/0.0), whole numbers of few bits that wrap around (they are recorded as int64: pass "
+                "k.astype(np.int64)), or whether it is recorded. Write `if x`, isinstance, np.where instead.")
         causes = ([] if steady else ["two runs of the function at this point differ"])
         causes += ([f"the function changes {changed}"] if changed else []) + watch.suspects
         raise StaleTapeError(

@@ -143,6 +143,14 @@ caches: OrderedDict = OrderedDict()      # (code, verb, options) -> TapeCache, t
 lock = threading.RLock()
 
 
+def may_wrap(x):
+    """Are these whole numbers that wrap around in NumPy and are recorded as int64, which does not?
+
+    Most are indices; what is computed with them is compared with plain f in the first call, not the second.
+    """
+    return isinstance(x, np.ndarray) and x.dtype.kind in "iu" and x.dtype != np.int64
+
+
 def cache_of(f, *options):
     """The cache that callables of the same code share: a lambda made anew at each call finds its tapes again."""
     while isinstance(f, Function):       # a verb of a verb: of the same code if that is
@@ -289,7 +297,7 @@ class Function(Dispatcher):
             return result
         entry = self.record(arguments, reason or self.why_new(arguments))
         try:
-            return self.replay(entry, arguments.values, extra)
+            result = self.replay(entry, arguments.values, extra)
         except TapeDivergence as divergence:
             self.cache.remove(entry)
             self.hot = None
@@ -299,6 +307,10 @@ class Function(Dispatcher):
                 f"{self.name}: {divergence.kind} at {divergence.location} went the other way in the sweep at the very "
                 "point at which it was recorded: the decision lies within rounding. Compare with a tolerance there, "
                 "or decide on ad.peek(x) if the branches agree.") from divergence
+        if self.audit and any(map(may_wrap, arguments.values)):
+            self.audits += 1
+            self.compare(entry, arguments)
+        return result
 
     def guard_failed(self, divergence):
         """Count a replay that was given up; the event for `explain`."""

@@ -69,6 +69,7 @@ def test_ctrl_c_at_any_moment():
     before = signal.signal(signal.SIGALRM, interrupt)
     draw = np.random.default_rng(5)
     g, hits = ad.grad(lambda x: np.sin(x[:1] * np.ones(1)).sum()), 0
+    g(X)                                 # what is imported in the first call is not what is interrupted here
     try:
         for _ in range(400):
             try:
@@ -297,3 +298,14 @@ def test_a_package_whose_name_begins_like_ours_is_user_code(package):
     with pytest.raises(ad.TracerError) as caught:
         ad.grad(names["f"])(2.0)
     assert str(caught.value).startswith(f"{file}:4")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16])
+def test_whole_numbers_that_wrap_around_are_found_in_the_first_call(dtype):
+    def f(x, k):
+        return np.sum(x * (k + k + k))
+    small, large = np.array([1, 2], dtype), np.array([200 if dtype is np.uint8 else 20_000, 1], dtype)
+    assert ad.grad(f)(np.ones(2), small).tolist() == [3.0, 6.0]
+    with pytest.raises(ad.StaleTapeError, match="wrap around"):
+        ad.grad(f)(np.ones(2), large)
+    assert ad.grad(lambda x, i: np.sum(x[i] ** 2))(np.arange(3.0), np.array([2, 2], np.int32)).tolist() == [0, 0, 8.0]
