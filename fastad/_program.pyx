@@ -40,6 +40,9 @@ __all__ = ["Program", "ProgramFrame", "code_pays", "share_from"]
 
 # Sweeps from which on code of the processor pays: making it takes 100 ns an operation, each sweep saves 0.2 to 0.3.
 # FASTAD_MACHINE_CODE=0: none is made; =1: at once.
+# Of many words none: code that runs once a sweep is four times as large as the lines of it that are fetched ahead, and
+# whoever computes between two sweeps takes the cache (1.1 MB of code came back 130 us late, its words 25).
+cdef enum: MOST_WORDS = 40_000
 cdef int64_t CODE_PAYS = {"0": 1 << 62, "1": 1}.get(os.environ.get("FASTAD_MACHINE_CODE", ""), 400)
 
 cdef extern from "_kernels/arena.h":
@@ -343,12 +346,18 @@ cdef class Program:
 
     cdef int works(self, int64_t times) except -1:
         """It is about to run so many times: where that pays, its packed scalars become code of the processor."""
+        cdef uint32_t k
+        cdef size_t words = 0
         if self.worked < 0:
             return 0
         self.worked += times
-        if self.worked >= CODE_PAYS and self.nruns:
+        if self.worked < CODE_PAYS:
+            return 0
+        self.worked = -1
+        for k in range(self.nruns):
+            words += self.runs[k].nwords
+        if 0 < words <= MOST_WORDS:
             self.machine_code = make_code(self.runs, self.nruns, self.ncells, &self.code_bytes)
-            self.worked = -1
         return 0
 
     cdef ProgramFrame frame_on(self, char *arena):

@@ -58,6 +58,14 @@ def test_code_is_made_when_it_pays():
     assert (code_bytes(program) > 0) == makes_code() and bits(program.run(x)) == want
 
 
+@pytest.mark.parametrize("n, made", [(8_600, True), (20_000, False)])
+def test_long_code_is_fetched_late(n, made):
+    """What runs once a sweep stays words where its code would be larger than caches that others use as well."""
+    t = scalar_tape(np.random.default_rng(3), n, 30)
+    program, x = Program(t), point(np.random.default_rng(4), False)
+    assert bits(program.run(x)) == bits(t.sweep(x)) and (code_bytes(program) > 0) == (made and makes_code())
+
+
 def test_runs_with_arrays_between_them():
     """Many short runs share the memory of their code."""
     def f(x, a):
