@@ -24,7 +24,7 @@ from fastad.memory import cuttable
 from fastad.segments import Cut, Parts
 from tests.random_tapes import random_tape
 from tests.test_interrupt import Interrupt, soon  # noqa: F401 (a fixture)
-from tests.test_memory import diffusion, logistic, same, unrolled
+from tests.test_memory import diffusion, logistic, same, twice, unrolled
 from tests.test_scan import random_body
 
 LINUX = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks for descriptors in /proc")
@@ -90,12 +90,7 @@ def test_bits_are_those_of_the_gradient_that_keeps_everything(tmp_path, kind, st
 @pytest.mark.parametrize("seed", range(1, 40, 9))
 def test_random_bodies(tmp_path, seed):
     f, p = random_body(seed)
-
-    def longer(q):
-        total = 0.0
-        for _ in range(2):
-            total = total + f(ad.scan, q + total * 0.01)
-        return total
+    longer = twice(f)
     want = ad.value_and_grad(longer, audit=False, memory=10**9)
     value, gradient = want(p)
     least = smallest(longer, p)

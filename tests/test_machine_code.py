@@ -99,12 +99,9 @@ def test_threads_run_words_while_code_is_made():
     assert (code_bytes(program) > 0) == makes_code()
 
 
-FORBIDDEN = """
-import ctypes, sys
+COMPILED = """
 import numpy as np
 import fastad as ad
-if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):          # PR_SET_MDWE: no memory becomes executable any more
-    sys.exit(77)
 def f(x):
     y = x[0]
     for _ in range(20):
@@ -113,6 +110,13 @@ def f(x):
 x = np.array([0.3, 0.7])
 tape = ad.record(f, x)
 tape.compile()
+"""
+
+FORBIDDEN = """
+import ctypes, sys
+if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):          # PR_SET_MDWE: no memory becomes executable any more
+    sys.exit(77)
+""" + COMPILED + """
 assert tape(x) == f(x) and tape(x) == f(x)
 assert tape.stats().compiled["code_bytes"] == 0, tape.stats()
 """
@@ -127,17 +131,7 @@ def test_a_system_that_forbids_it(root):
     assert done.returncode == 0, done.stderr
 
 
-ASKED = """
-import numpy as np
-import fastad as ad
-def f(x):
-    y = x[0]
-    for _ in range(20):
-        y = np.sin(y) * x[1] + y
-    return y
-x = np.array([0.3, 0.7])
-tape = ad.record(f, x)
-tape.compile()
+ASKED = COMPILED + """
 for _ in range(1000):
     tape(x)
 print(tape.stats().compiled["code_bytes"] > 0)
