@@ -161,3 +161,44 @@ def test_flags_of_derivative_code_stay_unheard_and_those_of_roots_are_heard():
         np.testing.assert_array_equal(program.run([x, 1.0])[1], 0.0)      # 0.5 / 0 in a branch that is not taken
         with pytest.raises(RuntimeWarning, match="invalid value"):
             program.run([x - 0.5, 1.0])
+
+
+def decay(x, y):
+    """Products and quotients of what may be small; a product that overflows where x is large."""
+    p = x * y
+    return np.where(x != 0.0, p / (y + 2.0), x) * x, np.square(p) - 0.5 * x, 1.0 / (x + 1.5)
+
+
+def scales(n):
+    """From 1 to below float32's range and back to 1, then zeros."""
+    x = 10.0 ** -np.abs(np.linspace(-50.0, 50.0, n))
+    return np.concatenate([np.ones(n), x, np.ones(n), np.zeros(n)]).astype(np.float32)
+
+
+@pytest.mark.parametrize("n", [300, 4000])
+def test_numbers_below_the_usual_range_keep_their_bits(n):
+    """Blocks behind such numbers run other steps, back and forth."""
+    x = scales(n)
+    y = np.random.default_rng(0).normal(size=x.size).astype(np.float32)
+    tape = ad.record(decay, x, y)
+    want = np.float32(x * y)
+    assert np.any((np.abs(want) < np.finfo(np.float32).tiny) & (want != 0.0))
+    for t, args in ((tape, [x, y]), (vjp(tape), [x, y, y, x, y]), (jvp(tape), [x, y, y, x])):
+        program = Program(t)
+        assert program.fused_loops
+        for shift in (0, 7):
+            at = [np.roll(v, shift) for v in args]
+            assert bits(program.run(at)) == bits(t.sweep(at))
+
+
+@pytest.mark.parametrize("place", [0, 5000, 9999])
+def test_an_overflow_among_small_numbers_is_reported(place):
+    x = np.full(10_000, 1e-39, np.float32)
+    program = Program(ad.record(lambda v: v * v * v, x))
+    with np.errstate(all="raise", under="ignore"):
+        program.run([x])
+        x[place] = 1e30
+        with pytest.raises(FloatingPointError, match="overflow"):
+            program.run([x])
+        x[place] = np.inf
+        program.run([x])

@@ -84,6 +84,7 @@ def test_benchmark_mode_runs(root, tmp_path):
     ("chain_plan.h", "x->at != y->at", "1"),
     ("chain_plan.h", "case FA_CHAIN_LESS: return FA_CHAIN_GREATER;", "case FA_CHAIN_LESS: return FA_CHAIN_LESS;"),
     ("chain_steps.h", "x - y; }", "y - x; }"),
+    ("chain_steps.h", "(fa_tiny_where)(y, x, y != 0)", "(fa_tiny_where)(y, x, x != 0)"),
     ("chain_masks.h", "r = (V)(((V)((VBITS)X & numbers) OP (V)((VBITS)Y & numbers)) & numbers);", "r = (V)(X OP Y);"),
     ("reader.h", "m.s = -m.s;", ";"),
     ("axis.h", "leaf.level++;", ""),

@@ -38,7 +38,12 @@ typedef struct {
     fa_chaintiles by8, by4, by2;
     int64_t lanes;                           /* elements of a vector */
     fa_chainfns fn[FA_CHAIN_CODES];
+    fa_chainfns tiny[FA_CHAIN_CODES];        /* the same where subnormal numbers are about; NULL: as else */
 } fa_chainset;
+
+FA_INLINE fa_chainfns fa_chain_fns(const fa_chainset *set, int code, int tiny) {
+    return tiny && set->tiny[code].by8 ? set->tiny[code] : set->fn[code];
+}
 
 /* ahead: so many bytes before it is used something is brought into the cache, some hundred nanoseconds */
 enum { FA_CHAIN_AHEAD = 4096, FA_LINE_BYTES = 64 };

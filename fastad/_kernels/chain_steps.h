@@ -5,6 +5,7 @@
    operands of a sum or a product, so that on x86 these are written as instructions.
    Next: chain_masks.h (comparisons, choices, masks), chain_widths.h (the steps), chain.h, which includes it. */
 #define FA_C(NAME) FA_L(FA_R(NAME))
+#define FA_CHAIN_HAS_TINY (FA_LANES == 4 && FA_LEVEL_BYTES > 16)       /* float32, with AVX */
 typedef FA_REAL FA_C(fa_v) __attribute__((vector_size(FA_LEVEL_BYTES)));
 typedef FA_REAL FA_C(fa_vat) __attribute__((vector_size(FA_LEVEL_BYTES), aligned(sizeof(FA_REAL)), may_alias));
 typedef FA_R(fa_bits) FA_C(fa_vbits) __attribute__((vector_size(FA_LEVEL_BYTES)));
@@ -93,6 +94,44 @@ FA_INLINE V FA_C(fa_rzeroproduct_v)(V x, V y) { return FA_C(fa_zeroproduct_v)(y,
 FA_INLINE V FA_C(fa_load_v)(V x, V y) { (void)x; return y; }
 #include "chain_masks.h"
 
+/* Products and quotients of float32 by way of float64, where subnormal numbers are about: an instruction of float32 that
+   meets or makes one takes a hundred times as long as others, conversions and products of float64 do not.  The bits are
+   the same, and the flags: float64 has the product of two numbers exactly, and more than twice as many digits of a
+   quotient as are kept (Figueroa, When is double rounding innocuous?, SIGNUM Newsletter 30(3), 1995; below the usual
+   range fewer still are kept). */
+#if FA_CHAIN_HAS_TINY
+typedef float FA_C(fa_vhalf) __attribute__((vector_size(FA_LEVEL_BYTES / 2)));
+typedef double FA_C(fa_vdouble) __attribute__((vector_size(FA_LEVEL_BYTES)));
+typedef union { V whole; FA_C(fa_vhalf) half[2]; } FA_C(fa_halves);
+#define FA_BY_DOUBLES(ASSIGN) do { \
+        FA_C(fa_halves) x_ = {x}, y_ = {y}; \
+        for (int k_ = 0; k_ < 2; k_++) { \
+            FA_C(fa_vdouble) p_, a_ = __builtin_convertvector(x_.half[k_], FA_C(fa_vdouble)); \
+            const FA_C(fa_vdouble) b_ = __builtin_convertvector(y_.half[k_], FA_C(fa_vdouble)); \
+            ASSIGN; \
+            x_.half[k_] = __builtin_convertvector(p_, FA_C(fa_vhalf)); \
+        } \
+        x = x_.whole; \
+    } while (0)
+FA_INLINE V FA_C(fa_multiply_tiny_v)(V x, V y) {
+    FA_BY_DOUBLES(__asm__("vmulpd %2, %1, %0" : "=v"(p_) : "v"(a_), "v"(b_)));
+    return x;
+}
+FA_INLINE V FA_C(fa_rmultiply_tiny_v)(V x, V y) { return FA_C(fa_multiply_tiny_v)(y, x); }
+FA_INLINE V FA_C(fa_square_tiny_v)(V x) { return FA_C(fa_multiply_tiny_v)(x, x); }
+FA_INLINE V FA_C(fa_divide_tiny_v)(V x, V y) { FA_BY_DOUBLES(p_ = a_ / b_); return x; }
+FA_INLINE V FA_C(fa_rdivide_tiny_v)(V x, V y) { return FA_C(fa_divide_tiny_v)(y, x); }
+FA_INLINE V FA_C(fa_reciprocal_tiny_v)(V x) { return FA_C(fa_divide_tiny_v)((V){0} + 1, x); }
+FA_INLINE V FA_C(fa_tiny_where)(V x, V y, VBITS mask) {
+    return FA_C(fa_multiply_tiny_v)((V)((VBITS)x & mask), (V)((VBITS)y & mask));
+}
+FA_INLINE V FA_C(fa_strongzero_tiny_v)(V x, V y) { return FA_C(fa_tiny_where)(x, y, x != 0); }
+FA_INLINE V FA_C(fa_rstrongzero_tiny_v)(V x, V y) { return FA_C(fa_tiny_where)(y, x, y != 0); }
+FA_INLINE V FA_C(fa_zeroproduct_tiny_v)(V x, V y) { return FA_C(fa_tiny_where)(x, y, (x != 0) & (y != 0)); }
+FA_INLINE V FA_C(fa_rzeroproduct_tiny_v)(V x, V y) { return FA_C(fa_tiny_where)(y, x, (x != 0) & (y != 0)); }
+#undef FA_BY_DOUBLES
+#endif
+
 /* Twice and four times x by sums, which are exact where the products are: a product of a subnormal number takes a
    hundred times as long as others, a sum does not.  -0 - x is -x but for the sign of NaN, which products leave alone. */
 FA_INLINE V FA_C(fa_twice_v)(V x) { return x + x; }
@@ -144,11 +183,20 @@ static const fa_chainset FA_C(fa_chain_set) = {
     FA_CHAIN_IS(NOT, not), FA_CHAIN_IS(NUMBER, number),
     FA_CHAIN_IS(TWICE, twice), FA_CHAIN_IS(FOUR_TIMES, four_times),
     FA_CHAIN_IS(MINUS_TWICE, minus_twice), FA_CHAIN_IS(MINUS_FOUR_TIMES, minus_four_times),
+}, {
+#if FA_CHAIN_HAS_TINY
+    FA_CHAIN_IS(MULTIPLY, multiply_tiny), FA_CHAIN_IS(MULTIPLY + 1, rmultiply_tiny),
+    FA_CHAIN_IS(DIVIDE, divide_tiny), FA_CHAIN_IS(DIVIDE + 1, rdivide_tiny),
+    FA_CHAIN_IS(STRONGZERO, strongzero_tiny), FA_CHAIN_IS(STRONGZERO + 1, rstrongzero_tiny),
+    FA_CHAIN_IS(ZEROPRODUCT, zeroproduct_tiny), FA_CHAIN_IS(ZEROPRODUCT + 1, rzeroproduct_tiny),
+    FA_CHAIN_IS(SQUARE, square_tiny), FA_CHAIN_IS(RECIPROCAL, reciprocal_tiny),
+#endif
 }};
 #undef V
 #undef VBITS
 #undef FA_C
 #undef FA_CHAIN_ARGS
+#undef FA_CHAIN_HAS_TINY
 #undef FA_CHAIN_IS
 #undef FA_CHAIN_ARE
 #undef FA_ORDERED

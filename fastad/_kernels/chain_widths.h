@@ -78,6 +78,18 @@ FA_CHAIN_OF(twice)
 FA_CHAIN_OF(four_times)
 FA_CHAIN_OF(minus_twice)
 FA_CHAIN_OF(minus_four_times)
+#if FA_CHAIN_HAS_TINY
+FA_CHAIN_WITH(multiply_tiny)
+FA_CHAIN_WITH(rmultiply_tiny)
+FA_CHAIN_WITH(divide_tiny)
+FA_CHAIN_WITH(rdivide_tiny)
+FA_CHAIN_WITH(strongzero_tiny)
+FA_CHAIN_WITH(rstrongzero_tiny)
+FA_CHAIN_WITH(zeroproduct_tiny)
+FA_CHAIN_WITH(rzeroproduct_tiny)
+FA_CHAIN_OF(square_tiny)
+FA_CHAIN_OF(reciprocal_tiny)
+#endif
 
 #define FA_DO_WHERE_MASK(r, k, X) r = FA_C(fa_where_v)(r, u[k], v[k]);
 #define FA_DO_WHERE_YES(r, k, X) r = FA_C(fa_where_v)(FA_C(fa_mask_at)(m, k), r, v[k]);

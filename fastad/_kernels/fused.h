@@ -43,16 +43,19 @@ FA_FN void fa_fused_spread(const fa_fused *f, const fa_cell *v, char *scratch) {
     }
 }
 
-/* The steps of all chains, with where their operands are. */
-FA_FN void fa_fused_steps(const fa_fused *f, const fa_place *at, char *scratch, fa_chainat *steps) {
+/* The steps of all chains, with where their operands are.  tiny: where subnormal numbers are about.  Returns: have
+   some chains other steps then? */
+FA_FN int fa_fused_steps(const fa_fused *f, const fa_place *at, char *scratch, int tiny, fa_chainat *steps) {
+    int differ = 0;
     for (uint32_t i = 0; i < f->n; i++) {
         const fa_finstr *ins = &f->instr[i];
         if (ins->kind != FA_FUSED_CHAIN) continue;
         const fa_chainset *set = fa_chain_set(ins->din);
+        differ |= set->tiny[FA_CHAIN_MULTIPLY].by8 != NULL;
         for (uint32_t k = ins->in[0]; k < (uint32_t)ins->in[0] + ins->in[1]; k++) {
             const fa_chainstep *s = &f->steps[k];
             const fa_slot *slot = &f->slots[s->slot];
-            steps[k] = (fa_chainat){set->fn[s->code], at[s->slot].p, FA_CHAIN_FIXED};
+            steps[k] = (fa_chainat){fa_chain_fns(set, s->code, tiny), at[s->slot].p, FA_CHAIN_FIXED};
             if (!fa_chain_has_operand(s->code)) continue;
             if (slot->kind == FA_SLOT_SCALAR)
                 steps[k].p = scratch + f->nbuffers * FA_BUFFER_BYTES + slot->at * FA_TILE_BYTES;
@@ -60,6 +63,7 @@ FA_FN void fa_fused_steps(const fa_fused *f, const fa_place *at, char *scratch, 
             else steps[k].base = slot->kind == FA_SLOT_ARRAY ? FA_CHAIN_ARRAY : FA_CHAIN_BLOCK;
         }
     }
+    return differ;
 }
 
 /* Two functions of one operand by one loop. */
@@ -75,11 +79,30 @@ FA_FN void fa_fused_twins(const fa_finstr *ins, const fa_place *at, int64_t j, i
 }
 
 /* What goes on from one block to the next.  head: of the first block of a chunk that is not the loop's first, else NULL. */
-typedef struct { fa_anytree *sums; fa_fringe before[FA_FUSED_WEAVES], *head; } fa_carried;
+typedef struct {
+    fa_anytree *sums;
+    fa_fringe before[FA_FUSED_WEAVES], *head;
+    int differ, tiny;                        /* have chains other steps for subnormal numbers; are these the present ones? */
+} fa_carried;
 
+/* At the end of a loop, and of each block of one that has both: to read the flags is to wait for all that is under way. */
 FA_INLINE void fa_fused_flags(const fa_fused *f, fa_env *env) {
     if (f->nprimal < f->n) fa_fpclear();                        /* what derivative code raises is of no one's concern */
     else env->flags |= fa_fpflags();
+}
+FA_INLINE int fa_fused_is_mixed(const fa_fused *f) { return f->nprimal && f->nprimal < f->n; }
+
+/* Where a block has met subnormal numbers, the next one probably will: the front of a wave, the tail of a decay. */
+FA_INLINE void fa_fused_look(const fa_fused *f, const fa_place *at, char *scratch, fa_chainat *steps,
+                             fa_carried *carried, fa_env *env) {
+    int tiny = fa_fptiny();
+    if (tiny) {
+        if (f->nprimal == f->n) env->flags |= fa_fpflags();
+        fa_fpclear();
+    }
+    if (tiny == carried->tiny) return;
+    carried->tiny = tiny;
+    fa_fused_steps(f, at, scratch, tiny, steps);
 }
 
 FA_FN void fa_fused_weave(const fa_weave *w, uint32_t k, const fa_cell *v, const fa_place *at, int64_t j, int64_t m,
@@ -89,11 +112,11 @@ FA_FN void fa_fused_weave(const fa_weave *w, uint32_t k, const fa_cell *v, const
     fa_weave_block(w, x, j, m, v[w->cell].p, &carried->before[k], carried->head ? &carried->head[k] : 0);
 }
 
-FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v, fa_place *at, const fa_chainat *steps,
+FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v, fa_place *at, fa_chainat *steps,
                           char *scratch, int64_t j, int64_t m, fa_carried *carried, fa_env *env) {
     for (uint32_t i = 0; i < f->n; i++) {
         const fa_finstr *ins = &f->instr[i];
-        if (i == f->nprimal) env->flags |= fa_fpflags();
+        if (i && i == f->nprimal) env->flags |= fa_fpflags();
         if (ins->kind == FA_FUSED_CHAIN) {
             fa_chain_block(f, ins, steps, j, m);
         } else if (ins->kind == FA_FUSED_ELEMENTWISE) {
@@ -123,7 +146,8 @@ FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v,
             else fa_sumtree_add_f32(&sum->f32, fa_sum_f32((const float *)first, x->step != 0, m));
         }
     }
-    fa_fused_flags(f, env);
+    if (carried->differ) fa_fused_look(f, at, scratch, steps, carried, env);
+    if (fa_fused_is_mixed(f)) fa_fused_flags(f, env);
 }
 
 FA_INLINE int fa_is_f64_sum(const fa_code *c, uint32_t cell) { return c->avals[c->cell_aval[cell]].dtype == FA_F64; }
@@ -161,7 +185,8 @@ FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v
     if (f->nweaves) memset(carried.before, 0, sizeof carried.before);
     fa_fused_places(f, v, scratch, at);
     fa_fused_spread(f, v, scratch);
-    fa_fused_steps(f, at, scratch, steps);
+    carried.tiny = 0;
+    carried.differ = fa_fused_steps(f, at, scratch, 0, steps);
     for (uint32_t k = 0; k < f->nsums; k++) fa_sumtree_begin_f64(&sums[k].f64);      /* both begin alike */
     if (fa_fused_has_units(f)) {
         carried.head = 0;
@@ -171,6 +196,7 @@ FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v
                 fa_fused_block(f, c, v, at, steps, scratch, u.first + k * u.stride, k + 1 < u.n ? u.block : u.last,
                                &carried, env);
         }
+        fa_fused_flags(f, env);
         return;
     }
     for (int64_t j = begin; j < end; j += f->block, carried.head = 0)
@@ -181,7 +207,7 @@ FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v
         else fa_weave_fringe(w, &carried.before[k], 0, w->reach,
                              (char *)v[w->cell].p + (w->first + end) * fa_itemsize[w->dtype]);
     }
-    if (f->nweaves) fa_fused_flags(f, env);
+    fa_fused_flags(f, env);
 }
 
 /* A worker's block buffers, kept as long as it lives. */
@@ -266,6 +292,8 @@ FA_INLINE void fa_fill_gap(const fa_gaps *g, int64_t from, int64_t n, char *y) {
     else for (int64_t l = 0; l < n; l++) ((fa_u32 *)y)[from + l] = (uint32_t)g->fill.i;
 }
 
+enum { FA_ROWS_AHEAD = 12 };                 /* the memory of a gap is asked for so long before */
+
 FA_FN void fa_fused_gaps(const fa_fused *f, const fa_cell *v) {
     for (uint32_t k = 0; k < f->ngaps; k++) {
         const fa_gaps *g = &f->gaps[k];
@@ -274,7 +302,11 @@ FA_FN void fa_fused_gaps(const fa_fused *f, const fa_cell *v) {
         if (g->reader.nd == 2) {                                /* rows of a matrix */
             int64_t at = g->reader.doff;
             fa_fill_gap(g, 0, at, y);
-            for (int64_t i = 1; i < dim->n; i++, at += dim->d) fa_fill_gap(g, at + dim[1].n, dim->d - dim[1].n, y);
+            for (int64_t i = 1; i < dim->n; i++, at += dim->d) {
+                if (i + FA_ROWS_AHEAD < dim->n)
+                    fa_fetch_own(y + (at + dim[1].n + FA_ROWS_AHEAD * dim->d) * fa_itemsize[g->dtype]);
+                fa_fill_gap(g, at + dim[1].n, dim->d - dim[1].n, y);
+            }
             fa_fill_gap(g, at + dim[1].n, g->size - at - dim[1].n, y);
             continue;
         }

@@ -60,9 +60,19 @@ FA_INLINE void fa_fprestore(int flags) {
 #endif
 }
 
+/* Was a subnormal number met or made since the flags were cleared?  (Only x86 can tell; no exact one that was made.) */
+enum { FA_FPDENORMAL = 2 };
+FA_INLINE int fa_fptiny(void) {
+#if defined(__x86_64__) || defined(_M_X64)
+    return (_mm_getcsr() & (FA_FPDENORMAL | FE_UNDERFLOW)) != 0;
+#else
+    return 0;
+#endif
+}
+
 FA_INLINE void fa_fpclear(void) {
 #if defined(__x86_64__) || defined(_M_X64)
-    _mm_setcsr(_mm_getcsr() & ~(unsigned)FE_ALL_EXCEPT);
+    _mm_setcsr(_mm_getcsr() & ~(unsigned)(FE_ALL_EXCEPT | FA_FPDENORMAL));
 #else
     feclearexcept(FE_ALL_EXCEPT);
 #endif

@@ -325,6 +325,60 @@ static void test_quiet(int dtype) {
         }
 }
 
+/* A tile of one number, and of another by step `code`, as if subnormal numbers were about or not; returns the flags. */
+static int one_step(const fa_chainset *set, int code, int tiny, int width, fa_cell x, fa_cell y, char *result) {
+    char tile[2][FA_TILE_BYTES] __attribute__((aligned(64)));
+    fa_chainat steps[] = {{set->fn[FA_CHAIN_LOAD], tile[0], FA_CHAIN_FIXED},
+                          {fa_chain_fns(set, code, tiny), tile[1], FA_CHAIN_FIXED},
+                          {set->fn[FA_CHAIN_STORE], result, FA_CHAIN_FIXED},
+                          {set->fn[FA_CHAIN_END], 0, FA_CHAIN_FIXED}};
+    fa_chaintile t = {{0}, 0, 0};
+    fa_fill_block(FA_TILE_BYTES / 4, 4, (char *)&x, tile[0]);
+    fa_fill_block(FA_TILE_BYTES / 4, 4, (char *)&y, tile[1]);
+    fa_fpclear();
+    (width == 8 ? set->by8 : width == 4 ? set->by4 : set->by2)(steps, &t, width * set->lanes);
+    return fa_fpflags();
+}
+
+/* 32 bits at random, with every exponent as probable as others, or what is small, or special; NaN is quiet */
+static fa_cell any_f32(void) {
+    static const uint32_t special[] = {0, 0x80000000u, 0x7f800000u, 0x7fc00001u, 0xffc00002u, 1,
+                                       0x007fffffu, 0x00800000u, 0x3f800000u, 0x7f7fffffu};
+    uint32_t bits = (uint32_t)below(1 << 16) << 16 | (uint32_t)below(1 << 16);
+    if (below(4) == 0) bits &= 0x807fffffu;
+    if (below(4) == 0) bits &= 0xffff0000u;
+    if (below(6) == 0) bits = special[below(sizeof special / sizeof *special)];
+    if ((bits & 0x7fffffffu) > 0x7f800000u) bits |= 0x00400000u;
+    return (fa_cell){.i = bits};
+}
+
+/* The steps for subnormal numbers give the bits and the flags of the others, and the processor says when they are due. */
+static void test_tiny(void) {
+    const fa_chainset *set = fa_chain_set(FA_F32);
+    char want[FA_TILE_BYTES] __attribute__((aligned(64))), got[FA_TILE_BYTES] __attribute__((aligned(64)));
+    fa_cell half = fa_cell_f32(0.5f), subnormal = fa_cell_f32(1e-40f), small = fa_cell_f32(1e-30f);
+    for (int code = 0; code < FA_CHAIN_CODES; code++)
+        for (int round = 0; set->tiny[code].by8 && round < 1500; round++) {
+            int width = 2 << round % 3;
+            size_t bytes = (size_t)(width * set->lanes) * 4;
+            fa_cell x = any_f32(), y = any_f32();
+            int flags = one_step(set, code, 0, width, x, y, want), tiny = one_step(set, code, 1, width, x, y, got);
+            EXPECT(!memcmp(got, want, bytes), "tiny step %d of set %d: %08x, %08x", code, fa_chain_level, (int)x.i,
+                   (int)y.i);
+            EXPECT(tiny == flags, "tiny step %d of set %d: %08x, %08x raise %d, not %d", code, fa_chain_level, (int)x.i,
+                   (int)y.i, tiny, flags);
+        }
+    for (int tiny = 0; tiny < 2 && fa_chain_level > 2; tiny++) {
+        one_step(set, FA_CHAIN_MULTIPLY, tiny, 8, half, half, got);
+        EXPECT(!fa_fptiny(), "set %d: 0.5 * 0.5 counts as subnormal", fa_chain_level);
+        one_step(set, FA_CHAIN_MULTIPLY, tiny, 8, subnormal, half, got);
+        EXPECT(fa_fptiny(), "set %d: 1e-40 does not count as subnormal", fa_chain_level);
+        one_step(set, FA_CHAIN_MULTIPLY, tiny, 8, small, small, got);
+        EXPECT(fa_fptiny(), "set %d: 1e-60 does not count as subnormal", fa_chain_level);
+    }
+    EXPECT(fa_chain_level == 2 || set->tiny[FA_CHAIN_MULTIPLY].by8, "set %d has no tiny steps", fa_chain_level);
+}
+
 /* What fills up a short tile raises no flag: there are zeros where the copies will be. */
 static __attribute__((noinline)) void zero_stack(void) {
     volatile char zeros[FA_CHAIN_TILES * FA_TILE_BYTES + 8192];
@@ -348,6 +402,7 @@ static void test_chains(void) {
         fa_chain_level = level;
         test_quiet(FA_F64);
         test_quiet(FA_F32);
+        test_tiny();
         test_rest(FA_F64);
         test_rest(FA_F32);
         for (int round = 0; round < 12; round++)
