@@ -86,6 +86,7 @@ def test_benchmark_mode_runs(root, tmp_path):
     ("chain_steps.h", "x - y; }", "y - x; }"),
     ("chain_steps.h", "(fa_tiny_where)(y, x, y != 0)", "(fa_tiny_where)(y, x, x != 0)"),
     ("chain_masks.h", "r = (V)(((V)((VBITS)X & numbers) OP (V)((VBITS)Y & numbers)) & numbers);", "r = (V)(X OP Y);"),
+    ("product_rows.h", "y[i + l] += z[l];", "y[i + l] = z[l];"),
     ("reader.h", "m.s = -m.s;", ";"),
     ("axis.h", "leaf.level++;", ""),
     ("weave.h", "w->reach - w->shift[p]) * item;", "w->shift[p]) * item;"),

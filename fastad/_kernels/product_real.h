@@ -5,54 +5,30 @@
 typedef void (*FA_R(fa_blas))(int ta, int tb, int64_t m, int64_t n, int64_t k, const FA_REAL *a, const FA_REAL *b,
                               FA_REAL *c, FA_REAL beta);
 
-/* Pairwise like fa_sum, so that a long dot product is as accurate as a long sum. */
-FA_FN FA_REAL FA_R(fa_dot)(const FA_REAL *a, int64_t as, const FA_REAL *b, int64_t bs, int64_t n) {
-    if (n <= 512) {
-        FA_REAL r[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-        int64_t j = 0;
-        if (as == 1 && bs == 1)
-            for (; j + 8 <= n; j += 8) for (int l = 0; l < 8; l++) r[l] += a[j + l] * b[j + l];
-        else
-            for (; j + 8 <= n; j += 8) for (int l = 0; l < 8; l++) r[l] += a[(j + l) * as] * b[(j + l) * bs];
-        FA_REAL y = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]));
-        for (; j < n; j++) y += a[j * as] * b[j * bs];
-        return y;
-    }
-    int64_t half = n / 2 / 8 * 8;
-    return FA_R(fa_dot)(a, as, b, bs, half) + FA_R(fa_dot)(a + half * as, as, b + half * bs, bs, n - half);
-}
-
 /* c = op(a) op(b) + beta c, beta 0 or 1, without BLAS.  Strides: rs along rows, cs along columns. */
 FA_FN void FA_R(fa_gemm_loops)(int ta, int tb, int64_t m, int64_t n, int64_t k, const FA_REAL *a, const FA_REAL *b,
-                               FA_REAL *c,
-                         FA_REAL beta) {
-    int64_t ars = ta ? 1 : k, acs = ta ? m : 1, brs = tb ? 1 : n, bcs = tb ? k : 1;
-    if (k == 1) {                                                /* an outer product: both are contiguous */
-        for (int64_t i = 0; i < m; i++, c += n)
-            if (beta == 0) for (int64_t j = 0; j < n; j++) c[j] = a[i] * b[j] + 0;
-            else for (int64_t j = 0; j < n; j++) c[j] += a[i] * b[j];
+                               FA_REAL *c, FA_REAL beta) {
+    const FA_R(fa_rowset) *set = FA_R(fa_rows_by)();
+    int64_t ars = ta ? 1 : k, acs = ta ? m : 1, bcs = tb ? k : 1;
+    if (k == 1) {                                                /* both are contiguous */
+        set->outer(a, m, b, n, beta != 0, c);
         return;
     }
     if (beta == 0) memset(c, 0, (size_t)(m * n) * sizeof *c);
-    if ((acs == 1 || m == 1) && (brs == 1 || n == 1)) {          /* both contiguous along k: dot products */
-        for (int64_t i = 0; i < m; i++)
-            for (int64_t j = 0; j < n; j++) c[i * n + j] += FA_R(fa_dot)(a + i * ars, acs, b + j * bcs, brs, k);
-    } else if (n == 1) {                                         /* a is stored (k, m): add up its rows */
-        for (int64_t l = 0; l < k; l++)
-            for (int64_t i = 0; i < m; i++) c[i] += a[i * ars + l * acs] * b[l * brs];
-    } else {
+    if (n == 1 && (!ta || m == 1)) set->add_dots(a, m, k, b, c);
+    else if (n == 1) set->add_rows(a, k, m, b, 1, c);            /* a is stored (k, m) */
+    else if (acs == 1 && tb) for (int64_t i = 0; i < m; i++) set->add_dots(b, n, k, a + i * k, c + i * n);
+    else if (!tb) for (int64_t i = 0; i < m; i++) set->add_rows(b, k, n, a + i * ars, acs, c + i * n);
+    else
         for (int64_t i = 0; i < m; i++)
             for (int64_t l = 0; l < k; l++) {
                 FA_REAL s = a[i * ars + l * acs];
-                if (bcs == 1) for (int64_t j = 0; j < n; j++) c[i * n + j] += s * b[l * brs + j];
-                else for (int64_t j = 0; j < n; j++) c[i * n + j] += s * b[l * brs + j * bcs];
+                for (int64_t j = 0; j < n; j++) c[i * n + j] += s * b[l + j * bcs];
             }
-    }
 }
 
 FA_FN void FA_R(fa_gemm)(FA_R(fa_blas) blas, int ta, int tb, int64_t m, int64_t n, int64_t k, const FA_REAL *a,
-                         const FA_REAL *b,
-                   FA_REAL *c, FA_REAL beta) {
+                         const FA_REAL *b, FA_REAL *c, FA_REAL beta) {
     if (m == 0 || n == 0) return;
     /* a vector in the product: memory-bound, our loops are as fast, and BLAS would add its call */
     if (!blas || k == 0 || m == 1 || n == 1 || k == 1 || (m <= FA_SMALL_GEMM && n <= FA_SMALL_GEMM
@@ -133,10 +109,11 @@ FA_INLINE void FA_R(fa_spmm_adjoint_x)(const fa_csr *A, const FA_REAL *data, con
 }
 
 FA_FN void FA_R(fa_spmm_adjoint_data)(const fa_csr *A, const FA_REAL *x, const FA_REAL *ybar, FA_REAL *databar) {
+    FA_REAL (*dot)(const FA_REAL *, const FA_REAL *, int64_t) = FA_R(fa_rows_by)()->dot;
     int64_t m = A->ncols;
     for (int64_t r = 0; r < A->nrow; r++)
         for (int64_t e = A->indptr[r]; e < A->indptr[r + 1]; e++) {
             int64_t c = A->indices[e];
-            databar[e] += FA_R(fa_dot)(x + (A->transpose ? r : c) * m, 1, ybar + (A->transpose ? c : r) * m, 1, m);
+            databar[e] += dot(x + (A->transpose ? r : c) * m, ybar + (A->transpose ? c : r) * m, m);
         }
 }

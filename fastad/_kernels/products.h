@@ -4,7 +4,29 @@
    Next: structural.h, tangent.h and reverse.h call these. */
 #ifndef FASTAD_PRODUCTS_H
 #define FASTAD_PRODUCTS_H
+#include "chain.h"
 #include "move.h"
+
+/* products with vectors: see product_rows.h */
+#define FA_ROWSET(REAL) struct { \
+    REAL (*dot)(const REAL *a, const REAL *x, int64_t n); \
+    void (*add_dots)(const REAL *a, int64_t m, int64_t n, const REAL *x, REAL *y); \
+    void (*add_rows)(const REAL *a, int64_t m, int64_t n, const REAL *s, int64_t step, REAL *y); \
+    void (*outer)(const REAL *a, int64_t m, const REAL *x, int64_t n, int adds, REAL *y); \
+}
+typedef FA_ROWSET(double) fa_rowset_f64;
+typedef FA_ROWSET(float) fa_rowset_f32;
+#undef FA_ROWSET
+#define FA_LEVEL_BODY "product_rows_reals.h"
+#include "levels.h"
+FA_INLINE const fa_rowset_f64 *fa_rows_by_f64(void) {
+    static const fa_rowset_f64 *const set[FA_LEVELS] = FA_LEVEL_REFERENCES(fa_rowset_f64);
+    return set[fa_chain_level - 2];
+}
+FA_INLINE const fa_rowset_f32 *fa_rows_by_f32(void) {
+    static const fa_rowset_f32 *const set[FA_LEVELS] = FA_LEVEL_REFERENCES(fa_rowset_f32);
+    return set[fa_chain_level - 2];
+}
 
 #define FA_BODY "product_real.h"
 #include "reals.h"

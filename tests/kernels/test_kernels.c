@@ -2,8 +2,8 @@
    Owns: the tests.  `test_kernels` runs them and returns the number of failures; `test_kernels bench` times the scalar
    sweeps.  Must not know: how kernels are written.
    Next: builder.h (programs and the derivative check), naive.h (maps), single.h (the same in float32),
-   test_burst.h, test_chain.h, test_elementwise.h, test_fourier.h, test_fused.h, test_machine.h, test_single.h,
-   test_spool.h. */
+   test_burst.h, test_chain.h, test_elementwise.h, test_fourier.h, test_fused.h, test_machine.h, test_products.h,
+   test_single.h, test_spool.h. */
 #include "arena.h"
 #include "bench.h"
 #include "naive.h"
@@ -13,6 +13,7 @@
 #include "test_burst.h"
 #include "test_machine.h"
 #include "test_chain.h"
+#include "test_products.h"
 #include "test_single.h"
 #include "test_spool.h"
 
@@ -584,6 +585,7 @@ int main(int argc, char **argv) {
     test_machine();
     test_fourier(130, 1);
     test_chains();
+    test_products();
     test_spool();
     printf("%d checks, %d failures\n", checks, failures);
     return failures != 0;
