@@ -321,22 +321,28 @@ cdef class Plan:
             m = operands_of(t, i, &ids)
             for k in range(m):
                 r = self.root[ids[k]]
-                if r >= first or self.last[r] >= end or r not in self.place or self.place[r][1] < 0 \
-                        or self.is_far(r):
+                if r >= first or self.last[r] >= end or r not in self.place or self.is_far(r):
                     continue
                 dying[r] = i if ids[k] == r and dying.get(r, 1) and self.by_elements(i) else 0
         for i in range(primal, end):
             if not dying:
                 break
-            if self.last[i] < end or self.root[i] != i or i in self.external or not self.by_elements(i):
+            if self.last[i] < end or self.root[i] != i or not self.by_elements(i):
                 continue
             for r in list(dying):
-                if 0 < dying[r] <= i and t.aval[r] == t.aval[i]:
+                if 0 < dying[r] <= i and t.aval[r] == t.aval[i] and self.may_have(i, r):
                     self.place[i] = self.place.pop(r)
-                    self.cell[i] = self.cell_at(t.aval[i], self.place[i][1])
+                    self.cell[i] = self.cell[r]
+                    self.external.pop(i, None)
                     del dying[r]
                     break
         return 0
+
+    cdef bint may_have(self, uint32_t i, uint32_t r) except -1:
+        """May result i have the memory of root r?  That of an input only where it is the input's next value."""
+        if self.t.op[r] != FA_INPUT:
+            return i not in self.external
+        return self.t.arg[2 * <size_t>r] == self.external.get(i, -1)
 
     cdef bint by_elements(self, uint32_t i) except -1:
         """Is instruction i a step of a chain of numbers?"""

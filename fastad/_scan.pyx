@@ -44,6 +44,10 @@ __all__ = ["CheckpointedAdjoint", "CheckpointedScan", "Scan", "Walk", "active_va
 cdef enum: MANY = 1 << 17                # numbers that a cache does not keep from one sweep to the next
 cdef enum: LINE = 8                      # float64 numbers in a cache line
 
+cdef extern from "_kernels/arena.h":
+    void *fa_arena_new(size_t bytes) nogil
+    void fa_arena_free(void *p, size_t bytes) nogil
+
 # An input of the body: its cell, and where step t reads it
 ctypedef struct source:
     uint32_t cell
@@ -84,6 +88,7 @@ cdef class ScanFrame:
     cdef ProgramFrame f
     cdef ProgramFrame piece              # of the loop in pieces, if it is run so
     cdef char *room
+    cdef size_t room_bytes
     cdef char **now
     cdef char **then
     cdef Native native                   # machine code of the loop, if it is run so, its state and its pointers
@@ -91,7 +96,7 @@ cdef class ScanFrame:
     cdef char **bases
 
     def __dealloc__(self):
-        free(self.room)
+        fa_arena_free(self.room, self.room_bytes)
         free(self.state)
         free(self.bases)
         free(self.now)
@@ -279,7 +284,7 @@ cdef class Scan(Attr):
     # -- made ready
     cdef int prepare(self) except -1:
         """The program of the body, and for each of its inputs and outputs where a step finds it."""
-        given = [k for k in range(self.ncarry) if k not in self.kept]
+        given = [k for k in range(self.ncarry) if k not in self.kept and k not in self.recorded]
         cdef Program p = Program(self.body, True, given, far=self.far())
         cdef Tape t = p.tape
         cdef uint32_t i
@@ -319,6 +324,9 @@ cdef class Scan(Attr):
         for k in range(self.ncarry):     # what changes its name is read for one step more
             if self.outs[k].renamed >= 0:
                 self.outs[k].turns = self.outs[self.outs[k].renamed].turns = 3
+        for k in given:                  # written over the present state, element by element
+            if p.cell[t.inputs[k]] == p.cell[t.outputs[k]]:
+                self.outs[k].renamed = k
         self.ninputs = len(t.inputs)
         self.program = p
         self.piece = piece_of(self) if not self.recorded or self.numbers else None
@@ -355,7 +363,8 @@ cdef class Scan(Attr):
         frame.f = f
         if self.piece is not None:
             frame.piece = self.piece.program.frame()
-        frame.room = <char *>malloc(self.room_bytes + 64)
+        frame.room = <char *>fa_arena_new(self.room_bytes + 64)      # states begin with a cache line
+        frame.room_bytes = self.room_bytes + 64
         frame.now = <char **>calloc(self.ncarry + 1, sizeof(char *))
         frame.then = <char **>calloc(self.ncarry + 1, sizeof(char *))
         if frame.room == NULL or frame.now == NULL or frame.then == NULL:
@@ -560,6 +569,8 @@ def without_captures(Tape tape):
 def between(Tape tape, inputs, outputs, bint guards=False):
     """The part of a tape that computes values from values; with its guards, if they are wanted.
 
+    What is derivative code stays so.
+
     Parameters
     ----------
     tape : Tape
@@ -587,6 +598,8 @@ def between(Tape tape, inputs, outputs, bint guards=False):
                     wanted[ids[k]] = 1
         for i in range(1, tape.n):
             if wanted[i]:
+                if tape.boundary and i >= tape.boundary and c.target.boundary == 0:
+                    c.target.boundary = c.target.n
                 c.copy(i)
         c.target.set_outputs([c.map[<uint32_t>at] for at in outputs])
         c.copy_locations()

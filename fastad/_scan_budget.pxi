@@ -14,11 +14,6 @@ cdef enum: ADVANCE, SAVE, RESTORE, TAPE, REVERSE             # as in checkpoints
 cdef enum: WITH_W_AND_KEPT = 2                               # operands of an adjoint that stand before the loop's own
 
 
-cdef extern from "_kernels/arena.h":
-    void *fa_arena_new(size_t bytes) nogil
-    void fa_arena_free(void *p, size_t bytes) nogil
-
-
 cdef class Walk:
     """What the first run and the way back have in common.
 

@@ -84,6 +84,8 @@ class Body:
                  kept: Sequence[int] = ()) -> Any:
         self.tape.set_outputs(list(outputs))
         body = _passes.optimise(self.tape.finish())
+        if all(shape_of(body, i) == () for i in range(1, len(body) + 1) if i not in body.inputs):
+            body.boundary = 0            # loops of numbers know no derivative code: _burst.pxi
         return Scan(name, body, self.ncarry, self.nslice, length, reverse, self.sources, avals,
                     [(kept, 0)] if kept else ())
 
@@ -261,7 +263,7 @@ def adjoint_scan(scan: Any, active: tuple[bool, ...], fewest: bool) -> Adjoint:
         new[inputs[k]] = body.input(aval[k], *shifted(scan.sources[k]))
     start = [*stored, *(inputs[k] for k in (*slices, *fixed)), *seeds]
     cut = _transform.inline(body.tape, between(both, start, adjoints),
-                            [new[i] if i in new else body.zeros(aval_of(both, i)) for i in start])
+                            [new[i] if i in new else body.zeros(aval_of(both, i)) for i in start], True)
     bars = dict(zip([k for k, m in enumerate(moves) if m], cut, strict=True))
     outputs = [bars[k] for k in (*carries, *fixed, *slices) if moves[k]]
     made = body.finished(f"adjoint of {scan.name}", outputs, scan.length, not scan.reverse,
