@@ -139,9 +139,9 @@ class Bench:
         self.row("bytes per instruction of the tape", tape.nbytes / len(tape), "B")
         self.row("arrays of a sweep over the tape", tape.arena_bytes, "B")
 
-    def cost(self, gradient, value, of):
-        """The row of a gradient's cost in values; theory and the levels say at most three."""
-        self.row(f"gradient in units of {of}", gradient / value, "", level=3.0)
+    def cost(self, gradient, value, of, most=3.0):
+        """The row of a gradient's cost in values; theory and most levels say at most three."""
+        self.row(f"gradient in units of {of}", gradient / value, "", level=most)
 
     def note(self, text):
         """A line of text below the last row."""
