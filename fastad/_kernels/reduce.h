@@ -210,38 +210,73 @@ FA_FN int fa_argsort_axis(const fa_axis *ax, int dtype, const char *x, int64_t *
     return FA_OK;
 }
 
-FA_INLINE int fa_is_before(int dtype, int side, const char *a, int64_t i, uint64_t key) {
-    uint64_t at = fa_sortkey(dtype, a, i);
-    return side ? at <= key : at < key;
+/* Where keys are looked up: in memory, or in a table of the keys there. */
+typedef struct { int dtype, side; int64_t n; const char *a; const uint64_t *table; } fa_searched;
+
+FA_INLINE int fa_is_before(const fa_searched *s, int64_t i, uint64_t key) {
+    uint64_t at = s->table ? s->table[i] : fa_sortkey(s->dtype, s->a, i);
+    return s->side ? at <= key : at < key;
 }
 
 /* What is looked up one after the other often lies side by side (samples along a ray): the last place is tried first, then
    its neighbours. */
-FA_INLINE void fa_search(int dtype, int side, int64_t n, const char *a, int64_t m, const char *v, int64_t *y) {
-    int64_t at = 0;
-    for (int64_t k = 0; k < m; k++) {
-        uint64_t key = fa_sortkey(dtype, v, k);
-        int64_t lo = at, len = 0;                            /* the answer is from lo to lo + len */
-        if (at < n && fa_is_before(dtype, side, a, at, key)) {
-            lo = at + 1;
-            if (lo < n && fa_is_before(dtype, side, a, lo, key)) lo++, len = n - lo;
-        } else if (at > 0 && !fa_is_before(dtype, side, a, at - 1, key)) {
-            lo = at - 1;
-            if (lo > 0 && !fa_is_before(dtype, side, a, lo - 1, key)) len = lo - 1, lo = 0;
-        }
-        while (len > 0) {
-            int before = fa_is_before(dtype, side, a, lo + len / 2, key);
-            lo = before ? lo + len / 2 + 1 : lo;
-            len = before ? len - len / 2 - 1 : len / 2;
-        }
-        y[k] = at = lo;
+FA_INLINE int64_t fa_search_near(const fa_searched *s, int64_t at, uint64_t key, int *jumps) {
+    int64_t lo = at, len = 0;                                /* the answer is from lo to lo + len */
+    if (at < s->n && fa_is_before(s, at, key)) {
+        lo = at + 1;
+        if (lo < s->n && fa_is_before(s, lo, key)) lo++, len = s->n - lo;
+    } else if (at > 0 && !fa_is_before(s, at - 1, key)) {
+        lo = at - 1;
+        if (lo > 0 && !fa_is_before(s, lo - 1, key)) len = lo - 1, lo = 0;
     }
+    *jumps += len > 0;
+    while (len > 0) {
+        int before = fa_is_before(s, lo + len / 2, key);
+        lo = before ? lo + len / 2 + 1 : lo;
+        len = before ? len - len / 2 - 1 : len / 2;
+    }
+    return lo;
+}
+
+/* What does not, eight at a time: none of their steps waits for another's, and nothing has to be guessed. */
+FA_INLINE void fa_search_eight(const fa_searched *s, const uint64_t *key, int64_t *y) {
+    int64_t len = s->n, at[8] = {0};
+    if (len) {
+        for (int64_t half = len / 2; len > 1; len -= half, half = len / 2)
+            for (int l = 0; l < 8; l++) at[l] += fa_is_before(s, at[l] + half - 1, key[l]) ? half : 0;
+        for (int l = 0; l < 8; l++) at[l] += fa_is_before(s, at[l], key[l]);
+    }
+    for (int l = 0; l < 8; l++) y[l] = at[l];
+}
+
+FA_INLINE void fa_search(const fa_searched *s, int64_t m, const char *v, int64_t *y) {
+    int64_t at = 0, k = 0;
+    uint64_t key[8];
+    int near = 1, jumps = 0;
+    for (; k + 8 <= m; k += 8, at = y[k - 1]) {
+        jumps = 0;
+        for (int l = 0; l < 8; l++) key[l] = fa_sortkey(s->dtype, v, k + l);
+        if (!near) {
+            fa_search_eight(s, key, y + k);
+            for (int l = 1; l < 8; l++) jumps += y[k + l] > y[k + l - 1] + 1 || y[k + l] < y[k + l - 1] - 1;
+        } else for (int l = 0; l < 8; l++) y[k + l] = at = fa_search_near(s, at, key[l], &jumps);
+        near = jumps < 2;
+    }
+    for (; k < m; k++) y[k] = at = fa_search_near(s, at, fa_sortkey(s->dtype, v, k), &jumps);
 }
 
 /* The number of a's elements before v (side 0) or not behind v (side 1), in the order of fa_sortkey. */
+enum { FA_SEARCH_TABLE = 1024 };             /* longer ones are slow through memory, not through keys */
 FA_FN void fa_searchsorted(int dtype, int side, int64_t n, const char *a, int64_t m, const char *v, int64_t *y) {
-    if (dtype == FA_F64) fa_search(FA_F64, side, n, a, m, v, y);
-    else fa_search(dtype, side, n, a, m, v, y);
+    uint64_t table[FA_SEARCH_TABLE];
+    if (n > FA_SEARCH_TABLE || n > m) {
+        if (dtype == FA_F64) fa_search(&(fa_searched){FA_F64, side, n, a, NULL}, m, v, y);
+        else fa_search(&(fa_searched){dtype, side, n, a, NULL}, m, v, y);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) table[i] = fa_sortkey(dtype, a, i);
+    if (side) fa_search(&(fa_searched){dtype, 1, n, a, table}, m, v, y);
+    else fa_search(&(fa_searched){dtype, 0, n, a, table}, m, v, y);
 }
 
 /* ---- positions ---------------------------------------------------------------------------------------------- */

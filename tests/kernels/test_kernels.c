@@ -318,11 +318,12 @@ static void test_order(void) {
 
 static void test_search(void) {
     prog *p = new_prog();
-    int64_t n = below(30), side[2] = {0, 1}, at = 0;
-    double a[30], v[40];
+    int64_t n = below(2) ? below(30) : 30 + below(31), side[2] = {0, 1}, at = 0, in_order = below(3);
+    double a[60], v[40];
     for (int64_t k = 0; k < n; k++) a[k] = (double)(k / 3) - 2;
     if (n > 3) a[n - 1] = a[n - 2] = NAN;
-    for (int64_t k = 0; k < 40; k++) v[k] = k % 13 == 0 ? NAN : (double)below(30) / 2 - 4;
+    for (int64_t k = 0; k < 40; k++)
+        v[k] = k % 13 == 0 ? NAN : in_order && k > 15 ? (double)k / 4 - 4 : (double)below(50) / 2 - 4;
     uint32_t ids[2] = {constant(p, FA_F64, n, a), constant(p, FA_F64, 40, v)};
     uint32_t left = nary(p, FA_SEARCHSORTED, FA_I64, 40, 2, ids, &side[0]);
     uint32_t right = nary(p, FA_SEARCHSORTED, FA_I64, 40, 2, ids, &side[1]);
