@@ -2,7 +2,7 @@
 
 Owns: the plans, one for each length, kept as long as all of them are small; the checks before memory is handed to C.
 Must not know: norms, axes, derivatives (fourier.py).
-Next: _kernels/fourier.h.
+Next: _kernels/fourier.h; _pocketfft.pxi (NumPy's).
 """
 cdef extern from "_kernels/fourier.h" nogil:
     ctypedef struct fa_fourier_plan:

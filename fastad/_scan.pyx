@@ -12,7 +12,7 @@ A loop over numbers alone runs several steps at once (_burst.pxi); the few that 
 Next: loops.py, scan_rules.py, _program.pyx (the body), _call.pxi (other instructions with code of their own).
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 cimport cython
@@ -26,8 +26,8 @@ from fastad import _tape as T
 from fastad._program cimport Program, ProgramFrame
 from fastad._tape cimport (
     AVALS, Attr, Tape, aval_id, aval_shape, fa_aval, fa_burst, fa_call, fa_cell, fa_code, fa_column, fa_env,
-    fa_itemsize, fa_native_fn, fa_stream, foreign_fn, foreign_jvp, foreign_vjp, is_real, raise_flags,
-    run_bursts, run_flat, run_native, FA_CAPTURE, FA_F64, FA_GUARD, FA_OK, FA_RUN,
+    fa_itemsize, fa_native_fn, fa_stream, foreign_fn, foreign_jvp, foreign_vjp, raise_flags,
+    run_bursts, run_flat, run_native, FA_CAPTURE, FA_F64, FA_OK, FA_RUN,
 )
 from fastad._spool cimport (
     Lease, Plan, fa_now, fa_spool, fa_spool_buffer, fa_spool_pass, finished_all, lease_of_this_thread, turn, FIRST_RUN,
@@ -38,7 +38,7 @@ from fastad.errors import InternalError
 
 cnp.import_array()
 
-__all__ = ["CheckpointedAdjoint", "CheckpointedScan", "Scan", "Walk", "active_values", "between", "native_loops",
+__all__ = ["CheckpointedAdjoint", "CheckpointedScan", "Scan", "Walk", "active_values", "native_loops",
            "native_mode", "without_captures"]
 
 cdef enum: MANY = 1 << 17                # numbers that a cache does not keep from one sweep to the next
@@ -564,48 +564,6 @@ def without_captures(Tape tape):
     c.copy_outputs()
     c.copy_locations()
     return c.target.finish(), arrays
-
-
-def between(Tape tape, inputs, outputs, bint guards=False):
-    """The part of a tape that computes values from values; with its guards, if they are wanted.
-
-    What is derivative code stays so.
-
-    Parameters
-    ----------
-    tape : Tape
-    inputs, outputs : sequence of int
-        Values of the tape.
-    guards : bool
-    """
-    cdef Copier c = Copier(tape)
-    cdef uint8_t *wanted = <uint8_t *>calloc(tape.n, 1)
-    cdef const uint32_t *ids = NULL
-    cdef uint32_t i, k, m
-    if wanted == NULL:
-        raise MemoryError("fastad: no memory to cut a tape")
-    try:
-        for at in inputs:
-            i = at
-            c.map[i] = c.target.emit_input(tape.aval[i], is_real(AVALS[tape.aval[i]].dtype))
-        for at in outputs:
-            wanted[<uint32_t>at] = 1
-        for i in range(tape.n - 1, 0, -1):
-            if c.map[i] == 0 and (wanted[i] or (guards and tape.op[i] == FA_GUARD)):
-                wanted[i] = 1
-                m = tape.operands(i, &ids)
-                for k in range(m):
-                    wanted[ids[k]] = 1
-        for i in range(1, tape.n):
-            if wanted[i]:
-                if tape.boundary and i >= tape.boundary and c.target.boundary == 0:
-                    c.target.boundary = c.target.n
-                c.copy(i)
-        c.target.set_outputs([c.map[<uint32_t>at] for at in outputs])
-        c.copy_locations()
-        return c.target.finish()
-    finally:
-        free(wanted)
 
 
 def active_values(Tape tape, ids):

@@ -23,7 +23,7 @@ from fastad import _tape as T
 from fastad import structural_rules
 from fastad.errors import InternalError, ShapeError
 
-__all__ = ["batch", "fix", "inline", "jvp", "vjp"]
+__all__ = ["batch", "between", "fix", "inline", "jvp", "vjp"]
 
 
 cdef inline uint32_t strong(uint32_t aval) noexcept:
@@ -479,3 +479,45 @@ cdef uint32_t constant_input(Tape t, uint32_t aval, value) except 0:
             raise ShapeError(f"fix: a value of shape {np.shape(value)} for an input of shape {aval_shape(aval)}")
         return t.emit_const(value, dtype)
     return t.emit("move", (t.emit_const(value, dtype),), aval, repeated(aval_shape(aval)))
+
+
+def between(Tape tape, inputs, outputs, bint guards=False):
+    """The part of a tape that computes values from values; with its guards, if they are wanted.
+
+    What is derivative code stays so.
+
+    Parameters
+    ----------
+    tape : Tape
+    inputs, outputs : sequence of int
+        Values of the tape.
+    guards : bool
+    """
+    cdef Copier c = Copier(tape)
+    cdef uint8_t *wanted = <uint8_t *>calloc(tape.n, 1)
+    cdef const uint32_t *ids = NULL
+    cdef uint32_t i, k, m
+    if wanted == NULL:
+        raise MemoryError("fastad: no memory to cut a tape")
+    try:
+        for at in inputs:
+            i = at
+            c.map[i] = c.target.emit_input(tape.aval[i], is_real(AVALS[tape.aval[i]].dtype))
+        for at in outputs:
+            wanted[<uint32_t>at] = 1
+        for i in range(tape.n - 1, 0, -1):
+            if c.map[i] == 0 and (wanted[i] or (guards and tape.op[i] == FA_GUARD)):
+                wanted[i] = 1
+                m = tape.operands(i, &ids)
+                for k in range(m):
+                    wanted[ids[k]] = 1
+        for i in range(1, tape.n):
+            if wanted[i]:
+                if tape.boundary and i >= tape.boundary and c.target.boundary == 0:
+                    c.target.boundary = c.target.n
+                c.copy(i)
+        c.target.set_outputs([c.map[<uint32_t>at] for at in outputs])
+        c.copy_locations()
+        return c.target.finish()
+    finally:
+        free(wanted)

@@ -78,7 +78,7 @@ class Linear:
     def adjoint(self, k: int, w: Any, xs: Any) -> Any:
         back = self.transposed()
         bar = np.empty(back.shape_out, w.dtype)
-        back.run_map(w.reshape(back.shape_in), bar)
+        back.run([w], bar)
         return bar.reshape(xs[0].shape)
 
     # -- in recordings and derivative tapes
@@ -138,6 +138,21 @@ class Transform(Linear):
     axis: int
     n: int
     scale: str
+    pocket: Any                          # NumPy's loop for it, or None
+
+    def run(self, xs: Any, out: Any) -> None:
+        if self.pocket is None:
+            super().run(xs, out)
+        else:
+            self.pocket.run(xs[0], out)
+
+    def pocket_of(self, whole: bool, half: int = 0, ends: float = 0.0) -> Any:
+        """NumPy's loop where it is NumPy's turn, and all points are there; else None.  half, ends: PocketTransform."""
+        if not whole or self.single or by_us(self.shape, self.axis, self.n, False):
+            return None
+        outer, inner = math.prod(self.shape[:self.axis]), math.prod(self.shape[self.axis + 1:])
+        found = T.PocketTransform(self.name, self.n, outer, inner, FACTOR[self.scale](self.n), half, ends)
+        return found if found.known else None
 
     def run_ours(self, x: Any, out: Any, twice: float = 1.0) -> bool:
         """Run it by our own transform, if it is one of ours; `twice`: a factor of the inner coefficients of a half."""
@@ -158,6 +173,7 @@ class ComplexTransform(Transform):
         self.shape, self.axis, self.n, self.m, self.forward, self.scale = shape, axis, n, m, forward, scale
         self.single = single
         self.shape_in, self.shape_out = (*shape, 2), (*resized(shape, axis, m), 2)
+        self.pocket = self.pocket_of(shape[axis] == n == m)
 
     def run_map(self, x: Any, out: Any) -> None:
         if self.run_ours(x, out):
@@ -189,6 +205,7 @@ class RealToHalf(Transform):
         self.shape, self.axis, self.n, self.m, self.twice, self.scale = shape, axis, n, m, twice, scale
         self.single = single
         self.shape_in, self.shape_out = shape, (*resized(shape, axis, m), 2)
+        self.pocket = self.pocket_of(shape[axis] == n and m == n // 2 + 1, int(twice))
 
     def run_map(self, x: Any, out: Any) -> None:
         if self.run_ours(x, out, 2.0 if self.twice else 1.0):
@@ -226,6 +243,7 @@ class HalfToReal(Transform):
         self.shape, self.axis, self.n, self.m, self.twice, self.scale = shape, axis, n, m, twice, scale
         self.single = single
         self.shape_in, self.shape_out = (*shape, 2), resized(shape, axis, m)
+        self.pocket = self.pocket_of(shape[axis] == n // 2 + 1 and m == n, 0 if twice else 2, self.ends_factor())
 
     def run_map(self, x: Any, out: Any) -> None:
         if self.run_ours(x, out, 1.0 if self.twice else 0.5):
@@ -237,9 +255,12 @@ class HalfToReal(Transform):
         elif y is not out:
             place(y, out, self.axis)
 
+    def ends_factor(self) -> float:
+        return 0.5 * {"1": 1.0, "1/n": 1.0 / self.n, "1/sqrt(n)": float(self.n) ** -0.5}[self.scale]
+
     def halve(self, z: Any, y: Any, out: Any) -> None:
         """out = half of y, and half of the two coefficients at the ends of the spectrum, which y has once."""
-        factor = 0.5 * {"1": 1.0, "1/n": 1.0 / self.n, "1/sqrt(n)": self.n ** -0.5}[self.scale]
+        factor = self.ends_factor()
         at, m = (slice(None),) * self.axis, min(self.n, self.m)
         first = factor * z.real[(*at, slice(1))]
         middle = self.n // 2 if self.n % 2 == 0 else z.shape[self.axis]      # (of odd lengths there is none)

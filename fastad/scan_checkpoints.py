@@ -12,8 +12,9 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad import checkpoints
-from fastad._scan import CheckpointedScan, Scan, Walk, between
+from fastad._scan import CheckpointedScan, Scan, Walk
 from fastad._spool import Plan
+from fastad._transform import between
 from fastad.disk import DiskChain
 from fastad.scan_rules import KEPT, adjoint_of
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from fastad import _passes, _transform
 from fastad import _tape as T
-from fastad._scan import CheckpointedAdjoint, CheckpointedScan, Scan, active_values, between
+from fastad._scan import CheckpointedAdjoint, CheckpointedScan, Scan, active_values
+from fastad._transform import between
 from fastad.structural_rules import c_strides
 
 __all__ = ["emit_adjoint", "emit_tangent", "for_adjoint"]
