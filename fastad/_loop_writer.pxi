@@ -65,6 +65,7 @@ cdef class Loop:
     cdef uint32_t *sums
     cdef fa_chainstep *steps
     cdef uint16_t *spread
+    cdef fa_chaincode *code
     cdef fa_rows[FA_MOST_LAYOUTS] rows
     cdef fa_gaps[FA_MOST_LAYOUTS] gaps
     cdef fa_weave[FA_FUSED_WEAVES] weaves
@@ -96,6 +97,7 @@ cdef class Loop:
         free(self.sums)
         free(self.steps)
         free(self.spread)
+        free(self.code)
 
     cdef int finish(self) except -1:
         """Chains in place of single instructions; no more memory than needed: programs may have thousands of loops."""
@@ -110,12 +112,14 @@ cdef class Loop:
             self.f.block = FA_BLOCK // self.f.row * self.f.row       # whole rows (sums are of blocks of their own size)
         self.steps = <fa_chainstep *>malloc((self.f.nsteps + 1) * sizeof(fa_chainstep))
         self.spread = <uint16_t *>malloc((self.f.nspread + 1) * sizeof(uint16_t))
-        if self.steps == NULL or self.spread == NULL:
+        self.code = <fa_chaincode *>calloc(self.f.nchains + 1, sizeof(fa_chaincode))
+        if self.steps == NULL or self.spread == NULL or self.code == NULL:
             raise MemoryError("fastad: no memory to compile a loop")
         memcpy(self.steps, steps, self.f.nsteps * sizeof(fa_chainstep))
         memcpy(self.spread, spread, self.f.nspread * sizeof(uint16_t))
         self.f.steps = self.steps
         self.f.spread = self.spread
+        self.f.code = self.code
         slots = realloc(self.slots, (self.f.nslots + 1) * sizeof(fa_slot))
         if slots != NULL:
             self.slots = <fa_slot *>slots
