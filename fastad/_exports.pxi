@@ -21,6 +21,9 @@ cdef extern from "_kernels/native.h" nogil:
 
 cdef extern from "_kernels/machine_code.h" nogil:
     char *fa_code_make(fa_run *runs, uint32_t nruns, uint32_t ncells, size_t *nbytes)
+
+cdef extern from "_kernels/chain_code.h" nogil:
+    char *fa_chains_make(const fa_fused *const *fused, uint32_t n, int level, size_t *nbytes)
     void fa_code_free(char *code, size_t nbytes)
 
 
@@ -126,6 +129,11 @@ def templates_ready():
 cdef char *make_code(fa_run *runs, uint32_t nruns, uint32_t ncells, size_t *nbytes) noexcept nogil:
     """Code of the processor for packed scalars; NULL where there can be none, and the words run."""
     return fa_code_make(runs, nruns, ncells, nbytes) if fa_cpu_level() >= 3 else NULL
+
+
+cdef char *make_chain_code(const fa_fused *const *fused, uint32_t n, size_t *nbytes) noexcept nogil:
+    """The same for the chains of n loops, whose steps run where there is none."""
+    return fa_chains_make(fused, n, fa_cpu_level(), nbytes)
 
 
 cdef void free_code(char *code, size_t nbytes) noexcept nogil:

@@ -65,6 +65,7 @@ cdef class Loop:
     cdef uint32_t *sums
     cdef fa_chainstep *steps
     cdef uint16_t *spread
+    cdef fa_chaincode *code
     cdef fa_rows[FA_MOST_LAYOUTS] rows
     cdef fa_gaps[FA_MOST_LAYOUTS] gaps
     cdef fa_weave[FA_FUSED_WEAVES] weaves
@@ -96,6 +97,7 @@ cdef class Loop:
         free(self.sums)
         free(self.steps)
         free(self.spread)
+        free(self.code)
 
     cdef int finish(self) except -1:
         """Chains in place of single instructions; no more memory than needed: programs may have thousands of loops."""
@@ -110,12 +112,14 @@ cdef class Loop:
             self.f.block = FA_BLOCK // self.f.row * self.f.row       # whole rows (sums are of blocks of their own size)
         self.steps = <fa_chainstep *>malloc((self.f.nsteps + 1) * sizeof(fa_chainstep))
         self.spread = <uint16_t *>malloc((self.f.nspread + 1) * sizeof(uint16_t))
-        if self.steps == NULL or self.spread == NULL:
+        self.code = <fa_chaincode *>calloc(self.f.nchains + 1, sizeof(fa_chaincode))
+        if self.steps == NULL or self.spread == NULL or self.code == NULL:
             raise MemoryError("fastad: no memory to compile a loop")
         memcpy(self.steps, steps, self.f.nsteps * sizeof(fa_chainstep))
         memcpy(self.spread, spread, self.f.nspread * sizeof(uint16_t))
         self.f.steps = self.steps
         self.f.spread = self.spread
+        self.f.code = self.code
         slots = realloc(self.slots, (self.f.nslots + 1) * sizeof(fa_slot))
         if slots != NULL:
             self.slots = <fa_slot *>slots
@@ -279,7 +283,7 @@ cdef class LoopWriter:
     cdef int outside(self, uint32_t x, int64_t at) except -1:
         cdef const fa_aval *av = &AVALS[self.t.aval[x]]
         cdef int slot = self.loop.slot(FA_SLOT_ARRAY if av.nd else FA_SLOT_SCALAR, av.dtype, self.program.cell[x], at)
-        self.loop.slots[slot].far = av.nd and self.plan.is_far(x)
+        self.loop.slots[slot].far = av.nd and self.plan.comes_far(x)
         return slot
 
     cdef int result(self, uint32_t i) except -1:
@@ -497,11 +501,12 @@ cdef class LoopWriter:
         return True
 
     cdef bint read_rows(self, uint32_t i, uint32_t x, const fa_reader *r) except -1:
-        """A slice of long rows of neighbours, of which chains alone read: it stays where it is."""
+        """A slice of long rows of neighbours stays where it is, as far as chains read it."""
         cdef int dtype = AVALS[self.t.aval[i]].dtype, layout
         cdef int64_t row = r.dim[r.nd - 1].n
-        if self.plan.root[i] in self.whole or not is_real(dtype) or not fa_reader_has_runs(r) \
-                or row * fa_itemsize[dtype] < FA_TILE_BYTES or (self.loop.f.row and self.loop.f.row != row):
+        cdef fa_finstr *f
+        if not is_real(dtype) or not fa_reader_has_runs(r) or row * fa_itemsize[dtype] < FA_TILE_BYTES \
+                or (self.loop.f.row and self.loop.f.row != row):
             return False
         layout = self.layout(r)
         if layout < 0:
@@ -509,7 +514,11 @@ cdef class LoopWriter:
         self.loop.f.row = row
         self.slots[i] = self.loop.slot(FA_SLOT_ROWS, dtype, self.program.cell[x], r.soff)
         self.loop.slots[<int>self.slots[i]].layout = layout
-        self.loop.slots[<int>self.slots[i]].far = self.plan.is_far(x)
+        self.loop.slots[<int>self.slots[i]].far = self.plan.comes_far(x)
+        if self.plan.root[i] in self.whole:                  # a chain copies it into a buffer for the others
+            f = self.instruction(FA_FUSED_STORE, i)
+            f.arity, f.din, f.in_[0] = 1, f.dout, self.slots[i]
+            f.out = self.result(i)
         return True
 
     cdef int layout(self, const fa_reader *r) except -2:

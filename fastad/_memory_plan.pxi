@@ -388,6 +388,12 @@ cdef class Plan:
         return self.present - max(self.written[r], self.touched[r]) > FAR \
             and is_real(AVALS[self.t.aval[x]].dtype)
 
+    cdef bint comes_far(self, uint32_t x) except -1:
+        """Is array x in the cache no more when it is read?  The beginning of a long one is not, even if that was used
+        just now."""
+        cdef const fa_aval *av = &AVALS[self.t.aval[self.root[x]]]
+        return is_real(av.dtype) and av.size * fa_itemsize[av.dtype] > FAR or self.is_far(x)
+
     cdef bint goes_far(self, uint32_t i) except -1:
         """Is array i for later, so that its memory has probably not been used lately?"""
         cdef uint32_t last = self.last[self.root[i]]

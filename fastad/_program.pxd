@@ -37,8 +37,10 @@ cdef class Program:
     cdef fa_run *runs                    # packed scalars, which the program owns
     cdef uint32_t nruns, count           # count: instructions before they were packed
     cdef char *machine_code              # of the runs, which the program owns; NULL: none (yet)
-    cdef size_t code_bytes
+    cdef char *chain_code                # of the loops' chains
+    cdef size_t code_bytes, chain_bytes
     cdef int64_t worked                  # sweeps; below 0: nothing more to be gained
+    cdef int64_t chained                 # steps of chains in a sweep, each on each element; 0: none, or code
     cdef list frames                     # those that no thread is using
     cdef readonly int64_t frames_made
     cdef object before

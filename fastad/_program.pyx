@@ -29,7 +29,7 @@ from fastad._tape cimport (
     FA_ELEMENTWISE, FA_ERASE, FA_F32, FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED, FA_NAVAL_SCALAR, FA_GUARD, FA_I64,
     FA_INPUT, FA_MOVE, FA_NDTYPE, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE, FA_STACK, FA_STOP, FA_SUM, FA_WHERE,
     FA_WRITE, PRIMS, fa_run, is_f64, FA_ADD, FA_SUBTRACT, FA_MULTIPLY, FA_STRONGZERO, FA_ZEROPRODUCT, FA_EQUAL,
-    FA_F64, FA_GREATER_EQUAL, FA_ELEMENT, FA_RUN, free_code, make_code,
+    FA_F64, FA_GREATER_EQUAL, FA_ELEMENT, FA_RUN, free_code, make_chain_code, make_code,
 )
 from fastad._transform cimport Copier
 from fastad.errors import InternalError, ShapeError
@@ -37,13 +37,6 @@ from fastad.errors import InternalError, ShapeError
 cnp.import_array()
 
 __all__ = ["Program", "ProgramFrame", "code_pays", "share_from"]
-
-# Sweeps from which on code of the processor pays: making it takes 100 ns an operation, each sweep saves 0.2 to 0.3.
-# FASTAD_MACHINE_CODE=0: none is made; =1: at once.
-# Of many words none: code that runs once a sweep is four times as large as the lines of it that are fetched ahead, and
-# whoever computes between two sweeps takes the cache (1.1 MB of code came back 130 us late, its words 25).
-cdef enum: MOST_WORDS = 40_000
-cdef int64_t CODE_PAYS = {"0": 1 << 62, "1": 1}.get(os.environ.get("FASTAD_MACHINE_CODE", ""), 400)
 
 cdef extern from "_kernels/arena.h":
     void *fa_arena_new(size_t bytes) nogil
@@ -64,6 +57,8 @@ cdef extern from "_kernels/layout.h" nogil:
         int64_t *s
     ctypedef struct fa_chainstep:
         uint16_t slot
+    ctypedef struct fa_chaincode:
+        const char *run
     ctypedef struct fa_finstr:
         uint16_t op
         uint8_t kind
@@ -139,6 +134,7 @@ include "_chain_steps.pxi"
 include "_fusion.pxi"
 include "_loop_writer.pxi"
 include "_machine.pxi"
+include "_code.pxi"
 
 
 cdef int[4] NPY
@@ -237,6 +233,7 @@ cdef class Program:
             free(<void *>self.runs[k].words)
         free(self.runs)
         free_code(self.machine_code, self.code_bytes)
+        free_code(self.chain_code, self.chain_bytes)
         free(self.op)
         free(self.aval)
         free(self.arg)
@@ -306,6 +303,7 @@ cdef class Program:
             raise MemoryError("fastad: no memory to compile a tape")
         for k in range(len(self.loops)):
             self.fused[k] = &(<Loop>self.loops[k]).f
+            self.chained += self.fused[k].size * self.fused[k].nsteps
         self.code.n = self.n
         self.code.op = self.op
         self.code.aval = self.aval
@@ -345,19 +343,10 @@ cdef class Program:
         return f
 
     cdef int works(self, int64_t times) except -1:
-        """It is about to run so many times: where that pays, its packed scalars become code of the processor."""
-        cdef uint32_t k
-        cdef size_t words = 0
-        if self.worked < 0:
-            return 0
-        self.worked += times
-        if self.worked < CODE_PAYS:
-            return 0
-        self.worked = -1
-        for k in range(self.nruns):
-            words += self.runs[k].nwords
-        if 0 < words <= MOST_WORDS:
-            self.machine_code = make_code(self.runs, self.nruns, self.ncells, &self.code_bytes)
+        """It is about to run so many times: where that pays, it becomes code of the processor."""
+        if self.worked >= 0:
+            self.worked += times
+            make_codes(self)
         return 0
 
     cdef ProgramFrame frame_on(self, char *arena):
@@ -537,12 +526,13 @@ cdef class Program:
 
     def stats(self):
         """Sizes in tier 0 and here: instructions, bytes of arrays; cells; frames made so far; fused loops, and those of
-        them that threads share; runs of scalars, and bytes of the processor's code for them (0: none yet)."""
+        them that threads share; runs of scalars; bytes of the processor's code for these and loops (0: none yet)."""
         return {"instructions_before": self.before[0], "instructions": self.count,
                 "arena_bytes_before": self.before[1], "arena_bytes": self.nbytes,
                 "cells": self.ncells - 1, "frames": self.frames_made, "loops": len(self.loops),
                 "shared_loops": sum([(<Loop>loop).f.shared for loop in self.loops]), "runs": self.nruns,
-                "code_bytes": self.code_bytes if self.machine_code != NULL else 0}
+                "code_bytes": (self.code_bytes if self.machine_code != NULL else 0)
+                + (self.chain_bytes if self.chain_code != NULL else 0)}
 
     @property
     def fused_loops(self):
@@ -556,13 +546,6 @@ cdef class Program:
 
     def __len__(self):
         return self.count
-
-
-def code_pays(int64_t sweeps):
-    """Set from how many sweeps on programs get code of the processor; returns what it was (for tests)."""
-    global CODE_PAYS
-    before, CODE_PAYS = CODE_PAYS, sweeps
-    return before
 
 
 cdef int translate(Program p, list loops, Packer packer) except -1:

@@ -83,7 +83,9 @@ cdef class Walk:
         cdef Scan scan
         for one in self.bodies():
             scan = one
-            if scan.piece is not None:
+            if scan.piece is None:
+                scan.program.works(scan.length)
+            else:
                 scan.piece.program.works(scan.length // scan.piece.b.steps)
         return <Walker>self.walkers.pop() if self.walkers else Walker(self)
 

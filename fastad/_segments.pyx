@@ -228,6 +228,8 @@ cdef class Segments:
         cdef SegmentFrame f
         cdef ProgramFrame pf
         cdef Py_ssize_t k
+        for p in self.pieces:
+            (<Piece>p).program.works(self.units.shape[0] // len(self.pieces))
         if self.frames:
             return <SegmentFrame>self.frames.pop()
         f = SegmentFrame()

@@ -160,6 +160,8 @@ cdef extern from "_kernels/layout.h" nogil:
         uint32_t nbuffers
         uint32_t nrows
         uint32_t ngaps
+        uint32_t nchains
+        void *code
         const void *rows
         const void *gaps
         int64_t row
@@ -247,6 +249,7 @@ cdef const fa_template *partial_of(int op, int dtype, int k) noexcept nogil
 cdef fa_cell scalar_kernel(uint16_t op, int din, const fa_cell *x) noexcept nogil
 cdef int run_code(fa_code *c, uint32_t boundary, fa_cell *v, fa_env *env) noexcept nogil
 cdef char *make_code(fa_run *runs, uint32_t nruns, uint32_t ncells, size_t *nbytes) noexcept nogil
+cdef char *make_chain_code(const fa_fused *const *fused, uint32_t n, size_t *nbytes) noexcept nogil
 cdef void free_code(char *code, size_t nbytes) noexcept nogil
 cdef int run_bursts(const fa_burst *b, fa_cell *v, int64_t place, int64_t runs, const char *const *x, char *out,
                     char *kept, fa_env *env) noexcept nogil

@@ -40,7 +40,8 @@ def fails_with(root, folder, header, right, wrong, source="test_kernels.c"):
 THREADS = ["-O1", "-g", "-fsanitize=thread"]
 
 
-@pytest.mark.parametrize("name, flags", [("sanitized", SANITIZERS), ("optimised", ["-O3"])])
+@pytest.mark.parametrize("name, flags", [("sanitized", [*SANITIZERS, "-DFA_MOST_REGISTERS=12"]),
+                                         ("optimised", ["-O3"])])
 def test_kernels_agree_with_naive_loops(root, tmp_path, name, flags):
     said = build(root, tmp_path / name, flags)
     assert "warning" not in said, said
@@ -87,6 +88,10 @@ def test_benchmark_mode_runs(root, tmp_path):
     ("chain_steps.h", "(fa_tiny_where)(y, x, y != 0)", "(fa_tiny_where)(y, x, x != 0)"),
     ("chain_masks.h", "r = (V)(((V)((VBITS)X & numbers) OP (V)((VBITS)Y & numbers)) & numbers);", "r = (V)(X OP Y);"),
     ("product_rows.h", "y[i + l] += z[l];", "y[i + l] = z[l];"),
+    ("chain_code.h", "fa_x86_general(b, 0x03, reg, fa_in_reg(FA_RCX));", ";"),
+    ("chain_vectors.h", "fa_comparison(c, FA_K3, a, fa_in_reg(b), predicate, 0)",
+     "fa_comparison(c, FA_K3, b, fa_in_reg(a), predicate, 0)"),
+    ("chain_form.h", "others[slot] != here[slot]", "0"),
     ("reader.h", "m.s = -m.s;", ";"),
     ("axis.h", "leaf.level++;", ""),
     ("weave.h", "w->reach - w->shift[p]) * item;", "w->shift[p]) * item;"),

@@ -4,7 +4,9 @@
    What is left behind the last full tile is computed by narrower ones, the last of which overlaps what is done already,
    where the chain may be repeated.  Else, and where there is no full tile, it is computed on copies of its operands,
    filled up with their last element: no flag is raised that the elements themselves do not raise.
-   Next: chain_steps.h (the steps), levels.h (once for each instruction set), fused.h (who runs chains). */
+   Where a chain has become code of the processor, that does what tiles of steps do; the choice is fa_chain_code_of's.
+   Next: chain_steps.h (the steps), levels.h (once for each instruction set), chain_code.h (chains as code), fused.h
+   (who runs chains). */
 #ifndef FASTAD_CHAIN_H
 #define FASTAD_CHAIN_H
 #include "chain_plan.h"
@@ -80,12 +82,13 @@ FA_INLINE void fa_chain_copy(char *y, const char *x, int64_t n, int64_t tile, in
     }
 }
 
-/* n elements in a row, as far as there are tiles; returns how many are left, fewer than the narrowest has: none where a
-   tile may overlap what is done already, unless that is all there is.  may_overlap: of FA_CHAIN_MAY_OVERLAP (what is
-   done is stored again) and FA_CHAIN_MAY_READ (it is read, perhaps after it was written over, and not stored). */
-FA_FN int64_t fa_chain_tiled(const fa_chainset *set, int64_t item, const fa_chainat *steps, fa_chaintile *t, int64_t n,
-                             int may_overlap) {
-    int64_t l = set->lanes, rest = n - set->by8(steps, t, n), tile;
+/* The last `rest` of n elements in a row, from the present tile on, as far as there are tiles; returns how many are
+   left, fewer than the narrowest has: none where a tile may overlap what is done already, unless that is all there is.
+   may_overlap: of FA_CHAIN_MAY_OVERLAP (what is done is stored again) and FA_CHAIN_MAY_READ (it is read, perhaps after
+   it was written over, and not stored). */
+FA_FN int64_t fa_chain_ends(const fa_chainset *set, int64_t item, const fa_chainat *steps, fa_chaintile *t, int64_t n,
+                            int64_t rest, int may_overlap) {
+    int64_t l = set->lanes, tile;
     int again = may_overlap & FA_CHAIN_MAY_OVERLAP;
     while (rest) {
         fa_chaintiles tiles = rest > 6 * l && n >= 8 * l && again ? (tile = 8 * l, set->by8)
@@ -101,6 +104,12 @@ FA_FN int64_t fa_chain_tiled(const fa_chainset *set, int64_t item, const fa_chai
     }
     t->skip = 0;
     return 0;
+}
+
+/* n elements in a row, as far as there are tiles; returns how many are left. */
+FA_INLINE int64_t fa_chain_tiled(const fa_chainset *set, int64_t item, const fa_chainat *steps, fa_chaintile *t,
+                                 int64_t n, int may_overlap) {
+    return fa_chain_ends(set, item, steps, t, n, n - set->by8(steps, t, n), may_overlap);
 }
 
 /* The chain's last elements, from the present tile on: fewer than the narrowest has. */
@@ -129,12 +138,25 @@ FA_FN void fa_chain_rest(const fa_chainset *set, int64_t item, const fa_chainste
             fa_chain_copy(fa_chain_mask(&steps[k], t, item), there[k].p, rest, rest, 1);
 }
 
+/* The code of a chain; NULL: its steps are run.  tiny: subnormal numbers are about, for which some have steps of their
+   own. */
+FA_INLINE const fa_chaincode *fa_chain_code_of(const fa_fused *f, const fa_finstr *ins, int tiny) {
+    const fa_chaincode *code = f->code && (!tiny || ins->din == FA_F64) ? &f->code[ins->in[2]] : NULL;
+    return code && __atomic_load_n(&code->run, __ATOMIC_ACQUIRE) ? code : NULL;
+}
+
 /* n elements in a row. */
-FA_FN void fa_chain_range(const fa_chainset *set, const fa_finstr *ins, const fa_chainstep *plan,
-                          const fa_chainat *steps, fa_chaintile *t, int64_t n) {
-    int64_t item = fa_itemsize[ins->din];
-    int64_t rest = fa_chain_tiled(set, item, steps, t, n, ins->arity);
-    if (rest) fa_chain_rest(set, item, plan, steps, ins->in[1], t, rest);
+FA_INLINE void fa_chain_range(const fa_chainset *set, const fa_finstr *ins, const fa_chainstep *plan, fa_chaintiles run,
+                              const fa_chainat *steps, fa_chaintile *t, int64_t n) {
+    int64_t item = fa_itemsize[ins->din], done = run(steps, t, n);
+    if (done == n) return;
+    if (run != set->by8) {                   /* (that has moved the tile) */
+        int again = ins->arity & FA_CHAIN_MAY_OVERLAP && n >= set->lanes;
+        fa_chain_move(t, (again ? n - set->lanes : done) * item);
+        if (again && run(steps, t, set->lanes)) return;
+    }
+    done = n - fa_chain_ends(set, item, steps, t, n, n - done, ins->arity);
+    if (done < n) fa_chain_rest(set, item, plan, steps, ins->in[1], t, n - done);
 }
 
 /* Where element c of row number `row` lies, from the first element on. */
@@ -147,20 +169,26 @@ FA_INLINE int64_t fa_row_at(const fa_rows *rows, int64_t row, int64_t c) {
 }
 
 /* One block, from element j of the arrays on. */
-FA_FN void fa_chain_block(const fa_fused *f, const fa_finstr *ins, const fa_chainat *steps, int64_t j, int64_t m) {
+FA_FN void fa_chain_block(const fa_fused *f, const fa_finstr *ins, const fa_chainat *steps, int tiny, int64_t j,
+                          int64_t m) {
     const fa_chainset *set = fa_chain_set(ins->din);
     const fa_chainstep *plan = f->steps + ins->in[0];
-    int64_t item = fa_itemsize[ins->din], n = m;
+    const fa_chaincode *code = fa_chain_code_of(f, ins, tiny);
+    fa_chaintiles run = code ? (fa_chaintiles)(uintptr_t)code->run : set->by8;
+    int64_t item = fa_itemsize[ins->din], n = m, row = 0, c = 0;
     steps += ins->in[0];
-    for (int64_t k = 0; k < m; k += n) {
+    if (ins->arity & FA_CHAIN_BY_ROWS) {
+        row = j / f->row;
+        c = j - row * f->row;
+    }
+    for (int64_t k = 0; k < m; k += n, row++, c = 0) {
         fa_chaintile t = {{0, k * item, (j + k) * item}, 0, 0};
         if (ins->arity & FA_CHAIN_BY_ROWS) {
-            int64_t row = (j + k) / f->row, c = (j + k) % f->row;
             n = f->row - c < m - k ? f->row - c : m - k;
             for (uint32_t l = 0; l < f->nrows; l++)
                 t.offset[FA_CHAIN_ROWS + l] = fa_row_at(&f->rows[l], row, c) * item;
         }
-        fa_chain_range(set, ins, plan, steps, &t, n);
+        fa_chain_range(set, ins, plan, run, steps, &t, n);
     }
 }
 #endif

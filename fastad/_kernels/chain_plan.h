@@ -216,6 +216,7 @@ static inline fa_finstr fa_chain_of(fa_chaining *c, const fa_finstr *instr, uint
     chain.arity = fa_chain_flags(c, first, is_primal);
     chain.in[0] = (uint16_t)first;
     chain.in[1] = (uint16_t)(c->f->nsteps - first);
+    chain.in[2] = (uint16_t)c->f->nchains++;
     return chain;
 }
 

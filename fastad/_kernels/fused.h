@@ -118,7 +118,7 @@ FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v,
         const fa_finstr *ins = &f->instr[i];
         if (i && i == f->nprimal) env->flags |= fa_fpflags();
         if (ins->kind == FA_FUSED_CHAIN) {
-            fa_chain_block(f, ins, steps, j, m);
+            fa_chain_block(f, ins, steps, carried->tiny, j, m);
         } else if (ins->kind == FA_FUSED_ELEMENTWISE) {
             fa_span in[3];
             for (int k = 0; k < ins->arity; k++)
@@ -173,6 +173,13 @@ typedef struct {
     fa_fringes *ends;                        /* of chunk k */
 } fa_fused_job;
 
+/* One chain as code with all of its values in registers; what may have to change to other steps has blocks. */
+FA_INLINE int fa_fused_has_no_blocks(const fa_fused *f, int differ) {
+    const fa_chaincode *code = f->n == 1 && f->instr[0].kind == FA_FUSED_CHAIN && !differ
+        ? fa_chain_code_of(f, &f->instr[0], 0) : NULL;
+    return code && code->whole;
+}
+
 /* The blocks from element `begin` to `end`, or, where sums along an axis take several blocks each, of these units.
    ends: of a chunk, where its neighbours find its fringes. */
 FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v, char *scratch, int64_t begin,
@@ -199,8 +206,9 @@ FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v
         fa_fused_flags(f, env);
         return;
     }
-    for (int64_t j = begin; j < end; j += f->block, carried.head = 0)
-        fa_fused_block(f, c, v, at, steps, scratch, j, end - j < f->block ? end - j : f->block, &carried, env);
+    int64_t block = fa_fused_has_no_blocks(f, carried.differ) ? end - begin : f->block;
+    for (int64_t j = begin; j < end; j += block, carried.head = 0)
+        fa_fused_block(f, c, v, at, steps, scratch, j, end - j < block ? end - j : block, &carried, env);
     for (uint32_t k = 0; k < f->nweaves; k++) {
         const fa_weave *w = &f->weaves[k];
         if (end < f->size) ends->tail[k] = carried.before[k];

@@ -230,9 +230,9 @@ enum { FA_TILE_BYTES = 512, FA_CHAIN_TILES = 128, FA_MOST_FAR = 16,
    something into the cache */
 typedef struct { uint8_t code, tile, fresh; uint16_t slot; } fa_chainstep;   /* fresh: it has not been written before */
 
-/* in: slots; of READ the number of a read; of CHAIN the first step and the number of steps; of TWINS the operand and the
-   twin's result; of AXIS, a sum along the loop's axis, a slot and its number; of WEAVE its number.
-   arity of CHAIN: what it may do.  STORE, into a slot by rows, is in chains alone.
+/* in: slots; of READ the number of a read; of CHAIN the first step, the number of steps, its own number; of TWINS the
+   operand and the twin's result; of AXIS, a sum along the loop's axis, a slot and its number; of WEAVE its number.
+   arity of CHAIN: what it may do.  STORE, into a slot by rows or a copy of one, is in chains alone.
    step: of an elementwise instruction, if it may be in a chain; else 0. */
 enum { FA_CHAIN_MAY_OVERLAP = 1, FA_CHAIN_BY_ROWS = 2, FA_CHAIN_MAY_READ = 4 };
 typedef struct { uint16_t op; uint8_t kind, arity, din, dout; uint16_t in[3], out; uint8_t step; } fa_finstr;
@@ -264,6 +264,9 @@ typedef struct {
     uint16_t slot[FA_WEAVE_PARTS];
 } fa_weave;
 
+/* A chain as code of the processor; run: NULL until there is some (chain_code.h).  whole: it needs no block buffers. */
+typedef struct { const char *run; int64_t whole; } fa_chaincode;
+
 typedef struct {
     int64_t size;                            /* elements of the iteration space */
     uint32_t n, nprimal, nslots, nsums, scratch;     /* primal instructions come first; scratch: a cell */
@@ -274,7 +277,8 @@ typedef struct {
     const uint32_t *sums;                    /* cells of the results */
     const fa_chainstep *steps;
     const uint16_t *spread;                  /* slots of scalars, spread out behind the buffers */
-    uint32_t nsteps, nspread, nbuffers, nrows, ngaps;
+    uint32_t nsteps, nspread, nbuffers, nrows, ngaps, nchains;
+    fa_chaincode *code;                      /* of each chain; NULL: none ever */
     const fa_rows *rows;
     const fa_gaps *gaps;
     int64_t row, block;                      /* elements of a row (0: no slot has rows), of a block */

@@ -1,11 +1,11 @@
 /* machine_code.h - packed scalar code as code of the processor.
-   Owns: which number is in which register, the code of each packed instruction, the memory that it runs in.
+   Owns: which number is in which register, the code of each packed instruction.
    Must not know: who runs it and when it pays (_machine.pxi), how instructions are encoded (x86.h).
    The code leaves in the cells what the words leave there: the last number of each cell is stored when it is computed,
    others only where registers run out, in their own cell, which nobody else has until then.  The register that is
    wanted last is given up first (Belady, IBM Systems Journal 5, 1966).  Where a system has no such processor, or does
    not let a process make code, the words are run as before, to the same bits.
-   Next: x86.h. */
+   Next: x86.h, code_memory.h. */
 #ifndef FASTAD_MACHINE_CODE_H
 #define FASTAD_MACHINE_CODE_H
 #include "operands.h"
@@ -15,9 +15,8 @@ FA_INLINE uint32_t fa_word_at(const void *words, int wide, size_t k) {
     return wide ? ((const uint32_t *)words)[k] : ((const uint16_t *)words)[k];
 }
 
-#if defined(__x86_64__) && (defined(__linux__) || defined(__APPLE__))
-#include <sys/mman.h>
-#include <unistd.h>
+#include "code_memory.h"
+#if FA_MAKES_CODE
 #include "x86.h"
 
 #ifndef FA_PART                               /* operations that are looked at together (tests: few) */
@@ -379,21 +378,6 @@ FA_FN void fa_coder_free(fa_coder *m) {
     free(m->cold);
 }
 
-FA_INLINE size_t fa_whole_pages(size_t n) {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    return (n + page - 1) / page * page;
-}
-
-/* The bytes where a processor may run them, never writable at that time; NULL where the system forbids it. */
-FA_FN char *fa_runnable(const uint8_t *bytes, size_t n) {
-    char *memory = mmap(NULL, fa_whole_pages(n), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return NULL;
-    memcpy(memory, bytes, n);
-    if (mprotect(memory, fa_whole_pages(n), PROT_READ | PROT_EXEC) == 0) return memory;
-    munmap(memory, fa_whole_pages(n));
-    return NULL;
-}
-
 /* Give the runs code of the processor for their words, where that can be; returns the memory that they share, of *bytes,
    for fa_code_free; NULL where there is none. */
 FA_FN char *fa_code_make(fa_run *runs, uint32_t nruns, uint32_t ncells, size_t *bytes) {
@@ -423,10 +407,6 @@ FA_FN char *fa_code_make(fa_run *runs, uint32_t nruns, uint32_t ncells, size_t *
     return memory;
 }
 
-FA_FN void fa_code_free(char *memory, size_t bytes) {
-    if (memory) munmap(memory, fa_whole_pages(bytes));
-}
-
 FA_INLINE void fa_code_run(const fa_run *run, fa_cell *v, fa_env *env) {
     ((void (*)(fa_cell *, fa_env *))(uintptr_t)run->code)(v, env);
 }
@@ -435,7 +415,6 @@ FA_FN char *fa_code_make(fa_run *runs, uint32_t nruns, uint32_t ncells, size_t *
     (void)runs, (void)nruns, (void)ncells, (void)bytes;
     return NULL;
 }
-FA_FN void fa_code_free(char *memory, size_t bytes) { (void)memory, (void)bytes; }
 FA_INLINE void fa_code_run(const fa_run *run, fa_cell *v, fa_env *env) { (void)run, (void)v, (void)env; }
 #endif
 #endif

@@ -1,9 +1,14 @@
-/* test_chain.h - random loops of cheap instructions, as chains, against one element at a time; runs of reads.
-   Owns: the tests of chain.h, chain_plan.h, chain_steps.h and read.h.  Must not know: how a program finds its loops.
-   Every array has exactly its size, so that the sanitizers see a tile that reaches too far.
+/* test_chain.h - random loops of cheap instructions, as chains, against one element at a time; as code against steps.
+   Owns: the tests of chain.h, chain_plan.h, chain_steps.h, chain_code.h and read.h.
+   Must not know: how a program finds its loops.
+   Every array ends where its pages end and no others follow, so that a tile that reaches too far is a fault, in code of
+   the processor, too, of which sanitizers know nothing.
    Next: test_fused.h (whole loops), naive.h (random maps), test_kernels.c. */
 #ifndef TEST_CHAIN_H
 #define TEST_CHAIN_H
+#include <sys/mman.h>
+#include <unistd.h>
+#include "chain_code.h"
 #include "naive.h"
 
 enum { LINKS = 24, MOST_VALUES = 48, MARGIN = 3 };
@@ -57,7 +62,7 @@ static fa_cell linked(uint16_t op, int dtype, fa_cell a, fa_cell b, fa_cell c) {
 }
 
 typedef struct {
-    int dtype, nslots, ninstr, ncells;
+    int dtype, nslots, ninputs, ninstr, ncells;
     int64_t rows, row, n, wide;              /* wide: elements of a row of the arrays around */
     fa_fused f;
     fa_slot slots[FA_FUSED_SLOTS];
@@ -70,7 +75,23 @@ typedef struct {
     fa_aval avals[4];
     uint32_t cell_aval[MOST_VALUES], sum;
     fa_cell *value[FA_FUSED_SLOTS];          /* of a slot: every element, as computed one by one */
+    struct { char *begin, *p; size_t bytes, n; } memory[MOST_VALUES];
+    int nmemory;
+    fa_chaincode code[LINKS + 2];
 } chain_case;
+
+static int coded_chains, whole_chains;       /* how many have run as code; in one piece */
+
+/* n bytes, with a page behind them that nobody may touch */
+static char *chain_memory(chain_case *c, int64_t n) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = ((size_t)n + page - 1) / page * page + page;
+    char *begin = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (begin == MAP_FAILED || mprotect(begin + bytes - page, page, PROT_NONE)) abort();
+    c->memory[c->nmemory].begin = begin;
+    c->memory[c->nmemory].bytes = bytes;
+    c->memory[c->nmemory].n = (size_t)n;
+    return c->memory[c->nmemory++].p = begin + bytes - page - n;
+}
 
 static fa_cell element_of(int dtype, const char *x, int64_t k) {
     fa_cell y = {.i = 0};
@@ -78,19 +99,28 @@ static fa_cell element_of(int dtype, const char *x, int64_t k) {
     return y;
 }
 
-static char *new_numbers(const chain_case *c, int64_t n) {
+/* quiet NaN of several kinds, which tell where they come from */
+static void put_nan(const chain_case *c, char *x, int64_t k, int64_t kind) {
+    uint64_t wide = 0x7FF8000000000000u + (uint64_t)kind % 9 + ((uint64_t)kind % 2 << 63);
+    uint32_t narrow = 0x7FC00000u + (uint32_t)kind % 9 + ((uint32_t)kind % 2 << 31);
+    if (c->dtype == FA_F64) memcpy(x + 8 * k, &wide, 8);
+    else memcpy(x + 4 * k, &narrow, 4);
+}
+
+static char *new_numbers(chain_case *c, int64_t n) {
     static const double special[] = {0, -0.0, INFINITY, -INFINITY, NAN, 1e-310, -3e-42, 1, -1};
-    char *x = malloc((size_t)(n * fa_itemsize[c->dtype]) + (n == 0));
+    char *x = chain_memory(c, n * fa_itemsize[c->dtype]);
     for (int64_t k = 0; k < n; k++) {
         double number = below(9) == 0 ? special[below(sizeof special / sizeof *special)] : (below(4001) - 2000) / 512.0;
         if (c->dtype == FA_F64) ((double *)x)[k] = number;
         else ((float *)x)[k] = (float)number;
+        if (number != number) put_nan(c, x, k, below(18));
     }
     return x;
 }
 
-static char *new_bytes(int64_t n) {
-    char *x = malloc((size_t)n + 1);
+static char *new_bytes(chain_case *c, int64_t n) {
+    char *x = chain_memory(c, n);
     for (int64_t k = 0; k < n; k++) x[k] = (char)(below(2) ? 1 + (below(9) == 0) : 0);      /* what is not 0 is true */
     return x;
 }
@@ -109,7 +139,7 @@ static int new_chain_slot(chain_case *c, int kind, int dtype, char *memory, int6
 
 /* an array, a slice of rows, two numbers, an array of masks, a mask */
 static void chain_inputs(chain_case *c) {
-    char *x = new_numbers(c, c->n), *around = new_numbers(c, c->rows * c->wide), *masks = new_bytes(c->n), *number;
+    char *x = new_numbers(c, c->n), *around = new_numbers(c, c->rows * c->wide), *masks = new_bytes(c, c->n);
     int s = new_chain_slot(c, FA_SLOT_ARRAY, c->dtype, x, 0), r;
     for (int64_t k = 0; k < c->n; k++) c->value[s][k] = element_of(c->dtype, x, k);
     r = new_chain_slot(c, FA_SLOT_ROWS, c->dtype, around, 1);
@@ -117,9 +147,7 @@ static void chain_inputs(chain_case *c) {
         c->value[r][k] = element_of(c->dtype, around, 1 + k / c->row * c->wide + k % c->row);
     for (int l = 0; l < 2; l++) {
         s = new_chain_slot(c, FA_SLOT_SCALAR, c->dtype, NULL, 0);
-        number = new_numbers(c, 1);
-        c->v[c->ncells - 1] = element_of(c->dtype, number, 0);
-        free(number);
+        c->v[c->ncells - 1] = element_of(c->dtype, new_numbers(c, 1), 0);
         for (int64_t k = 0; k < c->n; k++) c->value[s][k] = c->v[c->ncells - 1];
     }
     s = new_chain_slot(c, FA_SLOT_ARRAY, FA_BOOL, masks, 0);
@@ -160,7 +188,7 @@ static void chain_program(chain_case *c) {
     for (int i = 0; i < c->ninstr; i++) {
         int mask = made[i] == 'm', dtype = c->instr[i].dout;
         int s = below(4) == 0                                      /* does it leave the loop? */
-            ? new_chain_slot(c, FA_SLOT_ARRAY, dtype, malloc((size_t)(c->n * fa_itemsize[dtype])), 0)
+            ? new_chain_slot(c, FA_SLOT_ARRAY, dtype, chain_memory(c, c->n * fa_itemsize[dtype]), 0)
             : new_chain_slot(c, FA_SLOT_BUFFER, dtype, NULL,
                              nfree[mask] ? free_buffers[mask][--nfree[mask]] : (int64_t)c->f.nbuffers++);
         c->instr[i].out = (uint16_t)s;
@@ -191,7 +219,7 @@ static void chain_end(chain_case *c, int stores) {
         c->f.nsums = 1;
         return;
     }
-    char *y = malloc((size_t)(c->rows * c->wide * fa_itemsize[c->dtype]));
+    char *y = chain_memory(c, c->rows * c->wide * fa_itemsize[c->dtype]);
     end->out = (uint16_t)new_chain_slot(c, FA_SLOT_ROWS, c->dtype, y, 1);
     c->gaps = (fa_gaps){c->slots[end->out].cell, c->dtype, c->rows * c->wide, {.i = 0}, {.nd = 2, .doff = 1}};
     c->gaps.reader.dim[0] = (fa_rdim){c->rows, c->wide, c->row, (c->rows - 1) * c->wide + c->row};
@@ -234,6 +262,49 @@ static void check_chain(chain_case *c) {
     }
 }
 
+/* The same by code of the processor, to the last bit: which of two NaN, which zero; the same flags. */
+static void check_chain_code(chain_case *c, const fa_code *code, int threads, int flags) {
+    const fa_fused *f = &c->f;
+    fa_cell sum = c->v[c->sum];
+    fa_env env = {.flags = 0};
+    size_t bytes = 0;
+    char *saved[MOST_VALUES], *made;
+    c->f.code = c->code;
+    made = fa_chains_make(&f, 1, fa_chain_level, &bytes);
+    EXPECT((made != NULL) == (FA_MAKES_CODE && fa_chain_level > 2 && f->nchains > 0),
+           "code for %d chains of set %d: %d bytes", (int)f->nchains, fa_chain_level, (int)bytes);
+    if (!made) return;
+    for (uint32_t k = 0; k < f->nchains; k++) {
+        EXPECT(c->code[k].run != NULL, "a chain without code");
+        coded_chains++;
+        whole_chains += c->code[k].whole && f->n == 1;
+    }
+    for (int k = 0; k < c->nmemory; k++) {
+        saved[k] = malloc(c->memory[k].n + 1);
+        memcpy(saved[k], c->memory[k].p, c->memory[k].n);
+    }
+    for (int s = 0; s < c->nslots; s++)      /* results are overwritten first */
+        for (int k = 0; k < c->nmemory; k++)
+            if (s >= c->ninputs && c->slots[s].kind != FA_SLOT_BUFFER
+                && c->memory[k].p == (char *)c->v[c->slots[s].cell].p)
+                memset(c->memory[k].p, 0x55, c->memory[k].n);
+    memset(c->v[0].p, 0x7F, c->f.nbuffers * FA_BUFFER_BYTES);
+    fa_pool_set_threads(threads);
+    fa_fpclear();
+    fa_run_fused(code, c->v, f, &env);
+    fa_pool_set_threads(1);
+    for (int k = 0; k < c->nmemory; k++) {
+        size_t l = 0;
+        while (l < c->memory[k].n && c->memory[k].p[l] == saved[k][l]) l++;
+        EXPECT(l == c->memory[k].n, "code of set %d, type %d, %d rows of %d: byte %d of %d differs", fa_chain_level,
+               c->dtype, (int)c->rows, (int)c->row, (int)l, (int)c->memory[k].n);
+        free(saved[k]);
+    }
+    EXPECT(!f->nsums || sum.i == c->v[c->sum].i, "code of set %d: another sum", fa_chain_level);
+    EXPECT(env.flags == flags, "code of set %d raises %d, not %d", fa_chain_level, env.flags, flags);
+    fa_code_free(made, bytes);
+}
+
 static void test_chain(int64_t rows, int64_t row, int dtype, int threads) {
     chain_case *c = calloc(1, sizeof *c);
     fa_env env = {.flags = 0};
@@ -248,6 +319,7 @@ static void test_chain(int64_t rows, int64_t row, int dtype, int threads) {
                       .sums = &c->sum, .rows = &c->layout, .nrows = 1, .gaps = &c->gaps, .row = row, .block = FA_BLOCK,
                       .shared = 1};
     chain_inputs(c);
+    c->ninputs = c->nslots;
     chain_program(c);
     last = c->instr[c->ninstr - 1].out;
     chain_end(c, below(2) == 0);
@@ -261,13 +333,13 @@ static void test_chain(int64_t rows, int64_t row, int dtype, int threads) {
     c->v[0].p = malloc(c->f.nbuffers * FA_BUFFER_BYTES + c->f.nspread * FA_TILE_BYTES + 1);
     fa_code code = {.avals = c->avals, .cell_aval = c->cell_aval};
     fa_pool_set_threads(threads);
+    fa_fpclear();
     fa_run_fused(&code, c->v, &c->f, &env);
     fa_pool_set_threads(1);
     check_chain(c);
-    for (int s = 0; s < c->nslots; s++) {
-        if (c->slots[s].kind == FA_SLOT_ARRAY || c->slots[s].kind == FA_SLOT_ROWS) free(c->v[c->slots[s].cell].p);
-        free(c->value[s]);
-    }
+    check_chain_code(c, &code, threads, env.flags);
+    for (int s = 0; s < c->nslots; s++) free(c->value[s]);
+    for (int k = 0; k < c->nmemory; k++) munmap(c->memory[k].begin, c->memory[k].bytes);
     free(c->v[0].p);
     free(c);
 }
@@ -409,6 +481,8 @@ static void test_chains(void) {
             for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
                 test_chain(rows[k], row[k], round % 3 ? FA_F64 : FA_F32, round % 4 ? 1 : 3);
     }
+    EXPECT(!FA_MAKES_CODE || fa_cpu_level() < 3 || (coded_chains > 100 && whole_chains > 5),
+           "%d chains ran as code, %d whole", coded_chains, whole_chains);
     for (int round = 0; round < 600; round++) test_runs(round % 2);
 }
 #endif
