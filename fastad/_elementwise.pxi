@@ -212,37 +212,43 @@ cdef uint32_t lift_scalar(Tape t, Scalar x) except 0:
 
 
 cdef int resolve(Tape t, object x, int want, operand *o, list keep) except -1:
-    """Id, aval and contiguous concrete data of an operand in dtype `want`."""
+    """Id, aval and contiguous concrete data of an operand in dtype `want`; what holds the data is last in `keep`."""
+    resolve_as_it_lies(t, x, want, o, keep)
+    return pack(o, keep)
+
+
+cdef int resolve_as_it_lies(Tape t, object x, int want, operand *o, list keep) except -1:
+    """The same, but an array of that dtype is not copied to be contiguous."""
     cdef cnp.ndarray c
     cdef int have
+    o.data = NULL
+    o.strided = NULL
     if type(x) is Scalar:
         o.cell = (<Scalar>x).v
         have = (<Scalar>x).dt
         o.id = (<Scalar>x).id if (<Scalar>x).tape is t else lift_scalar(t, <Scalar>x)
         o.aval = have
-        o.data = NULL
     elif type(x) is Array:
         have = (<Array>x).s.dtype
         o.id = read(t, <Array>x)
-        c = contiguous((<Array>x).c)
-        set_data(t, c, have, o, keep)
+        set_data(t, (<Array>x).c, have, o, keep)
     elif isinstance(x, ndarray_type):
         have = supported_dtype(x.dtype)
         o.id = t.emit_const(x) if t.eager else capture(t, x)
         c = x
-        if cnp.PyArray_TYPE(c) != NPY_TYPE[have] or not cnp.PyArray_ISCARRAY_RO(c):
+        if cnp.PyArray_TYPE(c) != NPY_TYPE[have] or not cnp.PyArray_ISBEHAVED_RO(c):
             c = np.ascontiguousarray(x, dtype=DTYPES[have]).reshape(x.shape)
         set_data(t, c, have, o, keep)
     else:
         o.cell = cell_of(x, want)
         o.aval = want
-        o.data = NULL
         o.id = t.const_f64(o.cell.f) if want == FA_F64 else t.const_f32(o.cell) if want == FA_F32 else \
             t.const_cell(want, o.cell)
         if want == FA_F32 and x is not None and isfinite(<double>x) and not isfinite(<double>o.cell.s):
             np.float32(0) * x                # NumPy's own warning or error: it overflows float32
         return 0
     if have != want:
+        pack(o, keep)
         convert(t, o, have, want, keep)
     return 0
 
@@ -255,10 +261,22 @@ cdef int set_data(Tape t, cnp.ndarray c, int dtype, operand *o, list keep) excep
     o.aval = t.aval[o.id]
     if cnp.PyArray_NDIM(c) == 0:
         o.cell = cell_of((<object>c)[()], dtype)
-        o.data = NULL
-    else:
+        return 0
+    keep.append(c)
+    o.data = <char *>cnp.PyArray_DATA(c)
+    if not cnp.PyArray_IS_C_CONTIGUOUS(c):
+        o.strided = <void *>c
+    return 0
+
+
+cdef int pack(operand *o, list keep) except -1:
+    """Make the data of an operand contiguous."""
+    cdef cnp.ndarray c
+    if o.strided != NULL:
+        c = cnp.PyArray_GETCONTIGUOUS(<cnp.ndarray>o.strided)
         keep.append(c)
         o.data = <char *>cnp.PyArray_DATA(c)
+        o.strided = NULL
     return 0
 
 
@@ -340,7 +358,7 @@ cdef object apply(int op, tuple xs):
     if t is None:
         return plain_apply(op, xs)
     for k in range(n):
-        resolve(t, xs[k], FA_BOOL if (op == FA_WHERE and k == 0) else m, &o[k], keep)
+        resolve_as_it_lies(t, xs[k], FA_BOOL if (op == FA_WHERE and k == 0) else m, &o[k], keep)
     cdef bint scalar = True
     for k in range(n):
         if AVALS[o[k].aval].nd:
@@ -397,15 +415,23 @@ cdef object array_result(Tape t, int op, int m, int n, operand *o, tuple xs, lis
                 same = False
             big = o[k].aval
     shape = aval_shape(big)
+    cdef uint32_t out = aval_id(FA_BOOL if ROW_BOOL[op] else m, shape) if same else 0
+    cdef bint by_rows = same and lies_in_rows(op, m, n, o, &AVALS[out])
+    if not by_rows:
+        for k in range(n):
+            pack(&o[k], keep)
     if not same:
         shape = broadcast(t, n, o, keep)
-    cdef uint32_t out = aval_id(FA_BOOL if ROW_BOOL[op] else m, shape)
+        out = aval_id(FA_BOOL if ROW_BOOL[op] else m, shape)
     cdef cnp.ndarray c = new_ndarray(out)
     for k in range(n):
         avs[k] = &AVALS[o[k].aval]
         data[k] = o[k].data if avs[k].nd else <char *>&o[k].cell
     env.flags = env.has_foreign = 0
-    fa_elementwise(op, n, avs, data, &AVALS[out], <char *>cnp.PyArray_DATA(c), &env)
+    if by_rows:
+        rows_of(op, n, o, data, &AVALS[out], <char *>cnp.PyArray_DATA(c))
+    else:
+        fa_elementwise(op, n, avs, data, &AVALS[out], <char *>cnp.PyArray_DATA(c), &env)
     if fa_prims[op].foreign and PyErr_Occurred() != NULL:
         raise_current()
     cdef uint32_t i = emit_elementwise(t, op, out, n, o)
@@ -413,6 +439,41 @@ cdef object array_result(Tape t, int op, int m, int n, operand *o, tuple xs, lis
     if len(shape) > 1:
         c = numpy_layout(op, xs, c)
     return fresh_array(t, i, c)
+
+
+cdef enum: LEAST_ROW = 32                # elements, from which on a row is computed where it lies
+
+
+cdef bint lies_in_rows(int op, int m, int n, operand *o, const fa_aval *out) noexcept:
+    """Are operands slices, each row of which lies in one piece, and is this arithmetic, which needs no copy of them?"""
+    cdef int k, last = out.nd - 1
+    cdef bint strided = False
+    if not fa_is_arithmetic(op, m, out.dtype) or out.shape[last] < LEAST_ROW:
+        return False
+    for k in range(n):
+        if o[k].strided != NULL:
+            strided = True
+            if cnp.PyArray_STRIDE(<cnp.ndarray>o[k].strided, last) != fa_itemsize[m]:
+                return False
+    return strided
+
+
+cdef void rows_of(int op, int n, operand *o, char **data, const fa_aval *out, char *y) noexcept:
+    """Arithmetic on operands that lie in rows; contiguous ones do, too."""
+    cdef int64_p[2] strides
+    cdef int64_t[64] whole
+    cdef int64_t step = fa_itemsize[out.dtype]
+    cdef int k
+    for k in range(out.nd - 1, -1, -1):
+        whole[k] = step
+        step *= out.shape[k]
+    strides[0] = strides[1] = NULL
+    for k in range(n):
+        if o[k].strided != NULL:
+            strides[k] = <int64_p>cnp.PyArray_STRIDES(<cnp.ndarray>o[k].strided)
+        elif AVALS[o[k].aval].nd:
+            strides[k] = &whole[0]
+    fa_arithmetic_rows(op, out, data, strides, y)
 
 
 cdef cnp.ndarray new_ndarray(uint32_t a):

@@ -418,8 +418,7 @@ cdef int scatter(Array a, positions, value, tuple shape) except -1:
     t.locate(s.ver)
     s.fresh = 0
     s.version += 1
-    memory = np.lib.stride_tricks.as_strided(memory_start(s), (s.size,), (fa_itemsize[s.dtype],), writeable=True)
-    memory[flat] = keep[-1].ravel()[src] if o.data != NULL else number_of(o.cell, s.dtype)
+    memory_of(s)[flat] = keep[-1].ravel()[src] if o.data != NULL else number_of(o.cell, s.dtype)
     if s.ids != NULL:
         pos = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>flat)
         for k in range(len(flat)):

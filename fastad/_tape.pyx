@@ -72,6 +72,8 @@ cdef extern from "_kernels/scalar.h" nogil:
 cdef extern from "_kernels/elementwise.h" nogil:
     void fa_elementwise(uint16_t op, int nin, const fa_aval *const *in_av, char *const *in_, const fa_aval *out_av,
                         char *out, fa_env *env)
+    bint fa_is_arithmetic(uint16_t op, int din, int dout)
+    void fa_arithmetic_rows(uint16_t op, const fa_aval *out, char *const *in_, const int64_t *const *strides, char *y)
 
 cdef extern from "_kernels/structural.h" nogil:
     int fa_kernel(uint16_t op, const void *attr, int nin, const fa_aval *const *in_av, char *const *in_,
