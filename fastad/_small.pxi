@@ -92,7 +92,8 @@ cdef class Small(Pass):
             if not open_ends:
                 self.need(<uint32_t>at)
         for i in range(1, s.n):
-            pays = pays or (self.group[i] == i and self.gain[i] > self.least)
+            if s.aval[i] >= FA_NAVAL_SCALAR:     # (of numbers nothing was written: their memory is not touched)
+                pays = pays or (self.group[i] == i and self.gain[i] > self.least)
         return pays
 
     cdef double taken_out(self, uint32_t i) noexcept:

@@ -270,20 +270,6 @@ cdef uint32_t version_of(Storage s) except 0:
     return s.ver
 
 
-cdef object memory_of(Storage s):
-    """All of the memory as a writeable 1-D array."""
-    cdef object root = s.root
-    if cnp.PyArray_IS_C_CONTIGUOUS(s.root):
-        return root.reshape(-1)
-    return np.lib.stride_tricks.as_strided(memory_start(s), (s.size,), (fa_itemsize[s.dtype],), writeable=True)
-
-
-cdef object memory_start(Storage s):
-    """The root as an array that begins at the lowest address."""
-    cdef object root = s.root
-    return root[tuple([slice(None, None, -1) if st < 0 else slice(None) for st in root.strides])]
-
-
 cdef int flush(Storage s) except -1:
     """Make the next version out of the elements that were written one by one."""
     cdef Tape t = s.tape
