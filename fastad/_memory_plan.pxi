@@ -54,13 +54,13 @@ cdef class Plan:
     cdef uint32_t resting[4][12]         # freed lately, in a ring (RESTING)
     cdef uint32_t turn[4]
     cdef Arena arena
-    cdef Held *place                  # of a root that is in the arena
+    cdef Held *place                     # of each root that is an array
     cdef dict cells                      # (aval, offset) -> cell
     cdef dict external                   # root -> the output whose memory it has: one of the caller's, nobody else's
     cdef uint8_t *marks                  # of a root: OUTSIDE, if it is in `external`, IS_FAR
     cdef dict own                        # value -> its cell, one of the first
     cdef bint owns
-    cdef int64_t *written                # bytes of arrays that are computed before a value, and it itself
+    cdef int64_t *written                # bytes of arrays that are computed before a value, and it itself (for loops)
     cdef int64_t present                 # `written` of the loop that is being planned
     cdef int64_t *touched                # `written` when the memory of a root was used last
     cdef Inside *inside               # what the loop that is being written knows of a value (_loop_writer.pxi)
@@ -79,12 +79,10 @@ cdef class Plan:
         self.root = <uint32_t *>malloc(self.t.n * sizeof(uint32_t))
         self.uses = <uint8_t *>calloc(self.t.n, 1)
         self.marks = <uint8_t *>calloc(self.t.n, 1)
-        self.place = <Held *>calloc(self.t.n, sizeof(Held))
-        self.written = <int64_t *>calloc(self.t.n + 1, sizeof(int64_t))
-        self.touched = <int64_t *>calloc(self.t.n + 1, sizeof(int64_t))
+        self.place = <Held *>malloc(self.t.n * sizeof(Held))
         for d in range(FA_NDTYPE):
             self.free_cells[d] = <uint32_t *>malloc(self.t.n * sizeof(uint32_t))
-        if self.written == NULL or self.touched == NULL or self.marks == NULL or self.place == NULL:
+        if self.marks == NULL or self.place == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {self.t.n} instructions")
         if self.last == NULL or self.root == NULL or self.uses == NULL or self.free_cells[FA_NDTYPE - 1] == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {self.t.n} instructions")
@@ -145,6 +143,8 @@ cdef class Plan:
         cdef bint numbers
         for i in range(1, t.n):
             self.root[i] = i if t.aval[i] < FA_NAVAL_SCALAR or not shares(t, i) else self.root[t.arg[2 * <size_t>i]]
+            if t.aval[i] >= FA_NAVAL_SCALAR:
+                self.place[i].size = 0
             m = operands_of(t, i, &ids)
             numbers = only_numbers(t, i)
             for k in range(m):
@@ -291,7 +291,8 @@ cdef class Plan:
             m = operands_of(t, i, &ids)
             for k in range(m):
                 r = self.root[ids[k]]
-                if r >= first or self.last[r] >= end or not self.place[r].size or self.is_far(r):
+                if r >= first or self.last[r] >= end or t.aval[r] < FA_NAVAL_SCALAR or not self.place[r].size \
+                        or self.is_far(r):
                     continue
                 dying[r] = i if ids[k] == r and dying.get(r, 1) and self.by_elements(i) else 0
         for i in range(primal, end):
@@ -342,6 +343,10 @@ cdef class Plan:
         cdef object following = iter(loops)
         if not loops:
             return 0
+        self.written = <int64_t *>calloc(t.n + 1, sizeof(int64_t))
+        self.touched = <int64_t *>calloc(t.n + 1, sizeof(int64_t))
+        if self.written == NULL or self.touched == NULL:
+            raise MemoryError(f"fastad: no memory to compile a tape of {t.n} instructions")
         first, end, _ = next(following)
         for i in range(1, t.n):
             if i == end:
