@@ -2,7 +2,7 @@
 
 Owns: `apply`: promotion, broadcasting, constants, and the memory layout of results.  The recorder computes with the
 executor's kernels on contiguous operands, so that a replay gives the same bits.
-Next: primitives.py (the rows), _array.pxi (what a read of an array is), _kernels/elementwise.h.
+Next: _operands.pxi, primitives.py (the rows), _array.pxi (what a read of an array is), _kernels/elementwise.h.
 """
 cdef int supported_dtype(dtype) except -1:
     """Code of the dtype as which values of `dtype` are recorded."""
@@ -154,137 +154,6 @@ cdef inline object weakly(object r, object a, object b):
     return r
 
 
-cdef Tape joint_tape(Tape t, object x):
-    """The innermost of two tapes that are open in this thread."""
-    cdef Tape u = None
-    if type(x) is Scalar:
-        u = (<Scalar>x).tape
-        if u.owner != PyThreadState_Get():
-            if (<Scalar>x).leaf is not None:
-                u = (<Scalar>x).leaf.attach(x)
-            else:
-                check_open(u, x)
-    elif type(x) is Array and (<Array>x).s.state == TRACED:
-        u = (<Array>x).s.tape
-        if u.owner != PyThreadState_Get():
-            if (<Array>x).s.leaf is not None:
-                u = (<Array>x).s.leaf.attach(x)
-            else:
-                check_open(u, x)
-    elif isinstance(x, Complex):
-        return joint_tape(joint_tape(t, (<Complex>x).re), (<Complex>x).im)
-    if u is None or u is t:
-        return t
-    if t is None:
-        return u
-    cdef Tape up = u.parent
-    while up is not None:
-        if up is t:
-            return u
-        up = up.parent
-    up = t.parent
-    while up is not None:
-        if up is u:
-            return t
-        up = up.parent
-    raise EscapedTracerError(f"{here()}: traced values of two unrelated recordings meet; return them from the one, "
-                             "and pass them to the other as arguments")
-
-
-cdef uint32_t lift(Tape t, Tape home, uint32_t i, object value) except 0:
-    """Id in t of value i (concrete: `value`) of `home`, a recording around t: it becomes an input of t."""
-    if home is t:
-        return i
-    if t.parent is None:
-        raise InternalError("lift: the value's recording does not enclose this one")
-    i = lift(t.parent, home, i, value)
-    found = t.lifted.get(i)
-    if found is None:
-        found = t.emit_input(t.parent.aval[i], t.parent.is_active(i))
-        t.lifted[i] = found
-        t.lifted_from.append(i)
-        t.lifted_values.append(np.array(value))
-    return <uint32_t>found
-
-
-cdef uint32_t lift_scalar(Tape t, Scalar x) except 0:
-    return lift(t, x.tape, x.id, x.number())
-
-
-cdef int resolve(Tape t, object x, int want, operand *o, list keep) except -1:
-    """Id, aval and contiguous concrete data of an operand in dtype `want`."""
-    cdef cnp.ndarray c
-    cdef int have
-    if type(x) is Scalar:
-        o.cell = (<Scalar>x).v
-        have = (<Scalar>x).dt
-        o.id = (<Scalar>x).id if (<Scalar>x).tape is t else lift_scalar(t, <Scalar>x)
-        o.aval = have
-        o.data = NULL
-    elif type(x) is Array:
-        have = (<Array>x).s.dtype
-        o.id = read(t, <Array>x)
-        c = contiguous((<Array>x).c)
-        set_data(t, c, have, o, keep)
-    elif isinstance(x, ndarray_type):
-        have = supported_dtype(x.dtype)
-        o.id = t.emit_const(x) if t.eager else capture(t, x)
-        c = x
-        if cnp.PyArray_TYPE(c) != NPY_TYPE[have] or not cnp.PyArray_ISCARRAY_RO(c):
-            c = np.ascontiguousarray(x, dtype=DTYPES[have]).reshape(x.shape)
-        set_data(t, c, have, o, keep)
-    else:
-        o.cell = cell_of(x, want)
-        o.aval = want
-        o.data = NULL
-        o.id = t.const_f64(o.cell.f) if want == FA_F64 else t.const_f32(o.cell) if want == FA_F32 else \
-            t.const_cell(want, o.cell)
-        if want == FA_F32 and x is not None and isfinite(<double>x) and not isfinite(<double>o.cell.s):
-            np.float32(0) * x                # NumPy's own warning or error: it overflows float32
-        return 0
-    if have != want:
-        convert(t, o, have, want, keep)
-    return 0
-
-
-cdef inline cnp.ndarray contiguous(cnp.ndarray c):
-    return c if cnp.PyArray_IS_C_CONTIGUOUS(c) else cnp.PyArray_GETCONTIGUOUS(c)
-
-
-cdef int set_data(Tape t, cnp.ndarray c, int dtype, operand *o, list keep) except -1:
-    o.aval = t.aval[o.id]
-    if cnp.PyArray_NDIM(c) == 0:
-        o.cell = cell_of((<object>c)[()], dtype)
-        o.data = NULL
-    else:
-        keep.append(c)
-        o.data = <char *>cnp.PyArray_DATA(c)
-    return 0
-
-
-cdef int convert(Tape t, operand *o, int have, int want, list keep) except -1:
-    cdef fa_aval *av = &AVALS[o.aval]
-    cdef uint32_t target = aval_id(want, aval_shape(o.aval))
-    cdef fa_aval *out = &AVALS[target]
-    cdef cnp.ndarray c
-    cdef fa_cell y
-    cdef char *data = o.data if av.nd else <char *>&o.cell
-    cdef fa_env env
-    o.id = t.push(FA_CAST, target, o.id, t.attr_id(None))
-    o.aval = target
-    env.flags = env.has_foreign = 0
-    if av.nd == 0:
-        y.i = 0
-        fa_kernel(FA_CAST, NULL, 1, <const fa_aval *const *>&av, &data, out, <char *>&y, &env)
-        o.cell = y
-    else:
-        c = np.empty(aval_shape(target), dtype=DTYPES[want])
-        fa_kernel(FA_CAST, NULL, 1, <const fa_aval *const *>&av, &data, out, <char *>cnp.PyArray_DATA(c), &env)
-        keep.append(c)
-        o.data = <char *>cnp.PyArray_DATA(c)
-    return 0
-
-
 cdef object apply1(int op, object x):
     cdef Scalar s
     cdef fa_cell v
@@ -340,7 +209,7 @@ cdef object apply(int op, tuple xs):
     if t is None:
         return plain_apply(op, xs)
     for k in range(n):
-        resolve(t, xs[k], FA_BOOL if (op == FA_WHERE and k == 0) else m, &o[k], keep)
+        resolve_as_it_lies(t, xs[k], FA_BOOL if (op == FA_WHERE and k == 0) else m, &o[k], keep)
     cdef bint scalar = True
     for k in range(n):
         if AVALS[o[k].aval].nd:
@@ -397,15 +266,23 @@ cdef object array_result(Tape t, int op, int m, int n, operand *o, tuple xs, lis
                 same = False
             big = o[k].aval
     shape = aval_shape(big)
+    cdef uint32_t out = aval_id(FA_BOOL if ROW_BOOL[op] else m, shape) if same else 0
+    cdef bint by_rows = same and lies_in_rows(op, m, n, o, &AVALS[out])
+    if not by_rows:
+        for k in range(n):
+            pack(&o[k], keep)
     if not same:
         shape = broadcast(t, n, o, keep)
-    cdef uint32_t out = aval_id(FA_BOOL if ROW_BOOL[op] else m, shape)
+        out = aval_id(FA_BOOL if ROW_BOOL[op] else m, shape)
     cdef cnp.ndarray c = new_ndarray(out)
     for k in range(n):
         avs[k] = &AVALS[o[k].aval]
         data[k] = o[k].data if avs[k].nd else <char *>&o[k].cell
     env.flags = env.has_foreign = 0
-    fa_elementwise(op, n, avs, data, &AVALS[out], <char *>cnp.PyArray_DATA(c), &env)
+    if by_rows:
+        rows_of(op, n, o, data, &AVALS[out], <char *>cnp.PyArray_DATA(c))
+    else:
+        fa_elementwise(op, n, avs, data, &AVALS[out], <char *>cnp.PyArray_DATA(c), &env)
     if fa_prims[op].foreign and PyErr_Occurred() != NULL:
         raise_current()
     cdef uint32_t i = emit_elementwise(t, op, out, n, o)

@@ -49,23 +49,26 @@ cdef class Layout:
         free(self.active_offset)
 
     def __init__(self, Tape tape):
-        cdef uint32_t i, k = 0, count = 0
+        cdef uint32_t i, k, count = 0, cap = 16
         cdef bint overwrites = False
+        self.ids = <uint32_t *>malloc(cap * sizeof(uint32_t))
         for i in range(1, tape.n):
             if tape.aval[i] >= FA_NAVAL_SCALAR and tape.op[i] != FA_GUARD:
+                if count == cap:
+                    cap *= 2
+                    self.ids = <uint32_t *>realloc(self.ids, cap * sizeof(uint32_t))
+                self.ids[count] = i
                 count += 1
                 overwrites |= tape.op[i] == FA_WRITE or tape.op[i] == FA_ERASE or tape.op[i] == FA_PUT
         self.n = count
-        self.ids = <uint32_t *>malloc(max(1, count) * sizeof(uint32_t))
+        self.ids = <uint32_t *>realloc(self.ids, max(1, count) * sizeof(uint32_t))
         self.lives = <uint8_t *>malloc(max(1, count))
         self.offset = <int64_t *>malloc(max(1, count) * sizeof(int64_t))
         cdef uint32_t *last = last_uses(tape) if overwrites else NULL
         cdef uint8_t *lives_at = <uint8_t *>calloc(tape.n, 1) if count else NULL
         try:
-            for i in range(1, tape.n):
-                if tape.aval[i] >= FA_NAVAL_SCALAR and tape.op[i] != FA_GUARD:
-                    self.place(tape, i, k, last, lives_at)
-                    k += 1
+            for k in range(count):
+                self.place(tape, self.ids[k], k, last, lives_at)
         finally:
             free(last)
             free(lives_at)
@@ -75,7 +78,6 @@ cdef class Layout:
         cdef uint32_t old
         cdef const uint32_t *ids = NULL
         cdef const fa_aval *av = &AVALS[tape.aval[i]]
-        self.ids[k] = i
         self.offset[k] = 0
         if op == FA_CONST:
             self.lives[k] = LIVES_CONST

@@ -36,10 +36,16 @@ cdef tuple fused(Tape tape):
     cdef Fusion fusion
     cdef uint32_t i
     for i in range(1, tape.n):
-        if tape.op[i] > FA_CAPTURE and not always_alone(tape, i):
+        if tape.op[i] > FA_CAPTURE and not always_alone(tape, i) and begins(tape, i):
             fusion = Fusion(tape)
             return fusion.run(), fusion.loops, fusion.woven
-    return tape, [], set()                      # numbers alone
+    return tape, [], set()                      # numbers, and what stays alone
+
+
+cdef bint begins(Tape t, uint32_t i) noexcept:
+    """Is it of the kinds of instructions without which there is no loop?"""
+    cdef int op = t.op[i]
+    return op == FA_SUM or op == FA_MOVE or op == FA_ASSEMBLE or op == FA_CAST or op >= FA_ELEMENTWISE
 
 
 cdef inline bint always_alone(Tape t, uint32_t i) noexcept:

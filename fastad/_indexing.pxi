@@ -130,6 +130,20 @@ cdef object order_of(c):
     return out
 
 
+cdef object memory_of(Storage s):
+    """All of the memory as a writeable 1-D array."""
+    cdef object root = s.root
+    if cnp.PyArray_IS_C_CONTIGUOUS(s.root):
+        return root.reshape(-1)
+    return np.lib.stride_tricks.as_strided(memory_start(s), (s.size,), (fa_itemsize[s.dtype],), writeable=True)
+
+
+cdef object memory_start(Storage s):
+    """The root as an array that begins at the lowest address."""
+    cdef object root = s.root
+    return root[tuple([slice(None, None, -1) if st < 0 else slice(None) for st in root.strides])]
+
+
 cdef object positions_of(Storage s, cnp.ndarray c):
     """Array of memory positions in a storage, with the shape of its view c."""
     shape, offset, strides = place_of(new_array(c, s))
@@ -418,8 +432,7 @@ cdef int scatter(Array a, positions, value, tuple shape) except -1:
     t.locate(s.ver)
     s.fresh = 0
     s.version += 1
-    memory = np.lib.stride_tricks.as_strided(memory_start(s), (s.size,), (fa_itemsize[s.dtype],), writeable=True)
-    memory[flat] = keep[-1].ravel()[src] if o.data != NULL else number_of(o.cell, s.dtype)
+    memory_of(s)[flat] = keep[-1].ravel()[src] if o.data != NULL else number_of(o.cell, s.dtype)
     if s.ids != NULL:
         pos = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>flat)
         for k in range(len(flat)):

@@ -3,45 +3,8 @@
 Owns: slots, block buffers, reads through maps, rows that are read and written in place.
 Must not know: which instructions make a loop (_fusion.pxi), how it is executed (_kernels/fused.h), where arrays lie
 (_memory_plan.pxi, which has placed what leaves it).
-Next: _kernels/chain_plan.h (cheap instructions put together), _kernels/layout.h.
+Next: _loop_costs.pxi, _kernels/chain_plan.h (cheap instructions put together), _kernels/layout.h.
 """
-
-cdef int64_t worth_sharing = 20_000_000  # picoseconds of one thread: waking another one takes some 5 microseconds
-
-
-def share_from(int64_t picoseconds):
-    """Let threads share loops of programs made from now on that take at least so long; for `benchmarks.sharing` alone.
-
-    Parameters
-    ----------
-    picoseconds : int
-
-    Returns
-    -------
-    int
-        What it was.
-    """
-    global worth_sharing
-    before = worth_sharing
-    worth_sharing = picoseconds
-    return before
-
-
-cdef enum: FAR = 1 << 22                 # bytes computed since a value was used: the cache has others
-
-
-cdef int64_t step_cost(const fa_finstr *f) noexcept:
-    """Of one element, in picoseconds, where operands are in cache; measured with AVX-512, similar with AVX2."""
-    cdef int64_t cost
-    if f.kind == FA_FUSED_TWINS:
-        return 1800
-    if f.kind != FA_FUSED_ELEMENTWISE:
-        return 120
-    if f.step == FA_CHAIN_END:
-        return 1800 if f.op >= FA_OWN_END else 200
-    cost = 700 if f.step == FA_CHAIN_SQRT else 450 if f.step == FA_CHAIN_DIVIDE or f.step == FA_CHAIN_RECIPROCAL else 70
-    return cost // 2 if f.din == FA_F32 else cost
-
 
 cdef int step_of_power(Tape t, uint32_t x) noexcept:
     """The step that multiplies by the number x, a constant; FA_CHAIN_END: there is none."""
@@ -53,6 +16,12 @@ cdef int step_of_power(Tape t, uint32_t x) noexcept:
     value = cell.f if AVALS[t.aval[x]].dtype == FA_F64 else cell.s if AVALS[t.aval[x]].dtype == FA_F32 else 0.0
     return FA_CHAIN_TWICE if value == 2.0 else FA_CHAIN_FOUR_TIMES if value == 4.0 \
         else FA_CHAIN_MINUS_TWICE if value == -2.0 else FA_CHAIN_MINUS_FOUR_TIMES if value == -4.0 else FA_CHAIN_END
+
+
+cdef void *shrunk(void *memory, size_t nbytes) noexcept:
+    """The same with no more than it needs."""
+    cdef void *found = realloc(memory, nbytes)
+    return memory if found == NULL else found
 
 
 cdef class Loop:
@@ -73,9 +42,9 @@ cdef class Loop:
     cdef readonly uint32_t twins                             # pairs that one instruction computes
 
     def __cinit__(self, uint32_t members, uint32_t parts):
-        self.instr = <fa_finstr *>calloc(members, sizeof(fa_finstr))
+        self.instr = <fa_finstr *>calloc(members + 1, sizeof(fa_finstr))
         self.slots = <fa_slot *>calloc(FA_FUSED_SLOTS, sizeof(fa_slot))
-        self.reads = <fa_fread *>calloc(members, sizeof(fa_fread))
+        self.reads = <fa_fread *>calloc(members + 1, sizeof(fa_fread))
         self.parts = <fa_part *>calloc(parts + 1, sizeof(fa_part))
         self.sums = <uint32_t *>calloc(FA_FUSED_SUMS, sizeof(uint32_t))
         if self.instr == NULL or self.slots == NULL or self.reads == NULL or self.parts == NULL or self.sums == NULL:
@@ -103,7 +72,7 @@ cdef class Loop:
         """Chains in place of single instructions; no more memory than needed: programs may have thousands of loops."""
         cdef fa_chainstep[FA_MOST_STEPS] steps
         cdef uint16_t[FA_FUSED_SLOTS] spread
-        cdef void *slots
+        cdef uint32_t k, part = 0
         if fa_chain_plan(&self.f, self.instr, self.slots, steps, spread) != 0:
             raise InternalError("a fused loop reads by rows what no chain reads")
         if self.f.naxes:
@@ -120,10 +89,13 @@ cdef class Loop:
         self.f.steps = self.steps
         self.f.spread = self.spread
         self.f.code = self.code
-        slots = realloc(self.slots, (self.f.nslots + 1) * sizeof(fa_slot))
-        if slots != NULL:
-            self.slots = <fa_slot *>slots
-            self.f.slots = self.slots
+        self.f.instr = self.instr = <fa_finstr *>shrunk(self.instr, (self.f.n + 1) * sizeof(fa_finstr))
+        self.f.slots = self.slots = <fa_slot *>shrunk(self.slots, (self.f.nslots + 1) * sizeof(fa_slot))
+        self.f.reads = self.reads = <fa_fread *>shrunk(self.reads, (self.nreads + 1) * sizeof(fa_fread))
+        self.parts = <fa_part *>shrunk(self.parts, (self.nparts + 1) * sizeof(fa_part))
+        for k in range(self.nreads):
+            self.reads[k].parts = &self.parts[part]
+            part += self.reads[k].n
         return 0
 
     cdef int64_t scratch_bytes(self) noexcept:
@@ -143,20 +115,32 @@ cdef class Loop:
         return self.f.nslots - 1
 
 
+# What the loop that is being written knows of a value.
+ctypedef struct Inside:
+    uint32_t loop                        # the loop that knows it; of another one: nothing
+    int slot                             # -1: none yet
+    uint32_t last                        # of a root: the instruction that reads it last, 0: none
+    int store                            # of a move that stores rows: the slot of rows that it writes; -1: none
+    uint32_t stored                      # the move that stores the value; 0: none
+    uint8_t marks
+
+
+cdef enum: WHOLE_BLOCKS = 1              # a root is read as blocks, not only by chains
+cdef enum: SUMMED = 2                    # it is summed along an axis: scalars are not
+cdef enum: RELEASED = 4                  # its buffer may be used again
+cdef enum: STORES = 8                    # the move stores rows
+
+
 cdef class LoopWriter:
     """Describes the instructions [first, end) of a tape as one loop; the plan has placed what leaves it."""
     cdef Program program
     cdef Tape t
     cdef Plan plan
     cdef Loop loop
-    cdef uint32_t first, end
-    cdef dict slots                                          # value -> slot
-    cdef dict last                                           # slot of a buffer -> the instruction that reads it last
-    cdef dict stores                                         # move -> the slot of rows that it writes; -1: none
-    cdef dict stored                                         # value -> the move that stores it
-    cdef set whole                                           # roots that are read as blocks, not only by chains
-    cdef set summed                                          # roots that are summed along an axis: scalars are not
-    cdef tuple free_buffers          # of numbers; of masks, which a chain writes at another pace
+    cdef uint32_t first, end, number
+    cdef Inside *values
+    cdef int[2][FA_FUSED_SLOTS] free_buffers                 # of numbers; of masks: a chain writes at another pace
+    cdef int[2] nfree
 
     def __cinit__(self, Plan plan, uint32_t first, uint32_t end, uint32_t primal):
         self.plan = plan
@@ -164,20 +148,27 @@ cdef class LoopWriter:
         self.t = plan.t
         self.first = first
         self.end = end
-        self.slots = {}
-        self.whole = set()
-        self.summed = set()
-        self.stores = {}
-        self.stored = {}
-        self.free_buffers = [], []
+        if plan.inside == NULL:
+            plan.inside = <Inside *>calloc(self.t.n, sizeof(Inside))
+            if plan.inside == NULL:
+                raise MemoryError(f"fastad: no memory to compile a tape of {self.t.n} instructions")
+        plan.number += 1
+        self.values = plan.inside
+        self.number = plan.number
         self.loop = Loop(end - first, self.pieces())
         self.loop.f.nprimal = primal
+
+    cdef inline Inside *of(self, uint32_t x) noexcept:
+        cdef Inside *v = &self.values[x]
+        if v.loop != self.number:
+            v[0] = Inside(self.number, -1, 0, -1, 0, 0)
+        return v
 
     cdef Loop run(self):
         """Values first get slots, then instructions; `nprimal` becomes the number of primal ones among them."""
         cdef uint32_t i, primal = self.loop.f.nprimal, n = 0
         cdef Tape t = self.t
-        self.last = self.last_reads()
+        self.find_last_reads()
         self.write_stores()
         for i in range(self.first, self.end):
             if i == primal:
@@ -185,7 +176,7 @@ cdef class LoopWriter:
             self.write(i)
         self.loop.f.nprimal = n if primal < self.end else self.loop.f.n
         i = self.first
-        if t.op[i] == FA_SUM or i in self.stores:            # a weave is never the first
+        if t.op[i] == FA_SUM or self.of(i).marks & STORES:   # a weave is never the first
             i = t.arg[2 * <size_t>i]
         self.loop.f.size = AVALS[t.aval[i]].size
         self.loop.f.shared = self.loop.f.size * self.cost() >= worth_sharing
@@ -195,15 +186,14 @@ cdef class LoopWriter:
 
     cdef int fetch_once(self) except -1:
         """Of the slices of one array only the last one brings it into the cache."""
-        cdef dict latest = {}
-        cdef fa_slot *s
-        cdef uint32_t k
-        for k in range(self.loop.f.nslots):
-            s = &self.loop.slots[k]
-            if s.far and (s.cell not in latest or self.loop.slots[<int>latest[s.cell]].at < s.at):
-                latest[s.cell] = k
-        for k in range(self.loop.f.nslots):
-            self.loop.slots[k].far &= latest.get(self.loop.slots[k].cell) == k
+        cdef fa_slot *s = self.loop.slots
+        cdef uint32_t k, j, n = self.loop.f.nslots
+        for k in range(n):
+            for j in range(n if s[k].far else 0):
+                if j != k and s[j].far and s[j].cell == s[k].cell \
+                        and (s[j].at > s[k].at or s[j].at == s[k].at and j < k):
+                    s[k].far = False
+                    break
         return 0
 
     cdef int64_t cost(self) noexcept:
@@ -229,19 +219,19 @@ cdef class LoopWriter:
                     total += a.maps[k].npieces
         return total
 
-    cdef dict last_reads(self):
+    cdef int find_last_reads(self) except -1:
         cdef const uint32_t *ids = NULL
         cdef uint32_t i, k, m
-        cdef dict last = {}
+        cdef uint8_t marks
         for i in range(self.first, self.end):
             m = self.t.operands(i, &ids)
+            marks = 0 if self.in_chain(i) else WHOLE_BLOCKS
+            if self.t.op[i] == FA_SUM and AVALS[self.t.aval[i]].nd:
+                marks |= SUMMED
             for k in range(m):
-                last[self.plan.root[ids[k]]] = i
-                if not self.in_chain(i):
-                    self.whole.add(self.plan.root[ids[k]])
-                if self.t.op[i] == FA_SUM and AVALS[self.t.aval[i]].nd:
-                    self.summed.add(self.plan.root[ids[k]])
-        return last
+                self.of(self.plan.root[ids[k]]).last = i
+                self.of(self.plan.root[ids[k]]).marks |= marks
+        return 0
 
     cdef bint in_chain(self, uint32_t i) except -1:
         """May instruction i read slices where they are?  A reshape is not a reader."""
@@ -256,14 +246,14 @@ cdef class LoopWriter:
         cdef Tape t = self.t
         cdef int op = t.op[i]
         if op == FA_RESHAPE or op == FA_STOP:
-            self.slots[i] = self.slots[t.arg[2 * <size_t>i]]
+            self.of(i).slot = self.of(t.arg[2 * <size_t>i]).slot
         elif op == FA_SUM and AVALS[t.aval[i]].nd:
             self.write_axis(i)
         elif op == FA_SUM:
             self.write_sum(i)
-        elif i in self.stores:
+        elif self.of(i).marks & STORES:
             self.write_store(i)
-        elif i in self.program.woven:
+        elif op == FA_ASSEMBLE and i in self.program.woven:
             self.write_weave(i)
         elif op == FA_MOVE or op == FA_ASSEMBLE:
             if not (op == FA_MOVE and self.stays(i) and self.read_in_place(i)):
@@ -275,10 +265,9 @@ cdef class LoopWriter:
 
     # -- slots
     cdef int operand(self, uint32_t x) except -1:
-        found = self.slots.get(x)
-        if found is None:
-            found = self.slots[x] = self.outside(x, 0)
-        return found
+        if self.of(x).slot < 0:
+            self.of(x).slot = self.outside(x, 0)
+        return self.of(x).slot
 
     cdef int outside(self, uint32_t x, int64_t at) except -1:
         cdef const fa_aval *av = &AVALS[self.t.aval[x]]
@@ -288,23 +277,24 @@ cdef class LoopWriter:
 
     cdef int result(self, uint32_t i) except -1:
         """The slot of a result: its place in memory if it leaves the loop, the rows where it is stored, or a buffer."""
-        cdef int dtype = AVALS[self.t.aval[i]].dtype
-        cdef list found
-        store = self.stored.get(i)
-        if store is not None and self.stays(i) and self.plan.root[i] == i and i not in self.whole \
-                and i not in self.summed and chain_step(self.t, i) != FA_CHAIN_END:       # others write whole blocks
-            self.slots[i] = self.stores[store]
-            self.stores[store] = -1
+        cdef int dtype = AVALS[self.t.aval[i]].dtype, mask = dtype == FA_BOOL
+        cdef Inside *v = self.of(i)
+        cdef Inside *store
+        if v.stored and self.stays(i) and self.plan.root[i] == i and not v.marks & (WHOLE_BLOCKS | SUMMED) \
+                and chain_step(self.t, i) != FA_CHAIN_END:   # others write whole blocks
+            store = self.of(v.stored)
+            v.slot, store.store = store.store, -1
         elif not self.stays(i):
-            self.slots[i] = self.loop.slot(FA_SLOT_ARRAY, dtype, self.program.cell[i], 0)
-            self.loop.slots[<int>self.slots[i]].far = self.plan.goes_far(i)
+            v.slot = self.loop.slot(FA_SLOT_ARRAY, dtype, self.program.cell[i], 0)
+            self.loop.slots[v.slot].far = self.plan.goes_far(i)
         else:
-            found = <list>self.free_buffers[dtype == FA_BOOL]
-            if not found:
-                found.append(self.loop.f.nbuffers)
+            if self.nfree[mask] == 0:
+                self.free_buffers[mask][0] = self.loop.f.nbuffers
+                self.nfree[mask] = 1
                 self.loop.f.nbuffers += 1
-            self.slots[i] = self.loop.slot(FA_SLOT_BUFFER, dtype, 0, found.pop())
-        return self.slots[i]
+            self.nfree[mask] -= 1
+            v.slot = self.loop.slot(FA_SLOT_BUFFER, dtype, 0, self.free_buffers[mask][self.nfree[mask]])
+        return v.slot
 
     cdef int release_buffers(self, uint32_t i) except -1:
         """Buffers that are read here for the last time, or never."""
@@ -316,12 +306,17 @@ cdef class LoopWriter:
 
     cdef int release_buffer(self, uint32_t r, uint32_t i) except -1:
         cdef const fa_slot *s
-        if self.last.get(r, 0) > i or r < self.first or r not in self.slots:
+        cdef Inside *v = self.of(r)
+        cdef int mask
+        if v.last > i or r < self.first or v.slot < 0:
             return 0
-        s = &self.loop.slots[<int>self.slots[r]]
-        if s.kind == FA_SLOT_BUFFER and self.last.get(r) != -1:
-            self.last[r] = -1
-            (<list>self.free_buffers[s.dtype == FA_BOOL]).append(s.at)
+        s = &self.loop.slots[v.slot]
+        if s.kind == FA_SLOT_BUFFER and not v.marks & RELEASED:
+            v.marks |= RELEASED
+            v.last = 0
+            mask = s.dtype == FA_BOOL
+            self.free_buffers[mask][self.nfree[mask]] = s.at
+            self.nfree[mask] += 1
         return 0
 
     # -- instructions
@@ -349,7 +344,7 @@ cdef class LoopWriter:
         f.step = chain_step(self.t, i)
         f.din = AVALS[self.t.aval[ids[1 if f.op == FA_WHERE else 0]]].dtype
         for k in range(m):
-            f.in_[k] = self.slots[ids[k]]
+            f.in_[k] = self.of(ids[k]).slot
         f.out = self.result(i)
         return 0
 
@@ -368,7 +363,7 @@ cdef class LoopWriter:
                 f.arity = 1
                 f.step = step
                 f.din = f.dout
-                f.in_[0] = self.slots[ids[1 - k]]
+                f.in_[0] = self.of(ids[1 - k]).slot
                 f.out = self.result(i)
                 return True
         return False
@@ -410,7 +405,7 @@ cdef class LoopWriter:
         y = self.loop.slot(FA_SLOT_ARRAY, AVALS[self.t.aval[i]].dtype, self.program.cell[i], 0)
         f = self.instruction(FA_FUSED_AXIS, i)
         f.din = f.dout
-        f.in_[0] = self.slots[x]
+        f.in_[0] = self.of(x).slot
         f.in_[1] = self.loop.f.naxes
         f.out = y
         self.loop.f.axis = (<const fa_axis *>self.t.attrs[self.t.arg[2 * <size_t>i + 1]])[0]
@@ -444,12 +439,12 @@ cdef class LoopWriter:
         cdef fa_gaps *g
         cdef fa_reader r
         cdef uint32_t i, x
-        cdef int d
+        cdef int d, slot
         for i in range(self.first, self.end):
             x = t.arg[2 * <size_t>i]
             if t.op[i] != FA_MOVE or x < self.first or not stores_rows(t, i, &r):
                 continue
-            self.stores[i] = -1
+            self.of(i).marks |= STORES
             if self.stays(i):                                # nobody reads it
                 continue
             g = &self.loop.gaps[self.loop.f.ngaps]
@@ -462,22 +457,24 @@ cdef class LoopWriter:
             for d in range(r.nd):                            # rows that are written lie as their destination does
                 r.dim[d].s = r.dim[d].d
             self.loop.f.row = r.dim[r.nd - 1].n
-            self.stores[i] = self.loop.slot(FA_SLOT_ROWS, g.dtype, g.cell, r.doff)
-            self.stored.setdefault(x, i)
-            self.loop.slots[<int>self.stores[i]].layout = self.layout(&r)
-            self.loop.slots[<int>self.stores[i]].far = self.plan.goes_far(i)
+            slot = self.loop.slot(FA_SLOT_ROWS, g.dtype, g.cell, r.doff)
+            self.of(i).store = slot
+            if self.of(x).stored == 0:
+                self.of(x).stored = i
+            self.loop.slots[slot].layout = self.layout(&r)
+            self.loop.slots[slot].far = self.plan.goes_far(i)
         return 0
 
     cdef int write_store(self, uint32_t i) except -1:
         cdef fa_finstr *f
         cdef int x
-        if self.stores[i] >= 0:
+        if self.of(i).store >= 0:
             x = self.operand(self.t.arg[2 * <size_t>i])
             f = self.instruction(FA_FUSED_STORE, i)
             f.arity = 1
             f.din = f.dout
             f.in_[0] = x
-            f.out = self.stores[i]
+            f.out = self.of(i).store
         return 0
 
     cdef bint read_in_place(self, uint32_t i) except -1:
@@ -489,20 +486,20 @@ cdef class LoopWriter:
         if not m.covers or m.npieces != 1:
             return False
         if AVALS[t.aval[x]].nd == 0:
-            if self.plan.root[i] in self.summed:
+            if self.of(self.plan.root[i]).marks & SUMMED:
                 return False
-            self.slots[i] = self.operand(x)
+            self.of(i).slot = self.operand(x)
             return True
         if fa_reader_of(&m.pieces[0], &r) < 0:
             return False
         if not fa_reader_contiguous(&r):
             return self.read_rows(i, x, &r)
-        self.slots[i] = self.outside(x, r.soff)
+        self.of(i).slot = self.outside(x, r.soff)
         return True
 
     cdef bint read_rows(self, uint32_t i, uint32_t x, const fa_reader *r) except -1:
         """A slice of long rows of neighbours stays where it is, as far as chains read it."""
-        cdef int dtype = AVALS[self.t.aval[i]].dtype, layout
+        cdef int dtype = AVALS[self.t.aval[i]].dtype, layout, slot
         cdef int64_t row = r.dim[r.nd - 1].n
         cdef fa_finstr *f
         if not is_real(dtype) or not fa_reader_has_runs(r) or row * fa_itemsize[dtype] < FA_TILE_BYTES \
@@ -512,12 +509,13 @@ cdef class LoopWriter:
         if layout < 0:
             return False
         self.loop.f.row = row
-        self.slots[i] = self.loop.slot(FA_SLOT_ROWS, dtype, self.program.cell[x], r.soff)
-        self.loop.slots[<int>self.slots[i]].layout = layout
-        self.loop.slots[<int>self.slots[i]].far = self.plan.comes_far(x)
-        if self.plan.root[i] in self.whole:                  # a chain copies it into a buffer for the others
+        slot = self.loop.slot(FA_SLOT_ROWS, dtype, self.program.cell[x], r.soff)
+        self.loop.slots[slot].layout = layout
+        self.loop.slots[slot].far = self.plan.comes_far(x)
+        self.of(i).slot = slot
+        if self.of(self.plan.root[i]).marks & WHOLE_BLOCKS:  # a chain copies it into a buffer for the others
             f = self.instruction(FA_FUSED_STORE, i)
-            f.arity, f.din, f.in_[0] = 1, f.dout, self.slots[i]
+            f.arity, f.din, f.in_[0] = 1, f.dout, slot
             f.out = self.result(i)
         return True
 

@@ -10,7 +10,7 @@ In place are writes, and elementwise primitives with a kernel of our own: NumPy'
 code path, with other last bits, where operand and result are the same memory.
 A loop is planned as one instruction: what leaves it gets memory, what is used up inside gets none, and nothing is given
 back before its end, but that derivatives may be written over what is read there for the last time (`take_over`).
-Next: _fusion.pxi (what a loop is), _program.pyx.
+Next: _arena.pxi (free blocks), _fusion.pxi (what a loop is), _program.pyx.
 """
 
 cdef enum: ALIGN = 64
@@ -33,53 +33,11 @@ cdef inline bint shares(Tape t, uint32_t i) noexcept:
     return (t.op[i] == FA_RESHAPE or t.op[i] == FA_STOP) and AVALS[t.aval[t.arg[2 * <size_t>i]]].nd > 0
 
 
-class Arena:
-    """Best fit with merging of free neighbours; `size` is the high-water mark."""
+ctypedef struct Held:
+    int64_t size, offset                 # of the memory of a root; size is 0: it has none in the arena
 
-    def __init__(self):
-        self.size = 0
-        self.free = []                   # (size, offset), sorted
-        self.starts = {}                 # offset -> size of a free block
-        self.ends = {}                   # end -> offset
 
-    def take(self, need):
-        """Offset of `need` bytes."""
-        k = bisect_left(self.free, (need, 0))
-        if k < len(self.free):
-            size, offset = self.free[k]
-            self.remove(size, offset)
-            if size > need:
-                self.insert(size - need, offset + need)
-            return offset
-        offset = self.ends.get(self.size)
-        if offset is not None:           # the last block is free: let it grow
-            self.remove(self.starts[offset], offset)
-        else:
-            offset = self.size
-        self.size = offset + need
-        return offset
-
-    def give(self, size, offset):
-        """Take back `size` bytes."""
-        before = self.ends.get(offset)
-        if before is not None:
-            self.remove(offset - before, before)
-            size, offset = size + offset - before, before
-        after = self.starts.get(offset + size)
-        if after is not None:
-            self.remove(after, offset + size)
-            size += after
-        self.insert(size, offset)
-
-    def insert(self, size, offset):
-        insort(self.free, (size, offset))
-        self.starts[offset] = size
-        self.ends[offset + size] = offset
-
-    def remove(self, size, offset):
-        del self.free[bisect_left(self.free, (size, offset))]
-        del self.starts[offset]
-        del self.ends[offset + size]
+cdef enum: OUTSIDE = 1, IS_FAR = 2       # of a root: it has the memory of an output; it is somewhere else at each run
 
 
 @cython.final
@@ -95,16 +53,18 @@ cdef class Plan:
     cdef uint32_t nfree[4]
     cdef uint32_t resting[4][12]         # freed lately, in a ring (RESTING)
     cdef uint32_t turn[4]
-    cdef object arena
-    cdef dict place                      # root -> (size, offset), for what is in the arena
+    cdef Arena arena
+    cdef Held *place                     # of each root that is an array
     cdef dict cells                      # (aval, offset) -> cell
     cdef dict external                   # root -> the output whose memory it has: one of the caller's, nobody else's
+    cdef uint8_t *marks                  # of a root: OUTSIDE, if it is in `external`, IS_FAR
     cdef dict own                        # value -> its cell, one of the first
     cdef bint owns
-    cdef int64_t *written                # bytes of arrays that are computed before a value, and it itself
-    cdef set far                         # inputs and outputs that are somewhere else at each run
+    cdef int64_t *written                # bytes of arrays that are computed before a value, and it itself (for loops)
     cdef int64_t present                 # `written` of the loop that is being planned
     cdef int64_t *touched                # `written` when the memory of a root was used last
+    cdef Inside *inside               # what the loop that is being written knows of a value (_loop_writer.pxi)
+    cdef uint32_t number                 # of that loop, from 1 on
 
     def __cinit__(self, Program program):
         cdef int d
@@ -112,18 +72,17 @@ cdef class Plan:
         self.t = program.tape
         self.cell = program.cell
         self.arena = Arena()
-        self.place = {}
         self.cells = {}
         self.external = {}
         self.own = {}
         self.last = <uint32_t *>calloc(self.t.n, sizeof(uint32_t))
         self.root = <uint32_t *>malloc(self.t.n * sizeof(uint32_t))
         self.uses = <uint8_t *>calloc(self.t.n, 1)
-        self.written = <int64_t *>calloc(self.t.n + 1, sizeof(int64_t))
-        self.touched = <int64_t *>calloc(self.t.n + 1, sizeof(int64_t))
+        self.marks = <uint8_t *>calloc(self.t.n, 1)
+        self.place = <Held *>malloc(self.t.n * sizeof(Held))
         for d in range(FA_NDTYPE):
             self.free_cells[d] = <uint32_t *>malloc(self.t.n * sizeof(uint32_t))
-        if self.written == NULL or self.touched == NULL:
+        if self.marks == NULL or self.place == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {self.t.n} instructions")
         if self.last == NULL or self.root == NULL or self.uses == NULL or self.free_cells[FA_NDTYPE - 1] == NULL:
             raise MemoryError(f"fastad: no memory to compile a tape of {self.t.n} instructions")
@@ -132,8 +91,11 @@ cdef class Plan:
         free(self.last)
         free(self.root)
         free(self.uses)
+        free(self.marks)
+        free(self.place)
         free(self.written)
         free(self.touched)
+        free(self.inside)
         for d in range(FA_NDTYPE):
             free(self.free_cells[<int>d])
 
@@ -144,7 +106,9 @@ cdef class Plan:
         cdef object following = iter(loops)
         self.find_last_uses()
         self.count_bytes(loops)
-        self.far = {t.inputs[k] if k >= 0 else self.root[<uint32_t>t.outputs[~k]] for k in self.program.far}
+        for k in self.program.far:
+            i = t.inputs[k] if k >= 0 else self.root[<uint32_t>t.outputs[~k]]
+            self.marks[i] |= IS_FAR
         for k in self.program.own:
             if k is None:
                 self.program.new_cell(FA_AVAL_F64, -1)
@@ -179,6 +143,8 @@ cdef class Plan:
         cdef bint numbers
         for i in range(1, t.n):
             self.root[i] = i if t.aval[i] < FA_NAVAL_SCALAR or not shares(t, i) else self.root[t.arg[2 * <size_t>i]]
+            if t.aval[i] >= FA_NAVAL_SCALAR:
+                self.place[i].size = 0
             m = operands_of(t, i, &ids)
             numbers = only_numbers(t, i)
             for k in range(m):
@@ -206,6 +172,8 @@ cdef class Plan:
                 self.external[x] = k
                 r = x
                 x = self.base(r)
+        for r in self.external:
+            self.marks[r] |= OUTSIDE
         return 0
 
     cdef uint32_t base(self, uint32_t i) except? 0:
@@ -228,7 +196,7 @@ cdef class Plan:
         found = self.own.get(i) if self.owns else None
         self.cell[i] = found or self.program.new_cell(a if AVALS[a].nd else AVALS[a].dtype, -1)
         if AVALS[a].nd and self.t.op[i] == FA_INPUT and self.t.arg[2 * <size_t>i] in self.program.given:
-            self.place[i] = (0, GIVEN - <int64_t>self.t.arg[2 * <size_t>i])
+            self.place[i] = Held(1, GIVEN - <int64_t>self.t.arg[2 * <size_t>i])
         return 0
 
     cdef inline int plan_scalar(self, uint32_t i) except -1:
@@ -259,32 +227,33 @@ cdef class Plan:
             self.release(i, 0)
         else:
             taken = self.operand_to_take(i)
-            if i in self.external:
+            if self.marks[i] & OUTSIDE:
                 self.own_memory(i)       # (on top of its base, perhaps: the same place outside)
                 taken = 0
             elif taken:
-                self.place[i] = self.place.pop(taken)
-                self.cell[i] = self.cell_at(t.aval[i], self.place[i][1])
+                self.place[i] = self.place[taken]
+                self.place[taken].size = 0
+                self.cell[i] = self.cell_at(t.aval[i], self.place[i].offset)
             else:
                 self.own_memory(i)
             self.release(i, taken)
-            if self.last[i] == 0 and i in self.place:
+            if self.last[i] == 0 and self.place[i].size:
                 self.give_back(i)
         return 0
 
     cdef int give_back(self, uint32_t r) except -1:
         """The memory of a root is free again; that of an input is not the arena's."""
-        size, offset = self.place.pop(r)
-        if offset >= 0:
-            self.arena.give(size, offset)
-        return 0
+        cdef Held held = self.place[r]
+        self.place[r].size = 0
+        return self.arena.give(held.size, held.offset) if held.offset >= 0 else 0
 
     # -- loops
     cdef int plan_loop(self, uint32_t first, uint32_t end, uint32_t primal) except -1:
         cdef Tape t = self.t
         cdef uint32_t i
         cdef Loop loop
-        cdef list sums
+        cdef list sums = []
+        cdef int64_t size, offset
         self.present = self.written[first]
         self.take_over(first, end, primal)
         for i in range(first, end):
@@ -297,9 +266,10 @@ cdef class Plan:
             loop.f.scratch = self.program.new_cell(t.aval[first], offset)
             self.arena.give(size, offset)
         self.release_loop(first, end)
-        sums = [i for i in range(first, end) if t.op[i] == FA_SUM and AVALS[t.aval[i]].nd == 0]
-        for k, i in enumerate(sums):     # written when everything has been read
-            loop.sums[<int>k] = self.cell[i] = self.scalar_cell(i)
+        for i in range(first, end):      # written when everything has been read
+            if t.op[i] == FA_SUM and AVALS[t.aval[i]].nd == 0:
+                loop.sums[<int>len(sums)] = self.cell[i] = self.scalar_cell(i)
+                sums.append(i)
         for i in sums:
             if self.last[i] == 0:
                 self.free_scalar(i)
@@ -321,7 +291,8 @@ cdef class Plan:
             m = operands_of(t, i, &ids)
             for k in range(m):
                 r = self.root[ids[k]]
-                if r >= first or self.last[r] >= end or r not in self.place or self.is_far(r):
+                if r >= first or self.last[r] >= end or t.aval[r] < FA_NAVAL_SCALAR or not self.place[r].size \
+                        or self.is_far(r):
                     continue
                 dying[r] = i if ids[k] == r and dying.get(r, 1) and self.by_elements(i) else 0
         for i in range(primal, end):
@@ -331,9 +302,11 @@ cdef class Plan:
                 continue
             for r in list(dying):
                 if 0 < dying[r] <= i and t.aval[r] == t.aval[i] and self.may_have(i, r):
-                    self.place[i] = self.place.pop(r)
+                    self.place[i] = self.place[r]
+                    self.place[r].size = 0
                     self.cell[i] = self.cell[r]
                     self.external.pop(i, None)
+                    self.marks[i] &= ~OUTSIDE
                     del dying[r]
                     break
         return 0
@@ -341,7 +314,7 @@ cdef class Plan:
     cdef bint may_have(self, uint32_t i, uint32_t r) except -1:
         """May result i have the memory of root r?  That of an input only where it is the input's next value."""
         if self.t.op[r] != FA_INPUT:
-            return i not in self.external
+            return not self.marks[i] & OUTSIDE
         return self.t.arg[2 * <size_t>r] == self.external.get(i, -1)
 
     cdef bint by_elements(self, uint32_t i) except -1:
@@ -352,12 +325,12 @@ cdef class Plan:
 
     cdef int plan_member(self, uint32_t i, uint32_t end) except -1:
         """Memory for what is read after the loop; a reshape of it is the same memory."""
-        if self.last[self.root[i]] < end or i in self.place:
+        if self.last[self.root[i]] < end or self.place[i].size:
             return 0
-        if self.root[i] in self.external:
+        if self.marks[self.root[i]] & OUTSIDE:
             self.outside(i, self.external[self.root[i]])
         elif shares(self.t, i):
-            self.cell[i] = self.cell_at(self.t.aval[i], self.place[self.root[i]][1])
+            self.cell[i] = self.cell_at(self.t.aval[i], self.place[self.root[i]].offset)
         else:
             self.own_memory(i)
         return 0
@@ -370,6 +343,10 @@ cdef class Plan:
         cdef object following = iter(loops)
         if not loops:
             return 0
+        self.written = <int64_t *>calloc(t.n + 1, sizeof(int64_t))
+        self.touched = <int64_t *>calloc(t.n + 1, sizeof(int64_t))
+        if self.written == NULL or self.touched == NULL:
+            raise MemoryError(f"fastad: no memory to compile a tape of {t.n} instructions")
         first, end, _ = next(following)
         for i in range(1, t.n):
             if i == end:
@@ -384,7 +361,7 @@ cdef class Plan:
         """Has so much been computed since array x was used that it is in the cache no more?"""
         cdef uint32_t r = self.root[x]
         if self.t.op[r] <= FA_CAPTURE:
-            return r in self.far
+            return self.marks[r] & IS_FAR != 0
         return self.present - max(self.written[r], self.touched[r]) > FAR \
             and is_real(AVALS[self.t.aval[x]].dtype)
 
@@ -398,7 +375,7 @@ cdef class Plan:
         """Is array i for later, so that its memory has probably not been used lately?"""
         cdef uint32_t last = self.last[self.root[i]]
         if last == self.t.n:
-            return self.root[i] in self.far
+            return self.marks[self.root[i]] & IS_FAR != 0
         return self.written[last] - self.written[i] > FAR and is_real(AVALS[self.t.aval[i]].dtype)
 
     cdef int release_loop(self, uint32_t first, uint32_t end) except -1:
@@ -416,7 +393,7 @@ cdef class Plan:
                 if AVALS[t.aval[ids[k]]].nd == 0:
                     self.last[r] = 0
                     self.free_scalar(r)
-                elif r in self.place:
+                elif self.place[r].size:
                     self.give_back(r)
         return 0
 
@@ -454,7 +431,7 @@ cdef class Plan:
             if AVALS[t.aval[ids[k]]].nd == 0:
                 self.last[r] = 0         # an operand may come twice: it is freed once
                 self.free_scalar(r)
-            elif r in self.place:
+            elif self.place[r].size:
                 self.give_back(r)
         return 0
 
@@ -469,11 +446,10 @@ cdef class Plan:
 
     cdef int own_memory(self, uint32_t i) except -1:
         cdef int64_t size = room_for(&AVALS[self.t.aval[i]])
-        if i in self.external:
+        if self.marks[i] & OUTSIDE:
             return self.outside(i, self.external[i])
-        offset = self.arena.take(size)
-        self.place[i] = (size, offset)
-        self.cell[i] = self.cell_at(self.t.aval[i], offset)
+        self.place[i] = Held(size, self.arena.take(size))
+        self.cell[i] = self.cell_at(self.t.aval[i], self.place[i].offset)
         return 0
 
     cdef int outside(self, uint32_t i, Py_ssize_t k) except -1:
@@ -484,16 +460,14 @@ cdef class Plan:
 
     cdef int share(self, uint32_t i) except -1:
         """A reshape: the sweep copies the pointer, so what is outside the arena gets a cell of its own."""
-        found = self.place.get(self.root[i])
-        if found is None:
-            self.cell[i] = self.program.new_cell(self.t.aval[i], -1)
-        else:
-            self.cell[i] = self.cell_at(self.t.aval[i], found[1])
+        cdef const Held *held = &self.place[self.root[i]]
+        self.cell[i] = self.cell_at(self.t.aval[i], held.offset) if held.size \
+            else self.program.new_cell(self.t.aval[i], -1)
         return 0
 
     cdef bint dies(self, uint32_t i, uint32_t x) except -1:
         """Is instruction i the last to use the memory of x, and is it in the arena?"""
-        return self.last[self.root[x]] == i and self.root[x] in self.place
+        return self.last[self.root[x]] == i and self.place[self.root[x]].size != 0
 
     cdef uint32_t operand_to_take(self, uint32_t i) except? 0:
         """The root whose memory the result may take over; 0: none."""
@@ -505,7 +479,7 @@ cdef class Plan:
         cdef int op = t.op[i]
         r = self.base(i)
         if r:
-            return r if self.last[r] == i and r in self.place else 0
+            return r if self.last[r] == i and self.place[r].size else 0
         if FA_ELEMENTWISE <= op < FA_OWN_END:
             for k in range(m):
                 x = &AVALS[t.aval[ids[k]]]

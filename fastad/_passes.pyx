@@ -16,7 +16,7 @@ import math
 
 from libc.math cimport fabs, frexp, isfinite
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memset
 cimport cython
 from fastad._tape cimport (

@@ -11,11 +11,13 @@ cdef enum:
 
 ctypedef const fa_aval *fa_aval_p
 ctypedef char *charp
+ctypedef const int64_t *int64_p
 
 ctypedef struct operand:
     uint32_t id
     uint32_t aval
     char *data
+    void *strided                        # the ndarray of which `data` is the first element, where it is not contiguous
     fa_cell cell
 
 _local = threading.local()

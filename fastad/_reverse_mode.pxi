@@ -230,11 +230,19 @@ cdef uint32_t with_takes(Builder b, uint32_t w, uint32_t aval, list takes) excep
     return b.plus(w, part)
 
 
-def pairs(m):
+cdef int64_t pairs(m) except -1:
     """How many elements a map moves."""
-    if m.pieces is None:
-        return len(m.src if m.src is not None else m.dst)
-    return sum([math.prod(piece[0]) for piece in m.pieces])
+    cdef const fa_map *p = <const fa_map *>(<Attr>m).ptr
+    cdef int64_t n, total = 0
+    cdef int k, d
+    if p.ntable >= 0:
+        return p.ntable
+    for k in range(p.npieces):
+        n = 1
+        for d in range(p.pieces[k].nd):
+            n *= p.pieces[k].shape[d]
+        total += n
+    return total
 
 
 cdef class Reverse:

@@ -47,7 +47,7 @@ cdef bint has_small(Tape tape) noexcept:
 cdef class Small(Pass):
     """Which arrays of a tape become numbers."""
     cdef uint32_t *group                 # of each small array: one that is split with it, at last itself; else 0
-    cdef double *gain                    # of each group
+    cdef double *gain                    # of each group; as the next one, nothing where `group` is 0
     cdef uint8_t *whole                  # somebody needs the array
     cdef double least                    # what splitting a group must be worth
     cdef double number                   # NUMBER or STREAMED
@@ -55,8 +55,8 @@ cdef class Small(Pass):
     def __cinit__(self, Tape source, Tape target=None, *rest):
         self.number = NUMBER if source.n < LONG else STREAMED
         self.group = <uint32_t *>calloc(source.n, sizeof(uint32_t))
-        self.gain = <double *>calloc(source.n, sizeof(double))
-        self.whole = <uint8_t *>calloc(source.n, 1)
+        self.gain = <double *>malloc(source.n * sizeof(double))
+        self.whole = <uint8_t *>malloc(source.n)
         if self.group == NULL or self.gain == NULL or self.whole == NULL:
             raise MemoryError(f"fastad: no memory to simplify a tape of {source.n} instructions")
 
@@ -77,6 +77,7 @@ cdef class Small(Pass):
         for i in range(1, s.n):
             if s.aval[i] >= FA_NAVAL_SCALAR and is_small(s.aval[i]):
                 self.group[i] = i
+                self.gain[i] = self.whole[i] = 0
         for i in range(1, s.n):
             if s.op[i] >= FA_ELEMENTWISE and s.aval[i] < FA_NAVAL_SCALAR:
                 continue                 # numbers of numbers
@@ -92,7 +93,8 @@ cdef class Small(Pass):
             if not open_ends:
                 self.need(<uint32_t>at)
         for i in range(1, s.n):
-            pays = pays or (self.group[i] == i and self.gain[i] > self.least)
+            if s.aval[i] >= FA_NAVAL_SCALAR:     # (of numbers nothing was written: their memory is not touched)
+                pays = pays or (self.group[i] == i and self.gain[i] > self.least)
         return pays
 
     cdef double taken_out(self, uint32_t i) noexcept:

@@ -220,6 +220,8 @@ cdef uint32_t stack_of_elements(Tape t, Array a) except? 0:
     cdef const int64_t *pos = NULL
     if s.ids == NULL:
         return 0
+    if s.ids[(<char *>cnp.PyArray_DATA(a.c) - s.base) // fa_itemsize[s.dtype]] == 0:
+        return 0                         # its first one is not
     if not is_whole(a):
         positions = affine_positions(*place_of(a))
         pos = <const int64_t *>cnp.PyArray_DATA(positions)
@@ -257,8 +259,7 @@ cdef uint32_t version_of(Storage s) except 0:
     if s.ver:
         return s.ver
     if s.fresh == 0:
-        flat = np.lib.stride_tricks.as_strided(memory_start(s), (s.size,), (fa_itemsize[s.dtype],))
-        s.ver = constant_array(t, flat, s.dtype)
+        s.ver = constant_array(t, memory_of(s), s.dtype)
     elif cnp.PyArray_IS_C_CONTIGUOUS(s.root):
         set_version(s, s.fresh, cnp.PyArray_NDIM(s.root))
     else:
@@ -267,12 +268,6 @@ cdef uint32_t version_of(Storage s) except 0:
                        t.attr_id(view_map(s.size, shape, offset, strides).T))
         s.fresh = 0
     return s.ver
-
-
-cdef object memory_start(Storage s):
-    """The root as an array that begins at the lowest address."""
-    cdef object root = s.root
-    return root[tuple([slice(None, None, -1) if st < 0 else slice(None) for st in root.strides])]
 
 
 cdef int flush(Storage s) except -1:

@@ -72,6 +72,8 @@ cdef extern from "_kernels/scalar.h" nogil:
 cdef extern from "_kernels/elementwise.h" nogil:
     void fa_elementwise(uint16_t op, int nin, const fa_aval *const *in_av, char *const *in_, const fa_aval *out_av,
                         char *out, fa_env *env)
+    bint fa_is_arithmetic(uint16_t op, int din, int dout)
+    void fa_arithmetic_rows(uint16_t op, const fa_aval *out, char *const *in_, const int64_t *const *strides, char *y)
 
 cdef extern from "_kernels/structural.h" nogil:
     int fa_kernel(uint16_t op, const void *attr, int nin, const fa_aval *const *in_av, char *const *in_,
@@ -200,100 +202,7 @@ for _name, (_code, _form) in STRUCTURAL.items():
 
 
 include "_rows.pxi"
-
-
-# ---- source locations ----------------------------------------------------------------------------------------------
-cdef extern from "Python.h":
-    """
-    #include <frameobject.h>
-    """
-    ctypedef struct PyFrameObject:
-        pass
-    PyFrameObject *PyEval_GetFrame()
-    object PyFrame_GetCode(PyFrameObject *frame)
-    int PyFrame_GetLasti(PyFrameObject *frame)
-    PyFrameObject *PyFrame_GetBack(PyFrameObject *frame)
-
-# By the id of the code object, which is held: Python hashes a code object by its whole content, bytecode included.
-cdef dict user_code = {}                 # id -> (code object, is it the user's, not NumPy's, SciPy's, Python's or ours)
-_STDLIB = os.path.dirname(os.__file__) + os.sep
-_LIBRARIES = (os.path.dirname(numpy.__file__) + os.sep, os.path.dirname(os.path.abspath(__file__)) + os.sep)
-
-
-cdef bint is_user_code(code) except -1:
-    cdef object key = <size_t><PyObject *>code
-    found = user_code.get(key)
-    if found is None:
-        if len(user_code) > 20000:       # of code that is made anew all the time
-            user_code.clear()
-        name = code.co_filename
-        known = not (name.startswith(_LIBRARIES) or "/scipy/" in name or name.startswith("<__array_function__")
-                     or name.startswith("<frozen") or (name.startswith(_STDLIB) and "-packages" not in name))
-        found = user_code[key] = (code, known)
-    return (<tuple>found)[1]
-
-
-cdef object user_location():
-    """(code, last instruction) of the innermost frame of user code; resolved to file:line only when it is shown."""
-    cdef PyFrameObject *frame = PyEval_GetFrame()
-    cdef PyFrameObject *back
-    cdef bint owned = False
-    while frame != NULL:
-        code = PyFrame_GetCode(frame)
-        if is_user_code(code):
-            found = once_place(code, PyFrame_GetLasti(frame))
-            if owned:
-                Py_DECREF(<object>frame)
-            return found
-        back = PyFrame_GetBack(frame)
-        if owned:
-            Py_DECREF(<object>frame)
-        frame = back
-        owned = True
-    return None
-
-
-cdef dict places = {}                    # (id of a code object, last instruction) -> the location
-cdef dict guard_places = {}              # (kind, id of the location) -> (kind, location)
-
-
-cdef object once_place(code, int lasti):
-    """The location, held once: a loop records the same few places many times."""
-    cdef tuple key = (<size_t><PyObject *>code, lasti)
-    if len(places) > 100000:
-        guard_places.clear()             # first: its keys are ids of what `places` holds
-        places.clear()
-    found = places.get(key)
-    if found is None:
-        found = places[key] = (code, lasti)
-    return found
-
-
-cdef object once_guard(str kind, location):
-    cdef tuple key = (kind, <size_t><PyObject *>location)
-    found = guard_places.get(key)
-    if found is None:
-        found = guard_places[key] = (kind, location)
-    return found
-
-
-def format_location(location):
-    """'file:line' of a location, '?' when it is not known."""
-    if location is None:
-        return "?"
-    if isinstance(location, str):
-        return location
-    code, lasti = location
-    line = code.co_firstlineno
-    for start, end, number in code.co_lines():
-        if start <= lasti < end and number is not None:
-            line = number
-    return f"{code.co_filename}:{line}"
-
-
-def here():
-    """'file:line' of the user code that is running."""
-    return format_location(user_location())
+include "_places.pxi"
 
 
 include "_attrs.pxi"
@@ -1167,6 +1076,7 @@ include "_frame.pxi"
 include "_recording.pxi"
 include "_scalar.pxi"
 include "_complex.pxi"
+include "_operands.pxi"
 include "_elementwise.pxi"
 include "_storage.pxi"
 include "_array.pxi"

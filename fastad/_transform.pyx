@@ -13,7 +13,7 @@ from fastad._tape cimport (
     AVALS, Attr, FORMS, PRIMS, Tape, append, aval_id, aval_shape, capture, fa_map, fa_template, is_real,
     operands_of, partial_of, FA_ADD, FA_AVAL_F64, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_BOOL, FA_CALL, FA_CAPTURE,
     FA_CAST, FA_CONST, FA_ELEMENT, FA_ELEMENTWISE, FA_F32, FA_F64, FA_FORM_BINARY, FA_FORM_NARY, FA_FORM_UNARY,
-    FA_GUARD, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_STRONGZERO, FA_STRUCTURAL_END, FA_TSLOT_CONST,
+    FA_GUARD, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_NOP, FA_STRONGZERO, FA_STRUCTURAL_END, FA_TSLOT_CONST,
     FA_TSLOT_Y, FA_WHERE, FA_ZERO, FA_ZEROPRODUCT,
 )
 import math
@@ -42,11 +42,18 @@ cdef int reserve(Tape t, size_t n) except -1:
     """Room for n instructions, which costs nothing until it is written to; `finish` gives back what is left."""
     n = min(n, <size_t>0x7fffffff)
     if n > t.cap:
+        if t.n == 1:                     # (what was reserved before is not to be copied: that would cost something)
+            free(t.op)
+            free(t.aval)
+            free(t.arg)
+            t.op, t.aval, t.arg = NULL, NULL, NULL
         t.op = <uint16_t *>realloc(t.op, n * sizeof(uint16_t))
         t.aval = <uint32_t *>realloc(t.aval, n * sizeof(uint32_t))
         t.arg = <uint32_t *>realloc(t.arg, 2 * n * sizeof(uint32_t))
         if t.op == NULL or t.aval == NULL or t.arg == NULL:
             raise MemoryError(f"fastad: no memory for a tape of {n} instructions")
+        if t.n == 1:
+            t.op[0], t.aval[0], t.arg[0], t.arg[1] = FA_NOP, FA_AVAL_F64, 0, 0
         t.cap = <uint32_t>n
     return 0
 

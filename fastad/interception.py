@@ -107,7 +107,7 @@ def _creating_like(original: Callable[..., Any]) -> Callable[..., Any]:
     def create_like(a: Any, *args: Any, **kwargs: Any) -> Any:
         if _outside(_getframe(1)):
             return original(a, *args, **kwargs)
-        return _recordable(original(_as_array(a), *args, **kwargs))
+        return _recordable(original(T.concrete(a) if type(a) is Array else _as_array(a), *args, **kwargs))
     return create_like
 
 

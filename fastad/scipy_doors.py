@@ -9,6 +9,7 @@ Next: scipy_stats.py, scipy_integrate.py, scipy_ndimage.py ... (rules), scipy_ma
 """
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import sys
@@ -116,16 +117,25 @@ def called(module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
                        **{key: x if key in TARGETS else live(x, "f") for key, x in kwargs.items()})
 
 
+@functools.lru_cache
+def _template(free: tuple[str, ...]) -> types.CodeType:
+    """The code of a door of a function that has these free variables."""
+    names = ", ".join(free)
+    text = (f"def outer({names}):\n    def door(*args, **kwargs):\n        {names or 'None'}\n"
+            f"        from fastad.scipy_doors import called\n        return called('MODULE', 'NAME', args, kwargs)\n"
+            f"    return door\n")
+    found: dict[str, Any] = {}
+    exec(compile(text, __file__, "exec"), found)
+    return found["outer"](*free).__code__
+
+
 def _code(module: str, name: str, function: types.FunctionType) -> types.CodeType:
     """Code that takes the place of a function's own: it must have as many free variables."""
-    free = ", ".join(function.__code__.co_freevars)
     own = function.__name__ if function.__name__.isidentifier() else "function"
-    body = f"from fastad.scipy_doors import called\n        return called({module!r}, {name!r}, args, kwargs)"
-    text = (f"def outer({free}):\n    def {own}(*args, **kwargs):\n        {free or 'None'}\n        {body}\n"
-            f"    return {own}\n")
-    names: dict[str, Any] = {}
-    exec(compile(text, __file__, "exec"), names)
-    return names["outer"](*function.__code__.co_freevars).__code__
+    code = _template(function.__code__.co_freevars)
+    known = {"MODULE": module, "NAME": name}
+    constants = tuple([known.get(x, x) if type(x) is str else x for x in code.co_consts])
+    return code.replace(co_name=own, co_qualname=own, co_consts=constants)
 
 
 def _made(module: str) -> list[_Door]:

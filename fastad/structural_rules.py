@@ -12,6 +12,7 @@ batch(b, s) -> value with a leading axis of length s.k (s.batched: which operand
 """
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -95,6 +96,7 @@ def split_map(m: Any) -> tuple[Any, Any]:
     return packed, T.Map(n, ndst, tuple(written), None, None, covers, True, dst_once)
 
 
+@functools.lru_cache(1024)               # (a time loop reduces arrays of the same few shapes at each step)
 def repeat_axis(axis: Any) -> Any:
     """The map that repeats a reduced array along the axis over which it was reduced."""
     outer, n, inner, _ = axis.fields()
@@ -242,18 +244,26 @@ def stack_tangent(b: Any, s: Any) -> int:
 
 
 def stack_adjoint(r: Any, s: Any) -> None:
-    at, first = stack_positions(s.attr).tolist(), int(s.attr.has_base)
-    last = range(len(at)) if s.attr.accumulate else sorted({p: k for k, p in enumerate(at)}.values())
-    for k in last:
+    few = s.attr.fields()[0] <= 64
+    last, erase = (_few_stacked if few else _stacked)(s.attr, r.b.size(s.w))
+    first = int(s.attr.has_base)
+    for k, at in last:
         if s.active[first + k]:
-            r.give(first + k, r.b.emit("element", (s.w, at[k]), r.b.dtype(s.w)))
+            r.give(first + k, r.b.emit("element", (s.w, at), r.b.dtype(s.w)))
     if first and s.active[0]:
-        if s.attr.accumulate:
-            r.give(0, s.w)
-            return
-        places = np.unique(stack_positions(s.attr))
-        erase = T.Map.table(len(places), r.b.size(s.w), None, places)
-        r.give(0, r.b.emit("erase", (s.w,), r.b.aval_of(s.w), erase))
+        r.give(0, s.w if erase is None else r.b.emit("erase", (s.w,), r.b.aval_of(s.w), erase))
+
+
+def _stacked(attr: Any, size: int) -> tuple[list[tuple[int, int]], Any]:
+    """(the scalars that stay, each with its position; the map that erases them from an array, None: they are added)."""
+    at = stack_positions(attr)
+    if attr.accumulate:
+        return list(enumerate(at.tolist())), None
+    last = sorted((k, p) for p, k in {p: k for k, p in enumerate(at.tolist())}.items())
+    return last, T.Map.table(len(last), size, None, np.unique(at)) if attr.has_base else None
+
+
+_few_stacked = functools.lru_cache(256)(_stacked)
 
 
 def put_tangent(b: Any, s: Any) -> int:

@@ -10,6 +10,7 @@
 #include "chain_plan.h"
 
 typedef struct { const char *p; intptr_t step; } fa_span;
+enum { FA_MOST_AXES = 64 };              /* NumPy's limit */
 
 FA_INLINE fa_span fa_span_of(const fa_aval *av, const char *p) {
     return (fa_span){p, av->nd ? fa_itemsize[av->dtype] : 0};
@@ -115,28 +116,77 @@ FA_FN void fa_loop_spread(const fa_prim *prim, int din, int dout, int64_t n, con
     }
 }
 
-/* One step of a chain as an instruction of its own. */
-FA_FN void fa_arithmetic_block(int code, int dtype, int64_t n, const fa_span *in, char *y) {
+/* One step of a chain as an instruction of its own: operands of rank 0 are spread out over a tile. */
+typedef struct {
     char spread[2][FA_TILE_BYTES] __attribute__((aligned(64)));
-    const fa_chainset *set = fa_chain_set(dtype);
-    int binary = code < FA_CHAIN_NEGATIVE, item = fa_itemsize[dtype];
+    fa_chainstep plan[4];
+    fa_chainat steps[4];
+    const fa_chainset *set;
+    int item, arity;
+} fa_lonestep;
+
+FA_FN void fa_arithmetic_begin(fa_lonestep *a, int code, int dtype, const fa_span *in, char *y) {
+    int binary = code < FA_CHAIN_NEGATIVE;
     const fa_chainstep plan[] = {{FA_CHAIN_LOAD, 0, 1, 0}, {(uint8_t)code, 1, (uint8_t)binary, 0},
                                  {FA_CHAIN_STORE, 2, 0, 0}, {FA_CHAIN_END, 3, 0, 0}};
-    fa_chainat steps[4] = {{.base = FA_CHAIN_FIXED}, {.base = FA_CHAIN_FIXED}, {.p = y, .base = FA_CHAIN_ARRAY},
-                           {.base = FA_CHAIN_FIXED}};
-    fa_chaintile t = {{0}, 0, 0};
-    for (int k = 0; k <= binary; k++) {
+    const fa_chainat steps[] = {{.base = FA_CHAIN_FIXED}, {.base = FA_CHAIN_FIXED}, {.p = y, .base = FA_CHAIN_ARRAY},
+                                {.base = FA_CHAIN_FIXED}};
+    memcpy(a->plan, plan, sizeof plan);
+    memcpy(a->steps, steps, sizeof steps);
+    a->set = fa_chain_set(dtype);
+    a->item = fa_itemsize[dtype];
+    a->arity = binary + 1;
+    for (int k = 0; k < a->arity; k++) {
         if (in[k].step) {
-            steps[k].p = (char *)in[k].p;
-            steps[k].base = FA_CHAIN_ARRAY;
+            a->steps[k].p = (char *)in[k].p;
+            a->steps[k].base = FA_CHAIN_ARRAY;
         } else {
-            fa_fill_block(FA_TILE_BYTES / item, item, in[k].p, spread[k]);
-            steps[k].p = spread[k];
+            fa_fill_block(FA_TILE_BYTES / a->item, a->item, in[k].p, a->spread[k]);
+            a->steps[k].p = a->spread[k];
         }
     }
-    for (int k = 0; k < 4; k++) steps[k].fn = set->fn[plan[k].code];
-    int64_t rest = fa_chain_tiled(set, item, steps, &t, n, 0);
-    if (rest) fa_chain_rest(set, item, plan, steps, 4, &t, rest);
+    for (int k = 0; k < 4; k++) a->steps[k].fn = a->set->fn[a->plan[k].code];
+}
+
+/* may_overlap: as in fa_chain_tiled */
+FA_FN void fa_arithmetic_run(const fa_lonestep *a, int64_t n, int may_overlap) {
+    fa_chaintile t = {{0}, 0, 0};
+    int64_t rest = fa_chain_tiled(a->set, a->item, a->steps, &t, n, may_overlap);
+    if (rest) fa_chain_rest(a->set, a->item, a->plan, a->steps, 4, &t, rest);
+}
+
+FA_FN void fa_arithmetic_block(int code, int dtype, int64_t n, const fa_span *in, char *y) {
+    fa_lonestep a;
+    fa_arithmetic_begin(&a, code, dtype, in, y);
+    fa_arithmetic_run(&a, n, 0);
+}
+
+/* Does fa_arithmetic_rows know a primitive?  din and dout as in fa_scalar. */
+FA_FN int fa_is_arithmetic(uint16_t op, int din, int dout) {
+    return op != FA_WHERE && op != FA_CAST && fa_is_real(din) && din == dout && fa_chain_code(op) != FA_CHAIN_END;
+}
+
+/* The same on operands that lie in memory row by row, as slices do: strides[k], in bytes, are those of operand k, whose
+   last axis is one row; NULL: it has rank 0.  The result is contiguous and overlaps none of them. */
+FA_FN void fa_arithmetic_rows(uint16_t op, const fa_aval *out, char *const *in, const int64_t *const *strides,
+                              char *y) {
+    fa_lonestep a;
+    int last = out->nd - 1, item = fa_itemsize[out->dtype];
+    int64_t at[FA_MOST_AXES] = {0}, n = out->shape[last];
+    fa_span spans[2];
+    for (int k = 0; k < 2; k++) spans[k] = (fa_span){in[k], strides[k] ? item : 0};
+    fa_arithmetic_begin(&a, fa_chain_code(op), out->dtype, spans, y);
+    for (int64_t done = 0; done < out->size; done += n) {
+        fa_arithmetic_run(&a, n, FA_CHAIN_MAY_OVERLAP);
+        a.steps[2].p += n * item;
+        for (int d = last - 1; d >= 0; d--) {
+            int again = ++at[d] == out->shape[d];
+            for (int k = 0; k < a.arity; k++)
+                if (strides[k]) a.steps[k].p += strides[k][d] * (again ? 1 - at[d] : 1);
+            if (!again) break;
+            at[d] = 0;
+        }
+    }
 }
 
 /* One elementwise primitive (or CAST) on n elements; y is contiguous.  din as in fa_scalar. */
@@ -146,7 +196,7 @@ FA_FN void fa_elementwise_block(uint16_t op, int din, int dout, int64_t n, const
     if (n == 0) return;
     if (op == FA_WHERE) { fa_where_block(n, fa_itemsize[dout], in[0], in[1], in[2], y); return; }
     if (op == FA_CAST) { fa_cast_block(n, din, dout, in[0], y); return; }
-    if (fa_is_real(din) && din == dout && fa_chain_code(op) != FA_CHAIN_END) {
+    if (fa_is_arithmetic(op, din, dout)) {
         fa_arithmetic_block(fa_chain_code(op), din, n, in, y);
         return;
     }

@@ -185,6 +185,53 @@ static void test_quiet_zeros(void) {
     }
 }
 
+/* Arithmetic on operands that lie in rows, the outer axes anyhow, against the same on contiguous copies: the bits. */
+static void test_arithmetic_rows(int op, int dtype, int64_t row, int rank0) {
+    int64_t shape[] = {3, 4, row}, size = 12 * row, item = fa_itemsize[dtype], step[2][3];
+    fa_aval out = {.dtype = (uint8_t)dtype, .nd = 3, .size = size, .shape = shape}, number = {.dtype = (uint8_t)dtype};
+    const fa_aval *av[2];
+    const int64_t *strides[2];
+    char *memory[2], *in[2], *flat[2], *y = malloc((size_t)(size * item)), *want = malloc((size_t)(size * item));
+    fa_env env = {0};
+    for (int k = 0; k < 2; k++) {
+        int64_t down = row + 1 + below(3), n = 12 * down;
+        memory[k] = malloc((size_t)(n * item));              /* exactly as large: the sanitizer sees what is beyond */
+        for (int64_t j = 0; j < n; j++) {
+            double v = below(4) ? normal() : special[below(NSPECIAL)];
+            if (dtype == FA_F64) ((double *)memory[k])[j] = v;
+            else ((float *)memory[k])[j] = (float)v;
+        }
+        /* rows in order; the first axis, or the second, backwards; one row again and again */
+        int64_t way = below(4), first = way == 3 ? 0 : 4 * down, second = down, at = down - row;
+        if (way == 1) { at += 2 * first; first = -first; }
+        if (way == 2) { at += 3 * second; second = -second; }
+        step[k][0] = first * item;
+        step[k][1] = second * item;
+        step[k][2] = item;
+        in[k] = memory[k] + at * item;
+        av[k] = rank0 >> k & 1 ? &number : &out;
+        strides[k] = rank0 >> k & 1 ? NULL : step[k];
+        flat[k] = malloc((size_t)(size * item));
+        for (int64_t j = 0; j < size; j++)
+            memcpy(flat[k] + j * item, in[k] + (rank0 >> k & 1 ? 0 : j / (4 * row) * step[k][0] + j / row % 4 * step[k][1]
+                                                                     + j % row * item), (size_t)item);
+    }
+    fa_arithmetic_rows((uint16_t)op, &out, in, strides, y);
+    fa_elementwise((uint16_t)op, fa_prims[op].arity, av, flat, &out, want, &env);
+    EXPECT(!memcmp(y, want, (size_t)(size * item)), "opcode %d in rows of %d", op, (int)row);
+    for (int k = 0; k < 2; k++) { free(memory[k]); free(flat[k]); }
+    free(y);
+    free(want);
+}
+
+static void test_rows(void) {
+    for (int op = FA_ADD; op < FA_WHERE; op++)
+        for (int dtype = FA_F64; dtype < FA_NDTYPE; dtype++)
+            for (int64_t row = 30; row < 140 && fa_is_arithmetic((uint16_t)op, dtype, dtype); row += 1 + below(20))
+                for (int rank0 = 0; rank0 < (fa_prims[op].arity == 2 ? 3 : 1); rank0++)
+                    test_arithmetic_rows(op, dtype, row, rank0);
+}
+
 static void test_elementwise(void) {
     static const int64_t sizes[] = {0, 1, 7, 513, 1100};
     test_scalars();

@@ -588,6 +588,7 @@ int main(int argc, char **argv) {
     test_chains();
     test_products();
     test_spool();
+    test_rows();
     printf("%d checks, %d failures\n", checks, failures);
     return failures != 0;
 }

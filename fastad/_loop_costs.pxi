@@ -1,0 +1,41 @@
+"""_loop_costs.pxi - what the steps of a loop cost, and what pays accordingly (included in _program.pyx).
+
+Owns: the costs, measured; from which on threads share a loop.  Must not know: how a loop is described.
+Next: _loop_writer.pxi.
+"""
+
+cdef int64_t worth_sharing = 20_000_000  # picoseconds of one thread: waking another one takes some 5 microseconds
+
+
+def share_from(int64_t picoseconds):
+    """Let threads share loops of programs made from now on that take at least so long; for `benchmarks.sharing` alone.
+
+    Parameters
+    ----------
+    picoseconds : int
+
+    Returns
+    -------
+    int
+        What it was.
+    """
+    global worth_sharing
+    before = worth_sharing
+    worth_sharing = picoseconds
+    return before
+
+
+cdef enum: FAR = 1 << 22                 # bytes computed since a value was used: the cache has others
+
+
+cdef int64_t step_cost(const fa_finstr *f) noexcept:
+    """Of one element, in picoseconds, where operands are in cache; measured with AVX-512, similar with AVX2."""
+    cdef int64_t cost
+    if f.kind == FA_FUSED_TWINS:
+        return 1800
+    if f.kind != FA_FUSED_ELEMENTWISE:
+        return 120
+    if f.step == FA_CHAIN_END:
+        return 1800 if f.op >= FA_OWN_END else 200
+    cost = 700 if f.step == FA_CHAIN_SQRT else 450 if f.step == FA_CHAIN_DIVIDE or f.step == FA_CHAIN_RECIPROCAL else 70
+    return cost // 2 if f.din == FA_F32 else cost
