@@ -24,6 +24,7 @@ import os
 import sys
 import threading
 import types
+import weakref
 import numpy
 
 from fastad.errors import (
@@ -1169,6 +1170,7 @@ include "_scalar.pxi"
 include "_complex.pxi"
 include "_elementwise.pxi"
 include "_storage.pxi"
+include "_writing.pxi"
 include "_array.pxi"
 include "_indexing.pxi"
 include "_structural.pxi"

@@ -69,6 +69,7 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
     -----
     Outside a recording this is a Python loop.  Inside one, the tape holds a single instruction, whatever the length.
     The step may change its state and x in place: they are its own, and no array of the caller's is changed by that.
+    It may write into arrays of the function around it (``image += u * v``, ``history[k] = u``), as in a Python loop.
     The adjoint keeps of each step what makes the way back fast; with `memory=` in `grad` or `record` it keeps the
     fewest numbers from which the rest can be computed again, of so many steps as fit, and runs steps again: the same
     bits with any budget.  They are those of the loop in Python to rounding.
@@ -225,6 +226,7 @@ class Loop:
         leaves, self.xtree = trees.flatten(xs)
         self.xs, self.xpairs = self.split(leaves, "xs")
         self.ytree, self.ypairs = trees.flatten(None)[1], list[bool]()       # (of y, when a step has run)
+        self.own, self.held = (step, self.tree), list[Any]()                 # (before `hold`)
         self.length = self.steps(length)
 
     def split(self, leaves: list[Any], what: str) -> tuple[list[Any], list[bool]]:
@@ -372,11 +374,12 @@ class Loop:
 
     def leaf(self, k: int) -> str:
         """What the user calls leaf number k of the state."""
-        return "state" + paths(self.tree, self.pairs)[k]
+        own = trees.paths(self.own[1])
+        return "state" + paths(self.own[1], self.pairs[:len(own)])[k]
 
     # -- on traced values
     def recorded(self, parent: Any) -> tuple[Tree, Tree]:
-        watch = Watch(self.step)
+        watch = Watch(self.own[0])
         tape, ytree = self.settled_body()
         if self.length > 1:
             self.refuse_chance(watch, tape)
@@ -400,7 +403,11 @@ class Loop:
                                    "or write the loop in Python") from error
         parts = [part(y, place, shape if k < len(state) else (self.length, *shape), dtype) for k, (place, shape, dtype)
                  in enumerate(zip(body.places(attr, len(state)), shapes, dtypes, strict=True))]
-        return self.whole(parts[:len(state)], parts[len(state):], ytree)
+        result, ys = self.whole(parts[:len(state)], parts[len(state):], ytree)
+        if self.held:
+            result, contents = result
+            write(self.held, contents)
+        return result, ys
 
     def steps_until_false(self) -> int:
         """How many steps there are until y, one bool, is false: by running the recorded body from here on."""
@@ -415,12 +422,29 @@ class Loop:
                 return n
 
     def settled_body(self) -> tuple[Any, Any]:
-        """The body, for a state that keeps its types."""
+        """The body, for a state that keeps its types and has all that the step writes."""
         while True:
             try:
-                return self.body()
+                tape, ytree = self.body()
             except Promotion:
                 continue
+            found = [a for a in T.borrowed(tape) if not any(np.shares_memory(T.concrete(a), T.concrete(b))
+                                                            for b in self.held)]
+            if not found:
+                return tape, ytree
+            self.hold(found)
+
+    def hold(self, found: list[Any]) -> None:
+        """Arrays from around the step, into which it writes, become a part of the state: each step finds them as the
+        one before has left them, as in a loop of Python."""
+        state = trees.unflatten(self.tree, joined(self.state, self.pairs))
+        if self.held:
+            state = state[0]
+        self.held += found
+        self.step = Holding(self.own[0], self.held)
+        leaves, self.tree = trees.flatten((state, [np.copy(a) for a in self.held]))
+        self.state, self.pairs = self.split(leaves, "the state")
+        self.loose += [False] * len(found)
 
     def refuse_chance(self, watch: Watch, tape: Any) -> None:
         """An error where a second run of the step, on the same values, gives others: one body is no loop then.
@@ -432,8 +456,10 @@ class Loop:
             return
         try:
             again, _ = self.body()
-        except EscapedTracerError:           # of a value that the first run has put aside
-            return
+        except EscapedTracerError as error:
+            raise UnsupportedError(f"{T.here()}: {self.name}: the step reads what an earlier run of it has put aside, "
+                                   f"and a body is recorded once ({'; '.join(causes)}). Make that a part of the "
+                                   "state") from error
         one, other = ([np.asarray(v) for v in Program(t).run([*self.at_first_step(), *t.lifted_values])]
                       for t in (tape, again))
         if len(one) != len(other) or not all(map(equal_bits, one, other)):
@@ -450,9 +476,30 @@ class Loop:
         """The tape of one step, recorded at the first one's values, and the structure of y."""
         values, one_step = self.at_first_step(), OneStep(self)
         tape = record_call(one_step, Arguments(tuple(values), {}, None, self.name), enclosing=True)
+        for _, where in T.owed(tape):
+            raise UnsupportedError(f"{where}: {self.name}: the elements that a traced index has chosen are changed in "
+                                   "place; to NumPy they are a view. Write into the array that they are of: a[k] += v")
         if values:
             tape.set_outputs(tape.outputs[:-1])
         return tape, one_step.ytree
+
+
+class Holding:
+    """A step whose state has the content of arrays from around it, too."""
+
+    def __init__(self, step: Any, held: list[Any]) -> None:
+        self.step, self.held = step, held
+
+    def __call__(self, state: Tree, x: Tree) -> tuple[Tree, Tree]:
+        own, contents = state
+        write(self.held, contents)
+        new, y = self.step(own, x)
+        return (new, [np.copy(a) for a in self.held]), y
+
+
+def write(arrays: list[Any], contents: list[Any]) -> None:
+    for a, content in zip(arrays, contents, strict=True):
+        a[...] = content
 
 
 class OneStep:
@@ -463,6 +510,7 @@ class OneStep:
         self.__func__ = loop.code            # where recording.py looks for a name and a line
 
     def __call__(self, *leaves: Any) -> list[Any]:
+        T.current_tape().body = True
         n = len(self.loop.state)
         new, y, self.ytree = self.loop.called(list(leaves[:n]), list(leaves[n:]))
         return [*map(on_tape, [*new, *y]), *leaves[:1]]      # (something traced, even where the results are constants)
