@@ -1,7 +1,7 @@
 """_writing.pxi - which recording a write belongs to, and what a loop's body may write (included in _tape.pyx).
 
 Owns: the first write into an array in a recording; arrays from around the body of a loop, which the body writes and
-gets back as they were (loops.py makes them a part of the state); rows at traced positions, copies where NumPy has views.
+gets back as they were (loops.py makes them a part of the state); rows at traced positions, copies for NumPy's views.
 Next: _storage.pxi (versions of a memory), _indexing.pxi (keys), loops.py.
 """
 
