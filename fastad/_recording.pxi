@@ -30,7 +30,7 @@ def recordings():
     return stack
 
 
-cdef Py_ssize_t nested_recordings = 0    # open ones of all threads that have an outer one
+cdef Py_ssize_t careful = 0              # open recordings that have an outer one, and sealed ones, of all threads
 
 
 cdef Tape current():
@@ -52,23 +52,25 @@ def every_line(bint wanted):
 
 def open_recording():
     """Begin to record in this thread; returns the new tape."""
-    global nested_recordings
+    global careful
     cdef Tape t = Tape()
     t.every_line = getattr(local, "every_line", False)
     t.parent = current()
+    if t.parent is not None:
+        t.sealed = t.parent.sealed
     t.owner = PyThreadState_Get()
     recordings().append(t)
-    nested_recordings += t.parent is not None
+    careful += t.parent is not None
     return t
 
 
 def close_recording(Tape t):
     """End the innermost recording; t must be it."""
-    global nested_recordings
+    global careful
     if recordings()[-1] is not t:
         raise InternalError("recordings were closed out of order")
     recordings().pop()
-    nested_recordings -= t.parent is not None
+    careful -= t.parent is not None
     if t.borrowed is not None:
         give_back(t)
     return t.finish()

@@ -21,15 +21,21 @@ cdef Map view_map(int64_t size, tuple shape, int64_t offset, tuple strides):
     return <Map>found
 
 
+cdef uint64_t births = 0                 # storages so far
+
+
 cdef Storage new_storage(cnp.ndarray c, int dtype, int state):
+    global births
     cdef Storage s = Storage.__new__(Storage)
     cdef int64_t span = 0, low = 0
     cdef int d
     s.root = c
     s.dtype = dtype
     s.state = state
-    if nested_recordings:
+    if careful:
         s.born = current()
+    s.birth = births
+    births += 1
     s.base = <char *>cnp.PyArray_DATA(c)
     s.size = cnp.PyArray_SIZE(c)
     if not cnp.PyArray_IS_C_CONTIGUOUS(c) and s.size:
@@ -358,7 +364,7 @@ cdef int put_element(Array a, int64_t k, object value) except -1:
     cdef Scalar x
     if type(value) is Scalar and (<Scalar>value).dt == s.dtype and s.state == TRACED and \
             (<Scalar>value).tape is t and t.owner == PyThreadState_Get() and not a.frozen and s.rows is None \
-            and nested_recordings == 0 and cnp.PyArray_ISWRITEABLE(a.c):
+            and careful == 0 and cnp.PyArray_ISWRITEABLE(a.c):
         o.id = (<Scalar>value).id
         o.cell = (<Scalar>value).v
     else:

@@ -11,9 +11,12 @@ cdef Tape tape_of_write(Storage s, Tape t):
     A loop's body writes into what is from around it anew in each step, whatever it writes.
     """
     cdef Tape body
-    if nested_recordings == 0:
+    if careful == 0:
         return t
     body = current()
+    if body is not None and s.birth < body.sealed and s.leaf is None and s.state != CAPTURED:
+        raise TracerError(f"{here()}: a side of a cond writes into an array from around it, but both sides are run "
+                          "and recorded. Return what is new as a result of the side")
     if body is None or not body.body or body is t or s.born is body or s.leaf is not None:
         return t
     if t is None:
@@ -22,6 +25,23 @@ cdef Tape tape_of_write(Storage s, Tape t):
     while up is not None and up is not t:
         up = up.parent
     return t if up is None else body
+
+
+def seal(Tape t):
+    """Until `unseal`, arrays that are there already must not be written in a recording; returns how it was before."""
+    global careful
+    if t is None:
+        return 0
+    before, t.sealed = t.sealed, births
+    careful += 1
+    return before
+
+
+def unseal(Tape t, uint64_t before):
+    global careful
+    if t is not None:
+        t.sealed = before
+        careful -= 1
 
 
 cdef int begin_write(Array a, Tape t, object value) except -1:

@@ -1,10 +1,10 @@
-"""loops.py - loops and branches of the user's: `scan`, `while_loop`, `cond`.
+"""loops.py - loops of the user's: `scan`, `while_loop`.
 
 Owns: what they mean on plain values, how a body is recorded once, how the result of a loop is taken apart.
 Must not know: how the loop is run (_scan.pyx), its derivatives (scan_rules.py).
 The body is recorded at the first step, in a recording inside the one that is open: what it uses of the values around
 it becomes an input that stays the same, and so does every array that it captures.
-Next: function.py (other nested recordings), recording.py.
+Next: branches.py (`cond`), function.py (other nested recordings), recording.py.
 """
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fastad.operands import live
 from fastad.recording import Arguments, name_of, record_call
 from fastad.state import Watch
 
-__all__ = ["cond", "scan", "while_loop"]
+__all__ = ["scan", "while_loop"]
 
 Tree = Any
 F64, I64, BOOL, F32 = 0, 1, 2, 3
@@ -138,8 +138,8 @@ def while_loop(cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], state:
     """
     def step(state: Tree, _: None) -> tuple[Tree, Any]:
         state = body(state)
-        return state, cond(state)
-    goes_on = cond(state)
+        return state, truth(cond(state))
+    goes_on = truth(cond(state))
     if np.shape(goes_on) != ():
         raise ShapeError(f"{T.here()}: while_loop of {name_of(body)}: its condition has shape {np.shape(goes_on)}; one "
                          "bool is meant (np.any or np.all of an array)")
@@ -158,54 +158,6 @@ def while_loop(cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], state:
         if goes_on[-1] | np.any(~goes_on[:-1]):              # (a guard: this is the number of steps)
             raise InternalError(f"{T.here()}: while_loop of {name_of(body)}: {n} steps are not those of the loop")
     return state
-
-
-def cond(pred: Any, true_fun: Callable[..., Tree], false_fun: Callable[..., Tree], *operands: Any) -> Tree:
-    """``true_fun(*operands) if pred else false_fun(*operands)``, without a decision that a tape would have to hold.
-
-    Parameters
-    ----------
-    pred : bool
-        One bool, traced or plain.
-    true_fun, false_fun : callable
-        Return trees of one structure, with the same shapes.
-    *operands
-        Handed to both.
-
-    Returns
-    -------
-    tree
-
-    Raises
-    ------
-    ShapeError
-        pred is no single bool; the results differ in structure or shape.
-
-    Notes
-    -----
-    Where pred is traced, both sides are computed and `np.where` selects, values as well as derivatives: what the other
-    side does (a division by zero) does not reach the result.  A plain `if` computes one side only; then the tape is
-    recorded again where pred changes, and inside of a `scan` it may not change from step to step.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastad as ad
-    >>> f = lambda x: ad.cond(x > 0.0, lambda x: x * x, lambda x: -x, x)
-    >>> ad.grad(f)(3.0), ad.grad(f)(-3.0)
-    (np.float64(6.0), np.float64(-1.0))
-    """
-    if np.ndim(pred) != 0:
-        raise ShapeError(f"{T.here()}: cond: pred has shape {np.shape(pred)}; one bool is meant (np.where chooses "
-                         "element by element)")
-    if not T.is_traced(pred):
-        return true_fun(*operands) if pred else false_fun(*operands)
-    (yes, tree), (no, other) = (trees.flatten(f(*operands)) for f in (true_fun, false_fun))
-    if tree != other or [np.shape(a) for a in yes] != [np.shape(b) for b in no]:
-        raise ShapeError(f"{T.here()}: cond: {name_of(true_fun)} gives {trees.describe(tree)} of shapes "
-                         f"{[np.shape(a) for a in yes]}, {name_of(false_fun)} {trees.describe(other)} of shapes "
-                         f"{[np.shape(b) for b in no]}")
-    return trees.unflatten(tree, [np.where(pred, a, b)[()] for a, b in zip(yes, no, strict=True)])
 
 
 class Promotion(Exception):
@@ -514,6 +466,12 @@ class OneStep:
         n = len(self.loop.state)
         new, y, self.ytree = self.loop.called(list(leaves[:n]), list(leaves[n:]))
         return [*map(on_tape, [*new, *y]), *leaves[:1]]      # (something traced, even where the results are constants)
+
+
+def truth(x: Any) -> Any:
+    """A condition as a bool: to Python a number that is not zero holds, too."""
+    dtype = getattr(x, "dtype", None)
+    return x if isinstance(x, bool) or dtype is None or dtype == np.bool_ else x != 0
 
 
 def owned(x: Any) -> Any:

@@ -33,7 +33,7 @@ LAYERS = [
                     "norms", "einsum", "objects", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
                     "interception", "math_names", "cmath_names", "scipy_*", "sparse_products", "state", "_state"]),
     ("verbs",      ["trees", "results", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",
-                    "complex_verbs", "library_rules", "derivatives", "control", "loops", "eager", "linalg", "sparsity",
+                    "complex_verbs", "library_rules", "derivatives", "control", "branches", "loops", "eager", "linalg", "sparsity",
                     "serialize", "signature_json", "listing", "listing_text", "trace", "testing", "taylor", "nonfinite",
                     "operators", "gradients", "sum_over", "source_tasks", "executors", "memory", "memory_verbs",
                     "batching", "lanes", "lane_programs", "lane_results", "unit_vectors"]),

@@ -1,4 +1,4 @@
-"""test_scan_arrays.py - arrays that the step of a loop writes: its own, those from around it, rows at traced positions.
+"""test_scan_arrays.py - arrays that a step or a side of a cond writes: its own, those around it, rows at positions.
 
 Owns: that a scan is the loop of Python for steps that fill arrays as NumPy code does, or says why it is not.
 Next: test_scan_meaning.py (states, structures), test_indexing.py (keys in straight code).
@@ -310,3 +310,60 @@ def test_a_row_that_is_changed_or_outlived_says_that_it_is_no_view():
     for write, text in (changed, r"a\[k\] \+= v"), (written, "written in place"), (outlived, "np.take"):
         with pytest.raises(ad.AdError, match=text):
             ad.grad(lambda p, write=write: keyed(write)(p, ad.scan))(X)
+
+
+# ---- the sides of a cond --------------------------------------------------------------------------------------------
+
+def test_each_side_of_a_cond_has_its_operands_for_itself():
+    def doubled(u):
+        u[1:] *= 2
+        return u
+
+    def replaced(u):
+        u[0] = 7.0
+        return u
+
+    def f(p):
+        u = p * 1.0
+        v = ad.cond(p[0] > 0.5, doubled, replaced, u)
+        s, _ = ad.scan(lambda s, _: (ad.cond(s[1] > 1.0, replaced, lambda u: u * 1.5, s), None), v, length=3)
+        return np.sum(v * v) + u[0] * u[1] + np.sum(s * s)
+    for x in (X, X[::-1] - 0.5):
+        value, g = ad.value_and_grad(f)(x)
+        assert value == f(x)
+        h = 1e-6 * np.eye(3)
+        np.testing.assert_allclose(g, [(f(x + e) - f(x - e)) / 2e-6 for e in h], rtol=1e-6)
+
+
+@pytest.mark.parametrize("written", ["traced", "plain", "in a loop"])
+def test_a_side_of_a_cond_that_writes_around_itself_is_refused(written):
+    """Both sides run: what they write would be there whichever holds."""
+    def f(p):
+        a = np.zeros(2)
+
+        def side(q):
+            if written == "traced":
+                a[0] += q[0]
+            elif written == "plain":
+                a[0] = 1.0
+            else:
+                def step(s, _):
+                    a[1] += s[0]
+                    return s, None
+                ad.scan(step, q, length=2)
+            return q
+        return np.sum(ad.cond(p[0] > 0, side, lambda q: 2 * q, p)) + a[0]
+    with pytest.raises(ad.TracerError, match="a side of a cond writes.*Return"):
+        ad.grad(f)(X)
+    assert np.isfinite(f(X)) and ad.grad(lambda p: np.sum(p * p))(X)[0] == 2 * X[0]
+
+
+def test_a_condition_that_is_a_number():
+    """To Python's while, what is not zero holds."""
+    def f(p):
+        return np.sum(ad.while_loop(lambda s: 3.0 - np.floor(s[0]), lambda s: s + p[0], p * 0 + 1)) \
+            + np.sum(ad.while_loop(lambda s: s[1], lambda s: (s[0] * p, s[1] - 1), (p, 3))[0])
+    x = np.array([1.0, 2.0, 3.0])
+    value, g = ad.value_and_grad(f)(x)
+    assert value == f(x) == 9 + 98
+    np.testing.assert_allclose(g, [6 + 4, 32, 108], rtol=1e-13)
