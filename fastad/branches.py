@@ -48,8 +48,9 @@ def cond(pred: Any, true_fun: Callable[..., Tree], false_fun: Callable[..., Tree
     -----
     Where pred is traced, both sides are computed and `np.where` selects, values as well as derivatives: what the other
     side does (a division by zero) does not reach the result.  Operands that are arrays may be changed in place: each
-    side has its own.  Arrays of the function around it are not written by a side: that is an error.  A plain `if` computes one side only; then the tape is
-    recorded again where pred changes, and inside of a `scan` it may not change from step to step.
+    side has its own.  Arrays of the function around it are not written by a side: that is an error.
+    A plain `if` computes one side only; then the tape is recorded again where pred changes, and inside of a `scan` it
+    may not change from step to step.
 
     Examples
     --------
