@@ -178,6 +178,7 @@ class Loop:
         leaves, self.xtree = trees.flatten(xs)
         self.xs, self.xpairs = self.split(leaves, "xs")
         self.ytree, self.ypairs = trees.flatten(None)[1], list[bool]()       # (of y, when a step has run)
+        self.widened = False                             # was a number of the state promoted, on plain values?
         self.own, self.held = (step, self.tree), list[Any]()                 # (before `hold`)
         self.length = self.steps(length)
 
@@ -228,22 +229,24 @@ class Loop:
 
     # -- on plain values
     def plainly(self) -> tuple[Tree, Tree]:
+        """Each step has arrays of its own: what it changes is neither the caller's nor what is kept."""
         if self.length == 0:
             return self.empty()
-        try:
-            return self.looped()
-        except Promotion:
-            return self.plainly()
-
-    def looped(self) -> tuple[Tree, Tree]:
-        """Each step has arrays of its own: what it changes is neither the caller's nor what is kept."""
-        old, stacked = [owned(x) for x in self.state], None
+        old, stacked, real = [owned(x) for x in self.state], None, list[bool]()
         for n in range(self.length):
             t = self.length - 1 - n if self.reverse else n
-            new, y, ytree = self.called(old, [owned(x[t]) for x in self.xs])
+            result = self.run(old, [owned(x[t]) for x in self.xs])
+            while True:                      # (once, whatever a promotion asks for: it may write around itself)
+                try:
+                    new, y, ytree = self.taken(result)
+                    break
+                except Promotion:
+                    self.widened = True
             old = [owned(v) for v in new]
+            if n == 1 and self.widened:
+                stacked = widened(stacked, real, self.ypairs, y)
             if stacked is None:
-                self.ytree = ytree
+                self.ytree, real = ytree, self.ypairs
                 stacked = [np.empty((self.length, *np.shape(v)), v.dtype) for v in y]
             if ytree != self.ytree:
                 raise self.wrong(f"y has structure {trees.describe(ytree)} in step {n}, and "
@@ -279,8 +282,14 @@ class Loop:
 
     def called(self, state: list[Any], x: list[Any]) -> tuple[list[Any], list[Any], Any]:
         """One step: leaves of the new state and of y, and the structure of y."""
-        result = self.step(trees.unflatten(self.tree, joined(state, self.pairs)),
-                           trees.unflatten(self.xtree, joined(x, self.xpairs)))
+        return self.taken(self.run(state, x))
+
+    def run(self, state: list[Any], x: list[Any]) -> Any:
+        return self.step(trees.unflatten(self.tree, joined(state, self.pairs)),
+                         trees.unflatten(self.xtree, joined(x, self.xpairs)))
+
+    def taken(self, result: Any) -> tuple[list[Any], list[Any], Any]:
+        """What a step has returned, as its leaves."""
         if not isinstance(result, tuple) or len(result) != 2:
             raise self.wrong("a step returns (new state, y), y may be None; this one returned a "
                              f"{type(result).__name__}{f' of {len(result)}' if isinstance(result, tuple) else ''}")
@@ -466,6 +475,15 @@ class OneStep:
         n = len(self.loop.state)
         new, y, self.ytree = self.loop.called(list(leaves[:n]), list(leaves[n:]))
         return [*map(on_tape, [*new, *y]), *leaves[:1]]      # (something traced, even where the results are constants)
+
+
+def widened(columns: Any, real: list[bool], pairs: list[bool], y: list[Any]) -> list[Any]:
+    """Columns for y that began as whole or real numbers, as a state did which later steps have made a wider type."""
+    parts, found = iter(columns), list[Any]()
+    for before, now in zip(real, pairs, strict=True):
+        column = next(parts)
+        found += [column, next(parts)] if before else [column, np.zeros_like(column)] if now else [column]
+    return [a.astype(v.dtype) if np.can_cast(a.dtype, v.dtype) else a for a, v in zip(found, y, strict=False)]
 
 
 def truth(x: Any) -> Any:

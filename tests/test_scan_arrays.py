@@ -367,3 +367,26 @@ def test_a_condition_that_is_a_number():
     value, g = ad.value_and_grad(f)(x)
     assert value == f(x) == 9 + 98
     np.testing.assert_allclose(g, [6 + 4, 32, 108], rtol=1e-13)
+
+
+@pytest.mark.parametrize("start, factor", [(1, 1.5), (1.0, 1j), (1, 1j)])
+def test_a_step_on_plain_values_runs_once_whatever_type_the_state_becomes(start, factor):
+    """A state that begins as 1 where 1.0 or 1 + 0j is meant."""
+    def f(p):
+        total = np.zeros(2)
+
+        def step(s, _):
+            total[0] += np.abs(s) * p[0]
+            return s * factor + p[1], s
+        s, ys = ad.scan(step, start, length=3)
+        return np.abs(s) + total[0] + np.sum(np.abs(ys)**2)
+
+    def loop(p):
+        total, s, ys = 0.0, start, []
+        for _ in range(3):
+            total, s, ys = total + np.abs(s) * p[0], s * factor + p[1], [*ys, s]
+        return np.abs(s) + total + np.sum(np.abs(np.array(ys))**2)
+    assert f(X) == pytest.approx(loop(X), rel=1e-14)
+    value, g = ad.value_and_grad(f)(X)
+    assert value == pytest.approx(loop(X), rel=1e-14)
+    np.testing.assert_allclose(g, ad.grad(loop)(X), rtol=1e-12)
