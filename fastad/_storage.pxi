@@ -280,7 +280,7 @@ cdef uint32_t version_of(Storage s) except 0:
 cdef object memory_start(Storage s):
     """The root as an array that begins at the lowest address."""
     cdef object root = s.root
-    return root[tuple([slice(None, None, -1) if st < 0 else slice(None) for st in root.strides])]
+    return root[(*[slice(None, None, -1) if st < 0 else slice(None) for st in root.strides], Ellipsis)]
 
 
 cdef int flush(Storage s) except -1:

@@ -17,7 +17,9 @@ cdef Tape tape_of_write(Storage s, Tape t):
     if body is not None and s.birth < body.sealed and s.leaf is None and s.state != CAPTURED:
         raise TracerError(f"{here()}: a side of a cond writes into an array from around it, but both sides are run "
                           "and recorded. Return what is new as a result of the side")
-    if body is None or not body.body or body is t or s.born is body or s.leaf is not None:
+    while body is not None and not body.body:
+        body = body.parent
+    if body is None or body is t or within(s.born, body) or s.leaf is not None:
         return t
     if t is None:
         return body if s.state == PLAIN else None
@@ -25,6 +27,13 @@ cdef Tape tape_of_write(Storage s, Tape t):
     while up is not None and up is not t:
         up = up.parent
     return t if up is None else body
+
+
+cdef bint within(Tape t, Tape around) noexcept:
+    """Is t this recording, or one inside of it?"""
+    while t is not None and t is not around:
+        t = t.parent
+    return t is not None
 
 
 def seal(Tape t):
@@ -58,14 +67,14 @@ cdef int begin_write(Array a, Tape t, object value) except -1:
         raise TracerError(
             f"{here()}: a traced value is written into an array that was made outside the recorded function. Make "
             "the array inside the function (np.zeros, np.empty), or copy it there (np.array(a)).")
-    if t.body and s.born is not t and s.leaf is None and (s.state == PLAIN or s.tape is not t):
+    if t.body and s.leaf is None and (s.state == PLAIN or s.tape is not t) and not within(s.born, t):
         borrow(s, t)
     if s.state == PLAIN:
         s.state = TRACED
         s.tape = t
         s.snapshot = None
         s.ver = s.fresh = 0
-    elif s.tape is not t and s.born is t:
+    elif s.tape is not t and within(s.born, t):
         adopt(s, t)
     elif s.tape is not t:
         raise TracerError(f"{here()}: an array of an outer recording is written by an inner one (a function that is "

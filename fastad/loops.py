@@ -69,7 +69,8 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
     -----
     Outside a recording this is a Python loop.  Inside one, the tape holds a single instruction, whatever the length.
     The step may change its state and x in place: they are its own, and no array of the caller's is changed by that.
-    It may write into arrays of the function around it (``image += u * v``, ``history[k] = u``), as in a Python loop.
+    It may write into arrays of the function around it (``image += u * v``, ``history[k] = u``), as in a Python loop;
+    a history is quicker as y.
     The adjoint keeps of each step what makes the way back fast; with `memory=` in `grad` or `record` it keeps the
     fewest numbers from which the rest can be computed again, of so many steps as fit, and runs steps again: the same
     bits with any budget.  They are those of the loop in Python to rounding.

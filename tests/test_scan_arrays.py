@@ -390,3 +390,21 @@ def test_a_step_on_plain_values_runs_once_whatever_type_the_state_becomes(start,
     value, g = ad.value_and_grad(f)(X)
     assert value == pytest.approx(loop(X), rel=1e-14)
     np.testing.assert_allclose(g, ad.grad(loop)(X), rtol=1e-12)
+
+
+def test_an_array_of_an_inner_step_that_holds_values_of_outer_ones_alone():
+    """The write is of the outer loop, the array of the inner one: it is nobody's state."""
+    def f(p, scan):
+        single = np.zeros(())
+
+        def outer(u, k):
+            def inner(v, j):
+                w = p * 2
+                w[k % 3] = p[0]
+                w[j % 3] += p[1]
+                single[()] += w[0] * v[0]
+                return v * np.cos(w), v[0]
+            u, ys = scan(inner, u * 1.0, np.arange(2))
+            return u + ys[0], None
+        return np.sum(scan(outer, p * 1.0, np.arange(4))[0]) + single * p[2]
+    agree(f)
