@@ -7,6 +7,7 @@ gives the tape itself, `variable` derivatives without a function; `optimize` is 
 Owns: the public names, nothing else.  Next: derivatives.py (the verbs), recording.py (record), _tape.pyx (the heart).
 """
 from fastad._tape import Tape, get_num_threads, set_num_threads
+from fastad.branches import cond
 from fastad.control import peek, primitive, stop_gradient
 from fastad.derivatives import batch, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from fastad.eager import variable
@@ -29,7 +30,7 @@ from fastad.errors import (
 )
 from fastad.explain import explain
 from fastad.gradients import audit
-from fastad.loops import cond, scan, while_loop
+from fastad.loops import scan, while_loop
 from fastad.nonfinite import debug_nonfinite
 from fastad.operators import linear_operator
 from fastad.recording import record

@@ -36,6 +36,9 @@ cdef object inplace(int op, Array a, object x):
     if shape_of(r) != (<object>a.c).shape:
         raise ValueError(f"non-broadcastable output operand with shape {(<object>a.c).shape} doesn't match the "
                          f"broadcast shape {shape_of(r)}")
+    if a.s.row:                          # h[k] += x: what is read, added and put back
+        owe(r)
+        return r
     store(a, r)
     return a
 

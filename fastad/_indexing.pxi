@@ -141,7 +141,7 @@ cdef object memory_of(Storage s):
 cdef object memory_start(Storage s):
     """The root as an array that begins at the lowest address."""
     cdef object root = s.root
-    return root[tuple([slice(None, None, -1) if st < 0 else slice(None) for st in root.strides])]
+    return root[(*[slice(None, None, -1) if st < 0 else slice(None) for st in root.strides], Ellipsis)]
 
 
 cdef object positions_of(Storage s, cnp.ndarray c):
@@ -298,7 +298,7 @@ cdef int advanced_axes(tuple key, int ncommon) except -1:
 cdef object get_dynamic(Array a, key):
     cdef tuple entries = full_key(a, key)
     if basic_only(entries) and not all_scalar(entries):
-        return get_item(a, guarded_key(entries))      # NumPy gives a view: its place must be fixed
+        return get_row(a, entries)
     pin(current(), key)
     positions = flat_positions(a, entries)
     if a.s.state != TRACED and type(positions) is Array and (<Array>positions).s.state != TRACED:
@@ -364,9 +364,12 @@ cdef int set_item(Array a, object key, object value) except -1:
         return set_dynamic(a, key, value)
     given = key
     key = plain_key(given)
-    if s.state != TRACED and joint_tape(None, list_probe(value)) is None and not isinstance(value, (list, tuple)):
+    if s.state != TRACED and joint_tape(None, list_probe(value)) is None and not isinstance(value, (list, tuple)) \
+            and tape_of_write(s, None) is None:
         if a.frozen:
             raise ValueError("assignment destination is read-only")
+        if s.rows is not None:
+            forget_rows(s, value)
         (<object>a.c)[key] = (<Array>value).c if type(value) is Array else value
         return 0
     if isinstance(value, (list, tuple)):
@@ -407,7 +410,7 @@ cdef int set_table(Array a, key, value) except -1:
 cdef int scatter(Array a, positions, value, tuple shape) except -1:
     """Write `value`, repeated to `shape`, at constant memory positions."""
     cdef Storage s = a.s
-    cdef Tape t = joint_tape(s.tape if s.state == TRACED else None, value)
+    cdef Tape t = tape_of_write(s, joint_tape(s.tape if s.state == TRACED else None, value))
     cdef operand o
     cdef list keep = []
     cdef uint32_t[2] ids
@@ -415,7 +418,7 @@ cdef int scatter(Array a, positions, value, tuple shape) except -1:
     cdef int64_t k
     if positions.size == 0:
         return 0
-    begin_write(a, t)
+    begin_write(a, t, value)
     resolve(t, value, s.dtype, &o, keep)
     own = aval_shape(o.aval)
     n = AVALS[o.aval].size
@@ -447,13 +450,20 @@ cdef int set_dynamic(Array a, key, value) except -1:
         value = api().reshape(api().asarray(value), ()) if shape_of(value) else value
         return store(a, api().where(key, api().cast_to(value, a.s.dtype), a))
     entries = full_key(a, key)
-    if basic_only(entries) and not all_scalar(entries):
+    if basic_only(entries) and not all_scalar(entries) and not (current() is not None and current().body):
         return set_item(a, guarded_key(entries), value)
     pin(current(), key)
+    put_back(current(), value)
     positions = flat_positions(a, entries)
     if not is_traced(positions):         # a mask that selects nothing
         return 0
-    return store(a, api().put_flat(a, positions, value))
+    if a.s.rows is None:
+        return store(a, api().put_flat(a, positions, value))
+    forget_rows(a.s, value)
+    rows, a.s.rows = a.s.rows, None
+    store(a, api().put_flat(a, positions, value))
+    a.s.rows = rows
+    return 0
 
 
 # ---- index arrays --------------------------------------------------------------------------------------------------

@@ -32,6 +32,9 @@ def recordings():
     return stack
 
 
+cdef Py_ssize_t careful = 0              # open recordings that have an outer one, and sealed ones, of all threads
+
+
 cdef Tape current():
     cdef list stack = recordings()
     return <Tape>stack[-1] if stack else None
@@ -51,19 +54,27 @@ def every_line(bint wanted):
 
 def open_recording():
     """Begin to record in this thread; returns the new tape."""
+    global careful
     cdef Tape t = Tape()
     t.every_line = getattr(local, "every_line", False)
     t.parent = current()
+    if t.parent is not None:
+        t.sealed = t.parent.sealed
     t.owner = PyThreadState_Get()
     recordings().append(t)
+    careful += t.parent is not None
     return t
 
 
 def close_recording(Tape t):
     """End the innermost recording; t must be it."""
+    global careful
     if recordings()[-1] is not t:
         raise InternalError("recordings were closed out of order")
     recordings().pop()
+    careful -= t.parent is not None
+    if t.borrowed is not None:
+        give_back(t)
     return t.finish()
 
 

@@ -21,13 +21,21 @@ cdef Map view_map(int64_t size, tuple shape, int64_t offset, tuple strides):
     return <Map>found
 
 
+cdef uint64_t births = 0                 # storages so far
+
+
 cdef Storage new_storage(cnp.ndarray c, int dtype, int state):
+    global births
     cdef Storage s = Storage.__new__(Storage)
     cdef int64_t span = 0, low = 0
     cdef int d
     s.root = c
     s.dtype = dtype
     s.state = state
+    if careful:
+        s.born = current()
+    s.birth = births
+    births += 1
     s.base = <char *>cnp.PyArray_DATA(c)
     s.size = cnp.PyArray_SIZE(c)
     if not cnp.PyArray_IS_C_CONTIGUOUS(c) and s.size:
@@ -342,26 +350,6 @@ cdef inline int load_cell(Storage s, int64_t k, fa_cell *v) except -1:
 
 
 # ---- writing -------------------------------------------------------------------------------------------------------
-cdef int begin_write(Array a, Tape t) except -1:
-    """Prepare the storage of `a` for a traced write in tape t."""
-    cdef Storage s = a.s
-    if a.frozen or not cnp.PyArray_ISWRITEABLE(a.c):
-        raise ValueError("assignment destination is read-only")
-    if s.state == CAPTURED:
-        raise TracerError(
-            f"{here()}: a traced value is written into an array that was made outside the recorded function. Make "
-            "the array inside the function (np.zeros, np.empty), or copy it there (np.array(a)).")
-    if s.state == PLAIN:
-        s.state = TRACED
-        s.tape = t
-        s.snapshot = None
-        s.ver = s.fresh = 0
-    elif s.tape is not t:
-        raise TracerError(f"{here()}: an array of an outer recording is written by an inner one (a function that is "
-                          "differentiated inside another must return its results)")
-    return 0
-
-
 cdef int put_element(Array a, int64_t k, object value) except -1:
     """y[position k of the memory] = scalar."""
     cdef Storage s = a.s
@@ -370,13 +358,13 @@ cdef int put_element(Array a, int64_t k, object value) except -1:
     cdef list keep = []
     cdef Scalar x
     if type(value) is Scalar and (<Scalar>value).dt == s.dtype and s.state == TRACED and \
-            (<Scalar>value).tape is t and t.owner == PyThreadState_Get() and not a.frozen \
-            and cnp.PyArray_ISWRITEABLE(a.c):
+            (<Scalar>value).tape is t and t.owner == PyThreadState_Get() and not a.frozen and s.rows is None \
+            and careful == 0 and cnp.PyArray_ISWRITEABLE(a.c):
         o.id = (<Scalar>value).id
         o.cell = (<Scalar>value).v
     else:
-        t = joint_tape(t, value)
-        begin_write(a, t)
+        t = tape_of_write(s, joint_tape(t, value))
+        begin_write(a, t, value)
         resolve(t, value, s.dtype, &o, keep)
         if AVALS[o.aval].nd:
             if AVALS[o.aval].size != 1:
@@ -416,7 +404,7 @@ cdef inline bint same_place(cnp.ndarray a, cnp.ndarray b) noexcept:
 cdef int store(Array a, object value) except -1:
     """a[...] = value, as NumPy broadcasts and casts it."""
     cdef Storage s = a.s
-    cdef Tape t = joint_tape(s.tape if s.state == TRACED else None, value)
+    cdef Tape t = tape_of_write(s, joint_tape(s.tape if s.state == TRACED else None, value))
     cdef operand o
     cdef list keep = []
     cdef uint32_t i
@@ -432,7 +420,7 @@ cdef int store(Array a, object value) except -1:
         return 0
     if cnp.PyArray_NDIM(a.c) == 0:
         return put_element(a, (<char *>cnp.PyArray_DATA(a.c) - s.base) // fa_itemsize[s.dtype], value)
-    begin_write(a, t)
+    begin_write(a, t, value)
     if isinstance(value, (list, tuple)):
         value = api().asarray(value)
     resolve(t, value, s.dtype, &o, keep)

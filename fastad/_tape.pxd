@@ -314,6 +314,10 @@ cdef class Tape:
     cdef dict lifted                     # nested recordings: id in the parent -> input here
     cdef readonly list lifted_from
     cdef readonly list lifted_values     # their values when they were met
+    cdef public bint body                # a loop's: it may write into arrays of the recordings around it
+    cdef uint64_t sealed                 # storages born before this number may not be written; 0: all may
+    cdef list owed                       # (value, place): rows that were changed, and not yet put back (`owe`)
+    cdef list borrowed                   # (storage, its memory, state, tape and version before the first such write)
     cdef bint eager                      # define-by-run (variable, backward): captured arrays are copied
     cdef object recorder                 # what the Python layer keeps while it records
     cdef dict capture_index
@@ -460,6 +464,11 @@ cdef class Storage:
     cdef object snapshot
     cdef uint32_t snapshot_id
     cdef object leaf                     # define-by-run: the record of the variable whose memory it is
+    cdef Tape born                       # the nested recording in which it was made; None: in an outermost one
+    cdef uint64_t birth                  # a number that rises from storage to storage
+    cdef bint row                        # a copy of elements at traced positions, where NumPy has a view
+    cdef list rows                       # weak references to such copies of its elements
+    cdef object __weakref__
 
 
 cdef class Array:

@@ -24,6 +24,7 @@ import os
 import sys
 import threading
 import types
+import weakref
 import numpy
 
 from fastad.errors import (
@@ -1079,6 +1080,7 @@ include "_complex.pxi"
 include "_operands.pxi"
 include "_elementwise.pxi"
 include "_storage.pxi"
+include "_writing.pxi"
 include "_array.pxi"
 include "_indexing.pxi"
 include "_structural.pxi"

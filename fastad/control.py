@@ -133,6 +133,7 @@ class Primitive:
 
     def __init__(self, fn, vjp, jvp):
         self.fn, self.vjp, self.jvp = fn, vjp, jvp
+        self.parts = None                        # of a sum: (function, arguments) of its terms, for debug_nonfinite
         functools.update_wrapper(self, fn, updated=())
         del self.__dict__["__wrapped__"]         # nobody need watch what fn reads: it runs anew at each replay
 

@@ -1,10 +1,10 @@
-"""loops.py - loops and branches of the user's: `scan`, `while_loop`, `cond`.
+"""loops.py - loops of the user's: `scan`, `while_loop`.
 
 Owns: what they mean on plain values, how a body is recorded once, how the result of a loop is taken apart.
 Must not know: how the loop is run (_scan.pyx), its derivatives (scan_rules.py).
 The body is recorded at the first step, in a recording inside the one that is open: what it uses of the values around
 it becomes an input that stays the same, and so does every array that it captures.
-Next: function.py (other nested recordings), recording.py.
+Next: branches.py (`cond`), function.py (other nested recordings), recording.py.
 """
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fastad.operands import live
 from fastad.recording import Arguments, name_of, record_call
 from fastad.state import Watch
 
-__all__ = ["cond", "scan", "while_loop"]
+__all__ = ["scan", "while_loop"]
 
 Tree = Any
 F64, I64, BOOL, F32 = 0, 1, 2, 3
@@ -69,6 +69,8 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
     -----
     Outside a recording this is a Python loop.  Inside one, the tape holds a single instruction, whatever the length.
     The step may change its state and x in place: they are its own, and no array of the caller's is changed by that.
+    It may write into arrays of the function around it (``image += u * v``, ``history[k] = u``), as in a Python loop;
+    a history is quicker as y.
     The adjoint keeps of each step what makes the way back fast; with `memory=` in `grad` or `record` it keeps the
     fewest numbers from which the rest can be computed again, of so many steps as fit, and runs steps again: the same
     bits with any budget.  They are those of the loop in Python to rounding.
@@ -137,8 +139,8 @@ def while_loop(cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], state:
     """
     def step(state: Tree, _: None) -> tuple[Tree, Any]:
         state = body(state)
-        return state, cond(state)
-    goes_on = cond(state)
+        return state, truth(cond(state))
+    goes_on = truth(cond(state))
     if np.shape(goes_on) != ():
         raise ShapeError(f"{T.here()}: while_loop of {name_of(body)}: its condition has shape {np.shape(goes_on)}; one "
                          "bool is meant (np.any or np.all of an array)")
@@ -159,54 +161,6 @@ def while_loop(cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], state:
     return state
 
 
-def cond(pred: Any, true_fun: Callable[..., Tree], false_fun: Callable[..., Tree], *operands: Any) -> Tree:
-    """``true_fun(*operands) if pred else false_fun(*operands)``, without a decision that a tape would have to hold.
-
-    Parameters
-    ----------
-    pred : bool
-        One bool, traced or plain.
-    true_fun, false_fun : callable
-        Return trees of one structure, with the same shapes.
-    *operands
-        Handed to both.
-
-    Returns
-    -------
-    tree
-
-    Raises
-    ------
-    ShapeError
-        pred is no single bool; the results differ in structure or shape.
-
-    Notes
-    -----
-    Where pred is traced, both sides are computed and `np.where` selects, values as well as derivatives: what the other
-    side does (a division by zero) does not reach the result.  A plain `if` computes one side only; then the tape is
-    recorded again where pred changes, and inside of a `scan` it may not change from step to step.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastad as ad
-    >>> f = lambda x: ad.cond(x > 0.0, lambda x: x * x, lambda x: -x, x)
-    >>> ad.grad(f)(3.0), ad.grad(f)(-3.0)
-    (np.float64(6.0), np.float64(-1.0))
-    """
-    if np.ndim(pred) != 0:
-        raise ShapeError(f"{T.here()}: cond: pred has shape {np.shape(pred)}; one bool is meant (np.where chooses "
-                         "element by element)")
-    if not T.is_traced(pred):
-        return true_fun(*operands) if pred else false_fun(*operands)
-    (yes, tree), (no, other) = (trees.flatten(f(*operands)) for f in (true_fun, false_fun))
-    if tree != other or [np.shape(a) for a in yes] != [np.shape(b) for b in no]:
-        raise ShapeError(f"{T.here()}: cond: {name_of(true_fun)} gives {trees.describe(tree)} of shapes "
-                         f"{[np.shape(a) for a in yes]}, {name_of(false_fun)} {trees.describe(other)} of shapes "
-                         f"{[np.shape(b) for b in no]}")
-    return trees.unflatten(tree, [np.where(pred, a, b)[()] for a, b in zip(yes, no, strict=True)])
-
-
 class Promotion(Exception):
     """A number of the state that the step makes a number of a wider type."""
 
@@ -225,6 +179,8 @@ class Loop:
         leaves, self.xtree = trees.flatten(xs)
         self.xs, self.xpairs = self.split(leaves, "xs")
         self.ytree, self.ypairs = trees.flatten(None)[1], list[bool]()       # (of y, when a step has run)
+        self.widened = False                             # was a number of the state promoted, on plain values?
+        self.own, self.held = (step, self.tree), list[Any]()                 # (before `hold`)
         self.length = self.steps(length)
 
     def split(self, leaves: list[Any], what: str) -> tuple[list[Any], list[bool]]:
@@ -274,22 +230,24 @@ class Loop:
 
     # -- on plain values
     def plainly(self) -> tuple[Tree, Tree]:
+        """Each step has arrays of its own: what it changes is neither the caller's nor what is kept."""
         if self.length == 0:
             return self.empty()
-        try:
-            return self.looped()
-        except Promotion:
-            return self.plainly()
-
-    def looped(self) -> tuple[Tree, Tree]:
-        """Each step has arrays of its own: what it changes is neither the caller's nor what is kept."""
-        old, stacked = [owned(x) for x in self.state], None
+        old, stacked, real = [owned(x) for x in self.state], None, list[bool]()
         for n in range(self.length):
             t = self.length - 1 - n if self.reverse else n
-            new, y, ytree = self.called(old, [owned(x[t]) for x in self.xs])
+            result = self.run(old, [owned(x[t]) for x in self.xs])
+            while True:                      # (once, whatever a promotion asks for: it may write around itself)
+                try:
+                    new, y, ytree = self.taken(result)
+                    break
+                except Promotion:
+                    self.widened = True
             old = [owned(v) for v in new]
+            if n == 1 and self.widened:
+                stacked = widened(stacked, real, self.ypairs, y)
             if stacked is None:
-                self.ytree = ytree
+                self.ytree, real = ytree, self.ypairs
                 stacked = [np.empty((self.length, *np.shape(v)), v.dtype) for v in y]
             if ytree != self.ytree:
                 raise self.wrong(f"y has structure {trees.describe(ytree)} in step {n}, and "
@@ -325,8 +283,14 @@ class Loop:
 
     def called(self, state: list[Any], x: list[Any]) -> tuple[list[Any], list[Any], Any]:
         """One step: leaves of the new state and of y, and the structure of y."""
-        result = self.step(trees.unflatten(self.tree, joined(state, self.pairs)),
-                           trees.unflatten(self.xtree, joined(x, self.xpairs)))
+        return self.taken(self.run(state, x))
+
+    def run(self, state: list[Any], x: list[Any]) -> Any:
+        return self.step(trees.unflatten(self.tree, joined(state, self.pairs)),
+                         trees.unflatten(self.xtree, joined(x, self.xpairs)))
+
+    def taken(self, result: Any) -> tuple[list[Any], list[Any], Any]:
+        """What a step has returned, as its leaves."""
         if not isinstance(result, tuple) or len(result) != 2:
             raise self.wrong("a step returns (new state, y), y may be None; this one returned a "
                              f"{type(result).__name__}{f' of {len(result)}' if isinstance(result, tuple) else ''}")
@@ -372,11 +336,12 @@ class Loop:
 
     def leaf(self, k: int) -> str:
         """What the user calls leaf number k of the state."""
-        return "state" + paths(self.tree, self.pairs)[k]
+        own = trees.paths(self.own[1])
+        return "state" + paths(self.own[1], self.pairs[:len(own)])[k]
 
     # -- on traced values
     def recorded(self, parent: Any) -> tuple[Tree, Tree]:
-        watch = Watch(self.step)
+        watch = Watch(self.own[0])
         tape, ytree = self.settled_body()
         if self.length > 1:
             self.refuse_chance(watch, tape)
@@ -400,7 +365,11 @@ class Loop:
                                    "or write the loop in Python") from error
         parts = [part(y, place, shape if k < len(state) else (self.length, *shape), dtype) for k, (place, shape, dtype)
                  in enumerate(zip(body.places(attr, len(state)), shapes, dtypes, strict=True))]
-        return self.whole(parts[:len(state)], parts[len(state):], ytree)
+        result, ys = self.whole(parts[:len(state)], parts[len(state):], ytree)
+        if self.held:
+            result, contents = result
+            write(self.held, contents)
+        return result, ys
 
     def steps_until_false(self) -> int:
         """How many steps there are until y, one bool, is false: by running the recorded body from here on."""
@@ -415,12 +384,29 @@ class Loop:
                 return n
 
     def settled_body(self) -> tuple[Any, Any]:
-        """The body, for a state that keeps its types."""
+        """The body, for a state that keeps its types and has all that the step writes."""
         while True:
             try:
-                return self.body()
+                tape, ytree = self.body()
             except Promotion:
                 continue
+            found = [a for a in T.borrowed(tape) if not any(np.shares_memory(T.concrete(a), T.concrete(b))
+                                                            for b in self.held)]
+            if not found:
+                return tape, ytree
+            self.hold(found)
+
+    def hold(self, found: list[Any]) -> None:
+        """Arrays from around the step, into which it writes, become a part of the state: each step finds them as the
+        one before has left them, as in a loop of Python."""
+        state = trees.unflatten(self.tree, joined(self.state, self.pairs))
+        if self.held:
+            state = state[0]
+        self.held += found
+        self.step = Holding(self.own[0], self.held)
+        leaves, self.tree = trees.flatten((state, [np.copy(a) for a in self.held]))
+        self.state, self.pairs = self.split(leaves, "the state")
+        self.loose += [False] * len(found)
 
     def refuse_chance(self, watch: Watch, tape: Any) -> None:
         """An error where a second run of the step, on the same values, gives others: one body is no loop then.
@@ -432,8 +418,10 @@ class Loop:
             return
         try:
             again, _ = self.body()
-        except EscapedTracerError:           # of a value that the first run has put aside
-            return
+        except EscapedTracerError as error:
+            raise UnsupportedError(f"{T.here()}: {self.name}: the step reads what an earlier run of it has put aside, "
+                                   f"and a body is recorded once ({'; '.join(causes)}). Make that a part of the "
+                                   "state") from error
         one, other = ([np.asarray(v) for v in Program(t).run([*self.at_first_step(), *t.lifted_values])]
                       for t in (tape, again))
         if len(one) != len(other) or not all(map(equal_bits, one, other)):
@@ -450,9 +438,30 @@ class Loop:
         """The tape of one step, recorded at the first one's values, and the structure of y."""
         values, one_step = self.at_first_step(), OneStep(self)
         tape = record_call(one_step, Arguments(tuple(values), {}, None, self.name), enclosing=True)
+        for _, where in T.owed(tape):
+            raise UnsupportedError(f"{where}: {self.name}: the elements that a traced index has chosen are changed in "
+                                   "place; to NumPy they are a view. Write into the array that they are of: a[k] += v")
         if values:
             tape.set_outputs(tape.outputs[:-1])
         return tape, one_step.ytree
+
+
+class Holding:
+    """A step whose state has the content of arrays from around it, too."""
+
+    def __init__(self, step: Any, held: list[Any]) -> None:
+        self.step, self.held = step, held
+
+    def __call__(self, state: Tree, x: Tree) -> tuple[Tree, Tree]:
+        own, contents = state
+        write(self.held, contents)
+        new, y = self.step(own, x)
+        return (new, [np.copy(a) for a in self.held]), y
+
+
+def write(arrays: list[Any], contents: list[Any]) -> None:
+    for a, content in zip(arrays, contents, strict=True):
+        a[...] = content
 
 
 class OneStep:
@@ -463,9 +472,25 @@ class OneStep:
         self.__func__ = loop.code            # where recording.py looks for a name and a line
 
     def __call__(self, *leaves: Any) -> list[Any]:
+        T.current_tape().body = True
         n = len(self.loop.state)
         new, y, self.ytree = self.loop.called(list(leaves[:n]), list(leaves[n:]))
         return [*map(on_tape, [*new, *y]), *leaves[:1]]      # (something traced, even where the results are constants)
+
+
+def widened(columns: Any, real: list[bool], pairs: list[bool], y: list[Any]) -> list[Any]:
+    """Columns for y that began as whole or real numbers, as a state did which later steps have made a wider type."""
+    parts, found = iter(columns), list[Any]()
+    for before, now in zip(real, pairs, strict=True):
+        column = next(parts)
+        found += [column, next(parts)] if before else [column, np.zeros_like(column)] if now else [column]
+    return [a.astype(v.dtype) if np.can_cast(a.dtype, v.dtype) else a for a, v in zip(found, y, strict=False)]
+
+
+def truth(x: Any) -> Any:
+    """A condition as a bool: to Python a number that is not zero holds, too."""
+    dtype = getattr(x, "dtype", None)
+    return x if isinstance(x, bool) or dtype is None or dtype == np.bool_ else x != 0
 
 
 def owned(x: Any) -> Any:

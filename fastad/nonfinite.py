@@ -50,6 +50,8 @@ class Finding:
     turn : tuple of (int, int)
         The operation is the first of these, of so many recorded on that line with the same name: the turn of a loop in
         Python.  (1, 1): the only one.
+    sources : tuple of (int, str or None)
+        Inside a `sum_over`: the number of the source, and the line of the sum.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Finding:
     masked: int = 0
     steps: tuple[tuple[int, str | None], ...] = ()
     turn: tuple[int, int] = (1, 1)
+    sources: tuple[tuple[int, str | None], ...] = ()
 
     def __bool__(self) -> bool:
         return self.found
@@ -72,6 +75,7 @@ class Finding:
             rest = f" ({self.masked} values on the way are not, and reach no result)" if self.masked else ""
             return f"{self.name}: all results and derivatives are finite{rest}"
         lines = [f"{self.name}: not finite in the {self.sweep} sweep, first at {self.location or 'an unknown line'}"]
+        lines += [f"    in source {k} of the sum at {place or 'an unknown line'}" for k, place in self.sources]
         lines += [f"    in step {step} of the scan at {place or 'an unknown line'}" for step, place in self.steps]
         if self.turn[1] > 1:
             lines.append(f"    number {self.turn[0]} of {self.turn[1]} such operations of this line")
@@ -152,7 +156,7 @@ class Search:
             return None
         i = min(reaching, key=lambda i: (self.tape.instruction(i)[0] == "const", i))
         attr = self.tape.instruction(i)[3]
-        inside = Steps(self, i, attr).forward() if isinstance(attr, Scan) else None
+        inside = Steps(self, i, attr).forward() if isinstance(attr, Scan) else self.source(i, attr, "forward")
         return inside or self.finding(i, "forward")
 
     def reverse(self, seeds: list[Any]) -> Finding | None:
@@ -166,10 +170,23 @@ class Search:
         blamed = [i for i in users if self.contributes(i, first, adjoints[i])]
         for i in [] if blamed else reversed(users):
             attr = self.tape.instruction(i)[3]
-            inside = Steps(self, i, attr).reverse(adjoints[i]) if isinstance(attr, Scan) else None
+            inside = Steps(self, i, attr).reverse(adjoints[i]) if isinstance(attr, Scan) else \
+                self.source(i, attr, "reverse")
             if inside:
                 return inside
         return self.finding((blamed or users)[-1], "reverse", first, adjoints[first])
+
+    def source(self, i: int, attr: Any, sweep: str) -> Finding | None:
+        """What is found in the first source of a sum, if instruction i is one, in which there is something."""
+        rule = getattr(attr, "rule", None)
+        parts = getattr(getattr(rule, "owner", None), "parts", None)
+        if rule is None or parts is None:
+            return None
+        for k, (f, args) in enumerate(parts(*rule.args([self.values[x] for x in self.operands(i)]))):
+            found = debug_nonfinite(f, *args)
+            if found and found.sweep == sweep:
+                return replace(found, name=self.name, sources=((k, self.tape.location(i)), *found.sources))
+        return None
 
     def reaching(self, wrong: set[int]) -> list[int]:
         """Those that make a result not finite, and are not made so by an operand."""

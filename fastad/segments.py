@@ -54,8 +54,9 @@ class Columns:
                      if x < self.boundary and not self.leaf[x]}
 
     def place(self, i: int) -> str:
-        """The line of f that belongs to value i, or to the last one before it that has a line."""
-        return next((found for found in map(self.tape.location, range(i, 0, -1)) if found), "?")
+        """The line of f that belongs to value i, or to the nearest before it, else after it, that has a line."""
+        nearest = (*range(i, 0, -1), *range(i + 1, self.boundary))
+        return next((found for found in map(self.tape.location, nearest) if found), "?")
 
     def checks(self, i: int) -> bool:
         """Does instruction i find out whether the tape still holds?"""

@@ -180,7 +180,7 @@ class _Search:
 
     def kind(self, obj: Any, label: str) -> int:
         if T.is_wrapped(obj):            # a plain array that f made while it was recorded, and kept, is one still
-            return S.IDENTITY if T.is_traced(obj) else S.ARRAY
+            return S.IDENTITY if T.is_traced(obj) else S.OBJECT if T.complex_among(obj) else S.ARRAY
         if type(obj) in _SCALARS or isinstance(obj, np.generic):
             return S.SCALAR
         if isinstance(obj, np.ndarray):
@@ -253,6 +253,8 @@ class _Search:
             yield from ((S.ATTRIBUTE, k, x, f"{label}.{k}", 1) for k, x in list(vars(obj).items()))
         elif isinstance(obj, type):
             yield from self.parts_of_class(obj, label)
+        elif T.is_wrapped(obj):          # complex, plain
+            yield from ((S.GETATTR, name, getattr(obj, name), f"{label}.{name}", 0) for name in ("re", "im"))
         elif isinstance(obj, types.ModuleType):
             yield from ((S.ATTRIBUTE, k, vars(obj)[k], _deeper(label, f".{k}"), 0)
                         for k in sorted(self.names) if k in vars(obj))

@@ -346,8 +346,14 @@ class Rules:
         self.here = threading.local()        # of this thread: the last point and its gradient
         self.follows = True                  # does a reverse sweep follow a forward sweep?
         self.value = Primitive(named(self.forward, owner.__name__), self.adjoint, self.tangent)
+        self.value.parts = self.parts        # (for `debug_nonfinite`)
         self.slopes = Primitive(named(self.gradient, f"gradient of the {owner.__name__}"), self.product,
                                 lambda directions, y, *leaves: self.product(directions, y, *leaves))
+
+    def parts(self, *leaves: Any) -> Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """The terms of the sum: functions, and their arguments."""
+        params = trees.unflatten(self.tree, list(leaves))
+        return ((self.owner.f, (params, source)) for source in self.owner.sources)
 
     def recorded(self, leaves: list[Any]) -> Any:
         """The instruction: it needs the value alone, and a sweep computes that again, with the gradient."""

@@ -94,6 +94,11 @@ def test_it_runs_and_the_model_improves(tmp_path):
     assert (tmp_path / "fwi.png").stat().st_size > 50_000
 
 
+def test_a_figure_that_cannot_be_written_is_refused_before_the_inversion(tmp_path):
+    done = run([str(ROOT / "examples" / "fwi" / "invert.py"), "--output", str(tmp_path / "no" / "fwi.png")])
+    assert done.returncode == 1 and "no directory that can be written to" in done.stderr and not done.stdout
+
+
 def test_it_reads_the_marmousi_section(tmp_path):
     model = DATA / "marmousi" / "marmousi2_202x68_vp_true.npy"
     if not model.exists():

@@ -322,6 +322,21 @@ def test_without_anything_to_cut_the_error_names_the_line():
         ad.grad(f, memory="1kB")(np.ones(1000))
 
 
+def test_the_line_of_what_is_alive_where_the_first_value_has_none():
+    """The velocities themselves are what lives longest; their copy is made before any line of f."""
+    def f(c):
+        u0, u1 = np.zeros_like(c), np.zeros_like(c)
+        for t in range(12):
+            u2 = np.zeros_like(c)
+            u2[1:-1, 1:-1] = u1[1:-1, 1:-1] - u0[1:-1, 1:-1] + c[1:-1, 1:-1]**2 * (u1[2:, 1:-1] + u1[:-2, 1:-1])
+            u2[8, 8] += np.sin(t * 0.5)
+            u0, u1 = u1, u2
+        return np.sum(u1**2)
+    with pytest.raises(ad.BudgetError) as caught:
+        ad.grad(f, memory=1)(np.ones((16, 20)))
+    assert "?" not in str(caught.value) and "test_memory.py" in str(caught.value)
+
+
 # ---- unrolled loops --------------------------------------------------------------------------------------------------
 
 def unrolled(steps, n=24):

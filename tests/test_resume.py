@@ -338,8 +338,11 @@ def test_a_run_is_not_overwritten(run):
         optimize.minimize(valley, X0, resume=True)
     with pytest.raises(ValueError, match="methods, named"):
         optimize.minimize(valley, X0, method=lambda *args, **kwargs: None, checkpoint=path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="no directory for the checkpoint folder: .*no'"):
         optimize.minimize(valley, X0, checkpoint=path.parent / "no" / "folder")
+    for resume in (False, True):
+        with pytest.raises(CheckpointError, match="is a directory"):
+            optimize.minimize(valley, X0, checkpoint=path.parent, resume=resume)
 
 
 def test_one_run_at_a_time(run):

@@ -337,6 +337,23 @@ def failing(p, source):
     return misfit(p, source)
 
 
+def test_what_is_not_finite_is_found_in_its_source():
+    def forward(m, s):
+        return np.sum(np.log(m - 0.5 * s))
+
+    def backward(m, s):
+        return np.sum(ad.scan(lambda u, k: (u + np.where(k == 3, s, 0.0) * np.sqrt(u - u), None), m, np.arange(5))[0])
+    x = np.array([1.0, 2.0, 3.0])
+    for f, sweep, source in ((forward, "forward", 2), (backward, "reverse", 1)):
+        total = ad.sum_over(np.arange(4.0), f)
+        found = ad.debug_nonfinite(lambda m, total=total: 2.0 * total(m) + m[0], x)
+        assert found.sweep == sweep and found.sources[0][0] == source, str(found)
+        assert f"in source {source} of the sum at " in str(found) and found.location == ad.debug_nonfinite(
+            f, x, float(source)).location
+        assert [step for step, _ in found.steps] == ([3] if f is backward else [])
+    assert not ad.debug_nonfinite(ad.sum_over(np.arange(4.0), lambda m, s: np.sum(m * s)), x)
+
+
 def test_errors_note_the_source():
     sources = [{**s, "kind": k} for k, s in enumerate(stations())]
     with pytest.raises(ZeroDivisionError, match="the fifth") as caught:

@@ -90,13 +90,16 @@ def main():
     args = arguments()
     if args.spacing is not None and not args.spacing > 0.0:
         raise SystemExit(f"--spacing {args.spacing:g}: metres between two points are meant")
+    folder = os.path.dirname(os.path.abspath(args.output))
+    if not os.access(folder, os.W_OK):       # now, not after minutes
+        raise SystemExit(f"--output {args.output}: {folder} is no directory that can be written to")
     small = args.small or QUICK
     if args.model:
         truth, dx = from_file(args.model), args.spacing or 50.0
         if small:
             truth, dx = np.ascontiguousarray(truth[::2, ::2]), 2.0 * dx
     else:
-        truth, dx = (built_in(28, 72), 60.0) if small else (built_in(51, 151), args.spacing or 40.0)
+        truth, dx = (built_in(28, 72), args.spacing or 60.0) if small else (built_in(51, 151), args.spacing or 40.0)
     water = int(np.argmax(np.any(truth > 1505.0, axis=1)))
     start = smoothed(truth, water, cells=3.0 if small else 6.0)
     survey = survey_for(truth, dx, shots=4 if small else 8, seconds=1.8 * np.hypot(*truth.shape) * dx / truth.mean())

@@ -8,6 +8,7 @@ Must not know: optimisers, what the questions mean (resuming.py).
 """
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -82,6 +83,8 @@ class EvaluationLog:
         self.path = os.fspath(path)
         self.count, self.elapsed, self.began = 0, 0.0, time.perf_counter()
         self.ahead: Record | None = None
+        if os.path.isdir(self.path):
+            raise CheckpointError(f"{self.path} is a directory; checkpoint= is the name of a file")
         exists = os.path.exists(self.path)
         if exists and not resume:
             raise CheckpointError(f"{self.path} exists: resume=True continues its run; delete it to begin a new one")
@@ -172,6 +175,8 @@ def create(path: str, head: dict[str, Any]) -> None:
     """A file with nothing but its head appears as a whole, or not at all."""
     text = json.dumps(head).encode()
     folder, name = os.path.split(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, f"no directory for the checkpoint {name}", folder)
     handle, draft = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
