@@ -59,8 +59,9 @@ def sliced(x, kept):
     """Arithmetic on slices of all kinds of layout; what each result was while it was recorded is left in `kept`."""
     a, b = x[1:-1, 2:-1, 1:-1], x[::-1][1:-1, 1:-2, 2:]
     thin, spread, turned = x[:, :, 3:9], x[:, 1:, ::2], x.transpose(1, 0, 2)[2:, :, 1:]
-    results = (a + b, a - b, 3.0 * a, b * a, 2.0 / a, a / b, -b, abs(a), a**2, np.sqrt(abs(b)), np.maximum(a, b), a * b[0],
-               np.minimum(a, 0.5), a + np.abs(b), thin + 1.0, spread * 2.0, turned - 1.0, a > b, np.where(a < b, a, b))
+    results = (a + b, a - b, 3.0 * a, b * a, 2.0 / a, a / b, -b, abs(a), a**2, np.sqrt(abs(b)), np.maximum(a, b),
+               a * b[0], np.minimum(a, 0.5), a + np.abs(b), thin + 1.0, spread * 2.0, turned - 1.0,
+               a > b, np.where(a < b, a, b))
     kept[:] = [np.array(ad.peek(r)) for r in results]
     return results
 
