@@ -17,7 +17,7 @@ from fastad._program import Program, code_pays
 from fastad._transform import jvp, vjp
 from tests.random_stencils import random_stencil
 from tests.test_chains import points, random_function
-from tests.test_machine_code import code_bytes, makes_code
+from tests.test_machine_code import code_bytes, makes_code, where_forbidden
 
 NEVER, AT_ONCE = 1 << 62, 1
 NAN = np.uint64(0x7ff8123400000000).view(float)              # not the one that processors make
@@ -98,13 +98,10 @@ def test_other_instruction_sets(root, cpu, made):
     assert done.stdout.strip() == str(made and makes_code())
 
 
-FORBIDDEN = """
-import ctypes, sys
+RUNS_ON = """
 import numpy as np
 import fastad as ad
 from fastad._program import Program
-if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):          # PR_SET_MDWE: no memory becomes executable any more
-    sys.exit(77)
 program = Program(ad.record(lambda x: x * x + 1.0, np.ones(1000)))
 assert np.all(program.run([np.ones(1000)])[0] == 2.0) and program.stats()["code_bytes"] == 0
 """
@@ -112,11 +109,7 @@ assert np.all(program.run([np.ones(1000)])[0] == 2.0) and program.stats()["code_
 
 def test_a_system_that_forbids_it(root):
     """The steps run on."""
-    done = subprocess.run([sys.executable, "-c", FORBIDDEN], cwd=root, capture_output=True, text=True,
-                          env={**os.environ, "FASTAD_MACHINE_CODE": "1"})
-    if done.returncode == 77:
-        pytest.skip("this kernel has no PR_SET_MDWE (Linux 6.3)")
-    assert done.returncode == 0, done.stderr
+    where_forbidden(root, RUNS_ON)
 
 
 @pytest.mark.parametrize("n", [65, 79, 600])

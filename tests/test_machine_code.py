@@ -116,19 +116,25 @@ FORBIDDEN = """
 import ctypes, sys
 if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):          # PR_SET_MDWE: no memory becomes executable any more
     sys.exit(77)
-""" + COMPILED + """
+"""
+RUNS_ON = COMPILED + """
 assert tape(x) == f(x) and tape(x) == f(x)
 assert tape.stats().compiled["code_bytes"] == 0, tape.stats()
 """
 
 
-def test_a_system_that_forbids_it(root):
-    """The words run on, to the same bits."""
-    done = subprocess.run([sys.executable, "-c", FORBIDDEN], cwd=root, capture_output=True, text=True,
+def where_forbidden(root, program):
+    """Run a program where the system lets nobody make code."""
+    done = subprocess.run([sys.executable, "-c", FORBIDDEN + program], cwd=root, capture_output=True, text=True,
                           env={**os.environ, "FASTAD_MACHINE_CODE": "1"})
     if done.returncode == 77:
         pytest.skip("this kernel has no PR_SET_MDWE (Linux 6.3)")
     assert done.returncode == 0, done.stderr
+
+
+def test_a_system_that_forbids_it(root):
+    """The words run on, to the same bits."""
+    where_forbidden(root, RUNS_ON)
 
 
 ASKED = COMPILED + """
