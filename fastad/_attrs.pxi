@@ -39,10 +39,6 @@ cdef Py_ssize_t key_bytes(key) except -1:
     return total
 
 
-cdef int64_t[::1] int64_array(values) except *:
-    return np.array(values, dtype=np.int64, order="C", ndmin=1)
-
-
 cdef class Number(Attr):
     """One integer: the length to which WRAP and LASTWRITER refer, the side of SEARCHSORTED."""
     cdef int64_t value

@@ -30,7 +30,7 @@ FA_FN void FA_R(fa_gemm_loops)(int ta, int tb, int64_t m, int64_t n, int64_t k, 
 FA_FN void FA_R(fa_gemm)(FA_R(fa_blas) blas, int ta, int tb, int64_t m, int64_t n, int64_t k, const FA_REAL *a,
                          const FA_REAL *b, FA_REAL *c, FA_REAL beta) {
     if (m == 0 || n == 0) return;
-    /* a vector in the product: memory-bound, our loops are as fast, and BLAS would add its call */
+    /* a vector in the product: our loops (product_rows.h) are as fast, and BLAS would add its call */
     if (!blas || k == 0 || m == 1 || n == 1 || k == 1 || (m <= FA_SMALL_GEMM && n <= FA_SMALL_GEMM
         && k <= FA_SMALL_GEMM && m * n * k <= FA_SMALL_GEMM))
         FA_R(fa_gemm_loops)(ta, tb, m, n, k, a, b, c, beta);
