@@ -2,8 +2,10 @@
    Owns: how an arena is taken from the system and given back.
    Must not know: what is placed in it.
    The first touch of a page costs the kernel 0.5 us and more: on Linux a large arena is mapped populated, elsewhere the
-   pages come one by one.  Not in huge pages: four times as fast where the machine has them ready, but where a virtual
-   machine has to be given fresh memory for them 160 MB took up to a second.
+   pages come one by one.  From FA_ARENA_HUGE on it asks for huge pages, as NumPy does for its arrays: a sweep over
+   160 MB is up to three times as fast, since no page has to be looked up for every 4 KB, and 80 pages are populated in
+   a sixth of the time of 40,000.  (Memory that a virtual machine must get from its host first takes longest in any
+   pages.)
    Next: layout.h (cells that point into arenas). */
 #ifndef FASTAD_ARENA_H
 #define FASTAD_ARENA_H
@@ -15,18 +17,33 @@
 #include <sys/mman.h>
 #endif
 
-enum { FA_ARENA_ALIGN = 64, FA_ARENA_LARGE = 1 << 20 };
+enum { FA_ARENA_ALIGN = 64, FA_ARENA_LARGE = 1 << 20, FA_HUGE_PAGE = 1 << 21, FA_ARENA_HUGE = 2 * FA_HUGE_PAGE };
 
 #if defined(__linux__)
-/* A page before the arena, at whose end stands what is to be given back. */
-static inline size_t fa_arena_mapped(size_t bytes) { return ((bytes + 4095) & ~(size_t)4095) + 4096; }
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23                              /* headers may be older than the system */
+#endif
 
+static inline size_t fa_arena_pages(size_t bytes) { return (bytes + 4095) & ~(size_t)4095; }
+
+/* What is mapped: a page before the arena, at whose end stands what is to be given back, and room to begin at a huge
+   page. */
+static inline size_t fa_arena_mapped(size_t bytes) {
+    return fa_arena_pages(bytes) + 4096 + (bytes >= FA_ARENA_HUGE ? FA_HUGE_PAGE : 0);
+}
+
+/* Both advices may be refused (the second one before Linux 5.14): then the pages are small, or come one by one. */
 static inline void *fa_arena_map(size_t bytes) {
-    size_t mapped = fa_arena_mapped(bytes);
-    char *base = (char *)mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    char *base = (char *)mmap(NULL, fa_arena_mapped(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == (char *)MAP_FAILED) return NULL;
-    *(char **)(base + 4096 - sizeof(char *)) = base;
-    return base + 4096;
+    char *p = base + 4096;
+    if (bytes >= FA_ARENA_HUGE) {
+        p += -(uintptr_t)p & (FA_HUGE_PAGE - 1);
+        madvise(p, bytes & ~(size_t)(FA_HUGE_PAGE - 1), MADV_HUGEPAGE);
+    }
+    madvise(p, fa_arena_pages(bytes), MADV_POPULATE_WRITE);
+    *(char **)(p - sizeof(char *)) = base;
+    return p;
 }
 #endif
 

@@ -544,7 +544,8 @@ static void test_sum_accuracy(void) {
 
 /* zeroed, aligned, writable to its last byte and given back, on both sides of every threshold */
 static void test_arena(void) {
-    static const size_t sizes[] = {0, 1, 64, 4097, FA_ARENA_LARGE - 1, FA_ARENA_LARGE, FA_ARENA_LARGE + 1, 5000000};
+    static const size_t sizes[] = {0, 1, 64, 4097, FA_ARENA_LARGE - 1, FA_ARENA_LARGE, FA_ARENA_LARGE + 1,
+                                   FA_ARENA_HUGE - 1, FA_ARENA_HUGE, 3 * (size_t)FA_HUGE_PAGE + 7};
     for (int round = 0; round < 2; round++)
         for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
             size_t n = sizes[k], dirty = 0;
