@@ -151,7 +151,7 @@ cdef class Fusion(Copier):
                 self.level[i] = self.place(i)
                 self.read_late(i)
                 self.compute_late(i)
-                any_loop |= self.members[self.level[i]] > 1 or self.long_enough(i)
+                any_loop |= self.level[i] and (self.members[self.level[i]] > 1 or self.long_enough(i))
         return self.reordered() if any_loop else s
 
     cdef int find_overwriters(self) noexcept:
@@ -281,12 +281,14 @@ cdef class Fusion(Copier):
         return True
 
     # -- where it runs
-    cdef uint32_t place(self, uint32_t i) except 0:
+    cdef uint32_t place(self, uint32_t i) except? 0:
         """The level of instruction i: that of a loop which it joins, or a new one behind all others."""
         cdef Tape s = self.source
         cdef const uint32_t *ids = NULL
         cdef uint32_t k, x, m, level, earliest = 0
         cdef int kind = self.kind[i]
+        if kind == ALONE and self.is_view(i):
+            return self.level[s.arg[2 * <size_t>i]]
         if kind == ALONE:
             self.levels += 1
             self.members[self.levels] = 1
@@ -311,6 +313,11 @@ cdef class Fusion(Copier):
         if kind == SUM or kind == AXIS:
             return self.join(AVALS[s.aval[ids[0]]].size, earliest, i)
         return self.join(AVALS[s.aval[i]].size, earliest, 0)
+
+    cdef bint is_view(self, uint32_t i) noexcept:
+        """Another shape of a leaf, or of what is alone: it is there as soon as they are, and no loop waits for it."""
+        cdef int op = self.source.op[i]
+        return (op == FA_RESHAPE or op == FA_STOP) and self.kind[self.source.arg[2 * <size_t>i]] == ALONE
 
     cdef uint32_t join_store(self, uint32_t i, uint32_t x, uint32_t level) except 0:
         """The loop that computes x, if its stores have rows like these; else a loop of its own."""
@@ -458,14 +465,14 @@ cdef class Fusion(Copier):
         try:
             self.copy_inputs()
             for i in range(1, s.n):
-                if s.op[i] <= FA_CAPTURE:
+                if self.level[i] == 0:
                     self.copy(i)
                 else:
                     start[self.level[i] + 1] += 1
             for level in range(1, self.levels + 2):
                 start[level] += start[level - 1]
             for i in range(1, s.n):
-                if s.op[i] > FA_CAPTURE:
+                if self.level[i]:
                     order[start[self.level[i]]] = i
                     start[self.level[i]] += 1
             at = 0
