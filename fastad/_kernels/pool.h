@@ -1,8 +1,9 @@
 /* pool.h - the threads that share large loops.
    Owns: the workers, how a job is handed to them and how it ends.
    Must not know: what a job computes.
-   A job is cut into chunks by index; whoever is free takes the next one, so that results must not depend on who took
-   which.  The caller works, too.  One job at a time: a second caller (another Python thread) finds the pool busy and
+   A job is cut into chunks by index, and each thread has its share of them, neighbours, first: the next loop over these
+   arrays finds them in the cache of the same processor.  Who is done takes from the others' shares, so that results
+   must not depend on who took which.  The caller works, too.  One job at a time: a second caller (another Python thread) finds the pool busy and
    does all of his chunks himself.  Workers spin for some ten microseconds after a job, then sleep.
    After a fork the child begins without workers; they are started when there is a job for them.
    (Not OpenMP: a forked child hangs in libgomp's first parallel region.)
@@ -37,16 +38,24 @@ static struct {
     atomic_int busy;
     atomic_int sleeping, inside;             /* workers that sleep; that are, perhaps, in the job */
     atomic_uint_fast64_t number, open;       /* of the newest job; of the one that may be joined (0: none) */
-    atomic_int_fast64_t next;
+    struct { _Alignas(64) atomic_int_fast64_t next; } share[FA_POOL_MOST];
+    int nshares;
     int64_t nchunks;
     fa_task task;
     void *job;
     int prepared;
 } fa_pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .wanted = 1};
 
-static inline void fa_pool_take(int is_worker) {
-    int64_t chunk;
-    while ((chunk = atomic_fetch_add(&fa_pool.next, 1)) < fa_pool.nchunks) fa_pool.task(fa_pool.job, chunk, is_worker);
+/* Where the share of thread k begins. */
+static inline int64_t fa_pool_share(int k) { return fa_pool.nchunks * k / fa_pool.nshares; }
+
+/* who: 0 is the caller, the workers follow. */
+static inline void fa_pool_take(int who) {
+    for (int k = 0; k < fa_pool.nshares; k++) {
+        int of = (who + k) % fa_pool.nshares;
+        int64_t chunk, end = fa_pool_share(of + 1);
+        while ((chunk = atomic_fetch_add(&fa_pool.share[of].next, 1)) < end) fa_pool.task(fa_pool.job, chunk, who != 0);
+    }
 }
 
 /* Waits for another job than `last`; its number. */
@@ -70,7 +79,7 @@ static void *fa_pool_worker(void *index) {
         last = fa_pool_wait(last);
         if ((intptr_t)index >= atomic_load(&fa_pool.wanted)) continue;
         atomic_fetch_add(&fa_pool.inside, 1);        /* first in, then the look whether the job is still open: */
-        if (atomic_load(&fa_pool.open) == last) fa_pool_take(1);
+        if (atomic_load(&fa_pool.open) == last) fa_pool_take((int)(intptr_t)index);
         atomic_fetch_sub(&fa_pool.inside, 1);        /* the caller closes it, then waits until nobody is in */
     }
     return NULL;
@@ -118,7 +127,8 @@ static inline void fa_pool_run(fa_task task, void *job, int64_t nchunks) {
     fa_pool.task = task;
     fa_pool.job = job;
     fa_pool.nchunks = nchunks;
-    atomic_store(&fa_pool.next, 0);
+    fa_pool.nshares = workers + 1;
+    for (int k = 0; k <= workers; k++) atomic_store(&fa_pool.share[k].next, fa_pool_share(k));
     atomic_store(&fa_pool.open, atomic_load(&fa_pool.number) + 1);
     atomic_fetch_add(&fa_pool.number, 1);
     if (atomic_load(&fa_pool.sleeping)) {
