@@ -4,7 +4,7 @@ Owns: the costs, measured; from which on threads share a loop.  Must not know: h
 Next: _loop_writer.pxi.
 """
 
-cdef int64_t worth_sharing = 20_000_000  # picoseconds of one thread: waking another one takes some 5 microseconds
+cdef int64_t worth_sharing = 8_000_000  # picoseconds of one thread: another one is there in 2 us if awake, in 5 if not
 
 
 def share_from(int64_t picoseconds):

@@ -5,10 +5,14 @@ Owns: the programs.  Must not know: what is compared.
 import numpy as np
 
 
-def random_stencil(seed):
+SHAPES = (5, 70), (4, 66), (7, 131), (3, 5, 68), (30, 64), (90,), (6, 40)
+LARGE = (50, 70), (44, 166), (7, 1310), (23, 5, 68), (60, 64), (30000,), (12, 3, 4, 70)      # for several threads
+
+
+def random_stencil(seed, shapes=SHAPES):
     """(f, arrays): steps that write slices of fields, in several spellings, with functions that are no chain's."""
     rng = np.random.default_rng(seed)
-    shape = [(5, 70), (4, 66), (7, 131), (3, 5, 68), (30, 64), (90,), (6, 40)][rng.integers(7)]
+    shape = shapes[rng.integers(len(shapes))]
     dtype = np.float32 if rng.integers(4) == 0 else np.float64
     nd, steps = len(shape), int(rng.integers(1, 4))
     unary = (np.sin, np.tanh, np.exp, np.abs, np.sqrt, lambda v: 2.0 * v, lambda v: -4.0 * v, lambda v: v * v,

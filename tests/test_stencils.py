@@ -12,9 +12,9 @@ import pytest
 import fastad as ad
 from fastad import tapes
 from fastad._passes import optimise
-from fastad._program import Program
+from fastad._program import Program, share_from
 from fastad._transform import jvp, vjp
-from tests.random_stencils import random_stencil
+from tests.random_stencils import LARGE, random_stencil
 from tests.test_machine import bits
 
 
@@ -123,18 +123,35 @@ def test_products_with_powers_of_two_keep_their_bits(factor, dtype, rng):
             assert got.tobytes() == want.tobytes()
 
 
+def same_bits_as_the_tape(f, x):
+    """The program of f, and of its derivatives, beside one instruction after the other."""
+    t = ad.record(f, *x)
+    out = t.sweep(x)
+    assert bits(Program(t).run(x)) == bits(out)
+    for derived, seeds in ((vjp(t), out), (jvp(t), x)):
+        args = [*x, *map(np.ones_like, seeds)]
+        assert bits(Program(derived).run(args)) == bits(optimise(derived).sweep(args))
+
+
 @pytest.mark.parametrize("first", range(0, 200, 50))
 def test_random_stencils(first):
-    """Rows that are stored by chains, by loops of NumPy's, by casts; bits of one instruction after the other."""
+    """Rows that are stored by chains, by loops of NumPy's, by casts."""
     with np.errstate(all="ignore"):
         for seed in range(first, first + 50):
-            f, x = random_stencil(seed)
-            t = ad.record(f, *x)
-            out = t.sweep(x)
-            assert bits(Program(t).run(x)) == bits(out), seed
-            for derived, seeds in ((vjp(t), out), (jvp(t), x)):
-                args = [*x, *map(np.ones_like, seeds)]
-                assert bits(Program(derived).run(args)) == bits(optimise(derived).sweep(args)), seed
+            same_bits_as_the_tape(*random_stencil(seed))
+
+
+def test_random_stencils_on_several_threads():
+    """Each thread writes rows, and what lies between them; in 1 to 4 dimensions."""
+    usual, threads = share_from(0), ad.get_num_threads()
+    ad.set_num_threads(3)
+    try:
+        with np.errstate(all="ignore"):
+            for seed in range(30):
+                same_bits_as_the_tape(*random_stencil(seed, LARGE))
+    finally:
+        share_from(usual)
+        ad.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 3))

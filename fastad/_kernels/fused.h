@@ -159,6 +159,42 @@ FA_FN void fa_store_sum(const fa_code *c, fa_cell *v, uint32_t cell, const fa_an
 
 FA_INLINE int fa_fused_has_units(const fa_fused *f) { return fa_axis_form(&f->axis) > FA_AXIS_GROUPS; }
 
+/* ---- gaps ---------------------------------------------------------------------------------------------------- */
+/* n elements, mostly few: what is between two rows of a slice. */
+FA_INLINE void fa_fill_gap(const fa_gaps *g, int64_t from, int64_t n, char *y) {
+    if (n > 8 || fa_itemsize[g->dtype] == 1) fa_fill(g->dtype, g->fill, n, y + from * fa_itemsize[g->dtype]);
+    else if (fa_itemsize[g->dtype] == 8) for (int64_t l = 0; l < n; l++) ((fa_i64 *)y)[from + l] = g->fill.i;
+    else for (int64_t l = 0; l < n; l++) ((fa_u32 *)y)[from + l] = (uint32_t)g->fill.i;
+}
+
+/* Where row r lies. */
+FA_INLINE int64_t fa_gap_row(const fa_reader *to, int64_t r) {
+    int64_t at = to->doff;
+    for (int k = to->nd - 2; k > 0; r /= to->dim[k--].n) at += r % to->dim[k].n * to->dim[k].d;
+    return to->nd > 1 ? at + r * to->dim[0].d : at;
+}
+
+enum { FA_ROWS_AHEAD = 12 };                 /* the memory of a gap is asked for so long before */
+
+/* What lies before the rows that begin from element `begin` to `end` on, and after the last one of all: whoever computes
+   these elements has their lines in his cache. */
+FA_FN void fa_fused_gaps(const fa_fused *f, const fa_cell *v, int64_t begin, int64_t end) {
+    for (uint32_t k = 0; k < f->ngaps; k++) {
+        const fa_gaps *g = &f->gaps[k];
+        char *y = v[g->cell].p;
+        int64_t n = g->reader.dim[g->reader.nd - 1].n, r = (begin + n - 1) / n, stop = (end + n - 1) / n;
+        int64_t from = r ? fa_gap_row(&g->reader, r - 1) + n : 0;
+        for (; r < stop; r++) {
+            int64_t at = fa_gap_row(&g->reader, r);
+            if (r + FA_ROWS_AHEAD < stop)
+                fa_fetch_own(y + (fa_gap_row(&g->reader, r + FA_ROWS_AHEAD) - 1) * fa_itemsize[g->dtype]);
+            fa_fill_gap(g, from, at - from, y);
+            from = at + n;
+        }
+        if (end == f->size) fa_fill_gap(g, from, g->size - from, y);
+    }
+}
+
 /* ---- chunks -------------------------------------------------------------------------------------------------- */
 enum { FA_MOST_CHUNKS = 64 };
 
@@ -190,6 +226,7 @@ FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v
     carried.sums = sums;
     carried.head = begin ? ends->head : 0;
     if (f->nweaves) memset(carried.before, 0, sizeof carried.before);
+    if (!fa_fused_has_units(f)) fa_fused_gaps(f, v, begin, end);
     fa_fused_places(f, v, scratch, at);
     fa_fused_spread(f, v, scratch);
     carried.tiny = 0;
@@ -293,45 +330,12 @@ FA_FN void fa_run_fused_shared(const fa_code *c, fa_cell *v, const fa_fused *f, 
     }
 }
 
-/* n elements, mostly few: what is between two rows of a slice. */
-FA_INLINE void fa_fill_gap(const fa_gaps *g, int64_t from, int64_t n, char *y) {
-    if (n > 8 || fa_itemsize[g->dtype] == 1) fa_fill(g->dtype, g->fill, n, y + from * fa_itemsize[g->dtype]);
-    else if (fa_itemsize[g->dtype] == 8) for (int64_t l = 0; l < n; l++) ((fa_i64 *)y)[from + l] = g->fill.i;
-    else for (int64_t l = 0; l < n; l++) ((fa_u32 *)y)[from + l] = (uint32_t)g->fill.i;
-}
-
-enum { FA_ROWS_AHEAD = 12 };                 /* the memory of a gap is asked for so long before */
-
-FA_FN void fa_fused_gaps(const fa_fused *f, const fa_cell *v) {
-    for (uint32_t k = 0; k < f->ngaps; k++) {
-        const fa_gaps *g = &f->gaps[k];
-        const fa_rdim *dim = g->reader.dim;
-        char *y = v[g->cell].p;
-        if (g->reader.nd == 2) {                                /* rows of a matrix */
-            int64_t at = g->reader.doff;
-            fa_fill_gap(g, 0, at, y);
-            for (int64_t i = 1; i < dim->n; i++, at += dim->d) {
-                if (i + FA_ROWS_AHEAD < dim->n)
-                    fa_fetch_own(y + (at + dim[1].n + FA_ROWS_AHEAD * dim->d) * fa_itemsize[g->dtype]);
-                fa_fill_gap(g, at + dim[1].n, dim->d - dim[1].n, y);
-            }
-            fa_fill_gap(g, at + dim[1].n, g->size - at - dim[1].n, y);
-            continue;
-        }
-        for (int64_t at = 0; at < g->size;) {
-            fa_stretch run = fa_stretch_beyond(&g->reader, at);
-            fa_fill(g->dtype, g->fill, (run.lo < g->size ? run.lo : g->size) - at, y + at * fa_itemsize[g->dtype]);
-            at = run.hi;
-        }
-    }
-}
-
 /* Runs the loop.  Cells of arrays point to their memory; results of sums are written last, so that their cells may be
    those of scalars that die here. */
 FA_FN int fa_run_fused(const fa_code *c, fa_cell *v, const fa_fused *f, fa_env *env) {
     fa_anytree sums[FA_FUSED_SUMS];
     env->flags |= fa_fpflags();
-    fa_fused_gaps(f, v);
+    if (fa_fused_has_units(f)) fa_fused_gaps(f, v, 0, f->size);
     for (uint32_t k = 0; k < f->nweaves; k++) fa_weave_gaps(&f->weaves[k], f->size, v[f->weaves[k].cell].p);
     if (f->shared && fa_pool_threads() > 1) {
         fa_run_fused_shared(c, v, f, env);
