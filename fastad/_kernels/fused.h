@@ -174,7 +174,7 @@ FA_INLINE int64_t fa_gap_row(const fa_reader *to, int64_t r) {
     return to->nd > 1 ? at + r * to->dim[0].d : at;
 }
 
-enum { FA_ROWS_AHEAD = 12 };                 /* the memory of a gap is asked for so long before */
+enum { FA_ROWS_AHEAD = 48 };                 /* the memory of a gap is asked for so long before */
 
 /* What lies before the rows that begin from element `begin` to `end` on, and after the last one of all: whoever computes
    these elements has their lines in his cache. */
