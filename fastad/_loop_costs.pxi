@@ -1,6 +1,6 @@
 """_loop_costs.pxi - what the steps of a loop cost, and what pays accordingly (included in _program.pyx).
 
-Owns: the costs, measured; from which on threads share a loop.  Must not know: how a loop is described.
+Owns: the costs, measured; from which on threads share a loop; how large its blocks are.  Must not know: how a loop is described.
 Next: _loop_writer.pxi.
 """
 
@@ -39,3 +39,25 @@ cdef int64_t step_cost(const fa_finstr *f) noexcept:
         return 1800 if f.op >= FA_OWN_END else 200
     cost = 700 if f.step == FA_CHAIN_SQRT else 450 if f.step == FA_CHAIN_DIVIDE or f.step == FA_CHAIN_RECIPROCAL else 70
     return cost // 2 if f.din == FA_F32 else cost
+
+
+cdef int64_t block_of(const fa_fused *f) noexcept:
+    """Elements of a block: as many as fill its buffers, whole rows of them.  Sums are of blocks of their own size."""
+    cdef int64_t n = FA_BLOCK
+    if f.naxes:
+        return fa_axis_block(&f.axis)
+    if f.nsums:
+        return n
+    if is_narrow_chain(f):
+        n *= 2
+    return n - n % f.row if 0 < f.row <= n else n
+
+
+cdef bint is_narrow_chain(const fa_fused *f) noexcept:
+    """One chain on half as many bytes an element as a block buffer has?"""
+    cdef const fa_slot *slots = <const fa_slot *>f.slots
+    cdef uint32_t k
+    for k in range(f.nslots):
+        if fa_itemsize[slots[k].dtype] > 4:
+            return False
+    return f.n == 1 and f.nweaves == 0 and (<const fa_finstr *>f.instr).kind == FA_FUSED_CHAIN

@@ -56,7 +56,6 @@ cdef class Loop:
         self.f.rows = self.rows
         self.f.gaps = self.gaps
         self.f.weaves = self.weaves
-        self.f.block = FA_BLOCK
 
     def __dealloc__(self):
         free(self.instr)
@@ -75,13 +74,7 @@ cdef class Loop:
         cdef uint32_t k, part = 0
         if fa_chain_plan(&self.f, self.instr, self.slots, steps, spread) != 0:
             raise InternalError("a fused loop reads by rows what no chain reads")
-        if self.f.naxes:
-            self.f.block = fa_axis_block(&self.f.axis)
-        elif self.f.nsums == 0:              # (sums are of blocks of their own size)
-            if self.is_narrow_chain():
-                self.f.block *= 2
-            if 0 < self.f.row <= self.f.block:
-                self.f.block -= self.f.block % self.f.row            # whole rows
+        self.f.block = block_of(&self.f)
         self.steps = <fa_chainstep *>malloc((self.f.nsteps + 1) * sizeof(fa_chainstep))
         self.spread = <uint16_t *>malloc((self.f.nspread + 1) * sizeof(uint16_t))
         self.code = <fa_chaincode *>calloc(self.f.nchains + 1, sizeof(fa_chaincode))
@@ -100,14 +93,6 @@ cdef class Loop:
             self.reads[k].parts = &self.parts[part]
             part += self.reads[k].n
         return 0
-
-    cdef bint is_narrow_chain(self) noexcept:
-        """One chain on half as many bytes an element as a block buffer has?"""
-        cdef uint32_t k
-        for k in range(self.f.nslots):
-            if fa_itemsize[self.slots[k].dtype] > 4:
-                return False
-        return self.f.n == 1 and self.f.nweaves == 0 and self.instr[0].kind == FA_FUSED_CHAIN
 
     cdef int64_t scratch_bytes(self) noexcept:
         """Block buffers, partial sums along the axis, tiles of scalars."""

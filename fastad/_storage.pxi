@@ -448,6 +448,7 @@ cdef uint32_t write_region(Tape t, Storage s, Array a, operand *o, tuple own, tu
                            tuple strides) except 0:
     """Next version of the storage, with value o (of shape `own`) in the region; returns the last instruction."""
     cdef uint32_t[2] ids
+    cdef Map m
     if own != shape:
         if common_shape((own, shape)) != shape:      # (or NumPy's own error)
             raise ValueError(f"could not broadcast input array from shape {own} into shape {shape}")
@@ -459,10 +460,12 @@ cdef uint32_t write_region(Tape t, Storage s, Array a, operand *o, tuple own, tu
         return s.ver
     if s.dirty:
         flush(s)
+    m = write_map(own, shape, offset, strides, s.size)
     ids[0] = version_of(s)
+    if own == shape:
+        ids[0] = below_write(t, ids[0], m)
     ids[1] = o.id
-    s.ver = t.push_nary(FA_WRITE, aval_id(s.dtype, (s.size,)), ids, 2,
-                        t.attr_id(write_map(own, shape, offset, strides, s.size)))
+    s.ver = t.push_nary(FA_WRITE, aval_id(s.dtype, (s.size,)), ids, 2, t.attr_id(m))
     s.fresh = 0
     return s.ver
 
