@@ -41,6 +41,19 @@ cdef int64_t step_cost(const fa_finstr *f) noexcept:
     return cost // 2 if f.din == FA_F32 else cost
 
 
+cdef int64_t slot_cost(const fa_slot *slots, uint32_t k) noexcept:
+    """Of one element, in picoseconds: what it takes to bring array k, which was not among those before, from the second
+    cache.  Loops that follow each other in a time step are shared all, or none: else each would find its arrays in the
+    cache of another processor."""
+    cdef uint32_t j
+    if slots[k].kind != FA_SLOT_ARRAY and slots[k].kind != FA_SLOT_ROWS:
+        return 0
+    for j in range(k):
+        if slots[j].cell == slots[k].cell and (slots[j].kind == FA_SLOT_ARRAY or slots[j].kind == FA_SLOT_ROWS):
+            return 0
+    return 100 * fa_itemsize[slots[k].dtype] // 8
+
+
 cdef int64_t block_of(const fa_fused *f) noexcept:
     """Elements of a block: as many as fill its buffers, whole rows of them.  Sums are of blocks of their own size."""
     cdef int64_t n = FA_BLOCK

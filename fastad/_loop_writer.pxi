@@ -198,6 +198,8 @@ cdef class LoopWriter:
         cdef int64_t total = 0
         for k in range(self.loop.f.n):
             total += step_cost(&self.loop.instr[k])
+        for k in range(self.loop.f.nslots):
+            total += slot_cost(self.loop.slots, k)
         return total
 
     cdef uint32_t pieces(self) noexcept:
