@@ -32,10 +32,25 @@ cdef int chain_step(Tape t, uint32_t i) except -1:
                              AVALS[t.aval[i]].dtype)
 
 
+cdef uint32_t moved_by(Tape t, uint32_t i) noexcept:
+    """What a move puts into an array of one number, or a write on top of another array."""
+    cdef const uint32_t *ids = NULL
+    t.operands(i, &ids)
+    return ids[t.op[i] == FA_WRITE]
+
+
+cdef uint32_t below(Tape t, uint32_t i) noexcept:
+    """The array below a write; 0: a move has none."""
+    cdef const uint32_t *ids = NULL
+    t.operands(i, &ids)
+    return ids[0] if t.op[i] == FA_WRITE else 0
+
+
 cdef bint stores_rows(Tape t, uint32_t i, fa_reader *r) except -1:
-    """Does move i put an array, in its order, into rows of a larger one (`u[1:-1, 1:-1] = v`)?  r: where they lie."""
+    """Does move or write i put an array, in its order, into rows of a larger one (`u[1:-1, 1:-1] = v`)?  r: where they
+    lie."""
     cdef const fa_map *m = <const fa_map *>t.attrs[t.arg[2 * <size_t>i + 1]]
-    cdef const fa_aval *x = &AVALS[t.aval[t.arg[2 * <size_t>i]]]
+    cdef const fa_aval *x = &AVALS[t.aval[moved_by(t, i)]]
     cdef int64_t expected = 1
     cdef int k
     if m.covers or m.npieces != 1 or x.nd == 0 or not is_real(x.dtype) or fa_reader_of(&m.pieces[0], r) < 1:

@@ -206,8 +206,8 @@ cdef class Fusion(Copier):
         if op == FA_RESHAPE or op == FA_STOP:
             m = self.kind[s.arg[2 * <size_t>i]]
             return ALIAS if m == ELEMENTWISE or m == READ or m == ALIAS else ALONE
-        if op == FA_MOVE and self.kind[s.arg[2 * <size_t>i]] == ELEMENTWISE and stores_rows(s, i, &r):
-            return STORE
+        if (op == FA_MOVE or op == FA_WRITE) and self.kind[moved_by(s, i)] == ELEMENTWISE and stores_rows(s, i, &r):
+            return STORE if op == FA_MOVE or self.covers_most(i) else ALONE
         if op == FA_ASSEMBLE and self.computed_in_one_loop(i) and weaves(s, i, &w):
             return WEAVE
         if op == FA_MOVE or op == FA_ASSEMBLE:
@@ -218,6 +218,17 @@ cdef class Fusion(Copier):
             return ALONE
         m = s.operands(i, &ids)                              # NumPy's integer loops may set an error
         return ALONE if op >= FA_OWN_END and AVALS[s.aval[ids[m - 1]]].dtype == FA_I64 else ELEMENTWISE
+
+    cdef bint covers_most(self, uint32_t i) noexcept:
+        """Does write i leave little of the array below it, which is there before the loop begins?
+
+        That little is copied into new memory, so that the loop need not look at who else reads the array.
+        """
+        cdef Tape s = self.source
+        cdef const uint32_t *ids = NULL
+        s.operands(i, &ids)
+        return AVALS[s.aval[ids[0]]].nd and 2 * AVALS[s.aval[ids[1]]].size >= AVALS[s.aval[i]].size \
+            and self.level[ids[0]] < self.level[ids[1]] and AVALS[s.aval[ids[1]]].dtype == AVALS[s.aval[i]].dtype
 
     cdef bint computed_in_one_loop(self, uint32_t i) noexcept:
         """The operands of i, and nothing that they are made of has to be finished in between."""
@@ -309,7 +320,7 @@ cdef class Fusion(Copier):
                 level += 1
             earliest = max(earliest, level)
         if kind == STORE:
-            return self.join_store(i, ids[0], earliest)
+            return self.join_store(i, earliest)
         if kind == SUM or kind == AXIS:
             return self.join(AVALS[s.aval[ids[0]]].size, earliest, i)
         return self.join(AVALS[s.aval[i]].size, earliest, 0)
@@ -319,8 +330,8 @@ cdef class Fusion(Copier):
         cdef int op = self.source.op[i]
         return (op == FA_RESHAPE or op == FA_STOP) and self.kind[self.source.arg[2 * <size_t>i]] == ALONE
 
-    cdef uint32_t join_store(self, uint32_t i, uint32_t x, uint32_t level) except 0:
-        """The loop that computes x, if its stores have rows like these; else a loop of its own."""
+    cdef uint32_t join_store(self, uint32_t i, uint32_t level) except 0:
+        """The loop that computes what is stored, if its stores have rows like these; else one of its own, or none."""
         cdef fa_reader r
         stores_rows(self.source, i, &r)
         row = r.dim[r.nd - 1].n
@@ -329,6 +340,8 @@ cdef class Fusion(Copier):
             self.levels += 1
             level = self.levels
             self.stored[level] = found = []
+            if self.source.op[i] == FA_WRITE:
+                self.kind[i] = ALONE
         found.append(row)
         self.members[level] += 1
         return level
@@ -377,7 +390,7 @@ cdef class Fusion(Copier):
         cdef uint32_t k, m
         cdef uint32_t[3] operands
         if self.kind[i] == STORE:
-            self.storer[s.arg[2 * <size_t>i]] = i
+            self.storer[moved_by(s, i)] = i
         if self.kind[i] != ELEMENTWISE:
             return 0
         m = s.operands(i, &ids)

@@ -1,6 +1,7 @@
 """_loop_costs.pxi - what the steps of a loop cost, and what pays accordingly (included in _program.pyx).
 
-Owns: the costs, measured; from which on threads share a loop; how large its blocks are.  Must not know: how a loop is described.
+Owns: the costs, measured; from which on threads share a loop; how large its blocks are.
+Must not know: how a loop is described.
 Next: _loop_writer.pxi.
 """
 

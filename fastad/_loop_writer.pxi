@@ -234,7 +234,8 @@ cdef class LoopWriter:
     cdef bint in_chain(self, uint32_t i) except -1:
         """May instruction i read slices where they are?  A reshape is not a reader."""
         cdef int op = self.t.op[i]
-        return op == FA_RESHAPE or op == FA_STOP or op == FA_MOVE or chain_step(self.t, i) != FA_CHAIN_END
+        return op == FA_RESHAPE or op == FA_STOP or op == FA_MOVE or op == FA_WRITE \
+            or chain_step(self.t, i) != FA_CHAIN_END
 
     cdef bint stays(self, uint32_t i) noexcept:
         """Is value i used up inside the loop?"""
@@ -439,8 +440,10 @@ cdef class LoopWriter:
         cdef uint32_t i, x
         cdef int d, slot
         for i in range(self.first, self.end):
-            x = t.arg[2 * <size_t>i]
-            if t.op[i] != FA_MOVE or x < self.first or not stores_rows(t, i, &r):
+            if t.op[i] != FA_MOVE and t.op[i] != FA_WRITE:
+                continue
+            x = moved_by(t, i)
+            if x < self.first or not stores_rows(t, i, &r):
                 continue
             self.of(i).marks |= STORES
             if self.stays(i):                                # nobody reads it
@@ -451,6 +454,7 @@ cdef class LoopWriter:
             g.dtype = AVALS[t.aval[i]].dtype
             g.size = AVALS[t.aval[i]].size
             g.fill = (<const fa_map *>t.attrs[t.arg[2 * <size_t>i + 1]]).fill
+            g.base = self.program.cell[below(t, i)]
             g.reader = r
             for d in range(r.nd):                            # rows that are written lie as their destination does
                 r.dim[d].s = r.dim[d].d
@@ -467,7 +471,7 @@ cdef class LoopWriter:
         cdef fa_finstr *f
         cdef int x
         if self.of(i).store >= 0:
-            x = self.operand(self.t.arg[2 * <size_t>i])
+            x = self.operand(moved_by(self.t, i))
             f = self.instruction(FA_FUSED_STORE, i)
             f.arity = 1
             f.din = f.dout

@@ -38,6 +38,7 @@ ctypedef struct Held:
 
 
 cdef enum: OUTSIDE = 1, IS_FAR = 2       # of a root: it has the memory of an output; it is somewhere else at each run
+cdef enum: IN_LOOP = 4                   # of a write: a loop does it, in new memory
 
 
 @cython.final
@@ -104,6 +105,10 @@ cdef class Plan:
         cdef Tape t = self.t
         cdef uint32_t i = 1, first = t.n, end = 0, primal = 0
         cdef object following = iter(loops)
+        for first, end, _ in loops:
+            for i in range(first, end):
+                self.marks[i] |= IN_LOOP if t.op[i] == FA_WRITE else 0
+        first, end, i = t.n, 0, 1
         self.find_last_uses()
         self.count_bytes(loops)
         for k in self.program.far:
@@ -182,7 +187,7 @@ cdef class Plan:
         cdef const uint32_t *ids = NULL
         cdef int op = t.op[i]
         cdef uint32_t k, m = operands_of(t, i, &ids)
-        if op != FA_WRITE and op != FA_ERASE and op != FA_PUT and not (
+        if self.marks[i] & IN_LOOP or op != FA_WRITE and op != FA_ERASE and op != FA_PUT and not (
                 op == FA_STACK and (<const fa_stack *>t.attrs[t.arg[2 * <size_t>i + 1]]).has_base):
             return 0
         for k in range(1, m):

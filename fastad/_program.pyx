@@ -42,7 +42,8 @@ cdef extern from "_kernels/arena.h":
     void fa_arena_free(void *p, size_t bytes) nogil
 
 cdef extern from "_kernels/layout.h" nogil:
-    enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_TWINS, FA_FUSED_AXIS, FA_FUSED_CHAIN
+    enum: FA_FUSED_ELEMENTWISE, FA_FUSED_READ, FA_FUSED_SUM, FA_FUSED_STORE, FA_FUSED_TWINS, FA_FUSED_AXIS
+    enum: FA_FUSED_CHAIN
     enum: FA_FUSED_WEAVE, FA_FUSED_WEAVES, FA_WEAVE_PARTS, FA_WEAVE_REACH
     enum: FA_SLOT_BUFFER, FA_SLOT_ARRAY, FA_SLOT_SCALAR, FA_SLOT_ROWS
     enum: FA_READ_PARTS, FA_FUSED_MEMBERS, FA_FUSED_SLOTS, FA_FUSED_SUMS, FA_FUSED_AXES, FA_BUFFER_BYTES
@@ -85,7 +86,7 @@ cdef extern from "_kernels/layout.h" nogil:
         int64_t reach
         fa_rdim *dim
     ctypedef struct fa_gaps:
-        uint32_t cell
+        uint32_t cell, base
         int dtype
         int64_t size
         fa_cell fill

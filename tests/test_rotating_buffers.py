@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import fastad as ad
-from fastad._program import Program
-from fastad._transform import vjp
+from fastad._passes import optimise
+from fastad._program import Program, share_from
+from fastad._transform import jvp, vjp
 from tests.test_machine import bits
 
 
@@ -40,10 +41,14 @@ def test_buffers_that_rotate_are_as_good_as_new_ones():
     assert tapes[0](c) == rotating(c)
 
 
-def random_program(seed):
-    """f(c, xp): writes of many kinds into buffers of which some are filled with a number, some are not."""
+SMALL = (7, 6), (12,), (4, 5, 6)
+ROWS = (9, 80), (150,), (4, 5, 70), (60, 70), (5000,), (9, 131)      # long enough to be written by loops
+
+
+def random_program(seed, shapes=SMALL):
+    """f, a point, a direction: writes of many kinds into buffers, some filled with a number at first, some not."""
     rng = np.random.default_rng(seed)
-    shape = [(7, 6), (12,), (4, 5, 6)][rng.integers(3)]
+    shape = shapes[rng.integers(len(shapes))]
     count = int(rng.integers(2, 5))
     fills = [(0.0, 2.5, -0.0, None)[rng.integers(4)] for _ in range(count)]
 
@@ -89,8 +94,38 @@ def test_random_writes_into_buffers_that_rotate(first):
         assert bits([tape(c)]) == bits([f(c)]), seed
         assert bits([tape.compile()(c)]) == bits([f(c)]), seed
         slope = f(c + 1e-30j * v).imag / 1e-30
-        np.testing.assert_allclose(np.sum(ad.grad(f)(c) * v), slope, rtol=1e-11, atol=1e-11 * np.abs(slope), err_msg=seed)
+        gradient = ad.grad(f)(c)
+        np.testing.assert_allclose(np.sum(gradient * v), slope, rtol=1e-11, atol=1e-11 * np.abs(slope), err_msg=seed)
         np.testing.assert_allclose(ad.jvp(f, (c,), (v,))[1], slope, rtol=1e-11, err_msg=seed)
+
+
+def test_loops_that_write_on_top_of_other_arrays(request):
+    """Rows in new memory, what is around them copied from the array below: bits of one instruction after the other."""
+    usual, threads = share_from(0), ad.get_num_threads()
+    request.addfinalizer(lambda: (share_from(usual), ad.set_num_threads(threads)))
+    ad.set_num_threads(3)
+    for seed in range(60):
+        f, c, _ = random_program(seed, ROWS)
+        c = c.astype(np.float32 if seed % 3 == 0 else np.float64)
+        tape = ad.record(f, c)
+        out = tape.sweep([c])
+        assert bits(Program(tape).run([c])) == bits(out), seed
+        for derived, one in ((vjp(tape), np.ones_like(out[0])), (jvp(tape), np.ones_like(c))):
+            assert bits(Program(derived).run([c, one])) == bits(optimise(derived).sweep([c, one])), seed
+
+
+def test_a_loop_writes_into_a_used_buffer():
+    """Absorbing edges: nothing is computed first and copied then."""
+    def f(c):
+        u0, u1 = c * 0.5, c * 1.0
+        for _ in range(3):
+            u0[1:-1, 1:-1] = 2.0 * u1[1:-1, 1:-1] - u0[1:-1, 1:-1] + c[1:-1, 1:-1] * u1[2:, 1:-1]
+            u0[0] = u1[1]
+            u0, u1 = u1, u0
+        return u0, u1
+    c = np.random.default_rng(1).normal(size=(40, 90))
+    program = Program(ad.record(f, c))
+    assert program.stats()["loops"] == 3 + 1 and bits(program.run([c])) == bits(f(c))
 
 
 def test_what_is_around_the_region_stays():

@@ -161,8 +161,10 @@ FA_INLINE int fa_fused_has_units(const fa_fused *f) { return fa_axis_form(&f->ax
 
 /* ---- gaps ---------------------------------------------------------------------------------------------------- */
 /* n elements, mostly few: what is between two rows of a slice. */
-FA_INLINE void fa_fill_gap(const fa_gaps *g, int64_t from, int64_t n, char *y) {
-    if (n > 8 || fa_itemsize[g->dtype] == 1) fa_fill(g->dtype, g->fill, n, y + from * fa_itemsize[g->dtype]);
+FA_INLINE void fa_fill_gap(const fa_gaps *g, int64_t from, int64_t n, const char *base, char *y) {
+    int64_t item = fa_itemsize[g->dtype];
+    if (base) memcpy(y + from * item, base + from * item, (size_t)(n * item));
+    else if (n > 8 || fa_itemsize[g->dtype] == 1) fa_fill(g->dtype, g->fill, n, y + from * fa_itemsize[g->dtype]);
     else if (fa_itemsize[g->dtype] == 8) for (int64_t l = 0; l < n; l++) ((fa_i64 *)y)[from + l] = g->fill.i;
     else for (int64_t l = 0; l < n; l++) ((fa_u32 *)y)[from + l] = (uint32_t)g->fill.i;
 }
@@ -182,16 +184,17 @@ FA_FN void fa_fused_gaps(const fa_fused *f, const fa_cell *v, int64_t begin, int
     for (uint32_t k = 0; k < f->ngaps; k++) {
         const fa_gaps *g = &f->gaps[k];
         char *y = v[g->cell].p;
+        const char *base = g->base ? v[g->base].p : NULL;
         int64_t n = g->reader.dim[g->reader.nd - 1].n, r = (begin + n - 1) / n, stop = (end + n - 1) / n;
         int64_t from = r ? fa_gap_row(&g->reader, r - 1) + n : 0;
         for (; r < stop; r++) {
             int64_t at = fa_gap_row(&g->reader, r);
             if (r + FA_ROWS_AHEAD < stop)
                 fa_fetch_own(y + (fa_gap_row(&g->reader, r + FA_ROWS_AHEAD) - 1) * fa_itemsize[g->dtype]);
-            fa_fill_gap(g, from, at - from, y);
+            fa_fill_gap(g, from, at - from, base, y);
             from = at + n;
         }
-        if (end == f->size) fa_fill_gap(g, from, g->size - from, y);
+        if (end == f->size) fa_fill_gap(g, from, g->size - from, base, y);
     }
 }
 

@@ -252,8 +252,9 @@ typedef struct { int32_t nd; int64_t doff, soff, reach; fa_rdim dim[FA_READER_DI
 typedef struct { uint32_t cell; int what; fa_reader reader; } fa_part;
 /* The parts in their order: copied (the last one wins) or added, on top of fill; runs: met run by run (read.h). */
 enum { FA_READ_PARTS = 8 };                  /* of a read that is met so */
-/* An array of which a loop writes the destinations of `reader`, by STORE; what lies between them is filled. */
-typedef struct { uint32_t cell; int dtype; int64_t size; fa_cell fill; fa_reader reader; } fa_gaps;
+/* An array of which a loop writes the destinations of `reader`, by STORE; what lies between them is filled, or that of
+   the array `base` (a cell; 0: none). */
+typedef struct { uint32_t cell, base; int dtype; int64_t size; fa_cell fill; fa_reader reader; } fa_gaps;
 typedef struct { uint32_t n; uint8_t fills, adds, runs; fa_cell fill; const fa_part *parts; } fa_fread;
 /* An array, longer than the loop, in which results of it (slots) are added up, shifted by a few elements (weave.h). */
 enum { FA_FUSED_WEAVES = 2, FA_WEAVE_PARTS = 4, FA_WEAVE_REACH = 16 };
