@@ -22,7 +22,7 @@ from fastad._transform import inline
 from fastad.errors import EscapedTracerError, InternalError, ShapeError, TapeDivergence, UnsupportedError
 from fastad.function import enclosing
 from fastad.operands import live
-from fastad.recording import Arguments, name_of, record_call
+from fastad.recording import Arguments, doubt, name_of, record_call
 from fastad.state import Watch
 
 __all__ = ["scan", "while_loop"]
@@ -411,23 +411,35 @@ class Loop:
     def refuse_chance(self, watch: Watch, tape: Any) -> None:
         """An error where a second run of the step, on the same values, gives others: one body is no loop then.
 
-        Such steps draw random numbers or count; they run again only if what their code names makes that possible.
+        Such steps draw random numbers, count, or change what is outside of the recording; they run again only if what
+        their code names makes that possible.
         """
-        causes = [text for text in (watch.changed(),) if text] + watch.suspects
+        changed = watch.changed()
+        causes = [text for text in (changed,) if text] + watch.suspects
         if not causes:
             return
+        if changed:
+            watch = Watch(self.own[0])       # (what changes at each run, not the first time only)
         try:
             again, _ = self.body()
         except EscapedTracerError as error:
             raise UnsupportedError(f"{T.here()}: {self.name}: the step reads what an earlier run of it has put aside, "
                                    f"and a body is recorded once ({'; '.join(causes)}). Make that a part of the "
                                    "state") from error
+        written = watch.written()
+        if written:
+            raise UnsupportedError(f"{T.here()}: {self.name}: the step changes {written}, an array from outside of the "
+                                   "recording, in place, and a body is recorded once. Make it in the function that is "
+                                   "recorded (np.zeros, np.array(a)), or a part of the state")
         one, other = ([np.asarray(v) for v in Program(t).run([*self.at_first_step(), *t.lifted_values])]
                       for t in (tape, again))
         if len(one) != len(other) or not all(map(equal_bits, one, other)):
             raise UnsupportedError(f"{T.here()}: {self.name}: two runs of the step on the same values differ, and a "
                                    f"body is recorded once ({'; '.join(causes)}). Draw random numbers of all steps "
                                    "before the loop, and give them as xs; make a counter a part of the state")
+        if changed:
+            doubt(f"the step of {self.name} at {T.here()} runs once while it is recorded, and changes {changed}. Make "
+                  "that a part of the state")
 
     def at_first_step(self) -> list[Any]:
         """Plain values of the state and of the slices of xs with which the body is recorded."""

@@ -1,0 +1,141 @@
+"""test_scan_outside.py - what steps of loops and sides of a cond change outside of the recording.
+
+Owns: arrays of the user's, iterators and counters: never silently those of one run.
+Next: test_scan_arrays.py (arrays that the function makes), test_scan_meaning.py (chance).
+"""
+import itertools
+
+import numpy as np
+import pytest
+
+import fastad as ad
+
+X = np.array([0.5, 2.0, 3.0])
+OUTSIDE = np.array([1.0, 2.0, 3.0])
+COMPLEX = OUTSIDE + 1j
+
+
+@pytest.fixture(autouse=True)
+def as_it_was():
+    yield
+    OUTSIDE[:] = [1.0, 2.0, 3.0]
+
+
+def read(p, a):
+    def step(s, _):
+        a[0] += 1.0
+        return s * p + a, None
+    return np.sum(ad.scan(step, p, length=3)[0])
+
+
+def read_after(p, a):
+    def step(s, _):
+        a[1] *= 2.0
+        return s * p, None
+    return np.sum(ad.scan(step, p, length=3)[0]) + a[1] * p[0]
+
+
+@pytest.mark.parametrize("f", [read, read_after])
+def test_a_step_that_changes_an_array_of_the_users_is_refused(f):
+    """Plain NumPy on a plain array is not on the tape: the loop had what one run of the step leaves."""
+    mine = OUTSIDE.copy()
+    with pytest.raises(ad.UnsupportedError, match=r"test_scan_outside.py:\d+: scan of .*step changes .*`a`.*np.array"):
+        ad.grad(lambda p: f(p, mine))(X)
+    made_inside = ad.value_and_grad(lambda p: f(p, np.array(OUTSIDE)))(X)
+    assert made_inside[0] == pytest.approx(f(X, OUTSIDE.copy()), rel=1e-14)
+
+
+def test_a_step_may_use_an_array_of_the_users_as_scratch():
+    """What each run leaves is the same."""
+    scratch = np.zeros(3)
+
+    def f(p):
+        def step(s, _):
+            scratch[:] = OUTSIDE * 2
+            return s * p + scratch, None
+        return np.sum(ad.scan(step, p, length=3)[0])
+    assert ad.value_and_grad(f)(X)[0] == pytest.approx(f(X), rel=1e-14)
+
+
+@pytest.mark.parametrize("numbers", [lambda: iter([1.0, 2.0, 3.0, 4.0]), lambda: itertools.count(1),
+                                     lambda: (float(k) for k in range(1, 9))])
+def test_a_step_that_takes_from_an_iterator_is_refused(numbers):
+    def f(p):
+        left = numbers()
+        return np.sum(ad.scan(lambda s, _: (s * p * next(left), None), p, length=3)[0])
+    assert f(X) == pytest.approx(6 * np.sum(X**4))
+    with pytest.raises(ad.UnsupportedError, match="`left`.*iterator"):
+        ad.grad(f)(X)
+
+
+def counted(p):
+    total = 0.0
+
+    def step(s, _):
+        nonlocal total
+        total += 1.0
+        return s * p, None
+    return np.sum(ad.scan(step, p, length=3)[0]) + total
+
+
+def listed(p):
+    seen = []
+
+    def step(s, _):
+        seen.append(1)
+        return s * p, None
+    return np.sum(ad.scan(step, p, length=3)[0]) + len(seen)
+
+
+def hit(p):
+    hits = 0
+
+    def side(q):
+        nonlocal hits
+        hits += 1
+        return q * 2
+    return np.sum(ad.cond(p[0] > 1.0, side, lambda q: q * 3, p)) + hits
+
+
+@pytest.mark.parametrize("f", [counted, listed, hit])
+def test_what_is_counted_and_used_after_the_loop_is_found_at_the_first_call(f):
+    with pytest.raises(ad.StaleTapeError, match="(step|side).*runs.*(total|seen|hits)"):
+        ad.grad(f)(X)
+
+
+def test_a_side_of_a_cond_that_changes_an_array_of_the_users_is_refused():
+    def f(p):
+        def side(q):
+            OUTSIDE[0] = 5.0
+            return q * 2
+        return np.sum(ad.cond(p[0] > 1.0, side, lambda q: q * 3, p) * OUTSIDE)
+    with pytest.raises(ad.TracerError, match="cond: .*side changes global `OUTSIDE`.*Return"):
+        ad.grad(f)(X)
+
+
+@pytest.mark.parametrize("x", [X, X[::-1]])
+@pytest.mark.parametrize("traced", [True, False])
+def test_operands_of_a_cond_that_are_the_users_are_copies(x, traced):
+    """Both sides wrote into the caller's array, and each found what the other had left."""
+    whole = np.array([1, 2, 3])
+
+    def f(p):
+        def one(q, z, k):
+            q[0] *= 5.0
+            z[0] = 3.0
+            k[1] = 7
+            return q * np.abs(z) * k * p
+
+        def other(q, z, k):
+            q[1] = p[2]
+            k[:] += 1
+            return q * k * p**2 + z.imag
+        return np.sum(ad.cond(p[0] > 1.0 if traced else True, one, other, OUTSIDE, COMPLEX, whole) * OUTSIDE)
+    g = ad.value_and_grad(f)
+    for factor in (1.0, 2.0):                                # (and are read again)
+        OUTSIDE[:] *= factor
+        before = OUTSIDE.copy()
+        value, bar = g(x)
+        assert value == pytest.approx(f(x), rel=1e-14)
+        np.testing.assert_allclose(bar, [(f(x + e) - f(x - e)) / 2e-6 for e in 1e-6 * np.eye(3)], rtol=1e-6)
+        assert (before == OUTSIDE).all() and (whole == [1, 2, 3]).all() and COMPLEX[0] == 1 + 1j
