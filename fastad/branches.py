@@ -90,8 +90,8 @@ def side(f: Callable[..., Tree], operands: tuple[Any, ...]) -> Tree:
         result = f(*trees.map_leaves(own, operands))
     finally:
         T.unseal(tape, before)
-    changed = watch and watch.changed()
-    if changed:
+    changed = watch.changed() if watch is not None else None
+    if watch is not None and changed:
         written = watch.written()
         if written:
             raise TracerError(f"{T.here()}: cond: {name_of(f)} changes {written}, an array from around it, in place, "
