@@ -56,7 +56,8 @@ def cond(pred: Any, true_fun: Callable[..., Tree], false_fun: Callable[..., Tree
     -----
     Where pred is traced, both sides are computed and `np.where` selects, values as well as derivatives: what the other
     side does (a division by zero) does not reach the result.  Operands that are arrays may be changed in place: each
-    side has its own.  Arrays of the function around it are not written by a side: that is an error.
+    side has its own.  So may the result, which is a new array, also where a side returns one from around it.  Arrays of
+    the function around it are not written by a side: that is an error.
     A plain `if` computes one side only; then the tape is recorded again where pred changes, and inside of a `scan` it
     may not change from step to step.
 
@@ -72,7 +73,7 @@ def cond(pred: Any, true_fun: Callable[..., Tree], false_fun: Callable[..., Tree
         raise ShapeError(f"{T.here()}: cond: pred has shape {np.shape(pred)}; one bool is meant (np.where chooses "
                          "element by element)")
     if not T.is_traced(pred):
-        return (true_fun if pred else false_fun)(*trees.map_leaves(own, operands))
+        return trees.map_leaves(own, (true_fun if pred else false_fun)(*trees.map_leaves(own, operands)))
     (yes, tree), (no, other) = (trees.flatten(side(f, operands)) for f in (true_fun, false_fun))
     if tree != other or [np.shape(a) for a in yes] != [np.shape(b) for b in no]:
         raise ShapeError(f"{T.here()}: cond: {name_of(true_fun)} gives {trees.describe(tree)} of shapes "

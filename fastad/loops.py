@@ -399,6 +399,11 @@ class Loop:
     def hold(self, found: list[Any]) -> None:
         """Arrays from around the step, into which it writes, become a part of the state: each step finds them as the
         one before has left them, as in a loop of Python."""
+        for path, x in zip(paths(self.xtree, self.xpairs), self.xs, strict=True):
+            if any(np.shares_memory(T.concrete(x), T.concrete(a)) for a in found):
+                raise UnsupportedError(f"{T.here()}: {self.name}: the step writes into the array of which xs{path} are "
+                                       "slices; later steps would get what earlier ones have written. Give a copy as xs "
+                                       "(a.copy()), or carry the array in the state and take a[k] of it")
         state = trees.unflatten(self.tree, joined(self.state, self.pairs))
         if self.held:
             state = state[0]

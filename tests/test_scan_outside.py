@@ -139,3 +139,31 @@ def test_operands_of_a_cond_that_are_the_users_are_copies(x, traced):
         assert value == pytest.approx(f(x), rel=1e-14)
         np.testing.assert_allclose(bar, [(f(x + e) - f(x - e)) / 2e-6 for e in 1e-6 * np.eye(3)], rtol=1e-6)
         assert (before == OUTSIDE).all() and (whole == [1, 2, 3]).all() and COMPLEX[0] == 1 + 1j
+
+
+@pytest.mark.parametrize("x", [X, X[::-1]])
+@pytest.mark.parametrize("traced", [True, False])
+def test_the_result_of_a_cond_is_a_new_array(x, traced):
+    """On plain values it was what the side had returned, and changing it changed that."""
+    def f(p):
+        mine = p * 2
+        r = ad.cond(p[0] > 1.0 if traced else p.size == 3, lambda: mine, lambda: mine[::-1])
+        r += 1.0
+        return np.sum(r * mine)
+    assert ad.value_and_grad(f)(x)[0] == f(x) == np.sum((2 * (x if x[0] > 1 or not traced else x[::-1]) + 1) * 2 * x)
+
+
+def test_a_step_that_writes_into_its_xs_is_refused():
+    """On plain values later steps found what earlier ones had written, on a tape what there was before the loop."""
+    def f(p, xs):
+        rows = np.outer(p, p)
+
+        def step(s, x):
+            rows[1:] += s
+            return s * x, None
+        return np.sum(ad.scan(step, p, xs(rows))[0]) + np.sum(rows)
+    for view in (lambda a: a, lambda a: a.T, lambda a: a[::-1]):
+        with pytest.raises(ad.UnsupportedError, match=r"step writes into the array of which xs.* are slices.*copy"):
+            ad.grad(lambda p, view=view: f(p, view))(X)
+    value, _ = ad.value_and_grad(lambda p: f(p, np.copy))(X)
+    assert value == pytest.approx(f(X, np.copy), rel=1e-14)
