@@ -402,7 +402,7 @@ class Loop:
         for path, x in zip(paths(self.xtree, self.xpairs), self.xs, strict=True):
             if any(np.shares_memory(T.concrete(x), T.concrete(a)) for a in found):
                 raise UnsupportedError(f"{T.here()}: {self.name}: the step writes into the array of which xs{path} are "
-                                       "slices; later steps would get what earlier ones have written. Give a copy as xs "
+                                       "slices; later steps would get what earlier ones have written. Give a copy "
                                        "(a.copy()), or carry the array in the state and take a[k] of it")
         state = trees.unflatten(self.tree, joined(self.state, self.pairs))
         if self.held:
