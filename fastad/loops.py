@@ -152,7 +152,7 @@ def while_loop(cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], state:
         while goes_on:                                   # (as in `scan`: what the body changes in place is its own)
             state, goes_on = step(trees.map_leaves(owned, state) if arrays else state, None)
         return state
-    loop = Loop(step, state, None, 1, False, f"while_loop of {name_of(body)}", body)
+    loop = Loop(step, state, None, 2, False, f"while_loop of {name_of(body)}", body, (cond,))
     with enclosing(loop.state) as parent:
         n = loop.length = loop.steps_until_false()
         state, goes_on = loop.recorded(parent)
@@ -169,8 +169,9 @@ class Loop:
     """One call of scan."""
 
     def __init__(self, step: Any, state: Tree, xs: Tree, length: int | None, reverse: bool, name: str | None = None,
-                 code: Any = None) -> None:
-        self.step, self.reverse, self.code = step, bool(reverse), code or step       # (code: what the user wrote)
+                 code: Any = None, more: tuple[Any, ...] = ()) -> None:
+        self.step, self.reverse = step, bool(reverse)
+        self.code, self.more = code or step, more        # (what the user wrote)
         self.name = name or f"scan of {name_of(step)}"
         leaves, self.tree = trees.flatten(state)
         self.state, self.pairs = self.split(leaves, "the state")
@@ -181,6 +182,7 @@ class Loop:
         self.ytree, self.ypairs = trees.flatten(None)[1], list[bool]()       # (of y, when a step has run)
         self.widened = False                             # was a number of the state promoted, on plain values?
         self.own, self.held = (step, self.tree), list[Any]()                 # (before `hold`)
+        self.runs, self.settled = 0, tuple[Any, ...]()         # of the step, to record it; its tape
         self.length = self.steps(length)
 
     def split(self, leaves: list[Any], what: str) -> tuple[list[Any], list[bool]]:
@@ -341,10 +343,7 @@ class Loop:
 
     # -- on traced values
     def recorded(self, parent: Any) -> tuple[Tree, Tree]:
-        watch = Watch(self.own[0])
-        tape, ytree = self.settled_body()
-        if self.length > 1:
-            self.refuse_chance(watch, tape)
+        tape, ytree = self.settled or self.settled_body()
         around = [T.wrap_value(parent, i, value)
                   for i, value in zip(tape.lifted_from, tape.lifted_values, strict=True)]
         tape, captured = without_captures(tape)
@@ -373,7 +372,7 @@ class Loop:
 
     def steps_until_false(self) -> int:
         """How many steps there are until y, one bool, is false: by running the recorded body from here on."""
-        tape, _ = self.settled_body()
+        tape, _ = self.settled = self.settled_body()
         n, m = 0, len(self.state)
         program, values = Program(tape), [np.array(T.concrete(x)) for x in self.state]
         while True:
@@ -382,9 +381,13 @@ class Loop:
             values = found[:m]
             if not self.one_bool(found[m:]):
                 return n
+            if tape.instruction(tape.outputs[m])[0] == "const":
+                raise UnsupportedError(f"{T.here()}: {self.name}: the condition is True whatever the state is, and is "
+                                       "recorded once: a loop without end. Make its counter a part of the state")
 
     def settled_body(self) -> tuple[Any, Any]:
         """The body, for a state that keeps its types and has all that the step writes."""
+        watch = Watch(self.code, self.more)
         while True:
             try:
                 tape, ytree = self.body()
@@ -393,6 +396,8 @@ class Loop:
             found = [a for a in T.borrowed(tape) if not any(np.shares_memory(T.concrete(a), T.concrete(b))
                                                             for b in self.held)]
             if not found:
+                if self.length > 1 or self.runs > 1:
+                    self.refuse_chance(watch, tape)
                 return tape, ytree
             self.hold(found)
 
@@ -424,7 +429,7 @@ class Loop:
         if not causes:
             return
         if changed:
-            watch = Watch(self.own[0])       # (what changes at each run, not the first time only)
+            watch = Watch(self.code, self.more)      # (what changes at each run, not the first time only)
         try:
             again, _ = self.body()
         except EscapedTracerError as error:
@@ -453,6 +458,7 @@ class Loop:
 
     def body(self) -> tuple[Any, Any]:
         """The tape of one step, recorded at the first one's values, and the structure of y."""
+        self.runs += 1
         values, one_step = self.at_first_step(), OneStep(self)
         tape = record_call(one_step, Arguments(tuple(values), {}, None, self.name), enclosing=True)
         for _, where in T.owed(tape):

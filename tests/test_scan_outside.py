@@ -167,3 +167,68 @@ def test_a_step_that_writes_into_its_xs_is_refused():
             ad.grad(lambda p, view=view: f(p, view))(X)
     value, _ = ad.value_and_grad(lambda p: f(p, np.copy))(X)
     assert value == pytest.approx(f(X, np.copy), rel=1e-14)
+
+
+def test_a_single_step_that_has_to_be_recorded_twice_is_no_exception():
+    """It is recorded again when it writes an array that the function has made; a loop of one step had both runs."""
+    def twice(p):
+        acc = np.zeros(3)
+
+        def step(s, _):
+            OUTSIDE[1] += 0.5
+            acc[:] += p
+            return s + acc, None
+        return np.sum(ad.scan(step, p, length=1)[0] * OUTSIDE)
+
+    def ahead(p):
+        def body(w):
+            OUTSIDE[1] += 0.5
+            return w * 2
+        return np.sum(ad.while_loop(lambda w: w[0] < 1.0, body, p) * OUTSIDE)
+
+    def once(p):
+        def step(s, _):
+            OUTSIDE[1] += 0.5
+            return s + p, None
+        return np.sum(ad.scan(step, p, length=1)[0] * OUTSIDE)
+    for f in (twice, ahead):
+        with pytest.raises(ad.UnsupportedError, match="step changes global `OUTSIDE`|body changes global `OUTSIDE`"):
+            ad.record(f, X)
+    OUTSIDE[1] = 2.0
+    tape = ad.record(once, X)
+    assert OUTSIDE[1] == 2.5 and tape(X) == 2 * np.sum(X * OUTSIDE)
+
+
+def drawing(p, rng):
+    return lambda w: w[0] < 8.0, lambda w: w * 1.5 + rng.uniform()
+
+
+def counting(p, rng):
+    n = 0
+
+    def body(w):
+        nonlocal n
+        n += 1
+        return w * 1.5 + n
+    return lambda w: w[0] < 8.0, body
+
+
+def counting_in_the_condition(p, rng):
+    n = 0
+
+    def condition(w):
+        nonlocal n
+        n += 1
+        return n < 4
+    return condition, lambda w: w * 1.5
+
+
+@pytest.mark.parametrize("loop, text", [(drawing, "`rng`.*random"), (counting, "`n`"),
+                                        (counting_in_the_condition, "without end.*part of the state")])
+def test_chance_and_counters_in_a_while_loop_are_refused(loop, text):
+    """They were not looked for: a wrong number, or a loop without end."""
+    def f(p):
+        return np.sum(ad.while_loop(*loop(p, np.random.default_rng(0)), p))
+    assert np.isfinite(f(X))
+    with pytest.raises(ad.UnsupportedError, match=rf"test_scan_outside.py:\d+: while_loop of .*{text}"):
+        ad.grad(f)(X)
