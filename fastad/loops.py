@@ -4,7 +4,7 @@ Owns: what they mean on plain values, how a body is recorded once, how the resul
 Must not know: how the loop is run (_scan.pyx), its derivatives (scan_rules.py).
 The body is recorded at the first step, in a recording inside the one that is open: what it uses of the values around
 it becomes an input that stays the same, and so does every array that it captures.
-Next: branches.py (`cond`), function.py (other nested recordings), recording.py.
+Next: loop_values.py (leaves), branches.py (`cond`), function.py (other nested recordings), recording.py.
 """
 from __future__ import annotations
 
@@ -18,17 +18,28 @@ from fastad import _tape as T
 from fastad import complex_values, small_loops, trees
 from fastad._program import Program
 from fastad._scan import Scan, without_captures
-from fastad._transform import inline
 from fastad.errors import EscapedTracerError, InternalError, ShapeError, TapeDivergence, UnsupportedError
 from fastad.function import enclosing
-from fastad.operands import live
+from fastad.loop_values import (
+    F64,
+    as_float64,
+    equal_bits,
+    joined,
+    normalised,
+    on_tape,
+    owned,
+    part,
+    paths,
+    truth,
+    widened,
+    without_float32,
+)
 from fastad.recording import Arguments, doubt, name_of, record_call
 from fastad.state import Watch
 
 __all__ = ["scan", "while_loop"]
 
 Tree = Any
-F64, I64, BOOL, F32 = 0, 1, 2, 3
 KINDS = "fiub"                            # of dtype: what a loop can carry
 
 
@@ -359,9 +370,7 @@ class Loop:
         try:
             y = T.structural("call", operands, attr, (attr.total,), F64, tape=parent)
         except TapeDivergence as error:
-            raise UnsupportedError(f"{T.here()}: {self.name}: {error.kind} at {error.location} goes another way in a "
-                                   f"later step than in the first, and a body is recorded once. {remedy(error.kind)}, "
-                                   "or write the loop in Python") from error
+            raise self.another_way(error) from error
         parts = [part(y, place, shape if k < len(state) else (self.length, *shape), dtype) for k, (place, shape, dtype)
                  in enumerate(zip(body.places(attr, len(state)), shapes, dtypes, strict=True))]
         result, ys = self.whole(parts[:len(state)], parts[len(state):], ytree)
@@ -370,6 +379,11 @@ class Loop:
             write(self.held, contents)
         return result, ys
 
+    def another_way(self, error: TapeDivergence) -> UnsupportedError:
+        return UnsupportedError(f"{T.here()}: {self.name}: {error.kind} at {error.location} goes another way in a "
+                                f"later step than in the first, and a body is recorded once. {remedy(error.kind)}, or "
+                                "write the loop in Python")
+
     def steps_until_false(self) -> int:
         """How many steps there are until y, one bool, is false: by running the recorded body from here on."""
         tape, _ = self.settled = self.settled_body()
@@ -377,7 +391,10 @@ class Loop:
         program, values = Program(tape), [np.array(T.concrete(x)) for x in self.state]
         while True:
             n += 1
-            found = program.run([*values, *tape.lifted_values])
+            try:
+                found = program.run([*values, *tape.lifted_values])
+            except TapeDivergence as error:
+                raise self.another_way(error) from error
             values = found[:m]
             if not self.one_bool(found[m:]):
                 return n
@@ -501,100 +518,7 @@ class OneStep:
         return [*map(on_tape, [*new, *y]), *leaves[:1]]      # (something traced, even where the results are constants)
 
 
-def widened(columns: Any, real: list[bool], pairs: list[bool], y: list[Any]) -> list[Any]:
-    """Columns for y that began as whole or real numbers, as a state did which later steps have made a wider type."""
-    parts, found = iter(columns), list[Any]()
-    for before, now in zip(real, pairs, strict=True):
-        column = next(parts)
-        found += [column, next(parts)] if before else [column, np.zeros_like(column)] if now else [column]
-    return [a.astype(v.dtype) if np.can_cast(a.dtype, v.dtype) else a for a, v in zip(found, y, strict=False)]
-
-
-def truth(x: Any) -> Any:
-    """A condition as a bool: to Python a number that is not zero holds, too."""
-    dtype = getattr(x, "dtype", None)
-    return x if isinstance(x, bool) or dtype is None or dtype == np.bool_ else x != 0
-
-
-def owned(x: Any) -> Any:
-    """A plain value that shares memory with nothing else."""
-    return x.copy() if isinstance(x, np.ndarray) and x.ndim else x[()] if isinstance(x, np.ndarray) else x
-
-
-def equal_bits(a: Any, b: Any) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
-
-
-def paths(tree: Any, pairs: list[bool]) -> list[str]:
-    """How the leaves are written, where complex ones are two."""
-    return [path for path, pair in zip(trees.paths(tree), pairs, strict=True) for _ in range(1 + pair)]
-
-
-def joined(leaves: list[Any], pairs: list[bool]) -> list[Any]:
-    """Leaves with complex ones in place of the pairs of their parts."""
-    parts = iter(leaves)
-    return [complex_of(next(parts), next(parts)) if pair else next(parts) for pair in pairs]
-
-
-def complex_of(re: Any, im: Any) -> Any:
-    if T.is_wrapped(re) or T.is_wrapped(im):
-        return complex_values.make(re, im)
-    z = np.empty(np.shape(re), complex_values.complex_dtype(complex_values.base(re, im)))
-    z.real, z.imag = re, im
-    return z[()]
-
-
-def on_tape(x: Any) -> Any:
-    """A result of a step as a value of the tape, also where it is a plain number."""
-    if T.is_wrapped(x) or np.ndim(x):
-        return x
-    tape = T.current_tape()
-    return T.wrap_value(tape, tape.emit_const(x, T.recorded_dtype(x.dtype)), np.array(x))
-
-
 def remedy(kind: str) -> str:
     if "int()" in kind or "index" in kind or "foreign" in kind:
         return "Where an index changes from step to step, write np.take(np.asarray(array), k, axis=0)"
     return "Choose element by element with np.where"
-
-
-def as_float64(x: Any) -> Any:
-    return T.astype(x, np.float64) if T.is_wrapped(x) else x.astype(np.float64)
-
-
-def without_float32(x: Any) -> Any:
-    """An operand in float64 if it is float32, read again at every replay if it is the user's."""
-    return x if x.dtype != np.float32 else as_float64(x if T.is_traced(x) else live(x))
-
-
-def normalised(tape: Any, ncarry: int) -> Any:
-    """The body with float64 in place of all else in its state and results, and of float32 among its inputs."""
-    new = T.Tape()
-    avals = [T.aval_of(tape.instruction(i)[2]) for i in tape.inputs]
-    ids = [new.emit_input(T.aval(F64 if k < ncarry or dtype == F32 else dtype, shape), k < ncarry or dtype in T.REAL)
-           for k, (dtype, shape) in enumerate(avals)]
-    for k, (dtype, shape) in enumerate(avals):
-        if dtype == F32 or (dtype != F64 and k < ncarry):
-            ids[k] = new.emit("cast", (ids[k],), T.aval(dtype, shape))
-    outputs = []
-    for i in inline(new, tape, ids):
-        dtype, shape = T.aval_of(new.instruction(i)[2])
-        outputs.append(i if dtype == F64 else new.emit("cast", (i,), T.aval(F64, shape)))
-        if dtype == I64:
-            same = new.emit("equal", (new.emit("cast", (outputs[-1],), T.aval(I64, shape)), i), T.aval(BOOL, shape))
-            if shape:
-                same = new.emit("all", (same,), T.aval(BOOL, ()), T.Axis(1, int(np.prod(shape)), 1))
-            new.emit_guard(same, 1, "an integer in a scan that float64 holds exactly", T.here())
-    new.set_outputs(outputs)
-    return new.finish()
-
-
-def part(y: Any, place: Any, shape: tuple[int, ...], dtype: int) -> Any:
-    """One leaf of the result, an array of its own."""
-    if shape == ():
-        leaf = y[place.offset]
-    else:
-        size = int(np.prod(shape, dtype=np.int64))
-        leaf = T.structural("move", (y,), T.Map.view(y.size, shape, place.offset, place.strides), shape, F64) \
-            if size else np.zeros(shape)
-    return leaf if dtype == F64 else leaf.astype(T.DTYPES[dtype])

@@ -232,3 +232,9 @@ def test_chance_and_counters_in_a_while_loop_are_refused(loop, text):
     assert np.isfinite(f(X))
     with pytest.raises(ad.UnsupportedError, match=rf"test_scan_outside.py:\d+: while_loop of .*{text}"):
         ad.grad(f)(X)
+
+
+def test_a_branch_of_a_while_loop_that_changes_says_what_one_of_a_scan_says():
+    """It was TapeDivergence, with the advice to record again."""
+    with pytest.raises(ad.UnsupportedError, match=r"while_loop of .*goes another way in a later step.*np.where"):
+        ad.grad(lambda p: ad.while_loop(lambda s: s[0] < 3.0, lambda s: (s[0] + p[0], not s[1]), (p[1], True))[0])(X)
