@@ -477,7 +477,14 @@ class Loop:
         """The tape of one step, recorded at the first one's values, and the structure of y."""
         self.runs += 1
         values, one_step = self.at_first_step(), OneStep(self)
-        tape = record_call(one_step, Arguments(tuple(values), {}, None, self.name), enclosing=True)
+        try:
+            tape = record_call(one_step, Arguments(tuple(values), {}, None, self.name), enclosing=True)
+        except Promotion:
+            raise
+        except Exception as error:           # (if the user's code goes on)
+            doubt(f"the step of {self.name} at {T.here()} raised {type(error).__name__}: what it had changed around it "
+                  "until then is forgotten. Let it end, and say what was wrong by a part of the state")
+            raise
         for _, where in T.owed(tape):
             raise UnsupportedError(f"{where}: {self.name}: the elements that a traced index has chosen are changed in "
                                    "place; to NumPy they are a view. Write into the array that they are of: a[k] += v")

@@ -238,3 +238,23 @@ def test_a_branch_of_a_while_loop_that_changes_says_what_one_of_a_scan_says():
     """It was TapeDivergence, with the advice to record again."""
     with pytest.raises(ad.UnsupportedError, match=r"while_loop of .*goes another way in a later step.*np.where"):
         ad.grad(lambda p: ad.while_loop(lambda s: s[0] < 3.0, lambda s: (s[0] + p[0], not s[1]), (p[1], True))[0])(X)
+
+
+def test_a_step_that_fails_half_way_and_is_caught():
+    """What it had written until then was gone."""
+    def f(p, length):
+        z = np.zeros(3)
+
+        def step(s, _):
+            z[0] += s[0]
+            if length:
+                raise ZeroDivisionError
+            return s, None
+        try:
+            ad.scan(step, p, length=2)
+        except ZeroDivisionError:
+            pass
+        return np.sum(p) * z[0]
+    with pytest.raises(ad.StaleTapeError, match="step of scan of .* raised ZeroDivisionError.*forgotten"):
+        ad.grad(lambda p: f(p, 1))(X)
+    assert ad.value_and_grad(lambda p: f(p, 0))(X)[0] == f(X, 0)
