@@ -152,7 +152,7 @@ cdef object get_row(Array a, tuple entries):
     return out
 
 
-cdef Tape outdated = None                # a closed one, of rows whose array has been written: whoever reads them meets it
+cdef Tape outdated = None                # closed; of rows whose array has been written, for whoever reads them
 
 
 cdef int forget_rows(Storage s, object value) except -1:
