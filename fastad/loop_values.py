@@ -70,7 +70,16 @@ def on_tape(x: Any) -> Any:
 
 
 def as_float64(x: Any) -> Any:
+    """In float64, and an array of the user's as what is read again at every replay (what was a number is not)."""
+    x = x if T.is_wrapped(x) or not (x.ndim or x.flags.writeable) else live(x)
     return T.astype(x, np.float64) if T.is_wrapped(x) else x.astype(np.float64)
+
+
+def number(x: Any) -> Any:
+    """A number as an array that nobody can change."""
+    x = np.asarray(x)
+    x.flags.writeable = False
+    return x
 
 
 def without_float32(x: Any) -> Any:

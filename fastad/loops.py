@@ -26,6 +26,7 @@ from fastad.loop_values import (
     equal_bits,
     joined,
     normalised,
+    number,
     on_tape,
     owned,
     part,
@@ -211,7 +212,7 @@ class Loop:
         if T.is_wrapped(x):
             return x
         if isinstance(x, (bool, int, float, np.generic, np.ndarray)) and np.asarray(x).dtype.kind in KINDS:
-            return np.asarray(x)
+            return np.asarray(x) if isinstance(x, np.ndarray) else number(x)
         raise UnsupportedError(f"{T.here()}: {self.name}: {what} holds a {type(x).__name__}"
                                f"{f' of dtype {x.dtype}' if isinstance(x, np.ndarray) else ''}; numbers and arrays of "
                                "numbers are meant, in tuples, lists, dicts and named tuples"

@@ -258,3 +258,26 @@ def test_a_step_that_fails_half_way_and_is_caught():
     with pytest.raises(ad.StaleTapeError, match="step of scan of .* raised ZeroDivisionError.*forgotten"):
         ad.grad(lambda p: f(p, 1))(X)
     assert ad.value_and_grad(lambda p: f(p, 0))(X)[0] == f(X, 0)
+
+
+def test_a_state_that_is_the_users_is_read_again_at_every_replay():
+    """A tape kept the numbers with which it was recorded."""
+    single, whole, alone = np.ones(3, np.float32), np.array([1, 2, 3]), np.array(2.0)
+    z = OUTSIDE + 1j
+
+    def f(p):
+        def step(s, _):
+            a, b, c, d, e, n = s
+            return (a * p, b + 1, c, d * p, e * 0.5, n + 1.0), None
+        a, b, c, d, e, n = ad.scan(step, (OUTSIDE, whole, alone, z, single, 4), length=2)[0]
+        w = ad.while_loop(lambda w: w[0] < 100.0, lambda w: w * (2.0 + p), OUTSIDE)
+        return np.sum(a * b) * c + np.sum(d.real * d.imag) + np.sum(e) * p[0] + n * np.sum(w)
+    tape = ad.record(f, X)
+    for _ in range(2):
+        OUTSIDE[1:] *= 1.1
+        whole += 1
+        alone += 1.0
+        z[:] *= 1.1j
+        single[:] += 1
+        assert tape(X) == pytest.approx(f(X), rel=1e-13)
+        np.testing.assert_allclose(tape.gradient(X), ad.grad(f)(X), rtol=1e-12)
