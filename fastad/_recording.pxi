@@ -129,6 +129,7 @@ cdef int check_open(Tape t, object x) except -1:
         if leaf is not None:
             leaf.attach(x)
             return 0
+        check_row(t)
         why = "from another thread" if t.owner != NULL else "after its recording had ended"
         born = format_location(t.recorder if t.recorder is not None else None)
         raise EscapedTracerError(

@@ -290,7 +290,7 @@ cdef class Scan(Attr):
         cdef uint32_t i
         cdef const fa_aval *av
         cdef dict inputs = {t.inputs[k]: k for k in range(self.ncarry)}
-        cdef set direct = {k for k, _ in p.external}
+        cdef set direct = {k for k, _ in p.external}, overwritten = {k for k, _ in p.on_inputs}
         cdef int k
         self.ins = <source *>calloc(len(t.inputs) + 1, sizeof(source))
         self.outs = <target *>calloc(len(t.outputs) + 1, sizeof(target))
@@ -319,7 +319,7 @@ cdef class Scan(Attr):
                 at, stride = self.recorded[k], 0
             self.outs[k] = target(p.cell[i], 8 * at, -1 if kept < 0 else 8 * kept, 8 * av.size, 8 * stride,
                                   self.room_bytes, 8 * lines(av.size), av.nd == 0, k in direct, k in self.recorded,
-                                  self.renaming(k, i, inputs, direct), 2)
+                                  self.renaming(k, i, inputs, direct, overwritten), 2)
             self.room_bytes += 3 * self.outs[k].buffer if k < self.ncarry else 0
         for k in range(self.ncarry):     # what changes its name is read for one step more
             if self.outs[k].renamed >= 0:
@@ -342,10 +342,13 @@ cdef class Scan(Attr):
         return [k for k, stride in enumerate(strides) if stride * self.length > MANY] \
             + [~k for k, stride in enumerate(out) if stride * self.length > MANY]
 
-    cdef int renaming(self, int k, uint32_t i, dict inputs, set direct) except -2:
-        """The carry whose array becomes that of carry k.  One that is renamed itself would be overwritten too early."""
+    cdef int renaming(self, int k, uint32_t i, dict inputs, set direct, set overwritten) except -2:
+        """The carry whose array becomes that of carry k.  One that is renamed itself would be overwritten too early;
+        one that is kept must not become the memory of a carry on top of which the body writes."""
         j = inputs.get(i, -1)
         if k >= self.ncarry or j < 0 or self.ins[k].scalar or k in self.kept or j not in direct:
+            return -1
+        if k in overwritten and (j in self.kept or j in self.recorded):
             return -1
         return j
 

@@ -137,7 +137,7 @@ cdef object get_row(Array a, tuple entries):
     """Slices at traced positions (`a[k]`, `a[:, k]`): to NumPy a view, whose place must be fixed.
 
     In the body of a loop it changes from step to step: there it is a copy, which nobody may write into, and which must
-    be in use no more when the array is written.
+    not be read when the array has been written.
     """
     cdef Tape t = current()
     cdef Array r
@@ -152,18 +152,35 @@ cdef object get_row(Array a, tuple entries):
     return out
 
 
+cdef Tape outdated = None                # closed; of rows whose array has been written, for whoever reads them
+
+
 cdef int forget_rows(Storage s, object value) except -1:
-    """Before a write: what a traced index has chosen of the array is a copy here, and must be in use no more.
+    """Before a write: what a traced index has chosen of the array is a copy here, and must be read no more.
 
     What is being written (`h[k] = h[k - 1]`) may be.
     """
+    global outdated
+    cdef Storage row
     own = (<Array>value).s if type(value) is Array else None
-    alive = [row for row in s.rows if row() is not None]
-    if any([row() is not own for row in alive]):
-        raise TracerError(f"{here()}: an array is written while elements of it that a traced index has chosen (a[k]) "
-                          "are still in use; to NumPy they are a view, and change. Take a copy: "
+    rows, s.rows = s.rows, None
+    for reference in rows:
+        row = reference()
+        if row is own and row is not None:
+            s.rows = [reference]
+        elif row is not None:
+            if outdated is None:
+                outdated = Tape().finish()
+            row.tape = outdated
+    return 0
+
+
+cdef int check_row(Tape t) except -1:
+    """An error if a value of this closed tape is a row whose array has been written since."""
+    if t is outdated:
+        raise TracerError(f"{here()}: elements of an array that a traced index has chosen (a[k]) are used after the "
+                          "array was written; to NumPy they are a view, and may have changed. Take a copy before that: "
                           "np.take(a, k, axis=0)")
-    s.rows = alive or None
     return 0
 
 

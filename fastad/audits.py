@@ -93,7 +93,7 @@ class Audit:
         """Is the `calls`-th call of a tape one to be audited?  The recording was call 1."""
         return calls >= 2 and calls & (calls - 1) == 0
 
-    def check(self, args: Any, kwargs: Any, outputs: Any) -> None:
+    def check(self, args: Any, kwargs: Any, outputs: Any, doubted: str | None = None) -> None:
         """Raise StaleTapeError unless f(*args, **kwargs) agrees with what the tape gave.
 
         Parameters
@@ -102,6 +102,8 @@ class Audit:
             The arguments of the call; f gets copies of their arrays.
         outputs : tree
             What the tape computed, packed as f returns it.
+        doubted : str, optional
+            What the recording has seen f change outside of it: the first cause to think of.
         """
         if any(map(T.is_wrapped, trees.flatten((args, kwargs))[0])):
             return                       # a call inside another recording
@@ -118,10 +120,11 @@ class Audit:
             if self.by_rounding(args, kwargs, expected, got):
                 return                   # the tape is what a new one would be: a decision within rounding, or chaos
             raise StaleTapeError(
-                f"{self.name} ({self.location}) computes something else while it is recorded: {found}. It asks for "
+                f"{self.name} ({self.location}) computes something else while it is recorded: {found}. "
+                + (f"Likely cause: {doubted}." if doubted else "It asks for "
                 "what the recorder cannot stand in for, such as `x is True`, `type(x) is np.ndarray`, errors of "
                 "Python's float (1/0.0), whole numbers of few bits that wrap around (they are recorded as int64: pass "
-                "k.astype(np.int64)), or whether it is recorded. Write `if x`, isinstance, np.where instead.")
+                "k.astype(np.int64)), or whether it is recorded. Write `if x`, isinstance, np.where instead."))
         causes = ([] if steady else ["two runs of the function at this point differ"])
         causes += ([f"the function changes {changed}"] if changed else []) + watch.suspects
         raise StaleTapeError(

@@ -22,6 +22,7 @@ from fastad.complex_values import MADE_OUTSIDE
 from fastad.errors import LinAlgDivergence, StaleTapeError, TapeDivergence, UnstableDecisionError, UnsupportedError
 from fastad.recording import (
     DERIVATIVE,
+    DOUBTED,
     FUNCTION,
     Arguments,
     Static,
@@ -307,7 +308,7 @@ class Function(Dispatcher):
                 f"{self.name}: {divergence.kind} at {divergence.location} went the other way in the sweep at the very "
                 "point at which it was recorded: the decision lies within rounding. Compare with a tolerance there, "
                 "or decide on ad.peek(x) if the branches agree.") from divergence
-        if self.audit and any(map(may_wrap, arguments.values)):
+        if self.audit and (DOUBTED in entry.tape.derived or any(map(may_wrap, arguments.values))):
             self.audits += 1
             self.compare(entry, arguments)
         return result
@@ -397,7 +398,8 @@ class Function(Dispatcher):
             outputs = signature.pack_outputs(self.outputs(entry, arguments.values))
         with self.own_changes():
             try:
-                Audit(self.f, signature.name, signature.location).check(args, kwargs, outputs)
+                Audit(self.f, signature.name, signature.location).check(args, kwargs, outputs,
+                                                                        entry.tape.derived.get(DOUBTED))
             except StaleTapeError:
                 self.outdated(entry)
                 raise

@@ -4,7 +4,7 @@ Owns: what they mean on plain values, how a body is recorded once, how the resul
 Must not know: how the loop is run (_scan.pyx), its derivatives (scan_rules.py).
 The body is recorded at the first step, in a recording inside the one that is open: what it uses of the values around
 it becomes an input that stays the same, and so does every array that it captures.
-Next: branches.py (`cond`), function.py (other nested recordings), recording.py.
+Next: loop_values.py (leaves), branches.py (`cond`), function.py (other nested recordings), recording.py.
 """
 from __future__ import annotations
 
@@ -18,17 +18,29 @@ from fastad import _tape as T
 from fastad import complex_values, small_loops, trees
 from fastad._program import Program
 from fastad._scan import Scan, without_captures
-from fastad._transform import inline
 from fastad.errors import EscapedTracerError, InternalError, ShapeError, TapeDivergence, UnsupportedError
 from fastad.function import enclosing
-from fastad.operands import live
-from fastad.recording import Arguments, name_of, record_call
+from fastad.loop_values import (
+    F64,
+    as_float64,
+    equal_bits,
+    joined,
+    normalised,
+    number,
+    on_tape,
+    owned,
+    part,
+    paths,
+    truth,
+    widened,
+    without_float32,
+)
+from fastad.recording import Arguments, doubt, name_of, record_call
 from fastad.state import Watch
 
 __all__ = ["scan", "while_loop"]
 
 Tree = Any
-F64, I64, BOOL, F32 = 0, 1, 2, 3
 KINDS = "fiub"                            # of dtype: what a loop can carry
 
 
@@ -63,7 +75,8 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
         The step changes the structure, a shape or a dtype of the state, or those of y; slices of different lengths.
     UnsupportedError
         A branch in the body on traced values goes one way in the first step, another way later; the step draws random
-        numbers or counts its calls (draw the numbers of all steps before the loop, and give them as xs).
+        numbers, takes from an iterator or counts its calls (draw the numbers of all steps before the loop, and give them
+        as xs), writes into xs, or into an array from outside of the function that is recorded.
 
     Notes
     -----
@@ -152,7 +165,7 @@ def while_loop(cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], state:
         while goes_on:                                   # (as in `scan`: what the body changes in place is its own)
             state, goes_on = step(trees.map_leaves(owned, state) if arrays else state, None)
         return state
-    loop = Loop(step, state, None, 1, False, f"while_loop of {name_of(body)}", body)
+    loop = Loop(step, state, None, 2, False, f"while_loop of {name_of(body)}", body, (cond,))
     with enclosing(loop.state) as parent:
         n = loop.length = loop.steps_until_false()
         state, goes_on = loop.recorded(parent)
@@ -169,8 +182,9 @@ class Loop:
     """One call of scan."""
 
     def __init__(self, step: Any, state: Tree, xs: Tree, length: int | None, reverse: bool, name: str | None = None,
-                 code: Any = None) -> None:
-        self.step, self.reverse, self.code = step, bool(reverse), code or step       # (code: what the user wrote)
+                 code: Any = None, more: tuple[Any, ...] = ()) -> None:
+        self.step, self.reverse = step, bool(reverse)
+        self.code, self.more = code or step, more        # (what the user wrote)
         self.name = name or f"scan of {name_of(step)}"
         leaves, self.tree = trees.flatten(state)
         self.state, self.pairs = self.split(leaves, "the state")
@@ -181,6 +195,7 @@ class Loop:
         self.ytree, self.ypairs = trees.flatten(None)[1], list[bool]()       # (of y, when a step has run)
         self.widened = False                             # was a number of the state promoted, on plain values?
         self.own, self.held = (step, self.tree), list[Any]()                 # (before `hold`)
+        self.runs, self.settled = 0, tuple[Any, ...]()         # of the step, to record it; its tape
         self.length = self.steps(length)
 
     def split(self, leaves: list[Any], what: str) -> tuple[list[Any], list[bool]]:
@@ -198,7 +213,7 @@ class Loop:
         if T.is_wrapped(x):
             return x
         if isinstance(x, (bool, int, float, np.generic, np.ndarray)) and np.asarray(x).dtype.kind in KINDS:
-            return np.asarray(x)
+            return np.asarray(x) if isinstance(x, np.ndarray) else number(x)
         raise UnsupportedError(f"{T.here()}: {self.name}: {what} holds a {type(x).__name__}"
                                f"{f' of dtype {x.dtype}' if isinstance(x, np.ndarray) else ''}; numbers and arrays of "
                                "numbers are meant, in tuples, lists, dicts and named tuples"
@@ -341,10 +356,7 @@ class Loop:
 
     # -- on traced values
     def recorded(self, parent: Any) -> tuple[Tree, Tree]:
-        watch = Watch(self.own[0])
-        tape, ytree = self.settled_body()
-        if self.length > 1:
-            self.refuse_chance(watch, tape)
+        tape, ytree = self.settled or self.settled_body()
         around = [T.wrap_value(parent, i, value)
                   for i, value in zip(tape.lifted_from, tape.lifted_values, strict=True)]
         tape, captured = without_captures(tape)
@@ -360,9 +372,7 @@ class Loop:
         try:
             y = T.structural("call", operands, attr, (attr.total,), F64, tape=parent)
         except TapeDivergence as error:
-            raise UnsupportedError(f"{T.here()}: {self.name}: {error.kind} at {error.location} goes another way in a "
-                                   f"later step than in the first, and a body is recorded once. {remedy(error.kind)}, "
-                                   "or write the loop in Python") from error
+            raise self.another_way(error) from error
         parts = [part(y, place, shape if k < len(state) else (self.length, *shape), dtype) for k, (place, shape, dtype)
                  in enumerate(zip(body.places(attr, len(state)), shapes, dtypes, strict=True))]
         result, ys = self.whole(parts[:len(state)], parts[len(state):], ytree)
@@ -371,20 +381,32 @@ class Loop:
             write(self.held, contents)
         return result, ys
 
+    def another_way(self, error: TapeDivergence) -> UnsupportedError:
+        return UnsupportedError(f"{T.here()}: {self.name}: {error.kind} at {error.location} goes another way in a "
+                                f"later step than in the first, and a body is recorded once. {remedy(error.kind)}, or "
+                                "write the loop in Python")
+
     def steps_until_false(self) -> int:
         """How many steps there are until y, one bool, is false: by running the recorded body from here on."""
-        tape, _ = self.settled_body()
+        tape, _ = self.settled = self.settled_body()
         n, m = 0, len(self.state)
         program, values = Program(tape), [np.array(T.concrete(x)) for x in self.state]
         while True:
             n += 1
-            found = program.run([*values, *tape.lifted_values])
+            try:
+                found = program.run([*values, *tape.lifted_values])
+            except TapeDivergence as error:
+                raise self.another_way(error) from error
             values = found[:m]
             if not self.one_bool(found[m:]):
                 return n
+            if tape.instruction(tape.outputs[m])[0] == "const":
+                raise UnsupportedError(f"{T.here()}: {self.name}: the condition is True whatever the state is, and is "
+                                       "recorded once: a loop without end. Make its counter a part of the state")
 
     def settled_body(self) -> tuple[Any, Any]:
         """The body, for a state that keeps its types and has all that the step writes."""
+        watch = Watch(self.code, self.more)
         while True:
             try:
                 tape, ytree = self.body()
@@ -393,12 +415,19 @@ class Loop:
             found = [a for a in T.borrowed(tape) if not any(np.shares_memory(T.concrete(a), T.concrete(b))
                                                             for b in self.held)]
             if not found:
+                if self.length > 1 or self.runs > 1:
+                    self.refuse_chance(watch, tape)
                 return tape, ytree
             self.hold(found)
 
     def hold(self, found: list[Any]) -> None:
         """Arrays from around the step, into which it writes, become a part of the state: each step finds them as the
         one before has left them, as in a loop of Python."""
+        for path, x in zip(paths(self.xtree, self.xpairs), self.xs, strict=True):
+            if any(np.shares_memory(T.concrete(x), T.concrete(a)) for a in found):
+                raise UnsupportedError(f"{T.here()}: {self.name}: the step writes into the array of which xs{path} are "
+                                       "slices; later steps would get what earlier ones have written. Give a copy "
+                                       "(a.copy()), or carry the array in the state and take a[k] of it")
         state = trees.unflatten(self.tree, joined(self.state, self.pairs))
         if self.held:
             state = state[0]
@@ -411,23 +440,35 @@ class Loop:
     def refuse_chance(self, watch: Watch, tape: Any) -> None:
         """An error where a second run of the step, on the same values, gives others: one body is no loop then.
 
-        Such steps draw random numbers or count; they run again only if what their code names makes that possible.
+        Such steps draw random numbers, count, or change what is outside of the recording; they run again only if what
+        their code names makes that possible.
         """
-        causes = [text for text in (watch.changed(),) if text] + watch.suspects
+        changed = watch.changed()
+        causes = [text for text in (changed,) if text] + watch.suspects
         if not causes:
             return
+        if changed:
+            watch = Watch(self.code, self.more)      # (what changes at each run, not the first time only)
         try:
             again, _ = self.body()
         except EscapedTracerError as error:
             raise UnsupportedError(f"{T.here()}: {self.name}: the step reads what an earlier run of it has put aside, "
                                    f"and a body is recorded once ({'; '.join(causes)}). Make that a part of the "
                                    "state") from error
+        written = watch.written()
+        if written:
+            raise UnsupportedError(f"{T.here()}: {self.name}: the step changes {written}, an array from outside of the "
+                                   "recording, in place, and a body is recorded once. Make it in the function that is "
+                                   "recorded (np.zeros, np.array(a)), or a part of the state")
         one, other = ([np.asarray(v) for v in Program(t).run([*self.at_first_step(), *t.lifted_values])]
                       for t in (tape, again))
         if len(one) != len(other) or not all(map(equal_bits, one, other)):
             raise UnsupportedError(f"{T.here()}: {self.name}: two runs of the step on the same values differ, and a "
                                    f"body is recorded once ({'; '.join(causes)}). Draw random numbers of all steps "
                                    "before the loop, and give them as xs; make a counter a part of the state")
+        if changed:
+            doubt(f"the step of {self.name} at {T.here()} runs once while it is recorded, and changes {changed}. Make "
+                  "that a part of the state")
 
     def at_first_step(self) -> list[Any]:
         """Plain values of the state and of the slices of xs with which the body is recorded."""
@@ -436,8 +477,16 @@ class Loop:
 
     def body(self) -> tuple[Any, Any]:
         """The tape of one step, recorded at the first one's values, and the structure of y."""
+        self.runs += 1
         values, one_step = self.at_first_step(), OneStep(self)
-        tape = record_call(one_step, Arguments(tuple(values), {}, None, self.name), enclosing=True)
+        try:
+            tape = record_call(one_step, Arguments(tuple(values), {}, None, self.name), enclosing=True)
+        except Promotion:
+            raise
+        except Exception as error:           # (if the user's code goes on)
+            doubt(f"the step of {self.name} at {T.here()} raised {type(error).__name__}: what it had changed around it "
+                  "until then is forgotten. Let it end, and say what was wrong by a part of the state")
+            raise
         for _, where in T.owed(tape):
             raise UnsupportedError(f"{where}: {self.name}: the elements that a traced index has chosen are changed in "
                                    "place; to NumPy they are a view. Write into the array that they are of: a[k] += v")
@@ -478,100 +527,7 @@ class OneStep:
         return [*map(on_tape, [*new, *y]), *leaves[:1]]      # (something traced, even where the results are constants)
 
 
-def widened(columns: Any, real: list[bool], pairs: list[bool], y: list[Any]) -> list[Any]:
-    """Columns for y that began as whole or real numbers, as a state did which later steps have made a wider type."""
-    parts, found = iter(columns), list[Any]()
-    for before, now in zip(real, pairs, strict=True):
-        column = next(parts)
-        found += [column, next(parts)] if before else [column, np.zeros_like(column)] if now else [column]
-    return [a.astype(v.dtype) if np.can_cast(a.dtype, v.dtype) else a for a, v in zip(found, y, strict=False)]
-
-
-def truth(x: Any) -> Any:
-    """A condition as a bool: to Python a number that is not zero holds, too."""
-    dtype = getattr(x, "dtype", None)
-    return x if isinstance(x, bool) or dtype is None or dtype == np.bool_ else x != 0
-
-
-def owned(x: Any) -> Any:
-    """A plain value that shares memory with nothing else."""
-    return x.copy() if isinstance(x, np.ndarray) and x.ndim else x[()] if isinstance(x, np.ndarray) else x
-
-
-def equal_bits(a: Any, b: Any) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
-
-
-def paths(tree: Any, pairs: list[bool]) -> list[str]:
-    """How the leaves are written, where complex ones are two."""
-    return [path for path, pair in zip(trees.paths(tree), pairs, strict=True) for _ in range(1 + pair)]
-
-
-def joined(leaves: list[Any], pairs: list[bool]) -> list[Any]:
-    """Leaves with complex ones in place of the pairs of their parts."""
-    parts = iter(leaves)
-    return [complex_of(next(parts), next(parts)) if pair else next(parts) for pair in pairs]
-
-
-def complex_of(re: Any, im: Any) -> Any:
-    if T.is_wrapped(re) or T.is_wrapped(im):
-        return complex_values.make(re, im)
-    z = np.empty(np.shape(re), complex_values.complex_dtype(complex_values.base(re, im)))
-    z.real, z.imag = re, im
-    return z[()]
-
-
-def on_tape(x: Any) -> Any:
-    """A result of a step as a value of the tape, also where it is a plain number."""
-    if T.is_wrapped(x) or np.ndim(x):
-        return x
-    tape = T.current_tape()
-    return T.wrap_value(tape, tape.emit_const(x, T.recorded_dtype(x.dtype)), np.array(x))
-
-
 def remedy(kind: str) -> str:
     if "int()" in kind or "index" in kind or "foreign" in kind:
         return "Where an index changes from step to step, write np.take(np.asarray(array), k, axis=0)"
     return "Choose element by element with np.where"
-
-
-def as_float64(x: Any) -> Any:
-    return T.astype(x, np.float64) if T.is_wrapped(x) else x.astype(np.float64)
-
-
-def without_float32(x: Any) -> Any:
-    """An operand in float64 if it is float32, read again at every replay if it is the user's."""
-    return x if x.dtype != np.float32 else as_float64(x if T.is_traced(x) else live(x))
-
-
-def normalised(tape: Any, ncarry: int) -> Any:
-    """The body with float64 in place of all else in its state and results, and of float32 among its inputs."""
-    new = T.Tape()
-    avals = [T.aval_of(tape.instruction(i)[2]) for i in tape.inputs]
-    ids = [new.emit_input(T.aval(F64 if k < ncarry or dtype == F32 else dtype, shape), k < ncarry or dtype in T.REAL)
-           for k, (dtype, shape) in enumerate(avals)]
-    for k, (dtype, shape) in enumerate(avals):
-        if dtype == F32 or (dtype != F64 and k < ncarry):
-            ids[k] = new.emit("cast", (ids[k],), T.aval(dtype, shape))
-    outputs = []
-    for i in inline(new, tape, ids):
-        dtype, shape = T.aval_of(new.instruction(i)[2])
-        outputs.append(i if dtype == F64 else new.emit("cast", (i,), T.aval(F64, shape)))
-        if dtype == I64:
-            same = new.emit("equal", (new.emit("cast", (outputs[-1],), T.aval(I64, shape)), i), T.aval(BOOL, shape))
-            if shape:
-                same = new.emit("all", (same,), T.aval(BOOL, ()), T.Axis(1, int(np.prod(shape)), 1))
-            new.emit_guard(same, 1, "an integer in a scan that float64 holds exactly", T.here())
-    new.set_outputs(outputs)
-    return new.finish()
-
-
-def part(y: Any, place: Any, shape: tuple[int, ...], dtype: int) -> Any:
-    """One leaf of the result, an array of its own."""
-    if shape == ():
-        leaf = y[place.offset]
-    else:
-        size = int(np.prod(shape, dtype=np.int64))
-        leaf = T.structural("move", (y,), T.Map.view(y.size, shape, place.offset, place.strides), shape, F64) \
-            if size else np.zeros(shape)
-    return leaf if dtype == F64 else leaf.astype(T.DTYPES[dtype])

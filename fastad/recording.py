@@ -23,6 +23,8 @@ from fastad.results import is_complex, outputs_of, short
 
 __all__ = ["Signature", "record"]
 
+DOUBTED = "doubted"                      # in Tape.derived: why the first sweep, too, is compared with the function
+
 if not T.templates_ready():              # the table's partial derivatives are recorded through the functions of NumPy
     T.build_templates()
 
@@ -51,6 +53,12 @@ class Static:
 
     def __repr__(self):
         return f"static({self.value!r})"
+
+
+def doubt(cause):
+    """Code that is recorded has changed what no tape holds, and f may compute something else: `cause` says what."""
+    for tape in T.recordings():
+        tape.derived.setdefault(DOUBTED, cause)
 
 
 # ---- names for messages ----------------------------------------------------------------------------------------------

@@ -208,6 +208,8 @@ class _Search:
                 self.suspects[f"{label} reads the clock or the system"] = None
         elif hasattr(type(obj), "cache_info"):
             self.suspects[f"{label} is a cache (lru_cache)"] = None
+        elif isinstance(obj, Iterator):
+            self.suspects[f"{label} is an iterator, which goes on at each run"] = None
         elif module == "numpy" and isinstance(obj, types.ModuleType) and "random" in self.names:
             self.suspects[f"{label}.random gives random numbers"] = None
 
@@ -482,6 +484,17 @@ class Watch:
             return difference(self._root, current, label) or difference(self._arguments, self._statics, "argument")
         except Exception:                # an object that cannot even be shown
             return f"something that {label} reads has changed"
+
+    def written(self) -> str | None:
+        """The name of an array whose elements were changed in place since the watch was made; None if none were."""
+        queue, seen = deque([(self._root, "")]), set[int]()
+        while queue:
+            node, label = queue.popleft()
+            if node.kind == S.ARRAY and not node.same(node.obj):
+                return label
+            seen.add(id(node))
+            queue.extend((slot.node, slot.label) for slot in node.slots if id(slot.node) not in seen)
+        return None
 
     def changed_through(self, f: Any) -> bool:
         """Is all that has changed in variables which another function over the same code has in common with ours?

@@ -97,6 +97,10 @@ def test_it_runs_and_the_model_improves(tmp_path):
 def test_a_figure_that_cannot_be_written_is_refused_before_the_inversion(tmp_path):
     done = run([str(ROOT / "examples" / "fwi" / "invert.py"), "--output", str(tmp_path / "no" / "fwi.png")])
     assert done.returncode == 1 and "no directory that can be written to" in done.stderr and not done.stdout
+    done = run([str(ROOT / "examples" / "fwi" / "invert.py"), "--output", str(tmp_path / "fwi.xyz")])
+    assert done.returncode == 1 and "ends in .png" in done.stderr and not done.stdout
+    done = run([str(ROOT / "examples" / "fwi" / "invert.py"), "--spacing", "inf"])
+    assert done.returncode == 1 and "metres between two points" in done.stderr and not done.stdout
 
 
 def test_it_reads_the_marmousi_section(tmp_path):

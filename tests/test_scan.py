@@ -392,3 +392,36 @@ def test_cond_selects():
         ad.grad(lambda x: np.sum(ad.cond(x > 0, lambda: x, lambda: x)))(np.ones(2))
     with pytest.raises(ad.ShapeError, match="shapes"):
         ad.grad(lambda x: np.sum(ad.cond(x[0] > 0, lambda: x, lambda: x[0])))(np.ones(2))
+
+
+@pytest.mark.parametrize("shape", [(60,), (6, 12), (3, 4)])
+@pytest.mark.parametrize("back", [(), (slice(None, None, -1),)])
+def test_a_kept_state_that_takes_another_name_is_not_written_over(shape, back):
+    """b is kept for the adjoint, and its array is then a, into which the next step writes: it wrote into what was kept."""
+    inner = tuple(slice(1, -1) for _ in shape)
+
+    def f(p, scan, steps):
+        def step(s, _):
+            a, b = s
+            a[inner] += b[inner] * 0.3
+            return (b, a[back]), np.sum(b * b)
+        state, ys = scan(step, (p * 0.5, p * 0.6), None, steps)
+        return sum(np.sum(u * u) for u in state) + np.sum(np.sin(ys))
+
+    def loop(step, state, _, steps):
+        ys = []
+        for _ in range(steps):
+            state, y = step(tuple(u.copy() for u in state), None)
+            ys.append(y)
+        return state, np.array(ys)
+    p = np.random.default_rng(1).normal(size=shape)
+    for steps in (1, 2, 3, 7):
+        want = ad.grad(f)(p, loop, steps)
+        np.testing.assert_allclose(ad.grad(f)(p, ad.scan, steps), want, rtol=1e-12, atol=1e-13)
+        whole = ad.grad(f, memory="1GB")(p, ad.scan, steps)
+        np.testing.assert_allclose(whole, want, rtol=1e-12, atol=1e-13)
+        for memory in (4000, 8000, 16000):
+            try:
+                assert np.array_equal(ad.grad(f, memory=memory)(p, ad.scan, steps), whole)
+            except ad.BudgetError:
+                pass

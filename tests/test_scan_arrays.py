@@ -408,3 +408,46 @@ def test_an_array_of_an_inner_step_that_holds_values_of_outer_ones_alone():
             return u + ys[0], None
         return np.sum(scan(outer, p * 1.0, np.arange(4))[0]) + single * p[2]
     agree(f)
+
+
+def test_rows_that_have_a_name_while_another_row_is_written():
+    """As codes with buffers in a ring, or a history that they fill, are written; only a later use is refused."""
+    def ring(p, scan):
+        buffer = np.zeros((3, 3))
+        buffer[0] = p
+
+        def step(s, t):
+            now, before = buffer[t % 3], buffer[(t - 1) % 3]
+            buffer[(t + 1) % 3] = 2 * now - before + 0.1 * np.roll(now, 1) * p
+            return s, None
+        scan(step, 0.0, np.arange(7))
+        return np.sum(buffer**2)
+
+    def history(p, scan):
+        h = np.zeros((6, 3))
+        h[0] = p
+
+        def step(k, _):
+            u = h[k]
+            h[k + 1] = u + 0.1 * np.sin(u) * p
+            h[k + 1, 0] += 0.5
+            return k + 1, h[k] @ p
+        _, ys = scan(step, 0, np.arange(5))
+        return np.sum(h**2) + np.sum(ys)
+    agree(ring)
+    agree(history)
+
+
+@pytest.mark.parametrize("use", [lambda r: r, np.sum, lambda r: r[1], lambda r: r[::-1] * 2, lambda r: np.stack([r, r]),
+                                 lambda r: ad.grad(lambda q: np.sum(q * r))(X), lambda r: r[np.array([0, 2])]])
+def test_a_row_that_is_used_after_its_array_was_written_is_refused(use):
+    def f(p):
+        h = np.outer(np.ones(3), p)
+
+        def step(k, _):
+            r = h[k]
+            h[k] = p * 2
+            return k + 1, use(r)
+        return np.sum(ad.scan(step, 0, length=3)[1]) + np.sum(h)
+    with pytest.raises(ad.TracerError, match=r"test_scan_arrays.py:\d+: .*may have changed.*np.take"):
+        ad.grad(f)(X)

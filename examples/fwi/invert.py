@@ -88,11 +88,13 @@ def arguments():
 
 def main():
     args = arguments()
-    if args.spacing is not None and not args.spacing > 0.0:
+    if args.spacing is not None and not 0.0 < args.spacing < np.inf:
         raise SystemExit(f"--spacing {args.spacing:g}: metres between two points are meant")
     folder = os.path.dirname(os.path.abspath(args.output))
     if not os.access(folder, os.W_OK):       # now, not after minutes
         raise SystemExit(f"--output {args.output}: {folder} is no directory that can be written to")
+    if os.path.splitext(args.output)[1].lower() not in ("", ".png", ".pdf", ".svg", ".jpg", ".jpeg"):
+        raise SystemExit(f"--output {args.output}: a name that ends in .png, .pdf, .svg or .jpg is meant")
     small = args.small or QUICK
     if args.model:
         truth, dx = from_file(args.model), args.spacing or 50.0
