@@ -23,7 +23,7 @@ LAYERS = [
     ("tape",       ["rows", "primitives", "primitives_special", "special_partials", "_tape", "verify", "verify_rules",
                      "verify_loops"]),
     ("transforms", ["checkpoints", "disk_checkpoints", "_spool", "disk",
-                     "structural_rules", "matrix_expressions", "linear_rules", "_transform", "_passes",
+                     "structural_rules", "matrix_expressions", "banded_rules", "linear_rules", "_transform", "_passes",
                      "_program", "llvm_numbers", "llvm_loops", "llvm_code", "_scan", "scan_rules", "scan_bursts",
                      "scan_lanes", "scan_checkpoints", "small_loops", "_segments", "segments"]),
     ("recording",  ["operands", "movers", "checking", "padding", "partitions", "quantiles", "intercepted", "coverage",
