@@ -18,9 +18,9 @@ cdef int64_t lower_diagonals(const fa_lapack *p) noexcept nogil:
     return p.form // BAND
 
 
-cdef int64_t band_factor_size(int64_t m, int64_t n, int64_t l, bint symmetric) noexcept nogil:
-    """Elements of a factor: L\\U with room for l more diagonals, pivots, info; of a Cholesky factor: itself, info."""
-    return m * n + 1 if symmetric else (m + l + 1) * n + 1
+cdef int64_t band_factor_size(int64_t m, int64_t n, int64_t kl, bint symmetric) noexcept nogil:
+    """Elements of a factor: L\\U with room for kl more diagonals, pivots, info; of a Cholesky factor: itself, info."""
+    return m * n + 1 if symmetric else (m + kl + 1) * n + 1
 
 
 # ---- right-hand sides one after the other, as LAPACK wants them ------------------------------------------------------
@@ -45,13 +45,13 @@ cdef void give_columns(const fa_lapack *p, const double *found, double *y) noexc
 cdef int tridiagonal(const fa_lapack *p, const double *ab, double *work, double *b) noexcept nogil:
     """b (k, n) becomes A^-1 b; work: 3 n.  SYMMETRIC: A is positive definite."""
     cdef int n = <int>p.n, k = <int>p.k, info = 0
-    cdef int64_t off = p.n - 1, l = lower_diagonals(p)
+    cdef int64_t off = p.n - 1, below = lower_diagonals(p)
     cdef double *d = work
     cdef double *lower = work + p.n
     cdef double *upper = lower + p.n
     if p.form & SYMMETRIC:
-        memcpy(d, ab if l else ab + p.n, p.n * 8)
-        memcpy(lower, ab + p.n if l else ab + 1, off * 8)
+        memcpy(d, ab if below else ab + p.n, p.n * 8)
+        memcpy(lower, ab + p.n if below else ab + 1, off * 8)
         dptsv(&n, &k, d, lower, b, &n, &info)
     else:
         memcpy(d, ab + p.n, p.n * 8)
@@ -97,15 +97,15 @@ cdef int trifails_one(const fa_lapack *p, const double *const *x, double *y) noe
 # ---- bands of any width ----------------------------------------------------------------------------------------------
 cdef int bandlu_one(const fa_lapack *p, const double *const *x, double *y) noexcept nogil:
     """L\\U of x in LAPACK's band storage, pivots, info."""
-    cdef int n = <int>p.n, l = <int>lower_diagonals(p), u = <int>p.m - 1 - l, ld = <int>p.m + l, info = 0
+    cdef int n = <int>p.n, kl = <int>lower_diagonals(p), ku = <int>p.m - 1 - kl, ld = <int>p.m + kl, info = 0
     cdef int64_t i, j, size = p.n * ld
     memset(y + size, 0, (p.n + 1) * 8)
     if n:
         for j in range(p.n):
-            memset(y + j * ld, 0, l * 8)
+            memset(y + j * ld, 0, kl * 8)
             for i in range(p.m):
-                y[j * ld + l + i] = x[0][i * p.n + j]
-        dgbtrf(&n, &n, &l, &u, y, &ld, <int *>(y + size), &info)
+                y[j * ld + kl + i] = x[0][i * p.n + j]
+        dgbtrf(&n, &n, &kl, &ku, y, &ld, <int *>(y + size), &info)
     (<int64_t *>y)[size + p.n] = info
     return 0
 
@@ -122,7 +122,8 @@ cdef bint bandlu_usable(const double *f, int64_t size, int64_t n) noexcept nogil
 
 cdef int bandsolve_one(const fa_lapack *p, const double *const *x, double *y) noexcept nogil:
     """A^-1 B (TRANS: A^-T B) by the factors x[2] of A; x[0], A itself, is there for its derivative."""
-    cdef int n = <int>p.n, k = <int>p.k, l = <int>lower_diagonals(p), u = <int>p.m - 1 - l, ld = <int>p.m + l, info = 0
+    cdef int n = <int>p.n, k = <int>p.k, kl = <int>lower_diagonals(p), ku = <int>p.m - 1 - kl, ld = <int>p.m + kl
+    cdef int info = 0
     cdef char op = b'T' if p.form & TRANS else b'N'
     cdef double *b = y
     if not bandlu_usable(x[2], p.n * ld, p.n):
@@ -134,7 +135,7 @@ cdef int bandsolve_one(const fa_lapack *p, const double *const *x, double *y) no
         if b == NULL:
             return NO_MEMORY
     take_columns(p, x[1], b)
-    dgbtrs(&op, &n, &l, &u, &k, <double *>x[2], &ld, <int *>(x[2] + p.n * ld), b, &n, &info)
+    dgbtrs(&op, &n, &kl, &ku, &k, <double *>x[2], &ld, <int *>(x[2] + p.n * ld), b, &n, &info)
     give_columns(p, b, y)
     return 0
 

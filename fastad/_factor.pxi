@@ -44,7 +44,8 @@ LAPACK = {
 # Their results are int64: bits for other routines (the names of operands that take them), a decision; no derivative.
 LAPACK_INTEGERS = ("lu", "posdef", "bandlu", "bandchol", "trifails")
 LAPACK_FACTORS = ("lu", "bandlu", "bandchol")
-LAPACK_BANDED = ("trisystem", "tripos", "trifails", "bandlu", "bandsolve", "bandchol", "bandpos", "bandmul", "bandouter")
+LAPACK_BANDED = ("trisystem", "tripos", "trifails", "bandlu", "bandsolve", "bandchol", "bandpos", "bandmul",
+                 "bandouter")
 LAPACK_BAND = BAND                       # the unit of a band's lower diagonals in `form`
 # bits of `form`
 LAPACK_FORMS = {"trans": TRANS, "rows": ROWWISE, "upper": UPPER, "unit": UNIT, "full": FULL, "half": HALF, "none": NONE,
@@ -176,7 +177,8 @@ cdef object seen_at(const char *data, tuple shape, int dtype):
 cdef list operands_at(Lapack a, int n, const char *const *x):
     """The operands, each as (batch, rows, columns)."""
     cdef tuple kinds = LAPACK[a.name][0]
-    return [seen_at(x[j], shape, FA_I64 if kinds[j] in LAPACK_FACTORS else FA_F64) for j, shape in enumerate(a.shapes())]
+    return [seen_at(x[j], shape, FA_I64 if kinds[j] in LAPACK_FACTORS else FA_F64)
+            for j, shape in enumerate(a.shapes())]
 
 
 cdef object small_tape(Lapack a, str mode, int mask):

@@ -91,8 +91,8 @@ def fitting(ab: Shape, b: Shape) -> bool:
 def wrong(name: str, scipys: Any) -> Exception:
     """SciPy's own error for what it does not take; ours, should it take it."""
     scipys()
-    return refusal(f"scipy.linalg.{name}", "these shapes and diagonals are not recorded: pass ab of shape (l + u + 1, n) "
-                   "and b of shape (n,) or (n, k)")
+    return refusal(f"scipy.linalg.{name}", "these shapes and diagonals are not recorded: pass ab of shape "
+                   "(l + u + 1, n) and b of shape (n,) or (n, k)")
 
 
 def empty(b: Shape) -> bool:

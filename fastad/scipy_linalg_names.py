@@ -349,7 +349,7 @@ def circulant(c: Any) -> Any:
 
 # ---- refused ---------------------------------------------------------------------------------------------------------
 _COMPLEX = "its results may be complex numbers, which are not recorded yet; of a symmetric matrix take eigh"
-_BANDS = "of band storage solve_banded and solveh_banded are recorded; else write the matrix out and use cholesky or eigh"
+_BANDS = "of band storage solve_banded and solveh_banded are recorded; write the matrix out for cholesky or eigh"
 REFUSED = {
     **dict.fromkeys(("eig", "eigvals", "schur", "qz", "ordqz", "hessenberg", "sqrtm", "logm", "funm", "signm",
                      "fractional_matrix_power", "polar", "cosm", "sinm", "tanm", "coshm", "sinhm", "tanhm"), _COMPLEX),
