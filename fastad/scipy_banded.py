@@ -1,8 +1,9 @@
 """scipy_banded.py - scipy.linalg.solve_banded and solveh_banded: matrices that are stored by their diagonals.
 
-Owns: SciPy's arguments, defaults, errors and choice of the routine: values have SciPy's bits.
+Owns: SciPy's arguments, defaults, errors and choice of the routine: values of real systems have SciPy's bits.
 Must not know: the routines (_banded.pxi), their derivatives (banded_rules.py), how a call finds its way here
 (scipy_doors.py).
+Next: complex_bands.py (complex systems as real ones).
 """
 from __future__ import annotations
 
@@ -12,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
+from fastad import complex_bands, scipy_doors
 from fastad import factorizations as fac
-from fastad import scipy_doors
-from fastad.factorizations import FORM, LinAlgError, matrices
-from fastad.operands import SINGLE, cast_to, code_of, refusal, shape_of
+from fastad.complex_values import parts
+from fastad.factorizations import FORM, LinAlgError
+from fastad.operands import asarray, code_of, live, refusal, shape_of
 from fastad.scipy_linalg_names import checked
 
 Shape = tuple[int, ...]
@@ -33,44 +35,82 @@ def solve_banded(l_and_u: Any, ab: Any, b: Any, overwrite_ab: bool = False, over
     """Solve by the band of a matrix: by the LU factors of tridiagonal or of band matrices."""
     lower, upper = l_and_u
     lower, upper = operator.index(lower), operator.index(upper)
-    ab, b = matrices(ab), matrices(b)
+    ab, b = numbers(ab), numbers(b)
     shape = shape_of(ab)
 
     def scipys() -> Any:
         return scipy_doors.plain("scipy.linalg", "solve_banded", (lower, upper), ab, b, check_finite=check_finite)
     if not fitting(shape, shape_of(b)) or min(lower, upper) < 0 or lower + upper + 1 != shape[-2]:
         raise wrong("solve_banded", scipys)
-    ab, b = checked(ab, check_finite), checked(b, check_finite)
+    ab, b = finite(ab, check_finite), finite(b, check_finite)
     if empty(shape_of(b)):
         return nothing(ab, b)
     if shape[-1] == 1:
+        if T.complex_among(ab) and not T.complex_among(b):
+            raise wrong("solve_banded", scipys)
         return of_one(ab[..., upper, :], b)
+    if T.complex_among(ab, b):
+        return complex_bands.solved(
+            ab, b, lambda ab, b: general(ab, b, lower, upper, scipys),
+            lambda re, im, b: general(complex_bands.whole_band(re, im), b, 2 * lower + 1, 2 * upper + 1, scipys))
+    return general(ab, b, lower, upper, scipys)
+
+
+def general(ab: Any, b: Any, lower: int, upper: int, scipys: Any) -> Any:
+    """A real system."""
     names = ("trisystem",) if lower == upper == 1 else ("bandsolve", "bandlu")
-    return solution(ab, b, names, band_form(lower, shape[-2]), scipys)
+    return solution(ab, b, names, band_form(lower, lower + upper + 1), scipys)
 
 
 @records
 def solveh_banded(ab: Any, b: Any, overwrite_ab: bool = False, overwrite_b: bool = False, lower: bool = False,
                   check_finite: bool = True) -> Any:
     """Solve by half the band of a positive definite matrix: by its Cholesky or L D L^T factors."""
-    ab, b = matrices(ab), matrices(b)
+    ab, b = numbers(ab), numbers(b)
     shape = shape_of(ab)
 
     def scipys() -> Any:
         return scipy_doors.plain("scipy.linalg", "solveh_banded", ab, b, lower=lower, check_finite=check_finite)
     if not fitting(shape, shape_of(b)) or shape[-2] < 1:
         raise wrong("solveh_banded", scipys)
-    ab, b = checked(ab, check_finite), checked(b, check_finite)
+    ab, b = finite(ab, check_finite), finite(b, check_finite)
     if empty(shape_of(b)):
         return nothing(ab, b)
     if shape[-2:] == (2, 1):
         scipys()                         # SciPy 1.17 does not take one equation in two rows
-    names = ("tripos",) if shape[-2] == 2 else ("bandpos", "bandchol")
-    form = FORM["symmetric"] + band_form(shape[-2] - 1 if lower else 0, shape[-2])
+    if T.complex_among(ab, b):
+        return complex_bands.solved(
+            ab, b, lambda ab, b: definite(ab, b, lower, scipys),
+            lambda re, im, b: definite(complex_bands.half_band(re, im, bool(lower)), b, lower, scipys))
+    return definite(ab, b, lower, scipys)
+
+
+def definite(ab: Any, b: Any, lower: Any, scipys: Any) -> Any:
+    """A real system with a positive definite matrix."""
+    diagonals = shape_of(ab)[-2]
+    names = ("tripos",) if diagonals == 2 else ("bandpos", "bandchol")
+    form = FORM["symmetric"] + band_form(diagonals - 1 if lower else 0, diagonals)
     return solution(ab, b, names, form, scipys)
 
 
 # ---- arguments -------------------------------------------------------------------------------------------------------
+
+def numbers(x: Any) -> Any:
+    """An operand as an array of real or complex numbers."""
+    x = asarray(x)
+    for part in parts(x):
+        if part is not None:
+            code_of(part)                # says which dtypes are recorded
+    return x
+
+
+def finite(x: Any, check_finite: bool) -> Any:
+    """The operand; SciPy's ValueError where it is not finite, at a replay too."""
+    for part in parts(x):
+        if part is not None:
+            checked(live(part), check_finite)
+    return x
+
 
 def core(b: Shape) -> int:
     """How many axes of a right-hand side belong to one system."""
@@ -103,14 +143,16 @@ def empty(b: Shape) -> bool:
 def nothing(ab: Any, b: Any) -> Any:
     """A solution without elements."""
     shape = np.broadcast_shapes(shape_of(ab)[:-2], shape_of(b)[:-core(shape_of(b))])
-    return np.zeros(shape + shape_of(b)[-core(shape_of(b)):], np.float32 if fac.are_single(ab, b) else np.float64)
+    single = fac.are_single(parts(ab)[0], parts(b)[0])
+    kinds = (np.complex64, np.complex128) if T.complex_among(ab, b) else (np.float32, np.float64)
+    return np.zeros(shape + shape_of(b)[-core(shape_of(b)):], kinds[not single])
 
 
 def of_one(diagonal: Any, b: Any) -> Any:
     """One equation is a quotient, in SciPy too, where a zero gives inf."""
     vector = len(shape_of(b)) == 1
     y = b / (diagonal if vector else diagonal[..., None])
-    return cast_to(y, SINGLE) if code_of(b) == SINGLE else y
+    return y.astype(b.dtype) if b.dtype.kind in "fc" and y.dtype != b.dtype else y
 
 
 def band_form(lower: int, diagonals: int) -> int:

@@ -29,7 +29,7 @@ LAYERS = [
     ("recording",  ["operands", "movers", "checking", "padding", "partitions", "quantiles", "intercepted", "coverage",
                     "rearranging", "reductions", "selection", "sorting", "counting", "products",
                     "factorizations", "least_squares", "complex_values", "complex_conversion", "complex_products",
-                    "complex_rows", "complex_functions", "complex_methods", "fourier",
+                    "complex_bands", "complex_rows", "complex_functions", "complex_methods", "fourier",
                     "norms", "einsum", "objects", "ufuncs", "methods", "composites", "pythonic", "numpy_api",
                     "interception", "math_names", "cmath_names", "scipy_*", "sparse_products", "state", "_state"]),
     ("verbs",      ["trees", "results", "recording", "audits", "explain", "_dispatch", "function", "tapes", "verbs",

@@ -1,6 +1,7 @@
 """scipy.linalg.solve_banded and solveh_banded: SciPy's bits and errors, derivatives of the full matrix's system.
 
-Witnesses: SciPy itself for values, np.linalg.solve of the matrix written out for derivatives.
+Witnesses: SciPy itself for values, np.linalg.solve of the matrix written out for derivatives; of complex systems,
+differences of SciPy's.
 Next: test_linalg_accuracy.py (80 digits), test_linalg_scipy.py (the other names of scipy.linalg).
 """
 import itertools
@@ -446,9 +447,71 @@ def test_factors_from_anywhere():
             verify_rules.band(name, m, form)
 
 
-@pytest.mark.parametrize("f", [
-    lambda ab, b: sl.solve_banded((1, 1), ab + 1j, b), lambda ab, b: sl.solve_banded((2, 0), ab, b * 1j),
-    lambda ab, b: sl.solveh_banded(ab, b + 1j)])
-def test_complex_is_refused(f):
-    with pytest.raises(ad.UnsupportedError, match=r"test_banded.py:\d+.*complex"):
-        ad.record(f, AB, B)
+# ---- complex numbers -------------------------------------------------------------------------------------------------
+
+def complexes(*shape):
+    return rng.normal(size=shape) + 1j * rng.normal(size=shape)
+
+
+COMPLEX = {f"{band}": (lambda ab, b, band=band: sl.solve_banded(band, ab, b), sum(band) + 1, band[1])
+           for band in ((0, 0), (1, 1), (2, 1), (0, 2), (6, 2))}
+COMPLEX |= {f"half of {m}, {lower=}": (lambda ab, b, lower=lower: sl.solveh_banded(ab, b, lower=lower), m,
+                                       0 if lower else m - 1) for m in (1, 2, 3, 6) for lower in (False, True)}
+
+
+@pytest.mark.parametrize("which", ["both", "matrix", "right-hand side"])
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_systems(name, which):
+    """As real ones of twice the size: SciPy's values to rounding, and derivatives by both parts."""
+    f, m, main = COMPLEX[name]
+    for n, right in ((2, ()), (5, ()), (5, (3,))):
+        ab, b = complexes(m, n), complexes(n, *right)
+        ab[main] += 4.0 * m + 4.0
+        ab, b = ab.real if which[0] == "r" else ab, b.real if which[0] == "m" else b
+        got, want = ad.record(f, ab, b)(ab, b), f(ab, b)
+        assert got.dtype == want.dtype
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+        w, h = complexes(*want.shape), 1e-6
+        for k, x in enumerate((ab, b)):
+            v = complexes(*x.shape) if x.dtype.kind == "c" else rng.normal(size=x.shape)
+
+            def along(t, k=k, v=v, ab=ab, b=b, w=w):
+                return np.real(np.sum(w * (f(ab + t * v, b) if k == 0 else f(ab, b + t * v))**2))
+            g = ad.grad(along)(0.0)
+            np.testing.assert_allclose(g, (along(h) - along(-h)) / (2 * h), rtol=1e-6, atol=1e-8)
+            whole = ad.grad(lambda *at, w=w: np.real(np.sum(w * f(*at)**2)), argnums=k)(ab, b)
+            np.testing.assert_allclose(g, np.sum(np.real(whole * v)), rtol=1e-10, atol=1e-12)
+
+
+def test_complex_arguments():
+    ab, b = complexes(3, 4) + [[0], [9], [0]], complexes(4)
+    for f in (lambda ab, b: sl.solve_banded((1, 1), np.stack([ab, ab + 1]), b),
+              lambda ab, b: sl.solve_banded((0, 0), ab[:1, :1], b[:1])):
+        np.testing.assert_allclose(ad.record(f, ab, b)(ab, b), f(ab, b), rtol=1e-12)
+    for f in (lambda ab, b: sl.solve_banded((1, 1), ab * 0, b), lambda ab, b: sl.solve_banded((1, 2), ab, b),
+              lambda ab, b: sl.solveh_banded(-ab[1:], b, lower=True), lambda ab, b: sl.solve_banded((1, 1), ab, b[:3]),
+              lambda ab, b: sl.solve_banded((1, 1), ab, b * np.nan),
+              lambda ab, b: sl.solve_banded((0, 0), ab[:1, :1], b[:1].real)):
+        assert isinstance(same_outcome(f, ab, b), Exception)
+    single, half = ab.astype("F"), b.astype("F")
+    for at in ((single, half), (single, half.real), (single.real, half), (single, b), (ab.real, half)):
+        got, want = ad.record(lambda ab, b: sl.solve_banded((1, 1), ab, b), *at)(*at), sl.solve_banded((1, 1), *at)
+        assert got.dtype == want.dtype
+        np.testing.assert_allclose(got, want, rtol=1e-4)
+
+
+def test_a_captured_complex_band_is_read_again():
+    ab, b = complexes(3, 4) + [[0], [9], [0]], complexes(4)
+    tape = ad.record(lambda b: np.sum(np.abs(sl.solve_banded((1, 1), ab, b))), b)
+    ab[1] *= 1.5
+    assert tape(b) == pytest.approx(np.sum(np.abs(sl.solve_banded((1, 1), ab, b))), rel=1e-13)
+    ab[1, 0] = np.nan
+    with pytest.raises(ad.TapeDivergence):
+        tape(b)
+
+
+def test_complex_garbage_outside_of_the_matrix():
+    ab, b = complexes(3, 4) + [[0], [9], [0]], complexes(4)
+    ab[0, 0] = ab[2, 3] = complex(np.nan, np.inf)
+    g = ad.grad(lambda ab: np.sum(np.abs(sl.solve_banded((1, 1), ab, b, check_finite=False))))(ab)
+    assert np.all(np.isfinite(g)) and np.array_equal(g == 0, ~inside(1, 1, 4))
