@@ -171,10 +171,10 @@ cdef int bandpos_one(const fa_lapack *p, const double *const *x, double *y) noex
 
 
 # ---- products within the band ----------------------------------------------------------------------------------------
-# They are of derivatives alone, so a zero silences a factor that is not finite.
+# They are of derivatives alone, so a zero silences a factor that is not finite.  Factors are masked, not the product:
+# a compiler makes masks of this, and a branch of the other, three times as slow.
 cdef inline double zero_product(double a, double b) noexcept nogil:
-    cdef double y = a * b
-    return y if (a != 0.0) & (b != 0.0) else 0.0
+    return (a if b != 0.0 else 0.0) * (b if a != 0.0 else 0.0)
 
 
 cdef void add_products(const fa_lapack *p, int64_t count, const double *a, const double *x, double *y) noexcept nogil:
