@@ -4,12 +4,13 @@ Owns: the table of routines: their operands, the size of their results, what Num
 tangent and reverse sweeps of a tape get their derivatives: by running small tapes, which are made from the same rules
 as all derivative tapes.
 Must not know: the rules (linear_rules.py: registered under "lapack_jvp", "lapack_vjp").
-Next: _lapack.pxi (the routines), _kernels/structural.h (the loop over a batch).
+Next: _lapack.pxi, _banded.pxi (the routines), _kernels/structural.h (the loop over a batch).
 """
 ctypedef int (*lapack_fn)(const fa_lapack *p, const double *const *x, double *y) noexcept nogil
 
 _SINGULAR = "Singular matrix"
 _NO_SVD = "SVD did not converge"
+_NO_MINOR = "leading minor not positive definite"
 # name: (shapes of one matrix of each operand, elements of the result, what NumPy's error says)
 LAPACK = {
     "tri": (("mn",), "m*n", ""),
@@ -30,11 +31,25 @@ LAPACK = {
     "pinv": (("mn", "1"), "n*m", _NO_SVD),
     "qr": (("mn",), "qr", ""),
     "lstsq": (("mn", "mk", "1"), "n*k", "SVD did not converge in Linear Least Squares"),
+    "trisystem": (("mn", "nk"), "n*k", "singular matrix"),
+    "tripos": (("mn", "nk"), "n*k", _NO_MINOR),
+    "trifails": (("mn",), "1", ""),
+    "bandlu": (("mn",), "bandlu", ""),
+    "bandsolve": (("mn", "nk", "bandlu"), "n*k", "singular matrix"),
+    "bandchol": (("mn",), "bandchol", ""),
+    "bandpos": (("mn", "nk", "bandchol"), "n*k", _NO_MINOR),
+    "bandmul": (("mn", "nk"), "n*k", ""),
+    "bandouter": (("nk", "nk"), "m*n", ""),
 }
-LAPACK_INTEGERS = ("lu", "posdef")       # their results are int64: bits for other routines, a decision; no derivative
+# Their results are int64: bits for other routines (the names of operands that take them), a decision; no derivative.
+LAPACK_INTEGERS = ("lu", "posdef", "bandlu", "bandchol", "trifails")
+LAPACK_FACTORS = ("lu", "bandlu", "bandchol")
+LAPACK_BANDED = ("trisystem", "tripos", "trifails", "bandlu", "bandsolve", "bandchol", "bandpos", "bandmul",
+                 "bandouter")
+LAPACK_BAND = BAND                       # the unit of a band's lower diagonals in `form`
 # bits of `form`
 LAPACK_FORMS = {"trans": TRANS, "rows": ROWWISE, "upper": UPPER, "unit": UNIT, "full": FULL, "half": HALF, "none": NONE,
-                "double": DOUBLE}
+                "double": DOUBLE, "symmetric": SYMMETRIC}
 
 
 cdef dict ROUTINES = {
@@ -43,7 +58,10 @@ cdef dict ROUTINES = {
     "detsign": <size_t>detsign_one, "cofactor": <size_t>cofactor_one, "trisolve": <size_t>trisolve_one,
     "chol": <size_t>chol_one, "cholrev": <size_t>cholrev_one, "posdef": <size_t>posdef_one,
     "eigh": <size_t>eigh_one, "svd": <size_t>svd_one,
-    "pinv": <size_t>pinv_one, "qr": <size_t>qr_one, "lstsq": <size_t>lstsq_one}
+    "pinv": <size_t>pinv_one, "qr": <size_t>qr_one, "lstsq": <size_t>lstsq_one,
+    "trisystem": <size_t>trisystem_one, "tripos": <size_t>trisystem_one, "trifails": <size_t>trifails_one,
+    "bandlu": <size_t>bandlu_one, "bandsolve": <size_t>bandsolve_one, "bandchol": <size_t>bandchol_one,
+    "bandpos": <size_t>bandpos_one, "bandmul": <size_t>bandmul_one, "bandouter": <size_t>bandouter_one}
 
 
 cdef class Lapack(Attr):
@@ -55,9 +73,9 @@ cdef class Lapack(Attr):
         One of the table LAPACK.
     batch : int
     m, n, k : int
-        Sizes of one matrix; those that the routine does not know are 0.
+        Sizes of one matrix; those that the routine does not know are 0.  Of a band: m diagonals.
     form : int
-        Bits of LAPACK_FORMS.
+        Bits of LAPACK_FORMS; plus LAPACK_BAND times the number of diagonals below the main one.
     shared : int
         Bit j: operand j is one matrix for the whole batch.
     """
@@ -104,6 +122,8 @@ cdef class Lapack(Attr):
         for j, letters in enumerate(LAPACK[self.name][0]):
             if letters == "lu":
                 shape = (1, self.p.n * self.p.n + self.p.n)
+            elif letters in LAPACK_FACTORS:
+                shape = (1, self.band_factor(letters))
             elif letters == "1":
                 shape = (1, 1)
             else:
@@ -113,6 +133,9 @@ cdef class Lapack(Attr):
             found.append((1 if self.p.shared >> j & 1 else self.p.batch, *shape))
         return found
 
+    cdef int64_t band_factor(self, str name):
+        return band_factor_size(self.p.m, self.p.n, lower_diagonals(&self.p), name == "bandchol")
+
     def result(self):
         """(batch, elements) of the result."""
         cdef int64_t m = self.p.m, n = self.p.n, k = self.p.k, low = min(m, n), full = self.p.form & FULL
@@ -121,6 +144,8 @@ cdef class Lapack(Attr):
             size = low + (m if full else low) * m + (n if full else low) * n
         elif rule == "qr":
             size = (m if full else low) * (m + n)
+        elif rule in LAPACK_FACTORS:
+            size = self.band_factor(rule)
         else:
             size = {"m*n": m * n, "n*m": n * m, "n*n": n * n, "n*n+n": n * n + n, "n+n*n": n + n * n, "n*k": n * k,
                     "1": 1}[rule]
@@ -152,7 +177,8 @@ cdef object seen_at(const char *data, tuple shape, int dtype):
 cdef list operands_at(Lapack a, int n, const char *const *x):
     """The operands, each as (batch, rows, columns)."""
     cdef tuple kinds = LAPACK[a.name][0]
-    return [seen_at(x[j], shape, FA_I64 if kinds[j] == "lu" else FA_F64) for j, shape in enumerate(a.shapes())]
+    return [seen_at(x[j], shape, FA_I64 if kinds[j] in LAPACK_FACTORS else FA_F64)
+            for j, shape in enumerate(a.shapes())]
 
 
 cdef object small_tape(Lapack a, str mode, int mask):

@@ -6,7 +6,8 @@ account and copy nothing; LU, QR, eigenvalues and SVD start from a transposed co
 decision "singular" are those of NumPy, which calls the same routines.
 Must not know: derivatives (linear_rules.py has them, on the same routines), shapes of more than one matrix.
 Results of several parts are one vector: LU: L\\U, pivots; eigh: w, V.T; svd: s, U.T, V; qr: Q.T, R.
-Next: _factor.pxi (the table of these routines), linalg.py (which function of NumPy is made of which).
+Next: _banded.pxi (band matrices), _factor.pxi (the table of these routines), factorizations.py (which function of
+NumPy is made of which).
 """
 from libc.math cimport exp, fabs, log
 from scipy.linalg.cython_blas cimport dtrsm

@@ -47,7 +47,7 @@ def call(name: str, operands: tuple[Any, ...], sizes: tuple[int, int, int], form
         xs.append(x)
     attr = attribute(name, batch, *sizes, form, shared)
     tail = (attr.result()[1],) if tail is None else tail
-    want = [INT if code_of(x) == INT and kind == "lu" else FLOAT
+    want = [INT if code_of(x) == INT and kind in T.LAPACK_FACTORS else FLOAT
             for x, kind in zip(xs, T.LAPACK[name][0], strict=True)]
     tape = T.tape_of(*xs)
     return T.structural("lapack", xs, attr, stack + tail, INT if name in T.LAPACK_INTEGERS else FLOAT, want,

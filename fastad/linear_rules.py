@@ -11,7 +11,8 @@ vectors does not exist: 1/(w[i] - w[j]) counts as 0 there, and so does 1/s[i] wh
 Sources: M. Giles, Collected matrix derivative results for forward and reverse mode AD (2008); J. Townsend,
 Differentiating the singular value decomposition (2016); G. Golub & V. Pereyra, SIAM J. Numer. Anal. 10, 413 (1973);
 I. Murray, arXiv:1602.07527 (2016).
-Next: matrix_expressions.py (the algebra), _lapack.pxi (the routines), structural_rules.py (who asks).
+Next: matrix_expressions.py (the algebra), banded_rules.py (band matrices), _lapack.pxi (the routines),
+structural_rules.py (who asks).
 """
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from functools import lru_cache
 from typing import Any
 
 from fastad import _tape as T
+from fastad import banded_rules
 from fastad.matrix_expressions import F64, Matrix, identity, joined, lapack
 
 __all__ = ["adjoint", "adjoint_tape", "batch", "tangent", "tangent_tape"]
@@ -40,7 +42,7 @@ class Call:
         self.attr, self.form, self.mask = attr, attr.form, mask
         _, _, self.m, self.n, self.k, _, _ = attr.fields()
         shapes = attr.shapes()
-        kinds = [I64 if kind == "lu" else F64 for kind in T.LAPACK[attr.name][0]]
+        kinds = [I64 if kind in T.LAPACK_FACTORS else F64 for kind in T.LAPACK[attr.name][0]]
         self.x = tuple(self.input(shape, kind) for shape, kind in zip(shapes, kinds, strict=True))
         self.y = self.input(attr.result())
         self.w: Any = self.input(attr.result()) if adjoint else None
@@ -292,11 +294,11 @@ def lstsq(c: Call) -> Matrix:
 TANGENTS: dict[str, Rule] = {
     "tri": tri, "fold": fold, "mirror": mirror, "lusolve": solve, "trisolve": solve, "det": det, "logdet": logdet,
     "cofactor": cofactor, "chol": chol, "cholrev": cholrev, "eigh": eigh, "svd": svd, "qr": qr, "pinv": pinv,
-    "lstsq": lstsq,
+    "lstsq": lstsq, **banded_rules.TANGENTS,
 }
 ADJOINTS: dict[str, Rule] = {
     "tri": tri_adjoint, "fold": fold_adjoint, "mirror": mirror_adjoint, "lusolve": solve_adjoint,
-    "trisolve": solve_adjoint, "chol": chol_adjoint,
+    "trisolve": solve_adjoint, "chol": chol_adjoint, **banded_rules.ADJOINTS,
 }
 
 
@@ -382,5 +384,5 @@ def columns_batch(attr: Any, batched: tuple[bool, ...]) -> bool:
     """Do lanes differ in one right-hand side only?"""
     _, batch, _, _, k, form, _ = attr.fields()
     one = k == 1 or form & T.LAPACK_FORMS["rows"]
-    return attr.name in ("lusolve", "trisolve") and batch == 1 and one and list(batched) == [
+    return attr.name in ("lusolve", "trisolve", *banded_rules.OF_COLUMNS) and batch == 1 and one and list(batched) == [
         False, True, False][:len(batched)]

@@ -204,8 +204,10 @@ def spmm_text(op: str, names: Sequence[str], shapes: Sequence[Shape], result: tu
 
 
 def lapack_text(op: str, names: Sequence[str], shapes: Sequence[Shape], result: tuple[int, Shape], attr: Any) -> str:
-    """`chol(A)`, `trisolve(L, b, trans, upper)`; A beside its own factors stands for them."""
+    """`chol(A)`, `trisolve(L, b, trans, upper)`; A beside its own factors stands for them.  Of a band: `below=1`."""
     form = [name for name, bit in T.LAPACK_FORMS.items() if attr.form & bit]
+    if attr.name in T.LAPACK_BANDED:
+        form.append(f"below={attr.form // T.LAPACK_BAND}")
     return f"{attr.name}({', '.join([*names, *form])})"
 
 

@@ -26,7 +26,7 @@ from fastad.operands import asarray, bare, live
 ROOMS = {
     "scipy": ("scipy_late",),
     "scipy.special": ("scipy_names",),
-    "scipy.linalg": ("scipy_linalg_names",),
+    "scipy.linalg": ("scipy_linalg_names", "scipy_banded"),
     "scipy.stats": ("scipy_stats", "scipy_refused"),
     "scipy.stats._distn_infrastructure": ("scipy_stats",),
     "scipy.stats._multivariate": ("scipy_multivariate",),

@@ -349,11 +349,11 @@ def circulant(c: Any) -> Any:
 
 # ---- refused ---------------------------------------------------------------------------------------------------------
 _COMPLEX = "its results may be complex numbers, which are not recorded yet; of a symmetric matrix take eigh"
-_BANDS = "band storage is not recorded; write the matrix out and use solve or cholesky"
+_BANDS = "of band storage solve_banded and solveh_banded are recorded; write the matrix out for cholesky or eigh"
 REFUSED = {
     **dict.fromkeys(("eig", "eigvals", "schur", "qz", "ordqz", "hessenberg", "sqrtm", "logm", "funm", "signm",
                      "fractional_matrix_power", "polar", "cosm", "sinm", "tanm", "coshm", "sinhm", "tanhm"), _COMPLEX),
-    **dict.fromkeys(("solve_banded", "solveh_banded", "cholesky_banded", "cho_solve_banded", "eig_banded",
+    **dict.fromkeys(("cholesky_banded", "cho_solve_banded", "eig_banded",
                      "eigvals_banded", "eigh_tridiagonal", "eigvalsh_tridiagonal"), _BANDS),
     **dict.fromkeys(("solve_toeplitz", "solve_circulant", "matmul_toeplitz"),
                     "write the matrix out, scipy.linalg.toeplitz(c), and use solve or @"),

@@ -209,12 +209,25 @@ def lapack(y: Aval, xs: Sequence[Aval], attr: Any) -> None:
     name, batch, m, n, k, form, shared = kind(attr, "lapack")
     kinds = T.LAPACK[name][0]
     need(min(batch, m, n, k, form, shared) >= 0 and max(m, n, k) < 2**30, "sizes of matrices")
-    need(len(xs) == len(kinds) and form < 256 and shared < 2 ** len(kinds), "operands of a routine")
+    need(len(xs) == len(kinds) and shared < 2 ** len(kinds), "operands of a routine")
+    if name in T.LAPACK_BANDED:
+        band(name, m, form)
+    else:
+        need(form < T.LAPACK_FORMS["symmetric"], "flags of a routine")
     need(y.size == math.prod(attr.result()) and y.dtype == (I64 if name in T.LAPACK_INTEGERS else F64),
          "the result of a routine")
     for x, letters, shape in zip(xs, kinds, attr.shapes(), strict=True):
         need(x.size == math.prod(shape), "sizes of the operands of a routine")
-        need(x.dtype == (I64 if letters == "lu" else F64), "dtypes of the operands of a routine")
+        need(x.dtype == (I64 if letters in T.LAPACK_FACTORS else F64), "dtypes of the operands of a routine")
+
+
+def band(name: str, m: int, form: int) -> None:
+    """The diagonals that a routine of band matrices reads are there."""
+    half, lower = bool(form & T.LAPACK_FORMS["symmetric"]), form // T.LAPACK_BAND
+    need(lower < m < 2**29 and form < 2**31 and (not half or lower in (0, m - 1)), "diagonals of a band")
+    need(half == (name in ("tripos", "bandchol", "bandpos")) or name in ("trifails", "bandmul", "bandouter"),
+         "half a band")
+    need(name[:3] != "tri" or (m == 2 if half else m == 3 and lower == 1), "a tridiagonal matrix")
 
 
 def guard(y: Aval, xs: Sequence[Aval], attr: Any) -> None:

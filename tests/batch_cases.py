@@ -78,6 +78,7 @@ FUNCTIONS = {
     "solve": lambda x: np.linalg.solve(A + np.outer(x, x), x),
     "cholesky": lambda x: np.linalg.cholesky(np.outer(x, x) + np.eye(4)).sum(axis=0),
     "solve_triangular": lambda x: scipy.linalg.solve_triangular(np.tril(A), x, lower=True),
+    "solve_banded": lambda x: scipy.linalg.solve_banded((1, 2), A + np.outer([0, 0, 9, 0], x), x),
     "matmul": lambda x: (A @ x) @ (np.outer(x, x) @ A),
     "fft": lambda x: np.abs(np.fft.fft(x) * (1 + 2j))**2,
     "einsum": lambda x: np.einsum("i,ij,j->ij", x, A, x),

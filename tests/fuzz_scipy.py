@@ -8,7 +8,7 @@ import sys
 import warnings
 
 import numpy as np
-from scipy import integrate, interpolate, ndimage, signal, stats
+from scipy import integrate, interpolate, linalg, ndimage, signal, stats
 from scipy.spatial import distance
 
 import fastad as ad
@@ -52,6 +52,25 @@ class Choices:
 def integral(c):
     x, f = c.abscissae(), c.pick(integrate.trapezoid, integrate.simpson)
     return lambda a: f(a, x=x, dx=0.3, axis=c.axis), c.array()
+
+
+@generator
+def band(c):
+    n, lower, upper = (int(c.rng.integers(*most)) for most in ((1, 7), (0, 4), (0, 4)))
+    right = c.rng.normal(size=(n, *c.pick((), (1,), (3,))))
+    if c.pick(True, False):
+        return lambda a: linalg.solve_banded((lower, upper), a, right * a[upper, 0]), diagonals(
+            c, upper, (lower + upper + 1, n))
+    low = c.pick(True, False) or n == 1
+    return lambda a: linalg.solveh_banded(a, right, lower=low), diagonals(
+        c, 0 if low else upper, (1 if n == 1 else upper + 1, n))
+
+
+def diagonals(c, main, shape):
+    """A band with a large main diagonal."""
+    a = c.array(shape)
+    a[main] += 2.0 * sum(shape)
+    return a
 
 
 @generator

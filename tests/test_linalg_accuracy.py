@@ -72,6 +72,30 @@ def mp_qr(x):
     return mp.qr(x, mode="skinny")
 
 
+def stored(x, *rows, more=0):
+    """Rows of x as the diagonals of a band, `more` added to the first of them."""
+    if isinstance(x, mpmath.matrix):
+        return mpmath.matrix([[x[r, j] + more * (k == 0) for j in range(x.cols)] for k, r in enumerate(rows)])
+    return np.stack([x[r] + more * (k == 0) for k, r in enumerate(rows)])
+
+
+def band_of(ab, lower):
+    """The matrix that SciPy stores so, with so many diagonals below the main one."""
+    m, n = (ab.rows, ab.cols) if isinstance(ab, mpmath.matrix) else ab.shape
+    upper = m - 1 - lower
+    rows = [[ab[upper + i - j, j] if -upper <= i - j <= lower else 0 for j in range(n)] for i in range(n)]
+    return mpmath.matrix(rows) if isinstance(ab, mpmath.matrix) else np.array(rows)
+
+
+def half_of(ab):
+    """The symmetric matrix of which ab stores the lower half."""
+    m = ab.rows if isinstance(ab, mpmath.matrix) else len(ab)
+    low = band_of(ab, m - 1)
+    size = low.rows if isinstance(low, mpmath.matrix) else len(low)
+    rows = [[low[max(i, j), min(i, j)] for j in range(size)] for i in range(size)]
+    return mpmath.matrix(rows) if isinstance(ab, mpmath.matrix) else np.array(rows)
+
+
 def rhs(n, k):
     return weights(n, k) + 0.25
 
@@ -148,6 +172,20 @@ CASES = {
         lambda x: weighted(scipy.linalg.solve_triangular(x, rhs(len(x), 2), lower=True, trans=1)),
         lambda x: weighted(mpmath.matrix([[x[i, j] if j <= i else 0 for j in range(x.cols)]
                                           for i in range(x.rows)]).T**-1 * mp_rhs(x.rows, 2)), np.tril, 1),
+    "scipy solve_banded": (lambda x: weighted(scipy.linalg.solve_banded((1, len(x) - 2), x, rhs(len(x), 2))),
+                           lambda x: weighted(band_of(x, 1)**-1 * mp_rhs(x.rows, 2)), lambda x: band_of(x, 1), 1),
+    "scipy solve_banded, tridiagonal": (
+        lambda x: weighted(scipy.linalg.solve_banded((1, 1), stored(x, 0, 1, 0), rhs(len(x), 2))),
+        lambda x: weighted(band_of(stored(x, 0, 1, 0), 1)**-1 * mp_rhs(x.rows, 2)),
+        lambda x: band_of(stored(x, 0, 1, 0), 1), 1),
+    "scipy solveh_banded": (
+        lambda x: weighted(scipy.linalg.solveh_banded(stored(x, 0, 1, 0, more=6), rhs(len(x), 2), lower=True)),
+        lambda x: weighted(half_of(stored(x, 0, 1, 0, more=6))**-1 * mp_rhs(x.rows, 2)),
+        lambda x: half_of(stored(x, 0, 1, 0, more=6)), 1),
+    "scipy solveh_banded, tridiagonal": (
+        lambda x: weighted(scipy.linalg.solveh_banded(stored(x, 0, 1, more=6), rhs(len(x), 2), lower=True)),
+        lambda x: weighted(half_of(stored(x, 0, 1, more=6))**-1 * mp_rhs(x.rows, 2)),
+        lambda x: half_of(stored(x, 0, 1, more=6)), 1),
     "scipy expm": (lambda x: weighted(scipy.linalg.expm(x)), lambda x: weighted(mp.expm(x)), None, 0),
 }
 

@@ -1,6 +1,7 @@
 """scipy.linalg in unmodified code: its functions record under whatever name they were imported, or say why not.
 
-Owns: SciPy's arguments and results.  Next: test_linalg.py (the routines), test_linalg_accuracy.py (80 digits).
+Owns: SciPy's arguments and results.  Next: test_banded.py (band storage), test_linalg.py (the routines),
+test_linalg_accuracy.py (80 digits).
 """
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_every_name_is_accounted_for():
 
 @pytest.mark.parametrize("f, says", [
     (sl.sqrtm, "complex"), (sl.eigvals, "complex"), (lambda x: sl.lu_factor(x)[0] + 1, "lu_solve alone"),
-    (lambda x: sl.lu(x)[2], "svd, qr"), (lambda x: sl.solve_banded((1, 1), x[:3], b), "band storage"),
+    (lambda x: sl.lu(x)[2], "svd, qr"), (lambda x: sl.cholesky_banded(x[:3]), "band storage"),
     (lambda x: sl.qr(x, pivoting=True)[0], "pivoting"), (lambda x: sl.eigh(x, x, type=2)[0], "types 2 and 3"),
     (lambda x: sl.pinv(x, atol=0.1), "atol"), (lambda x: sl.toeplitz(x), "stacks")])
 def test_refused(f, says):
