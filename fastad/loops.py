@@ -75,8 +75,8 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
         The step changes the structure, a shape or a dtype of the state, or those of y; slices of different lengths.
     UnsupportedError
         A branch in the body on traced values goes one way in the first step, another way later; the step draws random
-        numbers, takes from an iterator or counts its calls (draw the numbers of all steps before the loop, and give them
-        as xs), writes into xs, or into an array from outside of the function that is recorded.
+        numbers, takes from an iterator or counts its calls (draw the numbers of all steps before the loop, and give
+        them as xs), writes into xs, or into an array from outside of the function that is recorded.
 
     Notes
     -----

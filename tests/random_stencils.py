@@ -4,7 +4,6 @@ Owns: the programs.  Must not know: what is compared.
 """
 import numpy as np
 
-
 SHAPES = (5, 70), (4, 66), (7, 131), (3, 5, 68), (30, 64), (90,), (6, 40)
 LARGE = (50, 70), (44, 166), (7, 1310), (23, 5, 68), (60, 64), (30000,), (12, 3, 4, 70)      # for several threads
 

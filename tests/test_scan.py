@@ -397,7 +397,7 @@ def test_cond_selects():
 @pytest.mark.parametrize("shape", [(60,), (6, 12), (3, 4)])
 @pytest.mark.parametrize("back", [(), (slice(None, None, -1),)])
 def test_a_kept_state_that_takes_another_name_is_not_written_over(shape, back):
-    """b is kept for the adjoint, and its array is then a, into which the next step writes: it wrote into what was kept."""
+    """b is kept for the adjoint, and its array is then a, into which the next step writes: which was kept."""
     inner = tuple(slice(1, -1) for _ in shape)
 
     def f(p, scan, steps):

@@ -221,7 +221,12 @@ static void chain_end(chain_case *c, int stores) {
     }
     char *y = chain_memory(c, c->rows * c->wide * fa_itemsize[c->dtype]);
     end->out = (uint16_t)new_chain_slot(c, FA_SLOT_ROWS, c->dtype, y, 1);
-    c->gaps = (fa_gaps){c->slots[end->out].cell, c->dtype, c->rows * c->wide, {.i = 0}, {.nd = 2, .doff = 1}};
+    c->gaps = (fa_gaps){.cell = c->slots[end->out].cell, .dtype = c->dtype, .size = c->rows * c->wide,
+                        .reader = {.nd = 2, .doff = 1}};
+    if (below(2)) {                                          /* on top of another array */
+        c->gaps.base = (uint32_t)c->ncells;
+        c->v[c->ncells++].p = new_numbers(c, c->gaps.size);
+    }
     c->gaps.reader.dim[0] = (fa_rdim){c->rows, c->wide, c->row, (c->rows - 1) * c->wide + c->row};
     c->gaps.reader.dim[1] = (fa_rdim){c->row, 1, 1, c->row};
     c->f.ngaps = 1;
@@ -248,6 +253,7 @@ static void check_chain(chain_case *c) {
             int64_t row = (k + c->wide - 1) / c->wide - 1, col = k - 1 - row * c->wide;
             int inside = k > 0 && row >= 0 && row < c->rows && col < c->row;
             fa_cell want = {.i = 0};
+            if (c->gaps.base) want = element_of(c->dtype, c->v[c->gaps.base].p, k);
             if (inside) want = c->value[c->ninstr][row * c->row + col];
             same_numbers(c, element_of(c->dtype, c->v[c->gaps.cell].p, k), want, "rows", k);
         }
