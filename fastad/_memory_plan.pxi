@@ -105,10 +105,7 @@ cdef class Plan:
         cdef Tape t = self.t
         cdef uint32_t i = 1, first = t.n, end = 0, primal = 0
         cdef object following = iter(loops)
-        for first, end, _ in loops:
-            for i in range(first, end):
-                self.marks[i] |= IN_LOOP if t.op[i] == FA_WRITE else 0
-        first, end, i = t.n, 0, 1
+        self.mark_writes(loops)
         self.find_last_uses()
         self.count_bytes(loops)
         for k in self.program.far:
@@ -140,6 +137,13 @@ cdef class Plan:
                     self.plan(i)
             i += 1
         self.program.nbytes = self.arena.size
+
+    cdef int mark_writes(self, list loops) except -1:
+        cdef uint32_t i, first, end
+        for first, end, _ in loops:
+            for i in range(first, end):
+                self.marks[i] |= IN_LOOP if self.t.op[i] == FA_WRITE else 0
+        return 0
 
     cdef int find_last_uses(self) except -1:
         cdef Tape t = self.t

@@ -18,15 +18,10 @@ from fastad import factorizations as fac
 from fastad.complex_values import parts
 from fastad.factorizations import FORM, LinAlgError
 from fastad.operands import asarray, code_of, live, refusal, shape_of
-from fastad.scipy_linalg_names import checked
+from fastad.scipy_linalg_names import checked, records
 
 Shape = tuple[int, ...]
 MOST = 2**21                             # diagonals: their number shares a word with the flags of a routine
-
-
-def records(function: Any) -> Any:
-    """Register what records the function of scipy.linalg of the same name."""
-    return scipy_doors.records("scipy.linalg", function.__name__)(function)
 
 
 @records
