@@ -110,7 +110,7 @@ def code_of(f: Callable[..., Tree]) -> CodeType | None:
 def may_write(code: CodeType | None) -> bool:
     """Has code statements that can change what is from around it?  (Of functions without code nothing is known.)
 
-    A watch looks at all that a side can read: 2 ms for an array of 16 MB, too much for each of the many conds of a loop.
+    A watch looks at all that a side can read: 2 ms for an array of 16 MB, too much for each cond of a loop.
     """
     return code is None or any(op.opname in WRITING or op.argval in CHANGING or op.argrepr in IN_PLACE
                                or (op.opname == "STORE_DEREF" and op.argval in code.co_freevars)
