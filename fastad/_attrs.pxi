@@ -192,7 +192,7 @@ cdef class Map(Attr):
             self.set_table()
         self.key = ("map", nsrc, ndst, pieces, None if src is None else src.tobytes(),
                     None if dst is None else dst.tobytes(), self.m.ntable, covers, src_injective, dst_injective,
-                    fill, fill_dtype)
+                    self.m.fill.i, fill_dtype)           # 0.0 and -0.0 are two fills
 
     cdef int set_pieces(self) except -1:
         cdef int k = 0

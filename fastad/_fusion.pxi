@@ -206,7 +206,8 @@ cdef class Fusion(Copier):
         if op == FA_RESHAPE or op == FA_STOP:
             m = self.kind[s.arg[2 * <size_t>i]]
             return ALIAS if m == ELEMENTWISE or m == READ or m == ALIAS else ALONE
-        if (op == FA_MOVE or op == FA_WRITE) and self.kind[moved_by(s, i)] == ELEMENTWISE and stores_rows(s, i, &r):
+        if (op == FA_MOVE or op == FA_WRITE) and self.kind[moved_by(s, i)] == ELEMENTWISE and self.is_most(i) \
+                and stores_rows(s, i, &r):
             return STORE if op == FA_MOVE or self.covers_most(i) else ALONE
         if op == FA_ASSEMBLE and self.computed_in_one_loop(i) and weaves(s, i, &w):
             return WEAVE
@@ -219,6 +220,10 @@ cdef class Fusion(Copier):
         m = s.operands(i, &ids)                              # NumPy's integer loops may set an error
         return ALONE if op >= FA_OWN_END and AVALS[s.aval[ids[m - 1]]].dtype == FA_I64 else ELEMENTWISE
 
+    cdef bint is_most(self, uint32_t i) noexcept:
+        """Is what is moved or written by i most of its result?  Little is better read where it is needed."""
+        return 2 * AVALS[self.source.aval[moved_by(self.source, i)]].size >= AVALS[self.source.aval[i]].size
+
     cdef bint covers_most(self, uint32_t i) noexcept:
         """Does write i leave little of the array below it, which is there before the loop begins?
 
@@ -227,8 +232,8 @@ cdef class Fusion(Copier):
         cdef Tape s = self.source
         cdef const uint32_t *ids = NULL
         s.operands(i, &ids)
-        return AVALS[s.aval[ids[0]]].nd and 2 * AVALS[s.aval[ids[1]]].size >= AVALS[s.aval[i]].size \
-            and self.level[ids[0]] < self.level[ids[1]] and AVALS[s.aval[ids[1]]].dtype == AVALS[s.aval[i]].dtype
+        return AVALS[s.aval[ids[0]]].nd and self.level[ids[0]] < self.level[ids[1]] \
+            and AVALS[s.aval[ids[1]]].dtype == AVALS[s.aval[i]].dtype
 
     cdef bint computed_in_one_loop(self, uint32_t i) noexcept:
         """The operands of i, and nothing that they are made of has to be finished in between."""
@@ -319,6 +324,8 @@ cdef class Fusion(Copier):
                           or self.kind[x] == AXIS or self.kind[x] == WEAVE):
                 level += 1
             earliest = max(earliest, level)
+        if kind == READ and 4 * AVALS[s.aval[ids[0]]].size <= AVALS[s.aval[i]].size:
+            earliest = max(earliest, self.levels)            # a little among zeros: not before it is asked for
         if kind == STORE:
             return self.join_store(i, earliest)
         if kind == SUM or kind == AXIS:

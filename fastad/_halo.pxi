@@ -1,6 +1,7 @@
 """_halo.pxi - sums of shifted slices, the adjoints of stencils, as stencils (included in _program.pyx).
 
 Owns: assemblies that add up slices of arrays, written as sums of slices of arrays with zeros around them.
+Products of one array with several constants are taken when it is read: one array is written, not one for each of them.
 Where a part of the assembly does not reach, its array has a zero there: +0 changes no sum that began with one, so that
 the bits are the same.  Whatever computes the array writes it with its halo, and what reads the sum can compute it in
 its own loop, from rows where they lie (_loop_writer.pxi): nothing is put together run by run.
@@ -8,6 +9,7 @@ Must not know: derivative rules, which instructions make a loop (_fusion.pxi).
 Next: _fusion.pxi.
 """
 
+cdef enum: MOST_SUMMED = 64              # parts of an assembly that is rewritten
 cdef enum: MOST_PLAIN = 1                # parts that are no whole shifted array, of an assembly
 
 
@@ -18,25 +20,58 @@ cdef Tape with_halos(Tape tape):
     for i in range(1, tape.n):
         if tape.op[i] == FA_ASSEMBLE:
             halos = Halos(tape)
-            return halos.run() if halos.any() else tape
+            if not halos.any():
+                return tape
+            tape = halos.run()
+            return _passes.dead(tape) if halos.scaled else tape
     return tape
 
 
 cdef class Halos(Copier):
     cdef dict plans                      # (attribute, result, sizes of operands, which are the same) -> plan or None
     cdef dict padded                     # (array of the new tape, its halo) -> the array with it
+    cdef bint scaled                     # has a product been taken out of what is read?
+    cdef uint32_t[MOST_SUMMED] unscaled  # the operands of the assembly at hand without constant factors
+    cdef uint32_t[MOST_SUMMED] factor    # these; 0: none
 
     def __cinit__(self, Tape source, Tape target=None, *rest):
         self.plans = {}
         self.padded = {}
 
+    cdef uint32_t *factors(self, uint32_t i, uint32_t *count) except? NULL:
+        """The operands of assembly i; those that are products of one array with several constants: this array."""
+        cdef Tape s = self.source
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t *x
+        cdef uint32_t k, j, m = s.operands(i, &ids)
+        cdef bint several
+        count[0] = m
+        if m > MOST_SUMMED:
+            return NULL
+        x = self.unscaled
+        for k in range(m):
+            x[k] = ids[k]
+            self.factor[k] = 0
+            if s.op[ids[k]] == FA_MULTIPLY:
+                for j in range(2):
+                    if is_number(s, s.arg[2 * <size_t>ids[k] + j]):
+                        x[k], self.factor[k] = s.arg[2 * <size_t>ids[k] + 1 - j], s.arg[2 * <size_t>ids[k] + j]
+        for k in range(m):
+            if self.factor[k]:
+                several = False
+                for j in range(m):
+                    several |= x[j] == x[k] and ids[j] != ids[k]
+                if not several:
+                    x[k], self.factor[k] = ids[k], 0
+        return x
+
     cdef object plan(self, uint32_t i):
         """(halos by operand, parts) of assembly i, or None."""
         cdef Tape s = self.source
-        cdef const uint32_t *ids = NULL
-        cdef uint32_t k, m = s.operands(i, &ids)
+        cdef uint32_t k, m = 0
+        cdef uint32_t *ids = self.factors(i, &m)
         cdef dict number = {}
-        if not is_real(AVALS[s.aval[i]].dtype) or m < 2:
+        if ids == NULL or not is_real(AVALS[s.aval[i]].dtype) or m < 2:
             return None
         key = (s.arg[2 * <size_t>i + 1], s.aval[i], tuple([AVALS[s.aval[ids[k]]].size for k in range(m)]),
                tuple([number.setdefault(ids[k], k) for k in range(m)]))
@@ -80,16 +115,20 @@ cdef class Halos(Copier):
         cdef Tape s = self.source
         cdef Tape t = self.target
         cdef uint32_t k, m = 0, part, y, aval = s.aval[i]
-        cdef uint32_t *ids = self.mapped(i, &m)
+        cdef uint32_t *ids = self.factors(i, &m)
         halos, parts = plan
         y = t.const_real(AVALS[aval].dtype, 0.0)
         for k, read in parts:
-            part = ids[k]
+            part = self.map[ids[k]]
             if k in halos and read is not None:
                 part = self.with_halo(part, halos[k])
-            if read is not None or t.aval[part] != aval:
-                part = append(t, FA_MOVE, aval, part, t.attr_id(<Attr>(read or T.Map.view(
-                    AVALS[aval].size, aval_shape(aval), 0, contiguous(aval_shape(aval))))))
+            if read is not None:
+                part = append(t, FA_MOVE, aval, part, t.attr_id(<Attr>read))
+            elif t.aval[part] != aval:
+                part = append(t, FA_RESHAPE, aval, part, t.attr_id(None))
+            if self.factor[k]:
+                self.scaled = True
+                part = append(t, FA_MULTIPLY, aval, self.map[self.factor[k]], part)
             y = append(t, FA_ADD, aval, y, part)
         self.map[i] = y
         return 0
@@ -103,6 +142,10 @@ cdef class Halos(Copier):
         return found
 
 
+cdef bint is_number(Tape t, uint32_t x) noexcept:
+    return t.op[x] == FA_CONST and AVALS[t.aval[x]].nd == 0
+
+
 # ---- which assemblies, and how --------------------------------------------------------------------------------------
 cdef object halo_plan(assembly, int64_t size, int item, int dtype, tuple sizes, tuple same):
     """({operand: the map that gives it a halo}, [(operand, the map that reads a part, None: all)]), or None.
@@ -112,6 +155,8 @@ cdef object halo_plan(assembly, int64_t size, int item, int dtype, tuple sizes, 
     maps, accumulate, _, fill, _ = assembly.fields()
     if not accumulate or fill != 0 or str(fill) == "-0.0":
         return None
+    if all([covers_alone(m) for m in maps]):
+        return {}, [(k, None if is_whole(m) else with_fill(m, dtype)) for k, m in enumerate(maps)]
     grid = widest([m.pieces[0] for m in maps if m.pieces is not None and len(m.pieces) == 1])
     if grid is None:
         return None
@@ -146,12 +191,24 @@ cdef object halo_plan(assembly, int64_t size, int item, int dtype, tuple sizes, 
         at = inner([a + b for a, b in zip(low, shifts[k], strict=True)], wide)
         padded[k] = T.Map(math.prod(around), size, ((tuple(extents), at, tuple(wide), 0, tuple(grid)),), None, None,
                           True, True, True, 0, dtype)
-    plain = {k: with_fill(m, dtype) for k, m in enumerate(maps) if k not in padded and k not in whole}
+    plain = {k: with_fill(m, dtype) for k, m in enumerate(maps) if k not in padded and k not in whole
+             and not is_whole(m)}
     return halos, [(k, padded.get(k, plain.get(k))) for k in range(len(maps))]
 
 
+cdef bint covers_alone(m) except -1:
+    """Does one piece give the whole assembly its elements?"""
+    return m.pieces is not None and len(m.pieces) == 1 and math.prod(m.pieces[0][0]) == m.sizes[1] \
+        and m.fields()[7] and (<fa_map *>(<Attr>m).ptr).nsrc > 1
+
+
+cdef bint is_whole(m) except -1:
+    """Does everything go to its own place?"""
+    return covers_alone(m) and m.sizes[0] == m.sizes[1] and m.pieces[0][1:3] == m.pieces[0][3:]
+
+
 cdef object with_fill(m, int dtype):
-    return T.Map(*m.fields()[:8], 0, dtype)
+    return T.Map(*m.fields()[:5], covers_alone(m), *m.fields()[6:8], 0, dtype)
 
 
 cdef object widest(pieces):

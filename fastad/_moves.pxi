@@ -1,10 +1,15 @@
 """_moves.pxi - moves, writes and assemblies in fewer passes over memory (included in _passes.pyx).
 
-Owns: writes onto arrays of one number, elements that are taken out and put back, slices of assemblies.
+Owns: writes onto arrays of one number, elements that are taken out and put back, parts of assemblies, slices that meet
+no erased part.
 All but the second (which is algebra on finite numbers) keep every bit, and hold for primal instructions, too.
 Must not know: derivative rules, loops.
-Next: _passes.pyx, _fusion.pxi (which reads assemblies block by block).
+Next: _slices.pxi, _passes.pyx, _fusion.pxi (which reads assemblies block by block).
 """
+
+cdef enum: LARGE = 4096                  # elements of arrays that are computed in loops anyway
+cdef enum: MOST_ERASURES = 16            # that are looked at one by one
+cdef enum: MOST_MASKED = 1 << 22         # elements of arrays that are looked at one by one
 
 
 cdef uint32_t filled_write(Simplify p, uint32_t i) except? 0:
@@ -22,12 +27,172 @@ cdef uint32_t filled_write(Simplify p, uint32_t i) except? 0:
     if attr.pieces is None:
         return 0
     fill = real_of(cell, dtype) if is_real(dtype) else cell.i
-    if not math.isfinite(fill) or (fill == 0 and math.copysign(1.0, fill) < 0):     # attributes compare as numbers do
+    if not math.isfinite(fill):
         return 0
-    key = (attr, fill, dtype)
+    key = (attr, cell.i, dtype)
     if key not in p.filled:
         p.filled[key] = T.Map(*attr.fields()[:8], fill, dtype)
     return p.push(FA_MOVE, s.aval[i], v, t.attr_id(<Attr>p.filled[key]))
+
+
+cdef uint32_t without_moves(Simplify p, uint32_t i) except? 0:
+    """A sum of arrays, some of which are a few elements among zeros, as a sum in which these elements stand alone.
+
+    The sum begins with 0, which stays what it is when another 0 is added to it.
+    """
+    cdef Tape t = p.target
+    cdef uint32_t k, y, m = 0
+    cdef uint32_t *x = p.mapped(i, &m)
+    cdef list maps = None
+    attr = p.source.attr_list[p.source.arg[2 * <size_t>i + 1]]
+    cdef const fa_assemble *a = <const fa_assemble *>(<Attr>attr).ptr
+    if not a.accumulate or a.fill.i or not is_real(AVALS[p.source.aval[i]].dtype):
+        return 0
+    for k in range(m):
+        y = without_shape(t, x[k])
+        if t.op[y] == FA_MOVE and is_spread(t, y) and is_identity(<Attr>attr.maps[k]):
+            maps = list(attr.maps) if maps is None else maps
+            maps[k] = t.attr_list[t.arg[2 * <size_t>y + 1]]
+            x[k] = t.arg[2 * <size_t>y]
+    if maps is None:
+        return 0
+    key = (attr, tuple(maps))
+    if key not in p.filled:
+        p.filled[key] = T.Assemble(maps, *attr.fields()[1:])
+    return p.push_nary(FA_ASSEMBLE, p.source.aval[i], x, m, t.attr_id(<Attr>p.filled[key]))
+
+
+cdef bint is_spread(Tape t, uint32_t x) noexcept:
+    """Does move x put the elements of an array among zeros, each at a place of its own?"""
+    cdef const fa_map *m = <const fa_map *>t.attrs[t.arg[2 * <size_t>x + 1]]
+    return AVALS[t.aval[t.arg[2 * <size_t>x]]].nd and not m.covers and m.ntable < 0 and m.dst_injective \
+        and m.fill.i == 0
+
+
+cdef uint32_t before_erasures(Simplify p, uint32_t i) except? 0:
+    """A slice of an array, parts of which were erased, as a slice of what it was before, where it meets none; else 0.
+
+    The adjoint of `d[t] = row` takes row t of that of d and erases it: nothing needs to be erased for the next one.
+    """
+    cdef Tape s = p.source
+    cdef Tape t = p.target
+    cdef uint32_t x = p.map[s.arg[2 * <size_t>i]], y, k
+    cdef int64_t[2] mine
+    attr = s.attr_list[s.arg[2 * <size_t>i + 1]]
+    if t.op[x] != FA_ERASE or not reach_of(<Attr>attr, False, mine):
+        return 0
+    if x not in p.erased and not note_erasures(p, x):
+        return 0
+    y, first, last = p.erased[x]
+    if first <= mine[1] and mine[0] <= last:             # not beside all of them: perhaps between them
+        y = x
+        for k in range(MOST_ERASURES):
+            if t.op[y] != FA_ERASE or not apart(p, attr, t.attr_list[t.arg[2 * <size_t>y + 1]]):
+                break
+            y = t.arg[2 * <size_t>y]
+    return 0 if y == x else p.push(FA_MOVE, s.aval[i], y, t.attr_id(<Attr>attr))
+
+
+cdef uint32_t nothing_left(Simplify p, uint32_t i) except? 0:
+    """Zeros in place of instruction i, if it erases what was left of an array; else 0.
+
+    What was added since to a part that is erased later does not count: the adjoint of edges that are set from the
+    inside (`u[0] = u[1]`), and then of the inside.
+    """
+    cdef Tape s = p.source
+    cdef Tape t = p.target
+    cdef const uint32_t *ids = NULL
+    cdef int64_t size = AVALS[s.aval[i]].size, erased = 0
+    cdef uint32_t x = p.map[s.arg[2 * <size_t>i]], zero
+    cdef int k
+    attr = s.attr_list[s.arg[2 * <size_t>i + 1]]
+    chain = [("erase", attr)]
+    erased = elements(attr)
+    for k in range(MOST_ERASURES):
+        if t.op[x] != FA_ERASE and t.op[x] != FA_WRITE:
+            break
+        attr = t.attr_list[t.arg[2 * <size_t>x + 1]]
+        chain.append(("erase" if t.op[x] == FA_ERASE else "write", attr))
+        erased += elements(attr) if t.op[x] == FA_ERASE else 0
+        t.operands(x, &ids)
+        x = ids[0]
+    if erased < size or size > MOST_MASKED:
+        return 0
+    key = tuple(chain)
+    if key not in p.filled:
+        p.filled[key] = erases_all(key, size)
+    if not p.filled[key]:
+        return 0
+    zero = p.constant(AVALS[s.aval[i]].dtype, 0.0)
+    return p.push(FA_MOVE, s.aval[i], zero, t.attr_id(<Attr>T.Map.view(1, (size,), 0, (0,), size <= 1)))
+
+
+cdef int64_t elements(attr) except -1:
+    """To how many places a map writes, a place that is met twice counted twice."""
+    if attr.pieces is None:
+        return len(attr.dst if attr.dst is not None else attr.src)
+    return sum([math.prod(piece[0]) for piece in attr.pieces])
+
+
+cdef bint erases_all(chain, int64_t size) except -1:
+    """Do the erasures of a chain, the last one first, leave nothing?  What they do not erase must not be written."""
+    mask = np.zeros(size, bool)
+    for kind, attr in chain:
+        at = attr.indices()[1]
+        if kind == "erase":
+            mask[at] = True
+        elif not mask[at].all():
+            return False
+    return bool(mask.all())
+
+
+cdef bint apart(Simplify p, window, erased) except -1:
+    """Does a slice surely read nothing of what was erased?"""
+    key = window, erased
+    if key not in p.filled:
+        p.filled[key] = len(window.pieces) == 1 and erased.pieces is not None \
+            and pieces_in(erased.pieces, window.pieces[0]) == ()
+    return p.filled[key]
+
+
+cdef bint note_erasures(Simplify p, uint32_t x) except -1:
+    """Remember for x, which is made by erasing, (what it was before all erasures, first position erased, last one)."""
+    cdef Tape t = p.target
+    cdef list chain = []
+    cdef int64_t[2] mine
+    cdef uint32_t y = x
+    while t.op[y] == FA_ERASE and y not in p.erased:
+        chain.append(y)
+        y = t.arg[2 * <size_t>y]
+    root, first, last = p.erased[y] if y in p.erased else (y, 1 << 62, -1)
+    for k in reversed(chain):
+        if not reach_of(<Attr>t.attr_list[t.arg[2 * <size_t>k + 1]], True, mine):
+            return False
+        root, first, last = p.erased[k] = root, min(first, mine[0]), max(last, mine[1])
+    return True
+
+
+cdef bint reach_of(Attr attr, bint destination, int64_t *ends) noexcept:
+    """The first and the last position in the source, or the destination, of the pieces of a map; False: a table."""
+    cdef const fa_map *m = <const fa_map *>attr.ptr
+    cdef const fa_piece *q
+    cdef int64_t low, high, step
+    cdef int k, d
+    ends[0], ends[1] = m.nsrc + m.ndst, -1
+    if m.ntable >= 0:
+        return False
+    for k in range(m.npieces):
+        q = &m.pieces[k]
+        low = high = q.doff if destination else q.soff
+        for d in range(q.nd):
+            if q.shape[d] == 0:
+                break
+            step = (q.shape[d] - 1) * (q.dstr[d] if destination else q.sstr[d])
+            low += min(step, 0)
+            high += max(step, 0)
+        else:
+            ends[0], ends[1] = min(ends[0], low), max(ends[1], high)
+    return True
 
 
 cdef uint32_t put_back(Simplify p, uint32_t i) except? 0:
@@ -56,139 +221,75 @@ cdef uint32_t put_back(Simplify p, uint32_t i) except? 0:
 
 cdef object few(m, most):
     """Does a map name at most so many positions?"""
-    if m.pieces is None:
-        return len(m.dst if m.dst is not None else m.src) <= most
-    return sum([math.prod(piece[0]) for piece in m.pieces]) <= most
+    return elements(m) <= most
 
 
-# ---- slices of assemblies -------------------------------------------------------------------------------------------
-def compose(Tape tape):
-    """Assemble only what is read, where that is one slice: no array is written that another one is cut out of."""
-    return (<Compose>Compose(tape)).run() if has(tape, FA_ASSEMBLE) else tape
+cdef uint32_t added_part(Simplify p, uint32_t i) except? 0:
+    """A write of w[part] + v onto w as w + (v among zeros), where w is computed, too: in one loop then; else 0.
 
-
-cdef class Compose(Pass):
-    cdef uint32_t *reader                # of each assembly; 0: none or several
-    cdef dict composed                   # (the slice, the assembly) -> an assembly and its parts, or None
-
-    def __cinit__(self, Tape source, Tape target=None, *rest):
-        cdef const uint32_t *ids = NULL
-        cdef uint32_t i, k, m
-        cdef uint32_t *uses = <uint32_t *>calloc(source.n, sizeof(uint32_t))
-        self.composed = {}
-        self.reader = <uint32_t *>calloc(source.n, sizeof(uint32_t))
-        if self.reader == NULL or uses == NULL:
-            free(uses)
-            raise MemoryError(f"fastad: no memory to simplify a tape of {source.n} instructions")
-        for at in source.outputs:
-            uses[<uint32_t>at] += 1
-        for i in range(1, source.n):
-            m = source.operands(i, &ids)
-            for k in range(m):
-                uses[ids[k]] += 1
-                self.reader[ids[k]] = i
-        for i in range(1, source.n):
-            if uses[i] != 1 or source.op[i] != FA_ASSEMBLE:
-                self.reader[i] = 0
-        free(uses)
-
-    def __dealloc__(self):
-        free(self.reader)
-
-    cdef object read_of(self, uint32_t x, uint32_t i):
-        """What instruction i reads of assembly x, which nobody else reads."""
-        cdef Tape s = self.source
-        if i == 0 or s.op[i] != FA_MOVE:
-            return None
-        key = (s.attr_list[s.arg[2 * <size_t>i + 1]], s.attr_list[s.arg[2 * <size_t>x + 1]])
-        if key not in self.composed:
-            self.composed[key] = slice_of(key[0], key[1])
-        return self.composed[key]
-
-    cdef int step(self, uint32_t i) except -1:
-        cdef Tape s = self.source
-        cdef uint32_t x, m = 0
-        cdef uint32_t *ids
-        if s.op[i] == FA_ASSEMBLE and self.reader[i] and self.read_of(i, self.reader[i]) is not None:
-            return 0
-        if s.op[i] == FA_MOVE:
-            x = s.arg[2 * <size_t>i]
-            found = self.read_of(x, i) if self.reader[x] == i else None
-            if found is not None:
-                attr, kept = found
-                ids = self.mapped(x, &m)
-                self.map[i] = self.target.emit("assemble", [ids[<int>k] for k in kept], s.aval[i], attr)
-                return 0
-        self.copy(i)
-        return 0
-
-
-cdef object slice_of(move, assembly):
-    """(the assembly of what `move` reads of `assembly`, numbers of its parts); None: no boxes of one grid."""
-    maps, accumulate, _, fill, fill_dtype = assembly.fields()
-    if move.pieces is None or len(move.pieces) != 1 or not move.fields()[5]:
-        return None
-    parts, kept = [], []
-    for k, m in enumerate(maps):
-        if m.pieces is None:
-            return None
-        pieces = [cut(piece, move.pieces[0]) for piece in m.pieces]
-        if None in pieces:
-            return None
-        pieces = tuple([piece for piece in pieces if piece != ()])
-        if pieces:
-            covers = len(pieces) == 1 and math.prod(pieces[0][0]) == move.sizes[1]
-            parts.append(T.Map(m.sizes[0], move.sizes[1], pieces, None, None, covers, *m.fields()[6:8]))
-            kept.append(k)
-    return (T.Assemble(parts, accumulate, False, fill, fill_dtype), kept) if parts else None
-
-
-cdef object cut(piece, window):
-    """The part of a piece whose destination a slice reads, with its place in the slice; () if there is none.
-
-    None where the two have not the same rows.  Both are boxes of one grid: its strides are those of the slice.
+    These zeros are -0.0, which changes no number that it is added to.  One part only: a second one is cheaper in place.
     """
-    strides = [stride for extent, stride in zip(window[0], window[2], strict=True) if extent > 1]
-    if not strides or min(strides) < 1 or not divides(strides):
-        return None
-    seen, mine = box(window[0], window[1], window[2], strides), box(piece[0], piece[3], piece[4], strides)
-    if seen is None or mine is None:
-        return None
-    shape, soff, sstr, doff, dstr = [], piece[1], [], window[3], []
-    for stride, (a, n, dim), (b, m, other) in zip(strides, seen, mine, strict=True):
-        low, high = max(a, b), min(a + n, b + m)
-        if low >= high:
-            return ()
-        shape.append(high - low)
-        dstr.append(window[4][dim])
-        sstr.append(piece[2][other] if other is not None else 0)
-        doff += (low - a) * dstr[-1]
-        soff += (low - b) * sstr[-1]
-    return tuple(shape), soff, tuple(sstr), doff, tuple(dstr)
+    cdef Tape s = p.source
+    cdef Tape t = p.target
+    cdef uint32_t k, w, v, y, m = 0
+    cdef uint32_t *x = p.mapped(i, &m)
+    cdef int dtype = AVALS[s.aval[i]].dtype
+    attr = s.attr_list[s.arg[2 * <size_t>i + 1]]
+    w, v = x[0], x[1]
+    x[0] = without_shape(t, w)
+    if AVALS[s.aval[i]].size < LARGE or not is_real(dtype) or attr.pieces is None or t.op[v] != FA_ADD \
+            or not (t.op[x[0]] == FA_ASSEMBLE or t.op[x[0]] >= FA_ELEMENTWISE) or has_part(t, x[0]):
+        return 0
+    for k in range(2):
+        y = t.arg[2 * <size_t>v + k]
+        if t.op[y] == FA_MOVE and t.arg[2 * <size_t>y] == w and t.attr_list[t.arg[2 * <size_t>y + 1]] == attr.T:
+            v = t.arg[2 * <size_t>v + 1 - k]
+            break
+    else:
+        return 0
+    if AVALS[t.aval[v]].nd == 0:
+        return 0
+    if t.op[x[0]] == FA_ASSEMBLE:
+        return one_more(p, i, x[0], v)
+    key = (attr, "part", dtype)
+    if key not in p.filled:
+        p.filled[key] = T.Map(*attr.fields()[:8], -0.0, dtype)
+    return p.push(FA_ADD, s.aval[i], w, p.push(FA_MOVE, s.aval[i], v, t.attr_id(<Attr>p.filled[key])))
 
 
-cdef bint divides(strides) except -1:
-    """Is each stride a multiple of the next, and larger?"""
-    for a, b in zip(strides, strides[1:], strict=False):
-        if a <= b or a % b:
-            return False
-    return True
+cdef uint32_t without_shape(Tape t, uint32_t x) noexcept:
+    """The value of which x is a reshape."""
+    while t.op[x] == FA_RESHAPE:
+        x = t.arg[2 * <size_t>x]
+    return x
 
 
-cdef object box(shape, offset, steps, strides):
-    """[(first, extent, dimension of `shape` or None)] for each stride of a grid; None where it is no box of it."""
-    where = {}
-    for dim, (extent, step) in enumerate(zip(shape, steps, strict=True)):
-        if extent > 1:
-            if step not in strides or step in where:
-                return None
-            where[step] = dim
-    out = []
-    for k, stride in enumerate(strides):
-        first, offset = divmod(offset, stride)
-        dim = where.get(stride)
-        extent = 1 if dim is None else shape[dim]
-        if k and (first + extent) * stride > strides[k - 1]:
-            return None                  # it goes around a row's end
-        out.append((first, extent, dim))
-    return out if offset == 0 else None
+cdef bint has_part(Tape t, uint32_t x) noexcept:
+    """Is x a sum with a part among zeros, or an assembly that is none?"""
+    cdef uint32_t y = t.arg[2 * <size_t>x + 1]
+    cdef const fa_assemble *a
+    cdef int k
+    if t.op[x] == FA_ASSEMBLE:
+        a = <const fa_assemble *>t.attrs[y]
+        for k in range(a.n):
+            if 4 * a.maps[k].nsrc <= a.maps[k].ndst:
+                return True
+        return not a.accumulate or a.fill.i or a.n == 8
+    return t.op[x] == FA_ADD and t.op[y] == FA_MOVE and AVALS[t.aval[y]].nd \
+        and not (<const fa_map *>t.attrs[t.arg[2 * <size_t>y + 1]]).covers
+
+
+cdef uint32_t one_more(Simplify p, uint32_t i, uint32_t x, uint32_t v) except 0:
+    """In place of write i: assembly x of the target with v as one more part."""
+    cdef Tape t = p.target
+    cdef const uint32_t *ids = NULL
+    cdef uint32_t k, m = t.operands(x, &ids)
+    cdef uint32_t[8] parts
+    for k in range(m):
+        parts[k] = ids[k]
+    parts[m] = v
+    attr, more = t.attr_list[t.arg[2 * <size_t>x + 1]], p.source.attr_list[p.source.arg[2 * <size_t>i + 1]]
+    key = (attr, more)
+    if key not in p.filled:
+        p.filled[key] = T.Assemble([*attr.maps, more], *attr.fields()[1:])
+    return p.push_nary(FA_ASSEMBLE, p.source.aval[i], parts, m + 1, t.attr_id(<Attr>p.filled[key]))

@@ -19,13 +19,15 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memset
 cimport cython
+import numpy as np
+
 from fastad._tape cimport (
     AVALS, Attr, FA_ADD, FA_ASSEMBLE, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_BOOL, FA_CALL, FA_CAPTURE, FA_CAST,
     FA_CONST, FA_CUMSUM, FA_DIVIDE, FA_ELEMENT, FA_ELEMENTWISE, FA_ERASE, FA_F64, FA_FORM_BINARY, FA_FORM_NARY,
     FA_GUARD, FA_INPUT, FA_LAPACK, FA_MATMUL, FA_MOVE, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_NOT_EQUAL,
     FA_OWN_END, FA_RESHAPE, FA_STACK, FA_STOP, FA_STRONGZERO, FA_STRUCTURAL_END, FA_SUBTRACT, FA_SUM, FA_WHERE,
-    FA_WRAP, FA_WRITE, FA_ZEROPRODUCT, FORMS, PRIMS, Tape, append, aval_id, fa_assemble, fa_aval, fa_axis, fa_cell,
-    fa_map, fa_matmul, fa_piece, fa_stack, is_real, operands_of, scalar_kernel,
+    FA_WRAP, FA_WRITE, FA_ZEROPRODUCT, FORMS, PRIMS, Tape, append, aval_id, aval_shape, fa_assemble, fa_aval, fa_axis,
+    fa_cell, fa_map, fa_matmul, fa_piece, fa_stack, is_real, operands_of, scalar_kernel,
 )
 from fastad._transform cimport Copier
 
@@ -224,6 +226,7 @@ cdef inline double real_of(fa_cell x, int dtype) noexcept:
 
 include "_simplify.pxi"
 include "_moves.pxi"
+include "_slices.pxi"
 
 
 @cython.final

@@ -4,7 +4,7 @@ Owns: constant folding; simplification of derivative code as if it were algebra 
 strong-zero products with a constant vanish, constants and signs come together.  Primal instructions are only folded,
 by the kernel that would have computed them.
 Must not know: what is looked for again, what is dead.
-Next: _moves.pxi (moves, writes and assemblies), _passes.pyx.
+Next: _moves.pxi (moves, writes and assemblies), _slices.pxi, _passes.pyx.
 """
 
 cdef class Fold(Pass):
@@ -86,22 +86,30 @@ cdef class Fold(Pass):
 cdef class Simplify(Fold):
     """What changes nothing, or is the same as algebra on finite numbers."""
     cdef dict filled                     # (map, fill, dtype) -> the map with that fill
+    cdef dict erased                     # value of the target -> (what it was before erasures, first and last position)
 
     def __cinit__(self, Tape source, Tape target=None, *rest):
         self.filled = {}
+        self.erased = {}
 
     cdef uint32_t simplified(self, uint32_t i, int op, bint algebra) except? 0:
         """What may stand in place of instruction i; 0: nothing simpler."""
         cdef Tape s = self.source
         cdef uint32_t y = 0
         if op == FA_RESHAPE or op == FA_MOVE:
-            return self.unmoved(i, op)
+            y = self.unmoved(i, op)
+            return before_erasures(self, i) if y == 0 and op == FA_MOVE else y
         if op == FA_WRITE:
-            return filled_write(self, i)
+            y = filled_write(self, i)
+            return y if y or not algebra else added_part(self, i)
+        if op == FA_ASSEMBLE:
+            return without_moves(self, i)
         if not algebra:
             return 0
         if op == FA_STACK:
             return put_back(self, i)
+        if op == FA_ERASE and is_real(AVALS[s.aval[i]].dtype):
+            return nothing_left(self, i)
         if op >= FA_ELEMENTWISE and is_real(AVALS[s.aval[i]].dtype):
             if op == FA_NEGATIVE:
                 y = self.without_sign(i)
