@@ -182,6 +182,10 @@ cdef object halo_plan(assembly, int64_t size, int item, int dtype, tuple sizes, 
         mine = [shifts[j] for j in shifted if same[j] == same[k]]
         low = [max(0, -min(column)) for column in zip(*mine, strict=True)]
         high = [max(0, n + max(column) - m) for column, n, m in zip(zip(*mine, strict=True), extents, own, strict=True)]
+        if not any(low) and not any(high):                   # all that is read is there
+            padded[k] = T.Map(sizes[k], size, ((tuple(extents), inner(shifts[k], strides), tuple(strides), 0,
+                                                tuple(grid)),), None, None, True, True, True, 0, dtype)
+            continue
         around = [a + n + b for a, n, b in zip(low, own, high, strict=True)]
         if own[-1] * item < FA_TILE_BYTES or math.prod(around) > 2 * size:
             return None

@@ -200,23 +200,25 @@ cdef uint32_t put_back(Simplify p, uint32_t i) except? 0:
     cdef Tape t = p.target
     cdef Tape s = p.source
     cdef const fa_stack *st = <const fa_stack *>s.attrs[s.arg[2 * <size_t>i + 1]]
-    cdef uint32_t k, w, m = 0
+    cdef uint32_t k, w, erasing, m = 0
     cdef uint32_t *x
     if not st.has_base or not st.accumulate or st.n > 8 or st.pos == NULL:
         return 0
     x = p.mapped(i, &m)
-    if t.op[x[0]] != FA_ERASE:
+    erasing = without_shape(t, x[0])
+    if t.op[erasing] != FA_ERASE:
         return 0
-    w = t.arg[2 * <size_t>x[0]]
+    w = t.arg[2 * <size_t>erasing]
     positions = set()
     for k in range(1, m):
         if t.op[x[k]] != FA_ELEMENT or t.arg[2 * <size_t>x[k]] != w or t.arg[2 * <size_t>x[k] + 1] != st.pos[k - 1]:
             return 0
         positions.add(st.pos[k - 1])
-    erased = (<Attr>t.attr_list[t.arg[2 * <size_t>x[0] + 1]])
-    if len(positions) != st.n or erased.sizes[0] > 8 and not few(erased, 8):
+    erased = (<Attr>t.attr_list[t.arg[2 * <size_t>erasing + 1]])
+    if len(positions) != st.n or erased.sizes[0] > 8 and not few(erased, 8) \
+            or set(erased.indices()[1].tolist()) != positions:
         return 0
-    return p.fits(w, i) if set(erased.indices()[1].tolist()) == positions else 0
+    return w if p.fits(w, i) else p.push(FA_RESHAPE, s.aval[i], w, t.attr_id(None))
 
 
 cdef object few(m, most):

@@ -1,9 +1,11 @@
 """_reverse_mode.pxi - the adjoint of a tape is a tape (included in _transform.pyx).
 
 Owns: the order of the reverse part, the collection of adjoints.  A contribution to a whole value is added at once;
-contributions to parts of an array (elements, slices, gathered positions) wait until the value's turn comes and then
-make one array together: n reads of an array of n elements cost O(n), not O(n*n).
+contributions to parts of an array (elements, slices, gathered positions) wait until a whole one or the value's turn
+comes and then make one array together: n reads of an array of n elements cost O(n), not O(n*n).
 Where a whole adjoint is there already, a small part is added to it in place: gather, add, write.
+Whole ones and slices are added in the order in which they come, one by one: it is the same sum, bit by bit, wherever
+a program is cut in segments (_segments.pyx), whose adjoints begin with what came before.
 Next: structural_rules.py.
 """
 
@@ -135,8 +137,16 @@ cdef class Parts:
         return 0
 
 
+cdef uint32_t without_shape(Tape s, uint32_t x) noexcept:
+    """The value of which x is a reshape: what is given to one is given to the other, in one order for both."""
+    while s.op[x] == FA_RESHAPE and AVALS[s.aval[s.arg[2 * <size_t>x]]].nd:
+        x = s.arg[2 * <size_t>x]
+    return x
+
+
 cdef Parts parts_of(Builder b, uint32_t x):
     cdef Parts found
+    x = without_shape(b.source, x)
     if b.need[x]:
         return <Parts>b.parts[x]
     b.need[x] = True
@@ -145,7 +155,13 @@ cdef Parts parts_of(Builder b, uint32_t x):
 
 
 cdef int give_whole(Builder b, uint32_t x, uint32_t w) except -1:
-    b.d[x] = b.plus(b.d[x], b.fitted(w, b.source.aval[x]))
+    cdef uint32_t y = without_shape(b.source, x)
+    w = b.fitted(w, b.source.aval[x])
+    if y != x:
+        w = b.fitted(w, b.source.aval[y])                    # as many elements
+    if b.need[y]:
+        collected(b, y)
+    b.d[y] = b.plus(b.d[y], w)
     return 0
 
 
@@ -197,8 +213,8 @@ cdef uint32_t with_moves(Builder b, uint32_t w, uint32_t aval, list moves) excep
     sources = [source for source, _ in moves]
     maps = [m for _, m in moves]
     if w:
-        sources.append(w)
-        maps.append(structural_rules.identity_map(size))
+        sources.insert(0, w)
+        maps.insert(0, structural_rules.identity_map(size))
     return b.emit("assemble", sources, aval, T.Assemble(maps, accumulate=True))
 
 
@@ -228,6 +244,12 @@ cdef uint32_t with_takes(Builder b, uint32_t w, uint32_t aval, list takes) excep
         value = structural_rules.concatenated(b, [b.fit(v, T.aval(AVALS[aval].dtype, b.shape(i))) for i, v in takes])
     part = b.emit("addat", (index, value), aval)
     return b.plus(w, part)
+
+
+cdef bint sums_rows(m, int64_t n) except -1:
+    """Does a map add up many elements to each of a few, as the adjoint of a broadcast does?  That is a whole already."""
+    cdef const fa_map *p = <const fa_map *>(<Attr>m).ptr
+    return not p.dst_injective and p.npieces == 1 and n >= 2 * p.ndst
 
 
 cdef int64_t pairs(m) except -1:
@@ -268,7 +290,7 @@ cdef class Reverse:
         cdef uint32_t x = self.operand(k)
         cdef int64_t n = pairs(m)
         cdef uint32_t aval = strong(self.b.source.aval[x])
-        if AVALS[aval].nd == 0 or (now and 2 * n >= AVALS[aval].size):
+        if AVALS[aval].nd == 0 or (now and 2 * n >= AVALS[aval].size) or sums_rows(m, n):
             give_whole(self.b, x, self.b.emit("move", (source,), aval, m))
         elif not now:
             parts_of(self.b, x).moves.append((source, m))

@@ -55,13 +55,24 @@ cdef class Compose(Pass):
         cdef uint32_t w = 0
         if s.op[reader] == FA_MOVE:
             w = reader if is_slice(<const fa_map *>s.attrs[s.arg[2 * <size_t>reader + 1]]) else 0
-        elif s.op[reader] == FA_RESHAPE or (self.is_derivative(reader) and is_elementwise(s, reader)):
+        elif s.op[reader] == FA_RESHAPE or (self.is_derivative(reader) and is_elementwise(s, reader)) \
+                or (s.op[reader] == FA_ASSEMBLE and self.is_whole_part(x, reader)):
             w = self.window[reader]
         if w == 0:
             return 0
         if s.op[x] == FA_ASSEMBLE or s.op[x] == FA_MOVE:
             return w if self.read_of(x, w) is not None else 0
         return w if s.op[x] == FA_RESHAPE or (self.is_derivative(x) and is_elementwise(s, x)) else 0
+
+    cdef bint is_whole_part(self, uint32_t x, uint32_t i) except -1:
+        """Does everything of x go to its own place in assembly i?"""
+        cdef const uint32_t *ids = NULL
+        cdef uint32_t k, m = self.source.operands(i, &ids)
+        maps = self.source.attr_list[self.source.arg[2 * <size_t>i + 1]].maps
+        for k in range(m):
+            if ids[k] == x:
+                return is_identity(<Attr>maps[k])
+        return False
 
     cdef bint is_derivative(self, uint32_t i) noexcept:
         return 0 < self.source.boundary <= i
@@ -91,13 +102,19 @@ cdef class Compose(Pass):
         cdef uint32_t k, m = s.operands(i, &ids), aval = self.aval_in(i, w)
         cdef int op = s.op[i]
         cdef uint32_t[3] x
-        if op == FA_MOVE or op == FA_ASSEMBLE:
-            attr, kept = self.read_of(i, w)
+        if op == FA_MOVE:
             k = self.map[ids[0]]
-            if op == FA_MOVE and is_identity(<Attr>attr):
-                return k if self.target.aval[k] == aval else append(self.target, FA_RESHAPE, aval, k, self.target.attr_id(None))
-            return self.target.emit("move" if op == FA_MOVE else "assemble", [self.map[ids[<int>k]] for k in kept],
-                                    aval, attr)
+            attr = self.read_of(i, w)[0]
+            if not is_identity(<Attr>attr):
+                return append(self.target, FA_MOVE, aval, k, self.target.attr_id(<Attr>attr))
+            return k if self.target.aval[k] == aval else append(self.target, FA_RESHAPE, aval, k,
+                                                                self.target.attr_id(None))
+        if op == FA_ASSEMBLE:
+            attr, kept = self.read_of(i, w)
+            there = tuple([self.window[ids[<int>k]] == w for k in kept])
+            if True in there:
+                attr = self.with_slices(attr, there)
+            return self.target.emit("assemble", [self.map[ids[<int>k]] for k in kept], aval, attr)
         for k in range(m):
             x[k] = self.slice(ids[k], w)
         if op == FA_RESHAPE:
@@ -106,6 +123,17 @@ cdef class Compose(Pass):
             return self.target.push_nary(op, aval, x, m, 0)
         return append(self.target, op, aval, x[0], x[1] if m > 1 else self.attr(s.arg[2 * <size_t>i + 1]) if
                       op == FA_CAST else 0)
+
+    cdef object with_slices(self, assembly, there):
+        """An assembly of which some parts are slices already, as large as itself."""
+        key = assembly, there
+        if key not in self.composed:
+            size = assembly.maps[0].sizes[1]
+            whole = T.Map.view(size, (size,), 0, (1,))
+            self.composed[key] = T.Assemble([whole if is_there else m
+                                             for m, is_there in zip(assembly.maps, there, strict=True)],
+                                            *assembly.fields()[1:])
+        return self.composed[key]
 
     cdef uint32_t aval_in(self, uint32_t x, uint32_t w) except 0:
         """Dtype of x, shape of slice w."""
