@@ -547,6 +547,7 @@ cdef uint32_t capture(Tape t, array) except 0:
     new = t.push_capture(array)
     t.capture_index[id(array)] = (new, fingerprint(array), array, shape)     # held, so its id stays its own
     t.locate(new)
+    note_temporary(t, new, array)
     return new
 
 
@@ -578,6 +579,7 @@ def check_captures(Tape t):
     for i, old, array, _ in list(t.capture_index.values()):
         if t.op[<uint32_t>i] == FA_CAPTURE and not unchanged(old, array):
             freeze_capture(t, i, old, array)
+    settle_all(t)
 
 
 cdef class Storage:
