@@ -247,7 +247,7 @@ cdef uint32_t with_takes(Builder b, uint32_t w, uint32_t aval, list takes) excep
 
 
 cdef bint sums_rows(m, int64_t n) except -1:
-    """Does a map add up many elements to each of a few, as the adjoint of a broadcast does?  That is a whole already."""
+    """Does a map add up many elements to each of a few, as the adjoint of a broadcast does?  That is a whole one."""
     cdef const fa_map *p = <const fa_map *>(<Attr>m).ptr
     return not p.dst_injective and p.npieces == 1 and n >= 2 * p.ndst
 

@@ -16,7 +16,7 @@ def compose(Tape tape):
 
 cdef class Compose(Pass):
     cdef uint32_t *window                # of each value: the slice through which alone it is read; 0: there is none
-    cdef dict composed                   # (slice, move or assembly) -> one attribute for both, numbers of parts; or None
+    cdef dict composed                   # (slice, move or assembly) -> an attribute for both, numbers of parts; or None
     cdef dict slices                     # (value of the target, attribute) -> its slice
 
     def __cinit__(self, Tape source, Tape target=None, *rest):

@@ -1,6 +1,6 @@
 """_temporaries.pxi - arrays of plain NumPy that a function makes anew in each step, held once (included in _tape.pyx).
 
-Owns: which captured arrays nobody else can reach, so that they never change; of equal ones the first one stands for all.
+Owns: which captured arrays nobody else can reach, so that they never change; of equal ones the first stands for all.
 `(1 - sponge) * u` in a time loop makes the same array in each step: a tape would keep thousands of them, and read each
 from memory.
 Must not know: who captures, what is computed from it.

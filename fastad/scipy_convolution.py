@@ -1,6 +1,6 @@
 """scipy_convolution.py - the convolutions of scipy.signal, real and complex, by spectra or by sums.
 
-Owns: convolve, correlate, fftconvolve and oaconvolve (whose values are those of fftconvolve).
+Owns: convolve, correlate, fftconvolve and oaconvolve (whose values are those of fftconvolve), convolve2d, correlate2d.
 Must not know: how transforms are recorded (fourier.py), when something is recorded (scipy_doors.py).
 """
 from __future__ import annotations
@@ -117,3 +117,67 @@ def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> A
     b = asarray(in2)
     b = b[(slice(None, None, -1),) * b.ndim] if len(shape_of(b)) else b
     return convolve(in1, np.conjugate(b) if T.complex_among(b) else b, mode, method)
+
+
+# ---- images with a boundary ------------------------------------------------------------------------------------------
+BOUNDARIES = {"fill": "constant", "pad": "constant", "wrap": "wrap", "circular": "wrap", "symm": "symmetric",
+              "symmetric": "symmetric"}
+MOST_TERMS = 64                          # weights for which shifted copies are added up; more are a product of spectra
+
+
+@records("scipy.signal", "convolve2d")
+def convolve2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0) -> Any:
+    """Convolution of two images, with a boundary: by sums where one is small, else by spectra."""
+    a, b = images(in1, in2, "convolve2d", boundary)
+    if exchanged(a, b, mode, [0, 1]):
+        a, b = b, a
+    return swept(a, b, mode, boundary, fillvalue)
+
+
+@records("scipy.signal", "correlate2d")
+def correlate2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0) -> Any:
+    """Convolution with the conjugate of the other image, turned round."""
+    a, b = images(in1, in2, "correlate2d", boundary)
+    turned = exchanged(a, b, mode, [0, 1])
+    if turned:
+        a, b = b, a                      # SciPy conjugates the smaller one, then
+    b = (np.conjugate(b) if T.complex_among(b) else b)[::-1, ::-1]
+    y = swept(a, b, mode, boundary, fillvalue, [n // 2 for n in b.shape])
+    return y[::-1, ::-1] if turned else y
+
+
+def images(in1: Any, in2: Any, name: str, boundary: Any) -> tuple[Any, Any]:
+    a, b = operand(in1), operand(in2)
+    if a.ndim != 2 or b.ndim != 2:
+        raise ValueError(f"{name} inputs must both be 2-D arrays")
+    if boundary not in BOUNDARIES:
+        raise ValueError("Acceptable boundary flags are 'fill', 'circular' (or 'wrap'), and 'symmetric' (or 'symm').")
+    return a, b
+
+
+def swept(a: Any, b: Any, mode: str, boundary: str, fillvalue: Any, middle: Any = None) -> Any:
+    """The part of the convolution that a mode means, of image a continued over its boundary.
+
+    middle : where "same" begins in the full one; SciPy's correlations by even numbers of weights begin one later.
+    """
+    starts = {"full": (0, 0), "same": middle or [(n - 1) // 2 for n in b.shape],
+              "valid": (b.shape[0] - 1, b.shape[1] - 1)}
+    if mode not in starts:
+        raise ValueError("acceptable mode flags are 'valid', 'same', or 'full'")
+    sizes = [n + k - 1 if mode == "full" else n if mode == "same" else n - k + 1
+             for n, k in zip(a.shape, b.shape, strict=True)]
+    widths = []
+    for n, k, start, size in zip(a.shape, b.shape, starts[mode], sizes, strict=True):
+        widths.append((k - 1 - start, size - n + start))
+    if any(sum(width) for width in widths):
+        more = {"constant_values": fillvalue} if BOUNDARIES[boundary] == "constant" else {}
+        a = np.pad(a, widths, mode=BOUNDARIES[boundary], **more)
+    if b.size > MOST_TERMS:
+        return fftconvolve(a, b, "valid")
+    y: Any = None
+    for row, column in np.ndindex(*b.shape):
+        at = slice(b.shape[0] - 1 - row, None if row == 0 else -row), \
+            slice(b.shape[1] - 1 - column, None if column == 0 else -column)
+        term = b[row, column] * a[at]
+        y = term if y is None else y + term
+    return y

@@ -1,7 +1,7 @@
-"""scipy_signal.py - scipy.signal: lfilter, and why convolve2d is refused.
+"""scipy_signal.py - scipy.signal: lfilter.
 
 Owns: the recursive filter, a loop over samples, as it is in SciPy's C code.
-Next: scipy_fourier.py (convolve, correlate and fftconvolve), scipy_doors.py, scipy_ndimage.py (filters of images).
+Next: scipy_convolution.py (convolve, correlate and fftconvolve), scipy_doors.py, scipy_ndimage.py (filters of images).
 """
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastad.operands import asarray, refusal
+from fastad.operands import asarray
 from fastad.scipy_doors import floats, plain, records
 
 
@@ -34,10 +34,3 @@ def lfilter(b: Any, a: Any, x: Any, axis: Any = -1, zi: Any = None) -> Any:
         rows.append(y)
     out = np.moveaxis(np.stack(rows), 0, axis)
     return out if zi is None else (out, np.moveaxis(np.stack(z[:-1]), 0, axis))
-
-
-@records("scipy.signal", "convolve2d", "correlate2d")
-def convolve2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0) -> Any:
-    """Refused: see the message."""
-    raise refusal("scipy.signal.convolve2d, correlate2d", "use scipy.signal.convolve or correlate (boundary='fill'), "
-                  "or scipy.ndimage.convolve with a mode")
