@@ -438,19 +438,23 @@ cdef class Fusion(Copier):
                 return 0
             if self.last[y] > i:             # in memory then, unless its readers wait as well
                 continue
-            if self.level[y] == level and y in self.storer and self.last[<uint32_t>self.storer[y]] > i:
+            if self.level[y] == level and self.is_stored(y, i) and self.last[<uint32_t>self.storer[y]] > i:
                 continue
             ends += 1
             if self.level[y] == level or ends > 1 or self.kind[y] == READ or self.kind[y] == ALIAS:
                 return 0
         for leaf in leaves:
-            if self.last[<uint32_t>leaf] <= i and leaf in self.storer:
+            if self.last[<uint32_t>leaf] <= i and self.is_stored(leaf, i):
                 self.fetched[leaf] = self.storer[leaf]
         for found in tree:
             self.level[<uint32_t>found] = self.level[i]
         self.members[level] -= len(tree)
         self.members[self.level[i]] += len(tree)
         return 0
+
+    cdef bint is_stored(self, uint32_t x, uint32_t i) except -1:
+        """Are the rows of x stored before the loop of instruction i begins?  They may have a loop of their own."""
+        return x in self.storer and self.level[<uint32_t>self.storer[x]] < self.level[i]
 
     cdef tuple axis_of(self, uint32_t i):
         cdef const fa_axis *axis = <const fa_axis *>self.source.attrs[self.source.arg[2 * <size_t>i + 1]]
@@ -576,7 +580,7 @@ cdef class Fusion(Copier):
         m = s.operands(i, &ids)
         for k in range(m):
             x = ids[k]
-            if x in self.fetched and self.level[x] < level:
+            if x in self.fetched and self.level[x] < level and self.level[<uint32_t>self.fetched[x]] < level:
                 y = self.fetched.pop(x)
                 self.map[x] = append(self.target, FA_MOVE, s.aval[x], self.map[y], self.target.attr_id(
                     <Attr>s.attr_list[s.arg[2 * <size_t>y + 1]].T))

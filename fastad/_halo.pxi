@@ -1,7 +1,7 @@
 """_halo.pxi - sums of shifted slices, the adjoints of stencils, as stencils (included in _program.pyx).
 
 Owns: assemblies that add up slices of arrays, written as sums of slices of arrays with zeros around them.
-Products of one array with several constants are taken when it is read: one array is written, not one for each of them.
+Products of one array with several numbers are taken when it is read: one array is written, not one for each of them.
 Where a part of the assembly does not reach, its array has a zero there: +0 changes no sum that began with one, so that
 the bits are the same.  Whatever computes the array writes it with its halo, and what reads the sum can compute it in
 its own loop, from rows where they lie (_loop_writer.pxi): nothing is put together run by run.
@@ -33,13 +33,14 @@ cdef class Halos(Copier):
     cdef bint scaled                     # has a product been taken out of what is read?
     cdef uint32_t[MOST_SUMMED] unscaled  # the operands of the assembly at hand without constant factors
     cdef uint32_t[MOST_SUMMED] factor    # these; 0: none
+    cdef uint16_t[MOST_SUMMED] product   # and the instruction: multiply or strong-zero product
 
     def __cinit__(self, Tape source, Tape target=None, *rest):
         self.plans = {}
         self.padded = {}
 
     cdef uint32_t *factors(self, uint32_t i, uint32_t *count) except? NULL:
-        """The operands of assembly i; those that are products of one array with several constants: this array."""
+        """The operands of assembly i; those that are products of one array with several numbers: this array."""
         cdef Tape s = self.source
         cdef const uint32_t *ids = NULL
         cdef uint32_t *x
@@ -52,9 +53,10 @@ cdef class Halos(Copier):
         for k in range(m):
             x[k] = ids[k]
             self.factor[k] = 0
-            if s.op[ids[k]] == FA_MULTIPLY:
+            self.product[k] = s.op[ids[k]]
+            if self.product[k] == FA_MULTIPLY or self.product[k] == FA_STRONGZERO:
                 for j in range(2):
-                    if is_number(s, s.arg[2 * <size_t>ids[k] + j]):
+                    if self.is_factor(ids[k], j):
                         x[k], self.factor[k] = s.arg[2 * <size_t>ids[k] + 1 - j], s.arg[2 * <size_t>ids[k] + j]
         for k in range(m):
             if self.factor[k]:
@@ -64,6 +66,20 @@ cdef class Halos(Copier):
                 if not several:
                     x[k], self.factor[k] = ids[k], 0
         return x
+
+    cdef bint is_factor(self, uint32_t x, int j) noexcept:
+        """Is operand j of product x a number that makes no NaN of the zeros around an array?"""
+        cdef Tape s = self.source
+        cdef uint32_t y = s.arg[2 * <size_t>x + j]
+        cdef fa_cell *c
+        cdef double value
+        if AVALS[s.aval[y]].nd or AVALS[s.aval[s.arg[2 * <size_t>x + 1 - j]]].nd == 0:
+            return False
+        if s.op[x] == FA_STRONGZERO or s.op[y] != FA_CONST:
+            return s.op[x] == FA_STRONGZERO and j == 1
+        c = &s.cells[s.arg[2 * <size_t>y]]
+        value = c.f if AVALS[s.aval[y]].dtype == FA_F64 else c.s
+        return value - value == 0.0
 
     cdef object plan(self, uint32_t i):
         """(halos by operand, parts) of assembly i, or None."""
@@ -128,7 +144,7 @@ cdef class Halos(Copier):
                 part = append(t, FA_RESHAPE, aval, part, t.attr_id(None))
             if self.factor[k]:
                 self.scaled = True
-                part = append(t, FA_MULTIPLY, aval, self.map[self.factor[k]], part)
+                part = append(t, self.product[k], aval, part, self.map[self.factor[k]])
             y = append(t, FA_ADD, aval, y, part)
         self.map[i] = y
         return 0
@@ -140,10 +156,6 @@ cdef class Halos(Copier):
             found = self.padded[x, halo] = append(t, FA_MOVE, aval_id(AVALS[t.aval[x]].dtype, (halo.sizes[1],)), x,
                                                   t.attr_id(<Attr>halo))
         return found
-
-
-cdef bint is_number(Tape t, uint32_t x) noexcept:
-    return t.op[x] == FA_CONST and AVALS[t.aval[x]].nd == 0
 
 
 # ---- which assemblies, and how --------------------------------------------------------------------------------------
@@ -170,8 +182,8 @@ cdef object halo_plan(assembly, int64_t size, int item, int dtype, tuple sizes, 
         return None
     shifts = [shift_of(m, grid, extents, sources[same[k]]) if same[k] in sources else None
               for k, m in enumerate(maps)]
-    whole = [k for k in range(len(maps)) if shifts[k] is not None and not any(shifts[k])
-             and sources[same[k]][1] == extents]
+    whole = [k for k, m in enumerate(maps) if is_whole(m) or (shifts[k] is not None and not any(shifts[k])
+                                                              and sources[same[k]][1] == extents)]
     shifted = [k for k in range(len(maps)) if shifts[k] is not None and k not in whole]
     if len(shifted) < 2 * len({same[k] for k in shifted}) or not shifted \
             or len(maps) - len(shifted) - len(whole) > MOST_PLAIN:
@@ -195,8 +207,7 @@ cdef object halo_plan(assembly, int64_t size, int item, int dtype, tuple sizes, 
         at = inner([a + b for a, b in zip(low, shifts[k], strict=True)], wide)
         padded[k] = T.Map(math.prod(around), size, ((tuple(extents), at, tuple(wide), 0, tuple(grid)),), None, None,
                           True, True, True, 0, dtype)
-    plain = {k: with_fill(m, dtype) for k, m in enumerate(maps) if k not in padded and k not in whole
-             and not is_whole(m)}
+    plain = {k: with_fill(m, dtype) for k, m in enumerate(maps) if k not in padded and k not in whole}
     return halos, [(k, padded.get(k, plain.get(k))) for k in range(len(maps))]
 
 

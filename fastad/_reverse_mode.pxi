@@ -246,10 +246,10 @@ cdef uint32_t with_takes(Builder b, uint32_t w, uint32_t aval, list takes) excep
     return b.plus(w, part)
 
 
-cdef bint sums_rows(m, int64_t n) except -1:
-    """Does a map add up many elements to each of a few, as the adjoint of a broadcast does?  That is a whole one."""
+cdef bint is_whole(m, int64_t n) except -1:
+    """Does a map give something to each element: one number, or many, as the adjoint of a broadcast does?"""
     cdef const fa_map *p = <const fa_map *>(<Attr>m).ptr
-    return not p.dst_injective and p.npieces == 1 and n >= 2 * p.ndst
+    return p.npieces == 1 and p.ntable < 0 and (n == p.ndst if p.dst_injective else n >= 2 * p.ndst)
 
 
 cdef int64_t pairs(m) except -1:
@@ -290,7 +290,7 @@ cdef class Reverse:
         cdef uint32_t x = self.operand(k)
         cdef int64_t n = pairs(m)
         cdef uint32_t aval = strong(self.b.source.aval[x])
-        if AVALS[aval].nd == 0 or (now and 2 * n >= AVALS[aval].size) or sums_rows(m, n):
+        if AVALS[aval].nd == 0 or (now and 2 * n >= AVALS[aval].size) or is_whole(m, n):
             give_whole(self.b, x, self.b.emit("move", (source,), aval, m))
         elif not now:
             parts_of(self.b, x).moves.append((source, m))

@@ -98,7 +98,9 @@ cdef class Simplify(Fold):
         cdef uint32_t y = 0
         if op == FA_RESHAPE or op == FA_MOVE:
             y = self.unmoved(i, op)
-            return before_erasures(self, i) if y == 0 and op == FA_MOVE else y
+            if y == 0 and op == FA_MOVE:
+                y = before_erasures(self, i)
+            return slice_of_slice(self, i) if y == 0 and op == FA_MOVE else y
         if op == FA_WRITE:
             y = filled_write(self, i)
             return y if y or not algebra else added_part(self, i)

@@ -54,7 +54,8 @@ cdef class Compose(Pass):
         cdef Tape s = self.source
         cdef uint32_t w = 0
         if s.op[reader] == FA_MOVE:
-            w = reader if is_slice(<const fa_map *>s.attrs[s.arg[2 * <size_t>reader + 1]]) else 0
+            if is_slice(<const fa_map *>s.attrs[s.arg[2 * <size_t>reader + 1]]) and self.window[reader] == 0:
+                w = reader                                   # (a slice that is itself looked at through one reads all)
         elif s.op[reader] == FA_RESHAPE or (self.is_derivative(reader) and is_elementwise(s, reader)) \
                 or (s.op[reader] == FA_ASSEMBLE and self.is_whole_part(x, reader)):
             w = self.window[reader]
@@ -167,6 +168,22 @@ cdef bint is_slice(const fa_map *m) noexcept:
                 return False
             above = p.sstr[d]
     return True
+
+
+cdef uint32_t slice_of_slice(Simplify p, uint32_t i) except? 0:
+    """A slice of a slice as one of what that was cut out of; 0 if it is none."""
+    cdef Tape s = p.source
+    cdef Tape t = p.target
+    cdef uint32_t x = without_shape(t, p.map[s.arg[2 * <size_t>i]])
+    attr = <Attr>s.attr_list[s.arg[2 * <size_t>i + 1]]
+    if t.op[x] != FA_MOVE or not is_slice(<const fa_map *>t.attrs[t.arg[2 * <size_t>x + 1]]) \
+            or not is_slice(<const fa_map *>(<Attr>attr).ptr):
+        return 0
+    key = (attr, t.attr_list[t.arg[2 * <size_t>x + 1]], "slice")
+    if key not in p.filled:
+        p.filled[key] = slice_of_move(key[0], key[1])
+    found = p.filled[key]
+    return 0 if found is None else p.push(FA_MOVE, s.aval[i], t.arg[2 * <size_t>x], t.attr_id(<Attr>found[0]))
 
 
 cdef object slice_of_move(window, move):
