@@ -468,6 +468,7 @@ cdef class Storage:
     cdef uint64_t birth                  # a number that rises from storage to storage
     cdef bint row                        # a copy of elements at traced positions, where NumPy has a view
     cdef list rows                       # weak references to such copies of its elements
+    cdef bint otherwise                  # is its memory seen in another dtype, too?
     cdef object __weakref__
 
 

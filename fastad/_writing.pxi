@@ -67,6 +67,9 @@ cdef int begin_write(Array a, Tape t, object value) except -1:
         raise TracerError(
             f"{here()}: a traced value is written into an array that was made outside the recorded function. Make "
             "the array inside the function (np.zeros, np.empty), or copy it there (np.array(a)).")
+    if s.otherwise:
+        raise TracerError(f"{here()}: a traced value is written into an array whose memory is seen in another dtype, "
+                          "too (x.view(dtype)); write into a copy (x.copy()), or use astype")
     if t.body and s.leaf is None and (s.state == PLAIN or s.tape is not t) and not within(s.born, t):
         borrow(s, t)
     if s.state == PLAIN:

@@ -285,3 +285,54 @@ def test_what_numpy_refuses_is_refused(f):
         f(X.copy())
     with pytest.raises((plain.type, *plain.type.__mro__[1:2])):
         ad.record(f, X.copy())
+
+
+# ---- the memory of an array, seen otherwise ---------------------------------------------------------------------------
+
+def viewed_before(x):
+    u = np.zeros(4)
+    z, v = u.view(complex), u.view()
+    u[:] = x
+    v[1] *= 2.0
+    return np.sum(abs(z) ** 2) + u[1]
+
+
+def viewed_after(x):
+    u = 1.5 * x
+    z = u.view(np.complex128)
+    z[1] *= 2j
+    v = u.view(np.ndarray)
+    v[0] = 3.0
+    return np.sum(z.real * z.imag) + v @ u
+
+
+def viewed_in_steps(x):
+    def step(u, k):
+        u.view(complex)[...] *= 0.5j
+        return u + x * k, abs(u.reshape(2, 2).view(complex)).sum()
+    u, ys = ad.scan(step, x, np.arange(3.0))
+    return np.sum(u * u) + np.sum(ys)
+
+
+@pytest.mark.parametrize("f", [viewed_before, viewed_after, viewed_in_steps])
+def test_floats_seen_as_complex_numbers(f):
+    x, v = np.array([0.4, 0.7, 1.1, 0.3]), np.array([1.0, -2.0, 0.5, 0.7])
+    value, gradient = ad.value_and_grad(f)(x)
+    np.testing.assert_allclose(value, f(x), rtol=1e-14)
+    np.testing.assert_allclose(gradient @ v, (f(x + 1e-6 * v) - f(x - 1e-6 * v)) / 2e-6, rtol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float32])
+def test_what_is_seen_in_another_dtype_takes_nothing_traced(dtype):
+    def f(x):
+        u = np.ones(4)
+        seen = u.view(dtype)
+        u[:2] = 3.0                      # (plain numbers may be written)
+        if x[0] > 0:
+            u[:] = x
+        return np.sum(x) * seen[3]
+    assert ad.record(f, -np.ones(4))(-np.ones(4)) == f(-np.ones(4))
+    with pytest.raises(ad.TracerError, match="another dtype.*copy"):
+        ad.grad(f)(np.ones(4))
+    with pytest.raises(ad.UnsupportedError, match="astype"):
+        ad.grad(lambda x: np.sum(x.view(dtype)))(np.ones(4))
