@@ -68,7 +68,7 @@ def reshape_method(a: Any, *shape: Any, order: Any = "C", copy: Any = None) -> A
 
 
 def strided(a: Any, run: Any) -> Any:
-    """np.lib.stride_tricks.as_strided: a view, read-only since its elements may overlap, inside the array's memory."""
+    """np.lib.stride_tricks.as_strided: a view inside the array's memory; its elements may overlap."""
     c = T.concrete(a)
     out = run(c)
     whole = c
@@ -79,7 +79,6 @@ def strided(a: Any, run: Any) -> Any:
         raise refusal("np.lib.stride_tricks.as_strided", "the view would reach beyond the memory of the array")
     if not out.size:
         return T.wrap(out.copy())
-    out.flags.writeable = False
     return T.view(a, out)
 
 
