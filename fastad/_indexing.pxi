@@ -541,13 +541,17 @@ cdef int pin_array(Tape t, array) except -1:
     return 0
 
 
+cdef frozenset DISPATCHERS = frozenset(("function", "call", "derive", "ufunc", "settled", "record", "joined", "insert",
+                                        "append", "pad", "widths", "_filled", "diag", "diagflat"))
+
+
 def pinned(key):
     """For the implementation of a NumPy function: an index array among its arguments, guarded if it is the user's."""
     cdef Tape t = current()
     if t is None or t.eager or not isinstance(key, ndarray_type):
         return key
     frame = sys._getframe(1)             # of the implementation's caller: dispatchers of ours, then who called NumPy
-    while frame.f_code.co_name in ("function", "call", "derive", "ufunc") and not is_user_code(frame.f_code):
+    while frame.f_code.co_name in DISPATCHERS and not is_user_code(frame.f_code):
         frame = frame.f_back
     if is_user_code(frame.f_code):
         if type(key) is not Array:
