@@ -217,7 +217,7 @@ def mover(*functions: Any, method: str | None = None) -> Any:
 
 
 def settled(x: Any) -> Any:
-    """An argument that says where elements go, as plain numbers: traced ones are guarded, arrays of the user's pinned."""
+    """An argument that says where elements go, in plain numbers: traced ones are guarded, arrays of the user pinned."""
     if type(x) is list or type(x) is tuple:
         return type(x)(map(settled, x))
     if not is_array(x) and not T.is_wrapped(x):

@@ -1,4 +1,4 @@
-"""Memory that is seen twice: by views that overlap themselves, in another dtype, by code that the recorder does not see.
+"""Memory that is seen twice: by views that overlap, in another dtype, by code that the recorder does not see.
 
 Owns: programs beside plain NumPy and central differences, what is refused since it would not be noticed later.
 Must not know: ordinary views (test_indexing.py).
@@ -16,7 +16,7 @@ windows = np.lib.stride_tricks.sliding_window_view
 def judged(f, x, v):
     """Value, replay and derivatives in both tiers are those of plain f."""
     tape = ad.record(f, x)
-    for k in range(2):
+    for _ in range(2):
         for point in x, 1.25 * x:
             np.testing.assert_allclose(tape(point), f(point), rtol=1e-14)
             slope = (f(point + 1e-6 * v) - f(point - 1e-6 * v)) / 2e-6
@@ -28,7 +28,7 @@ def judged(f, x, v):
     np.testing.assert_allclose(np.sum(ad.hvp(f)(x, v) * v), curvature, rtol=1e-6, atol=1e-6)
 
 
-# ---- views that overlap ------------------------------------------------------------------------------------------------
+# ---- views that overlap ----------------------------------------------------------------------------------------------
 
 def windows_of_a_plain_array(x):
     u = np.zeros(5)
