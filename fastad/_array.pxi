@@ -244,7 +244,7 @@ cdef class Array:
 
     def __array__(self, dtype=None, copy=None):
         if self.s.state != TRACED:
-            return np.array(self.c, dtype=dtype, copy=copy)
+            return np.array(given_away(self), dtype=dtype, copy=copy)
         return to_foreign(self, self.c)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):

@@ -28,6 +28,8 @@ cdef object get_item(Array a, object key):
         if type(key) is not slice and type(key) is not int:
             pin(a.s.tape, key)
         return get_constant(a, plain_key(key))
+    if has_flag(key):
+        return get_item(a, decided(key))
     return get_dynamic(a, key)
 
 
@@ -220,6 +222,27 @@ cdef int check_fit(Array a, items, int used) except -1:
         (<object>a.c)[tuple([concrete(k) for k in items])]
         raise IndexError(f"{here()}: an index does not fit an array of shape {shape}")
     return 0
+
+
+cdef bint has_flag(key) except -1:
+    """Is there a traced bool among the indices?  To NumPy it is an axis of one element or of none."""
+    for k in (key if type(key) is tuple else (key,)):
+        if is_flag(k):
+            return True
+    return False
+
+
+cdef bint is_flag(k) except -1:
+    return is_traced(k) and is_mask(k) and shape_of(k) == ()
+
+
+cdef object decided(key):
+    """The key with True or False in place of traced bools: lengths depend on them, so that they are guarded."""
+    found = tuple([bool(k) if is_flag(k) else k for k in (key if type(key) is tuple else (key,))])
+    if has_traced(found):
+        raise UnsupportedError(f"{here()}: a bool and traced integers or masks in one index; write x[k] under "
+                               "`if flag:`, or choose by np.where(flag, ...)")
+    return found if type(key) is tuple else found[0]
 
 
 cdef bint is_mask(k) except -1:
@@ -449,6 +472,10 @@ cdef int set_dynamic(Array a, key, value) except -1:
     if is_mask(key) and shape_of(key) == (<object>a.c).shape and math.prod(shape_of(value)) == 1:
         value = api().reshape(api().asarray(value), ()) if shape_of(value) else value
         return store(a, api().where(key, api().cast_to(value, a.s.dtype), a))
+    if is_flag(key) and len(shape_of(value)) <= cnp.PyArray_NDIM(a.c):
+        return store(a, api().where(key, api().cast_to(api().asarray(value), a.s.dtype), a))
+    if has_flag(key):
+        return set_item(a, decided(key), value)
     entries = full_key(a, key)
     if basic_only(entries) and not all_scalar(entries) and not (current() is not None and current().body):
         return set_item(a, guarded_key(entries), value)
@@ -514,13 +541,17 @@ cdef int pin_array(Tape t, array) except -1:
     return 0
 
 
+cdef frozenset DISPATCHERS = frozenset(("function", "call", "derive", "ufunc", "settled", "record", "joined", "insert",
+                                        "append", "pad", "widths", "_filled", "diag", "diagflat"))
+
+
 def pinned(key):
     """For the implementation of a NumPy function: an index array among its arguments, guarded if it is the user's."""
     cdef Tape t = current()
     if t is None or t.eager or not isinstance(key, ndarray_type):
         return key
     frame = sys._getframe(1)             # of the implementation's caller: dispatchers of ours, then who called NumPy
-    while frame.f_code.co_name in ("function", "call", "derive", "ufunc") and not is_user_code(frame.f_code):
+    while frame.f_code.co_name in DISPATCHERS and not is_user_code(frame.f_code):
         frame = frame.f_back
     if is_user_code(frame.f_code):
         if type(key) is not Array:

@@ -245,7 +245,11 @@ cdef class Scan(Attr):
         return aval_id(FA_F64, (self.total,))
 
     def derivative(self, str mode, active):
-        """Program of the tangent ("jvp") or adjoint ("vjp") of this instruction alone."""
+        """Program of the tangent ("jvp") or adjoint ("vjp") of this instruction alone.
+
+        It computes the instruction again: floating-point errors of that are the forward sweep's, which has reported
+        them, or not, as the function around says.
+        """
         from fastad import _transform
         found = self.derived.get((mode, active))
         if found is None:
@@ -255,6 +259,7 @@ cdef class Scan(Attr):
             tape.finish()
             made = getattr(_transform, mode)(tape)
             made.set_outputs(made.outputs[1:])
+            made.ignored = frozenset(("divide", "over", "invalid", "under"))
             found = self.derived[mode, active] = Program(made)
         return found
 

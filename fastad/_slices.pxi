@@ -105,7 +105,10 @@ cdef class Compose(Pass):
         cdef uint32_t[3] x
         if op == FA_MOVE:
             k = self.map[ids[0]]
-            attr = self.read_of(i, w)[0]
+            if self.window[ids[0]] == i:                 # only what i reads is computed of it
+                attr = s.attr_list[s.arg[2 * <size_t>w + 1]]
+            else:
+                attr = self.read_of(i, w)[0]
             if not is_identity(<Attr>attr):
                 return append(self.target, FA_MOVE, aval, k, self.target.attr_id(<Attr>attr))
             return k if self.target.aval[k] == aval else append(self.target, FA_RESHAPE, aval, k,

@@ -486,9 +486,22 @@ cdef Map write_map(tuple own, tuple shape, int64_t offset, tuple strides, int64_
             sstr.append(0 if extent == 1 else n)
             n *= extent
         sstr = tuple([0] * (len(shape) - len(own)) + sstr[::-1])
-        found = write_maps[key] = Map(n, size, ((shape, 0, sstr, offset, strides),), None, None, False,
-                                      distinct(shape, sstr), distinct(shape, strides))
+        if distinct(shape, strides):
+            found = Map(n, size, ((shape, 0, sstr, offset, strides),), None, None, False, distinct(shape, sstr), True)
+        else:
+            found = Map.table(n, size, *last_written(own, shape, offset, strides, size))
+        write_maps[key] = found
     return <Map>found
+
+
+cdef tuple last_written(tuple own, tuple shape, int64_t offset, tuple strides, int64_t size):
+    """Of a value of shape `own` and a region that overlaps itself (windows of an array): which element stays where,
+    by the order in which NumPy writes."""
+    last = np.full(size, -1, dtype=np.int64)
+    region = np.lib.stride_tricks.as_strided(last[offset:], shape, [8 * k for k in strides])
+    region[...] = np.broadcast_to(np.arange(np.prod(own, dtype=np.int64), dtype=np.int64).reshape(own), shape)
+    where = np.flatnonzero(last >= 0)
+    return last[where], where
 
 
 cdef int forget_elements(Storage s, tuple shape, int64_t offset, tuple strides) except -1:

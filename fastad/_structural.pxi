@@ -66,6 +66,18 @@ def view(Array a, cnp.ndarray c):
     return new_array(c, a.s)
 
 
+def view_otherwise(Array a, cnp.ndarray c):
+    """`c`, a view of the memory of `a` in another dtype: nothing traced can be written into either of them."""
+    cdef object r
+    if a.s.state == CAPTURED:
+        return make_plain(c, True)
+    r = wrap_plain(c)
+    a.s.otherwise = True
+    if type(r) is Array:
+        (<Array>r).s.otherwise = True
+    return r
+
+
 def is_view_of(Array a, cnp.ndarray c):
     """Does c share the memory of a?"""
     return shares(c, a.s)

@@ -468,6 +468,8 @@ cdef class Storage:
     cdef uint64_t birth                  # a number that rises from storage to storage
     cdef bint row                        # a copy of elements at traced positions, where NumPy has a view
     cdef list rows                       # weak references to such copies of its elements
+    cdef bint otherwise                  # is its memory seen in another dtype, too?
+    cdef list given                      # weak references to what other code got to see its memory
     cdef object __weakref__
 
 

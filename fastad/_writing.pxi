@@ -67,6 +67,11 @@ cdef int begin_write(Array a, Tape t, object value) except -1:
         raise TracerError(
             f"{here()}: a traced value is written into an array that was made outside the recorded function. Make "
             "the array inside the function (np.zeros, np.empty), or copy it there (np.array(a)).")
+    if s.given is not None:
+        check_given(s)
+    if s.otherwise:
+        raise TracerError(f"{here()}: a traced value is written into an array whose memory is seen in another dtype, "
+                          "too (x.view(dtype)); write into a copy (x.copy()), or use astype")
     if t.body and s.leaf is None and (s.state == PLAIN or s.tape is not t) and not within(s.born, t):
         borrow(s, t)
     if s.state == PLAIN:
@@ -79,6 +84,32 @@ cdef int begin_write(Array a, Tape t, object value) except -1:
     elif s.tape is not t:
         raise TracerError(f"{here()}: an array of an outer recording is written by an inner one (a function that is "
                           "differentiated inside another must return its results)")
+    return 0
+
+
+cdef object given_away(Array a):
+    """The memory of a plain array for code that the recorder does not see.  Views of it keep it alive, too, since its
+    base is no ndarray: so a write of traced values knows whether somebody still has it (`check_given`)."""
+    cdef Storage s = a.s
+    if s.state != PLAIN or current() is None or cnp.PyArray_SIZE(a.c) == 0:
+        return a.c
+    out = np.asarray(memoryview(a.c))
+    if s.given is None:
+        s.given = []
+    elif len(s.given) > 16:
+        s.given = [ref for ref in s.given if ref() is not None]
+    s.given.append(weakref.ref(out))
+    return out
+
+
+cdef int check_given(Storage s) except -1:
+    """Before a traced write: those who have the memory as that of a plain array would not see it change."""
+    for ref in s.given:
+        if ref() is not None:
+            raise TracerError(f"{here()}: a traced value is written into an array whose memory other code still has (a "
+                              "sparse matrix, an iterator, an interpolation that was made of it) and would not see it. "
+                              "Make that when the array is filled, or of a copy of it (a.copy())")
+    s.given = None
     return 0
 
 

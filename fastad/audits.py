@@ -42,14 +42,14 @@ def _copied(tree: Any, number: Any = float) -> Any:
     return trees.map_leaves(one, tree)
 
 
-def disagreement(expected: np.ndarray, got: np.ndarray) -> np.ndarray:
-    """Where two arrays differ by more than 1e-9 (float32: 1e-4) of the largest element; NaNs are equal."""
+def disagreement(expected: np.ndarray, got: np.ndarray, single: bool = False) -> np.ndarray:
+    """Where two arrays differ by more than 1e-9 (float32, or `single`: 1e-4) of the largest element; NaNs are equal."""
     if expected.dtype.kind not in "fc" and got.dtype.kind not in "fc":
         return np.asarray(expected != got)
     with np.errstate(all="ignore"):
         size = np.abs(np.concatenate([expected.ravel() * 1.0, got.ravel() * 1.0])).astype(np.float64)
         scale = np.max(size, initial=0.0, where=np.isfinite(size))
-        relative = RELATIVE_SINGLE if {expected.dtype.char, got.dtype.char} & {*"fF"} else RELATIVE
+        relative = RELATIVE_SINGLE if single or {expected.dtype.char, got.dtype.char} & {*"fF"} else RELATIVE
         near = (np.abs(expected - got) <= relative * scale) | (expected == got)
     return np.asarray(~(near | (np.isnan(expected) & np.isnan(got))))
 
@@ -68,6 +68,13 @@ def first_difference(expected: list[Any], got: list[Any]) -> str | None:
             index = f"[{', '.join(map(str, at))}]" if at else ""
             return f"{where}{index} is {a[at].item()!r}, on its tape {b[at].item()!r}"
     return None
+
+
+def has_float32(tape: Any) -> bool:
+    """Is a float32 among the values of a tape, or in the loops on it?"""
+    parts = T.tape_parts(tape)
+    return any(T.DTYPES[T.aval_of(k)[0]] == np.float32 for k in np.unique(parts["aval"]).tolist()) or any(
+        has_float32(attr.body) for attr in parts["attrs"] if isinstance(getattr(attr, "body", None), T.Tape))
 
 
 class Audit:
@@ -116,8 +123,9 @@ class Audit:
         again = self.plain(args, kwargs)
         changed = watch.changed()
         steady = first_difference(expected, again) is None
-        if steady and changed is None and first_difference(self.recorded(args, kwargs), got) is None:
-            if self.by_rounding(args, kwargs, expected, got):
+        recorded, single = self.recorded(args, kwargs) if steady and changed is None else (None, False)
+        if recorded is not None and first_difference(recorded, got) is None:
+            if self.by_rounding(args, kwargs, expected, got, single):
                 return                   # the tape is what a new one would be: a decision within rounding, or chaos
             raise StaleTapeError(
                 f"{self.name} ({self.location}) computes something else while it is recorded: {found}. "
@@ -144,8 +152,11 @@ class Audit:
             except (ZeroDivisionError, OverflowError):
                 return _numbers(self.f(*_copied(tuple(args), np.float64), **_copied(dict(kwargs), np.float64)))
 
-    def by_rounding(self, args: Any, kwargs: Any, expected: list[Any], got: list[Any]) -> bool:
-        """Do changes of the arguments in their last digits move the result as far as it differs from the tape's?"""
+    def by_rounding(self, args: Any, kwargs: Any, expected: list[Any], got: list[Any], single: bool) -> bool:
+        """Do changes of the arguments in their last digits move the result as far as it differs from the tape's?
+
+        `single`: float32 is computed on the way, so that those are the last digits of float32.
+        """
         moved = [np.zeros(e.shape) for e in expected]
         draw = np.random.default_rng(0)
 
@@ -153,12 +164,11 @@ class Audit:
             if not is_complex(x) and (not self.is_input(x) or np.asarray(x).dtype.kind != "f"):
                 return x
             dtype = np.asarray(x).dtype
-            single = dtype.char in "fF"
-            shake = draw.choice(SHAKEN_SINGLE if single else SHAKEN)
+            shake = draw.choice(SHAKEN_SINGLE if single or dtype.char in "fF" else SHAKEN)
             y = x * (1 + shake * draw.uniform(-1, 1, np.shape(x)))
             if is_complex(x):
                 y = y + 1j * shake * y.real * draw.uniform(-1, 1, np.shape(x))
-            if single:
+            if dtype.char in "fF":
                 return np.asarray(y, dtype=dtype)[()]
             return type(x)(y) if type(x) in (float, complex) else y          # Python's numbers have rules of their own
 
@@ -169,11 +179,11 @@ class Audit:
                         return True      # another branch
                     unlike = np.isnan(y) != np.isnan(expected[k])
                     moved[k] = np.fmax(moved[k], np.where(unlike, np.inf, np.abs(y * 1.0 - expected[k])))
-            return all(bool((~disagreement(e, g) | (np.abs(e * 1.0 - g) <= 1e3 * m) | np.isinf(m)).all())
+            return all(bool((~disagreement(e, g, single) | (np.abs(e * 1.0 - g) <= 1e3 * m) | np.isinf(m)).all())
                        for e, g, m in zip(expected, got, moved, strict=True))
 
-    def recorded(self, args: Any, kwargs: Any) -> list[Any]:
-        """Numbers that a new recording computes, with the tape's own kernels."""
+    def recorded(self, args: Any, kwargs: Any) -> tuple[list[Any], bool]:
+        """Numbers that a new recording computes, with the tape's own kernels; is float32 among what it computes?"""
         leaves, tree = trees.flatten((tuple(args), dict(kwargs)))
 
         def traced(tape: Any, x: Any) -> Any:
@@ -183,9 +193,9 @@ class Audit:
                 return weakened(z) if weak(x) else z
             return laid_out(T.make_input(tape, x, False, T.is_weak(x)), axis_order(x)) if self.is_input(x) else x
 
-        def run(tape: Any) -> list[Any]:
+        def run(tape: Any) -> tuple[list[Any], bool]:
             traced_args, traced_kwargs = trees.unflatten(tree, [traced(tape, x) for x in leaves])
-            return _numbers(self.f(*traced_args, **traced_kwargs))
+            return _numbers(self.f(*traced_args, **traced_kwargs)), has_float32(tape)
 
         with np.errstate(all="ignore"):
             return T.recorded(interception.recording(), run)

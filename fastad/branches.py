@@ -18,7 +18,7 @@ from fastad import _tape as T
 from fastad import complex_values, trees
 from fastad.errors import ShapeError, TracerError
 from fastad.operands import live
-from fastad.recording import doubt, name_of, underlying
+from fastad.recording import doubt, functions, name_of, underlying
 from fastad.state import Watch
 
 __all__ = ["cond"]
@@ -69,6 +69,7 @@ def cond(pred: Any, true_fun: Callable[..., Tree], false_fun: Callable[..., Tree
     >>> ad.grad(f)(3.0), ad.grad(f)(-3.0)
     (np.float64(6.0), np.float64(-1.0))
     """
+    functions("cond (np.where chooses among values)", true_fun=true_fun, false_fun=false_fun)
     if np.ndim(pred) != 0:
         raise ShapeError(f"{T.here()}: cond: pred has shape {np.shape(pred)}; one bool is meant (np.where chooses "
                          "element by element)")
@@ -78,7 +79,7 @@ def cond(pred: Any, true_fun: Callable[..., Tree], false_fun: Callable[..., Tree
     if tree != other or [np.shape(a) for a in yes] != [np.shape(b) for b in no]:
         raise ShapeError(f"{T.here()}: cond: {name_of(true_fun)} gives {trees.describe(tree)} of shapes "
                          f"{[np.shape(a) for a in yes]}, {name_of(false_fun)} {trees.describe(other)} of shapes "
-                         f"{[np.shape(b) for b in no]}")
+                         f"{[np.shape(b) for b in no]}; both sides are run and recorded, and must agree")
     return trees.unflatten(tree, [np.where(pred, a, b)[()] for a, b in zip(yes, no, strict=True)])
 
 

@@ -129,6 +129,7 @@ def shared(z: Any, out: Any) -> Any:
 
 
 RECORDED["complex view"] = shared
+RECORDED["pairs view"] = pairs_view
 RECORDED["complex cast"] = complex_cast
 RECORDED["complex nested"] = nested
 RECORDED["complex asarray"] = complex_asarray

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.movers import relayout
+from fastad.movers import relayout, settled
 from fastad.operands import (
     BOOL,
     FLOAT,
@@ -117,6 +117,7 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
 def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
     """How many elements, or with what sum of weights, lie between edges; a derivative passes through weights only."""
     a = live(asarray(a)).reshape(-1)
+    bins = bins if shape_of(bins) or isinstance(bins, (list, tuple)) else settled(bins)
     if isinstance(bins, str):
         bins = len(np.histogram_bin_edges(a, bins, range, weights)) - 1
     if weights is not None:

@@ -21,7 +21,7 @@ import numpy as np
 from fastad import _tape as T
 from fastad.complex_functions import COMPLEX, deliver
 from fastad.complex_values import as_complexes, as_floats, from_pairs, lifted, to_pairs
-from fastad.movers import relayout
+from fastad.movers import relayout, settled
 from fastad.operands import FLOAT, RECORDED, SINGLE, asarray, is_array
 
 # scale -> norm= of the transforms in the one direction and in the other
@@ -475,8 +475,8 @@ for _name, _implementation in (ONE_AXIS | SEVERAL).items():
 
 def _shift(name: str) -> Any:
     def record(x: Any, axes: Any = None) -> Any:
-        x = operand(x)
-        axes = tuple(range(x.ndim)) if axes is None else (axes,) if isinstance(axes, int) else tuple(axes)
+        x, axes = operand(x), settled(axes)
+        axes = tuple(range(x.ndim)) if axes is None else (axes,) if np.ndim(axes) == 0 else tuple(axes)
         half = [x.shape[k] // 2 if name == "fftshift" else -(x.shape[k] // 2) for k in axes]
         return np.roll(x, half, axes)
     return record

@@ -222,7 +222,7 @@ def _refusing(original: Callable[..., Any]) -> Callable[..., Any]:
 def _as_strided(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def as_strided(x: Any, *args: Any, **kwargs: Any) -> Any:
-        if _outside(_getframe(1)) or wrapped_within(x) != 2:
+        if _outside(_getframe(1)) or not wrapped_within(x):
             return original(x, *args, **kwargs)
         return numpy_api.strided(numpy_api.asarray(x), lambda c: original(c, *args, **kwargs))
     return as_strided

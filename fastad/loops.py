@@ -35,7 +35,7 @@ from fastad.loop_values import (
     widened,
     without_float32,
 )
-from fastad.recording import Arguments, doubt, name_of, record_call
+from fastad.recording import Arguments, doubt, functions, name_of, record_call
 from fastad.state import Watch
 
 __all__ = ["scan", "while_loop"]
@@ -104,6 +104,7 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
     >>> ad.value_and_grad(decayed)(2.0)
     (np.float64(0.512...), np.float64(-0.19...))
     """
+    functions("scan", step=step)
     loop = Loop(step, state, xs, length, reverse)
     leaves = [*loop.state, *loop.xs]
     if T.current_tape() is None and not any(map(T.is_wrapped, leaves)):
@@ -153,6 +154,7 @@ def while_loop(cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], state:
     def step(state: Tree, _: None) -> tuple[Tree, Any]:
         state = body(state)
         return state, truth(cond(state))
+    functions("while_loop", cond=cond, body=body)
     goes_on = truth(cond(state))
     if np.shape(goes_on) != ():
         raise ShapeError(f"{T.here()}: while_loop of {name_of(body)}: its condition has shape {np.shape(goes_on)}; one "

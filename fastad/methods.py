@@ -5,6 +5,7 @@ Must not know: what the functions behind the methods do (the rooms that register
 """
 from __future__ import annotations
 
+import builtins
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from fastad.operands import (
     refusal,
     rewrapped,
     traced,
+    view_of,
 )
 
 # Attributes whose absence NumPy and others take as "not an ndarray"; everything else that we lack is refused loudly.
@@ -39,7 +41,6 @@ REFUSED = {
     "tofile": "a file would hold the present value only; use ad.peek(x)",
     "dump": "a traced array cannot be pickled; use ad.peek(x)",
     "dumps": "a traced array cannot be pickled; use ad.peek(x)",
-    "view": "the memory of traced arrays cannot be read in another dtype; use astype, or x[...] for a view",
     "byteswap": "the memory of traced arrays cannot be read in another byte order",
     "getfield": "fields of structured arrays are not recorded",
     "setfield": "fields of structured arrays are not recorded",
@@ -86,6 +87,21 @@ def as_method(implementation: Any) -> Any:
     """Register under its own name."""
     METHODS[implementation.__name__] = implementation
     return implementation
+
+
+@as_method
+def view(a: Any, dtype: Any = None, type: Any = None) -> Any:
+    """x.view(): of itself, or of pairs of floats as complex numbers."""
+    if dtype is None or isinstance(dtype, builtins.type) and issubclass(dtype, np.ndarray):
+        dtype, type = None, type or dtype
+    if type not in (None, np.ndarray):
+        raise refusal("ndarray.view", f"{type.__name__} is not recorded; use x.view() or x[...]")
+    if dtype is None or np.dtype(dtype) == a.dtype:
+        return a[...]
+    if builtins.type(a) is not Array or np.empty(0, dtype).real.dtype != a.dtype:
+        raise refusal("ndarray.view", "the memory of traced arrays cannot be read in another dtype; use astype, or "
+                      "x.view() for a view")
+    return view_of(a, T.concrete(a).view(dtype))
 
 
 @as_method

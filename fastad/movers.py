@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -215,8 +216,25 @@ def mover(*functions: Any, method: str | None = None) -> Any:
     return None
 
 
+def settled(x: Any) -> Any:
+    """An argument that says where elements go, in plain numbers: traced ones are guarded, arrays of the user pinned."""
+    if type(x) is list or type(x) is tuple:
+        return type(x)(map(settled, x))
+    if not is_array(x) and not T.is_wrapped(x):
+        return x
+    if not T.is_traced(x):
+        return T.concrete(T.pinned(x))
+    if x.dtype.kind in "ib" and np.ndim(x) == 0:
+        return bool(x) if x.dtype.kind == "b" else operator.index(x)
+    return np.asarray(x)                 # (guarded, or an error)
+
+
 def _mover(func: Any) -> Any:
     def record(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if not simple(args):
+            args = tuple(map(settled, args))
+        if kwargs and not simple(kwargs.values()):
+            kwargs = dict(zip(kwargs, map(settled, kwargs.values()), strict=True))
         if type(x) is T.Scalar and not is_array(func(T.concrete(x), *args, **kwargs)):
             return x                     # a number stays one
         items = tuple(kwargs.items()) if kwargs else ()

@@ -185,9 +185,16 @@ def rewrapped(out: Any, seen: list[Any]) -> Any:
                 if out.size and np.may_share_memory(a, out):
                     return T.make_plain(out, captured=True) if T.current_tape() is not None else out
             elif T.is_view_of(a, out):
-                return T.view(a, out)
+                return view_of(a, out)
         return T.wrap(out)
     return out
+
+
+def view_of(a: Any, out: Any) -> Any:
+    """The array whose concrete one is out, a view of the memory of a."""
+    if out.dtype == a.dtype:
+        return T.view(a, out)
+    return RECORDED["pairs view"](a, out) if out.real.dtype == a.dtype else T.view_otherwise(a, out)
 
 
 def run_plain(func: Any, args: Any, kwargs: Any) -> Any:

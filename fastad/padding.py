@@ -11,7 +11,7 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.checking import checked
-from fastad.movers import move
+from fastad.movers import move, settled
 from fastad.operands import asarray, cast_to, code_of, live, records, refusal, shape_of
 
 MOVED = ("edge", "reflect", "symmetric", "wrap")
@@ -21,7 +21,7 @@ STATISTICS: dict[str, Any] = {"maximum": np.max, "minimum": np.min, "mean": np.m
 @records(np.pad)
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     """Padding by constants, by elements of the array, or by numbers made of them."""
-    a = live(asarray(array))
+    a, pad_width = live(asarray(array)), widths(pad_width)
     if callable(mode):
         return by_function(a, pad_width, mode, kwargs)
     if mode in MOVED and kwargs.get("reflect_type", "even") == "even":
@@ -36,6 +36,11 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
         np.pad(np.zeros((1,) * a.ndim), 0, mode, **kwargs)
         return move(a, lambda c: np.pad(c, pad_width), (np.pad, hashable(pad_width), mode))
     return checked(np.pad, computed, (a, pad_width, mode), kwargs, "np.pad")
+
+
+def widths(x: Any) -> Any:
+    """A pad_width of plain numbers."""
+    return {k: settled(v) for k, v in x.items()} if isinstance(x, dict) else settled(x)
 
 
 def hashable(x: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.checking import checked
-from fastad.movers import _mover, assemble, move, moved, mover, relayout
+from fastad.movers import _mover, assemble, move, moved, mover, relayout, settled
 from fastad.operands import (
     CODES,
     METHODS,
@@ -68,7 +68,7 @@ def reshape_method(a: Any, *shape: Any, order: Any = "C", copy: Any = None) -> A
 
 
 def strided(a: Any, run: Any) -> Any:
-    """np.lib.stride_tricks.as_strided: a view, read-only since its elements may overlap, inside the array's memory."""
+    """np.lib.stride_tricks.as_strided: a view inside the array's memory; its elements may overlap."""
     c = T.concrete(a)
     out = run(c)
     whole = c
@@ -79,7 +79,6 @@ def strided(a: Any, run: Any) -> Any:
         raise refusal("np.lib.stride_tricks.as_strided", "the view would reach beyond the memory of the array")
     if not out.size:
         return T.wrap(out.copy())
-    out.flags.writeable = False
     return T.view(a, out)
 
 
@@ -220,6 +219,7 @@ def _join(func: Any, stacking: bool = False) -> None:
         if stacking and not args and not kwargs and not any(map(shape_of, arrays)):
             y = asarray(arrays)
         elif args or kwargs:
+            args, kwargs = settled(args), dict(zip(kwargs, map(settled, kwargs.values()), strict=True))
             key = (func, args, tuple(kwargs.items()))
             y = assemble(lambda values: func(values, *args, **kwargs), arrays, key)
         else:
@@ -237,6 +237,7 @@ for _f in (np.concatenate, np.vstack, np.hstack, np.dstack, np.column_stack):
 @records(np.append)
 def append(arr: Any, values: Any, axis: Any = None) -> Any:
     """The values behind the array."""
+    axis = settled(axis)
     return assemble(lambda v: np.append(v[0], v[1], axis), [arr, values], (np.append, axis))
 
 
@@ -244,7 +245,8 @@ def append(arr: Any, values: Any, axis: Any = None) -> Any:
 def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     """Values before the given positions."""
     values = cast_to(asarray(values), code_of(arr)) if code_of(values) != code_of(arr) else values
-    return assemble(lambda v: np.insert(v[0], T.concrete(obj), v[1], axis), [arr, values])
+    obj, axis = settled(obj), settled(axis)
+    return assemble(lambda v: np.insert(v[0], obj, v[1], axis), [arr, values])
 
 
 @records(np.block)
@@ -307,6 +309,7 @@ def diagflat(v: Any, k: int = 0) -> Any:
 
 
 def _filled(func: Any, x: Any, k: Any) -> Any:
+    k = settled(k)
     return move(asarray(x), lambda c: func(c, k), (func, k) if type(k) is int else None)
 
 

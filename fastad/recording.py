@@ -83,6 +83,13 @@ def name_of(f):
     return getattr(g, "__qualname__", None) or type(f).__name__
 
 
+def functions(what, **given):
+    """A TypeError, naming the argument, unless all are callable."""
+    for name, f in given.items():
+        if not callable(f):
+            raise TypeError(f"{T.here()}: {what}: {name} is a {type(f).__name__}; a function is meant")
+
+
 def location_of(f):
     """'file:line' where a callable is defined; '?' for one without Python code."""
     code = getattr(underlying(f), "__code__", None)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
-from fastad.movers import assemble, move, relayout
+from fastad.movers import assemble, move, relayout, settled
 from fastad.operands import (
     BOOL,
     FLOAT,
@@ -25,8 +25,10 @@ from fastad.operands import (
     code_of,
     deliver,
     joint,
+    live,
     records,
     refusal,
+    run_plain,
     shape_of,
     traced,
 )
@@ -195,7 +197,7 @@ def along_arguments(a: Any, indices: Any, axis: Any) -> Any:
 def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     """Elements at positions along an axis, other positions for each line."""
     if not T.is_traced(indices):
-        k = T.concrete(indices)
+        k = T.concrete(T.pinned(indices))
         return move(arr, lambda c: np.take_along_axis(c, k, axis))
     a, k, axis = along_arguments(arr, indices, axis)
     return take_flat(a, positions_along(a.shape, k, axis))
@@ -346,6 +348,11 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     if k.ndim != 1 or (weights is not None and shape_of(weights) != k.shape):
         raise ValueError("The weights and list don't have the same length." if k.ndim == 1 else
                          "object too deep for desired array")
+    minlength = settled(minlength)
+    if not traced((k, weights)):         # (minlength was)
+        if weights is None:
+            return run_plain(np.bincount, (T.pinned(x), None, minlength), {})
+        weights = live(asarray(weights))
     top = np.maximum(np.max(k) if k.size else -1, minlength - 1)
     n = int(T.guard(top, "the length of np.bincount") if T.is_traced(top) else top) + 1
     if weights is None:

@@ -12,6 +12,7 @@ import pytest
 
 import fastad as ad
 from fastad import _tape as T
+from fastad.audits import Audit
 from fastad.primitives import TABLE, resolve
 from tests.test_primitives import samples
 
@@ -516,3 +517,23 @@ def test_item_and_tolist_give_numbers_of_pythons(f, dtype):
     got = ad.record(lambda x, y: (f(x, c), np.sum(x) + np.sum(y)), x, np.ones(1))(x, np.ones(1))[0]
     assert np.asarray(got).dtype == np.asarray(want).dtype
     np.testing.assert_array_equal(got, want)
+
+
+def test_audit_allows_float32_inside_its_rounding():
+    """Sums of float32 in another order, though arguments and result are float64."""
+    def f(x):
+        u = x.astype(np.float32)
+        return x[0] + 2.0 * np.sum(u * np.float32(1.1)) - np.sum(u) + np.sum(np.full(5000, 0.1, np.float32))
+
+    def g(x):
+        return np.sum(ad.scan(lambda s, _: (s + np.sum(x.astype(np.float32)).astype(float), None), 0.0, length=3)[0])
+    x = np.random.default_rng(3).normal(size=5000) + 1.0
+    for h in f, g:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Audit, "due", staticmethod(lambda calls: calls > 1))
+            slope = ad.grad(h)
+            for k in range(12):
+                slope(x + k / 7)
+    audit = Audit(f, "f", "model.py:1")
+    with pytest.raises(ad.StaleTapeError, match="output is"):
+        audit.check((x,), {}, np.float64(f(x) * 1.0001))

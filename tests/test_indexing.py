@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from recorder import check_replay, record, zeros
 
+import fastad as ad
 from fastad import _tape as T
 from fastad.errors import TapeDivergence, TracerError
 
@@ -268,3 +269,49 @@ def test_foreign_memory_is_refused():
     with pytest.raises(TracerError, match="outside"):
         record(lambda x: captured.__setitem__(0, x[0]), X0)
     assert not outside.any()
+
+
+def by_flags(p):
+    """Bools that are traced numbers as indices: each is an axis of one element or of none."""
+    s = np.outer(p, p)
+    s[p[0] > 0.3] = p
+    s[p[1] > 5.0] = 7.0
+    s[p[0] > 0.3, 1] += 2.0 * p
+    s[p[0] > 0.25] *= 1.5
+    s[..., p[2] > 0.1] += 1.0
+    y = np.array(p[0])
+    y[y > 0.3] = p[1]
+    return np.sum(s * s) + y + 2.0 * p[p[0] > 0.3].sum() + s[p[1] > 5.0].size
+
+
+def by_flags_of_steps(p):
+    def step(s, k):
+        s[k == 2] = p
+        s[k > 2] = 0.5
+        return s * s, s
+    return np.sum(ad.scan(step, p, np.arange(4))[1] ** 2)
+
+
+@pytest.mark.parametrize("f", [by_flags, by_flags_of_steps])
+def test_bools_as_indices(f):
+    x, v, g = np.array([0.4, 0.7, 1.1]), np.array([1.0, -2.0, 0.5]), ad.value_and_grad(f)
+    for point in x, 0.6 * x, 10.0 * x, x:
+        value, gradient = g(point)
+        assert value == f(point)
+        slope = (f(point + 1e-6 * v) - f(point - 1e-6 * v)) / 2e-6
+        np.testing.assert_allclose(gradient @ v, slope, rtol=1e-7)
+
+
+def test_bools_as_indices_that_do_not_fit():
+    for f in (lambda p: place(p * 1.0, p[0] > 0.0, np.ones(2)),
+              lambda p: place(np.outer(p, p)[:1], p[0] > 0.0, np.ones((2, 3)))):
+        for g in f, ad.grad(f):
+            with pytest.raises(ValueError, match="broadcast"):
+                g(np.ones(3))
+    with pytest.raises(ad.UnsupportedError, match=r"np.where\(flag"):
+        ad.grad(lambda p: np.sum(place(p * 1.0, (np.argmax(p), p[0] > 0.0), 2.0) * p))(np.ones(3))
+
+
+def place(array, key, value):
+    array[key] = value
+    return array

@@ -340,6 +340,9 @@ def test_a_run_is_not_overwritten(run):
         optimize.minimize(valley, X0, method=lambda *args, **kwargs: None, checkpoint=path)
     with pytest.raises(FileNotFoundError, match="no directory for the checkpoint folder: .*no'"):
         optimize.minimize(valley, X0, checkpoint=path.parent / "no" / "folder")
+    for name in (5, "", True):
+        with pytest.raises(TypeError, match=f"checkpoint={name!r}: the name of a file"):
+            optimize.minimize(valley, X0, checkpoint=name)
     for resume in (False, True):
         with pytest.raises(CheckpointError, match="is a directory"):
             optimize.minimize(valley, X0, checkpoint=path.parent, resume=resume)

@@ -207,3 +207,17 @@ def test_what_a_step_puts_aside_names_the_step():
         return ad.scan(step, x, length=3)[0] + kept[-1]
     text = message(ad.EscapedTracerError, ad.grad(f), 1.5)
     assert "f.<locals>.step at" in text and "test_scan_meaning.py" in text.split("born")[1]
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_what_is_no_function_is_named(recorded):
+    def run(kind, f):
+        return message(kind, ad.grad(lambda x: np.sum(f(x))) if recorded else f, X)
+    text = run(TypeError, lambda x: ad.cond(x[0] > 0.0, x, 2.0 * x))
+    assert "true_fun is a" in text and "np.where" in text and "test_scan_meaning.py:" in text
+    assert "cond" in run(TypeError, lambda x: ad.cond(x[0] > 0.0, np.sin, 2.0))
+    assert "scan: step is a int" in run(TypeError, lambda x: ad.scan(3, x, length=2)[0])
+    assert "while_loop: cond is a bool" in run(TypeError, lambda x: ad.while_loop(True, np.sin, x))
+    assert "while_loop: body is a float" in run(TypeError, lambda x: ad.while_loop(lambda s: s[0] < 1.0, 0.5, x))
+    if recorded:
+        assert "must agree" in run(ad.ShapeError, lambda x: ad.cond(x[0] > 0.0, lambda: x, lambda: x[:1]))

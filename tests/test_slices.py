@@ -209,3 +209,29 @@ def test_primal_code_stays_whole_since_it_may_raise_a_flag():
     x[0] = 0.0
     with pytest.warns(RuntimeWarning, match="divide"):
         assert tape(x) == 4999.0
+
+
+def of_a_stack(c):
+    u = np.zeros(c.shape)
+    u[...] = np.stack([c + 1.0, c * c])[1]
+    return 2.0 * u[20:33, 1:5]
+
+
+def of_rows_put_together(c):
+    u = np.zeros(c.shape)
+    u[:] = np.concatenate([c + 1.0, c * c])[len(c):]
+    return 2.0 * u[20:33, 1:5]
+
+
+@pytest.mark.parametrize("f", [of_a_stack, of_rows_put_together])
+def test_a_slice_of_what_only_a_slice_is_read_of(f):
+    """The second one was taken of the first one twice: elements from beyond the memory of the array."""
+    c = np.random.default_rng(3).normal(size=(70, 9))
+    tape = ad.record(f, c)
+    for t in tape, optimise(tape):
+        np.testing.assert_array_equal(Program(t).run([c])[0], f(c))
+    weights = np.random.default_rng(4).normal(size=f(c).shape)
+    g = Program(optimise(vjp(ad.record(lambda c: np.sum(f(c) * weights), c), seed=1.0))).run([c])[-1]
+    wanted = np.zeros(c.shape)
+    wanted[20:33, 1:5] = 4.0 * weights * c[20:33, 1:5]
+    np.testing.assert_allclose(g, wanted, rtol=1e-14)

@@ -1,5 +1,6 @@
 """What a sweep says about NaN and infinities: NumPy's warnings, at the user's line, under np.errstate."""
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -52,6 +53,30 @@ def test_any_step_of_a_loop_warns(kind, x, step):
         with np.errstate(all="raise"), pytest.raises(FloatingPointError, match=kind):
             tape(point)
         tape.compile()
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_what_a_loop_ignores_is_ignored_by_its_derivatives(inside):
+    """np.errstate in the step or around the loop; without it one warning for each gradient, from its forward sweep."""
+    def halved(s):
+        return np.where(np.isinf(1.0 / (s - s)), 0.5 * s, s)
+
+    def step(s, _):
+        with np.errstate(divide="ignore") if inside else nullcontext():
+            return halved(s), None
+
+    def f(x):
+        with nullcontext() if inside else np.errstate(divide="ignore"):
+            return np.sum(ad.scan(step, x, length=3)[0])
+    x, tape = np.ones(2), ad.record(f, np.ones(2))
+    with np.errstate(all="raise"):
+        for g in ad.grad(f), ad.grad(f, memory="1MB"), tape.gradient, lambda x: ad.jvp(f, (x,), (x,))[1] / 2.0:
+            np.testing.assert_array_equal(g(x), [0.125, 0.125] if np.shape(g(x)) else 0.125)
+        assert not ad.hessian(f)(x).any()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        ad.grad(lambda x: np.sum(ad.scan(lambda s, _: (halved(s), None), x, length=3)[0]))(x)
+    assert len(seen) == 1
 
 
 def test_optimize_is_there_without_an_import():

@@ -90,6 +90,8 @@ class Journal:
     """
 
     def __init__(self, call: Any, path: Any, resume: bool, options: dict[str, Any] | None):
+        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+            raise TypeError(f"checkpoint={path!r}: the name of a file is meant")
         self.path = os.fspath(path)
         if call.own:
             raise ValueError("checkpoint= is for SciPy's methods, named by a string")
