@@ -257,7 +257,7 @@ def from_nested(rows: Any) -> Any:
         if math.prod(shape) == len(leaves):
             code = joint_array(*leaves)
             return T.structural("stack", leaves, _stack(len(leaves)), shape, code, (code,) * len(leaves))
-    return RECORDED["assemble"](lambda arrays: np.array(_nested(nest, arrays)), leaves)
+    return RECORDED["assemble"](lambda arrays: np.array(_nested(nest, arrays)), leaves, ("nested", _frozen(nest)))
 
 
 def _nesting(rows: Any, leaves: list[Any]) -> Any:
@@ -266,6 +266,11 @@ def _nesting(rows: Any, leaves: list[Any]) -> Any:
         return [_nesting(x, leaves) for x in rows]
     leaves.append(rows)
     return len(leaves) - 1
+
+
+def _frozen(nest: Any) -> Any:
+    """The shape of a nested list as a part of a key."""
+    return tuple([_frozen(x) for x in nest]) if isinstance(nest, list) else nest
 
 
 def _nested(nest: Any, values: list[Any]) -> Any:
