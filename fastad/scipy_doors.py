@@ -36,6 +36,8 @@ ROOMS = {
     "scipy.signal": ("scipy_signal", "scipy_refused", "scipy_convolution"),
     "scipy.spatial.distance": ("scipy_distance",),
     "scipy.optimize": ("scipy_refused",),
+    "scipy.sparse": ("scipy_sparse_makers",),
+    "scipy.sparse.linalg": ("scipy_sparse_solvers",),
 }
 
 
