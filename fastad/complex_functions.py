@@ -422,16 +422,6 @@ def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any 
     return deliver(out, np.sqrt(var(a, axis, dtype, None, ddof, keepdims, **kwargs)), "std")
 
 
-@records(np.linalg.norm)
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """Norms that are made of absolute values."""
-    x = asarray(x)
-    matrix = (axis is None and x.ndim == 2) or (isinstance(axis, tuple) and len(axis) == 2)
-    if matrix and ord in (2, -2, "nuc"):
-        raise refusal("np.linalg.norm", f"ord={ord!r} of a complex matrix needs its singular values")
-    return np.linalg.norm(np.abs(x), ord, axis, keepdims)
-
-
 @records(*existing("linalg.vector_norm"))
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     """Of the absolute values."""
