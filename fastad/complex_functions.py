@@ -62,7 +62,8 @@ def deliver(out: Any, value: Any, what: str) -> Any:
         return value
     if not T.is_wrapped(out):
         raise refusal(what, "a traced result cannot be written into out=, a plain array that was made outside the "
-                      "recorded function; make it inside with np.zeros(n, complex)")
+                      "recorded function, or of such an array alone (z = z0.copy()); write z = np.array(z0), or make "
+                      "it inside with np.zeros(n, complex)")
     if not isinstance(out, T.Complex) and T.complex_among(value):
         raise TypeError(f"Cannot cast {what} output from {value.dtype!r} to {out.dtype!r} with casting rule "
                         "'same_kind'")

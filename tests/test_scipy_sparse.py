@@ -69,6 +69,8 @@ MADE = {
     "vstack": lambda x: full(sp.vstack([csr(x), C, csr(x**2)])),
     "hstack": lambda x: full(sp.hstack([C, csr(x)], format="csr")),
     "bmat": lambda x: full(sp.bmat([[csr(x), None], [C, sp.diags(x[:5])]])),
+    "block_array": lambda x: full(sp.block_array([[arr(x), None], [None, sp.csr_array(C)]])),
+    "lil": lambda x: full(sp.lil_matrix(csr(x))),
     "block_diag": lambda x: full(sp.block_diag([csr(x), C])),
     "tril": lambda x: full(sp.tril(csr(x), -1)) + full(sp.triu(csr(x))),
     "find": lambda x: sp.find(csr(x))[2],
