@@ -23,12 +23,14 @@ from fastad.scipy_sparse_algebra import (
     AsMatrix,
     at_entries,
     entries_of,
+    has_traced_data,
     of_both,
     of_product,
     of_sum,
     times_vectors,
     zeros,
 )
+from fastad.scipy_sparse_cells import Cells
 from fastad.scipy_sparse_places import places
 
 FORMATS = ("csr", "csc", "coo", "dia", "lil", "dok", "bsr")
@@ -164,7 +166,7 @@ def scaled(a: Any, entries: Any) -> Any:
     return build(a._own, a.shape, a.rows_of_entries, a.columns_of_entries, entries)
 
 
-class Recorded:
+class Recorded(Cells):
     """A sparse matrix with traced entries; see the top of the file."""
 
     __slots__ = ()                       # SciPy's objects become such ones: nothing may be added to their layout
@@ -270,6 +272,9 @@ class Recorded:
     def __bool__(self) -> bool:
         raise ValueError("The truth value of an array with more than one element is ambiguous. Use a.any() or a.all().")
 
+    def refill(self, rows: Any, columns: Any, entries: Any) -> None:
+        fill(self, self.shape, rows, columns, entries)
+
     # -- conversions
 
     def once(self) -> Any:
@@ -338,6 +343,9 @@ class Recorded:
         return moved(lambda p: p.reshape(*args, **kwargs), self)
 
     def __getitem__(self, key: Any) -> Any:
+        place = self.cell(key)
+        if place is not None:
+            return self.cells_now().get(place, 0.0)
         return moved(lambda p: p[key], self if self.format in ("csr", "csc", "lil") else self.tocsr())
 
     def getrow(self, i: int) -> Any:
@@ -353,6 +361,10 @@ class Recorded:
         return np.sum(self.diagonal(offset))
 
     def __setitem__(self, key: Any, x: Any) -> None:
+        place = self.cell(key)
+        if place is not None and not shape_of(x) and not sp.issparse(x):
+            self.put_cell(place, x)
+            return
         if sp.issparse(x):
             x = x.toarray()
         self.write(x, lambda p, numbers: p.__setitem__(key, numbers))
@@ -373,6 +385,7 @@ class Recorded:
             run(p, numbers if numbers.size > 1 else int(numbers.ravel()[0]))
             coo = p.tocoo()
         rows, columns, at = (np.asarray(v, dtype=np.int64) for v in (coo.row, coo.col, coo.data))
+        vars(self).pop("cells", None)
         fill(self, a.shape, rows, columns, np.concatenate((a.entries, x))[at - 1])
 
     # -- sums
@@ -550,8 +563,14 @@ def product(a: Any, x: Any, transposed: bool) -> Any:
     return times_vectors(constants(a), x, transposed)
 
 
-def meeting(a: Any, name: str, b: Recorded, *args: Any, **kwargs: Any) -> Any:
-    """An operation of SciPy's on a matrix of constants and a recorded one."""
+def meeting(a: Any, name: str, b: Any, *args: Any, **kwargs: Any) -> Any:
+    """An operation of SciPy's on a matrix of constants and a recorded one, or on one whose data were exchanged."""
+    a, b = (constants(x) if has_traced_data(x) else x for x in (a, b))
+    if not sp.issparse(b):
+        x = a / b if name == "_divide" else a.multiply(b) if name == "multiply" or not shape_of(b) else None
+        return x if x is not None else a.__rmatmul__(b) if name == "_rmatmul_dispatch" else a @ b
+    if is_recorded(a) and not is_recorded(b):
+        b = constants(b)
     if name in ("_add_sparse", "_sub_sparse"):
         return plus(a, b, 1 if name == "_add_sparse" else -1)
     if name == "multiply":

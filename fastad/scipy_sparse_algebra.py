@@ -52,12 +52,27 @@ def entries_of(x: Any) -> Triple:
     """(rows, columns, entries) of a sparse matrix, recorded or of constants; the latter are read at each replay."""
     if hasattr(x, "rows_of_entries"):
         return x.rows_of_entries, x.columns_of_entries, x.entries
+    traced = has_traced_data(x)
     with T.Undisturbed():
-        coo = x.tocoo(copy=False)
+        plain = type(x)((np.arange(len(x.data)), *indices_of(x)), shape=x.shape) if traced else x
+        coo = plain.tocoo(copy=False)
         rows, columns = (np.asarray(at, dtype=np.int64) for at in (coo.row, coo.col))
+    if traced:
+        return rows, columns, x.data[coo.data]
     if coo.data.dtype.kind == "c":
         return rows, columns, combined(*[live(part) for part in parts(coo.data)])
     return rows, columns, live(coo.data)
+
+
+def has_traced_data(x: Any) -> bool:
+    """Is x a matrix of SciPy's whose data has been exchanged for a traced vector?  (A.data = values)"""
+    data = getattr(x, "data", None)
+    return T.is_traced(data) and x.format in ("csr", "csc", "coo")
+
+
+def indices_of(x: Any) -> tuple[Any, ...]:
+    """What stands beside the data where such a matrix is made."""
+    return ((x.row, x.col),) if x.format == "coo" else (x.indices, x.indptr)
 
 
 def summed(a: Any) -> Triple:

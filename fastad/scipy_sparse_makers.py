@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from fastad import _tape as T
 from fastad._state import wrapped_within
 from fastad.operands import asarray, refusal, shape_of
 from fastad.scipy_doors import records
@@ -23,7 +24,7 @@ from fastad.scipy_sparse import (
     moved,
     recorded_class,
 )
-from fastad.scipy_sparse_algebra import entries_of, of_kron, summed
+from fastad.scipy_sparse_algebra import entries_of, has_traced_data, of_kron, summed
 from fastad.scipy_sparse_places import whole_numbers
 
 DENSE = ("of a full array with traced numbers the places of the entries are not known; collect rows, columns and "
@@ -34,7 +35,9 @@ def found_in(x: Any) -> bool:
     """Is there something traced in x: a number, an array, a sparse matrix?"""
     if isinstance(x, (list, tuple)):
         return any(map(found_in, x))
-    return is_recorded(x) or (not sp.issparse(x) and wrapped_within([x]) == 2)
+    if sp.issparse(x):
+        return is_recorded(x) or has_traced_data(x)
+    return bool(wrapped_within([x]) == 2)
 
 
 def traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -42,15 +45,22 @@ def traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 
 def made_of_traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Does a constructor get traced entries?  (self, the first argument, has none yet.)"""
+    """Does a constructor get traced entries?  (self, the first argument, has none yet; it is marked as one that traced
+    numbers may be written into.)"""
+    args[0].__dict__["made_by"] = T.current_tape()
     return found_in([*args[1:], *kwargs.values()])
+
+
+def written_traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Are traced numbers written into a matrix of constants?"""
+    return not is_recorded(args[0]) and found_in([*args[2:], *kwargs.values()])
 
 
 # ---- constructors ----------------------------------------------------------------------------------------------------
 
 # (One of two classes: CSR and CSC, arrays and matrices have a constructor in common.)
 @records("scipy.sparse", "csr_matrix.__init__", "coo_matrix.__init__", "dia_matrix.__init__", "lil_matrix.__init__",
-         applies=made_of_traced)
+         "dok_matrix.__init__", applies=made_of_traced)
 def matrix(self: Any, arg1: Any, shape: Any = None, dtype: Any = None, copy: bool = False, *,
            maxprint: Any = None) -> None:
     """Of (data, (row, col)), (data, indices, indptr), (data, offsets) or a sparse matrix, arrays too: by data."""
@@ -73,6 +83,18 @@ def matrix(self: Any, arg1: Any, shape: Any = None, dtype: Any = None, copy: boo
     if not len(rows) == len(columns) == shape_of(entries)[0]:
         raise ValueError("row, column, and data array must all be the same length")
     fill(self, shape, rows, columns, entries if dtype is None else entries.astype(dtype))
+
+
+@records("scipy.sparse", "csr_matrix.__setitem__", "lil_matrix.__setitem__", applies=written_traced)
+def write(self: Any, key: Any, x: Any) -> None:
+    """A matrix of constants that was made inside of the function becomes one with traced entries."""
+    if vars(self).get("made_by") is not T.current_tape() or self.ndim != 2:
+        raise refusal("scipy.sparse", "a traced number cannot be written into a matrix that was made outside of the "
+                      "recorded function; make it inside, or a copy of it there: A = A0.copy()")
+    shape, places = self.shape, entries_of(self)
+    self.__class__ = recorded_class(type(self))
+    fill(self, shape, *places)
+    self[key] = x
 
 
 def compressed(form: str, data: Any, indices: Any, indptr: Any, shape: Any) -> Any:

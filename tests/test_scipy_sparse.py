@@ -12,7 +12,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 import fastad as ad
-from fastad.errors import TapeFileError, UnsupportedError
+from fastad.errors import TapeDivergence, TapeFileError, UnsupportedError
 
 N = 5
 ROWS = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 0, 1])
@@ -160,12 +160,50 @@ def factors_used(factors):
     return b
 
 
+def filled(cls, x):
+    a = cls((N, N))
+    a[0, 0] = 2.0                                # a number before the first traced one
+    for k, (i, j) in enumerate(zip(ROWS, COLUMNS, strict=True)):
+        a[i, j] += x[k] * (1 + a[0, 0])
+    a[-1, 0] = 3.0
+    return full(a.tocsr() @ a)
+
+
+def with_data(x, use):
+    a = C.copy()
+    a.data = a.data * x[:6]
+    return use(a)
+
+
+FILLED = {
+    "lil": lambda x: filled(sp.lil_matrix, x),
+    "lil array": lambda x: filled(sp.lil_array, x),
+    "dok": lambda x: filled(sp.dok_matrix, x),
+    "lil, then a row": lambda x: written(filled_row(x), (2, slice(None)), x[:5]),
+    "constants written": lambda x: written(C.tocsc(), (1, 1), x[0]) + written(C.copy(), ([0, 1], [1, 1]), x[:2]),
+    "data set": lambda x: with_data(x, lambda a: a @ B + B @ a + a.dot(x[:5])),
+    "data set, then sums": lambda x: full(with_data(x, lambda a: a + C - a.T + C @ a + (C + a) * 2.0)),
+    "data set, then solved": lambda x: with_data(x, lambda a: spla.spsolve(a + 3 * sp.identity(N), B)),
+    "data set and solved": lambda x: spla.spsolve(with_data(x, lambda a: sp.csc_matrix(a) + sp.csc_matrix(a.T)
+                                                            + 9 * sp.identity(N, format="csc")), B),
+}
+
+
+def filled_row(x):
+    a = sp.lil_matrix((N, N))
+    a[1, 2] = x[0]
+    a[3, :] = x[:5]
+    a[3, 1] = a[3, 0] * x[1]
+    return a
+
+
 def dense(y):
     return np.asarray(y.todense()) if sp.issparse(y) else np.asarray(y)
 
 
 @pytest.mark.filterwarnings("ignore::scipy.sparse.SparseEfficiencyWarning")
-@pytest.mark.parametrize("f", [*MADE.values(), *DONE.values(), *SOLVED.values()], ids=[*MADE, *DONE, *SOLVED])
+@pytest.mark.parametrize("f", [*MADE.values(), *DONE.values(), *SOLVED.values(), *FILLED.values()],
+                         ids=[*MADE, *DONE, *SOLVED, *(f"{name} filled" for name in FILLED)])
 def test_values_and_derivatives(f):
     tape = ad.record(f, X)
     for x in (X, X2):
@@ -264,6 +302,19 @@ def test_singular_matrices():
         ad.grad(lambda x: np.sum(spla.splu(sp.diags(x, format="csc")).solve(np.ones(3))))(np.array([1.0, 0.0]))
 
 
+def test_places_that_are_traced_are_guarded():
+    def f(x, rows):
+        return sp.csr_matrix((x[:2], (rows, np.argsort(x[:2]))), shape=(3, 2)) @ np.array([1.0, 10.0]) @ x[:3]
+    g = ad.grad(f)
+    for x, rows in ((X, [0, 1]), (X + 1, [0, 1]), (X2, [0, 1]), (-X, [0, 1]), (X, [2, 1])):
+        rows = np.array(rows)
+        h = 1e-6 * np.cos(np.arange(12.0))
+        assert g(x, rows) @ h == pytest.approx((f(x + h, rows) - f(x - h, rows)) / 2, rel=1e-6)
+    assert g.stats().recordings == 3
+    with pytest.raises(TapeDivergence):
+        ad.record(f, X, np.array([0, 1]))(X, np.array([2, 1]))
+
+
 def test_classes_are_scipys():
     def f(x):
         a, b = csr(x), arr(x)
@@ -287,6 +338,7 @@ REFUSED = {
     "max": (lambda x: csr(x).max(), "traced entries"),
     "comparison": (lambda x: csr(x) > 1.0, ".data"),
     "factors": (lambda x: spla.splu(csr(x).tocsc()).L, "solve"),
+    "written outside": (lambda x: C.__setitem__((0, 0), x[0]), "inside"),
     "data of lil": (lambda x: csr(x).tolil().data, "tocsr"),
     "sparse side": (lambda x: spla.spsolve(csr(x), C), "toarray"),
     "options": (lambda x: spla.splu(csr(x).tocsc(), options={"Equil": False}), "options="),
