@@ -77,7 +77,10 @@ def manual() -> str:
         for name, rule in sorted(scipy_doors.RULES[module].items()):
             text = (rule.record.__doc__ or "").strip().partition("\n")[0]
             if (module, name) not in refused and not text.startswith("Refused"):
-                lines.append(f"* `{name.removesuffix('.__init__').replace('.__call__', '(x)').replace('.__setitem__', '[i, j] = x')}`: {text}\n")
+                spelled = name.removesuffix(".__init__")
+                for method, written in ((".__call__", "(x)"), (".__setitem__", "[i, j] = x")):
+                    spelled = spelled.replace(method, written)
+                lines.append(f"* `{spelled}`: {text}\n")
     lines.append("\n## Refused, and what to write instead\n\n")
     for table in tables:
         for module, names in table.items():
