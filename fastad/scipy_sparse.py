@@ -9,6 +9,7 @@ Next: sparse_products.py (matrices of constants; the door through which their op
 """
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import Any
 
@@ -74,15 +75,15 @@ def _refusing(name: str) -> Any:
     return property(refuse)
 
 
-def build(cls: type, shape: Any, rows: Any, columns: Any, entries: Any) -> Any:
+def build(cls: type, shape: Any, rows: Any, columns: Any, entries: Any, shared: bool = False) -> Any:
     """A matrix of a class of SciPy's with entries at these places."""
     matrix = object.__new__(recorded_class(cls))
-    fill(matrix, shape, rows, columns, entries)
+    fill(matrix, shape, rows, columns, entries, shared)
     return matrix
 
 
-def fill(matrix: Any, shape: Any, rows: Any, columns: Any, entries: Any) -> None:
-    """Set what a matrix consists of."""
+def fill(matrix: Any, shape: Any, rows: Any, columns: Any, entries: Any, shared: bool = False) -> None:
+    """Set what a matrix consists of; `shared`: the vector stays that of somebody else, where SciPy makes no copy."""
     matrix._shape = shape = tuple(map(int, shape))
     if len(shape) != 2:
         raise refusal("scipy.sparse", f"sparse arrays of {len(shape)} dimensions are not recorded, those of two are")
@@ -91,7 +92,9 @@ def fill(matrix: Any, shape: Any, rows: Any, columns: Any, entries: Any) -> None
     matrix.maxprint = 50
     if matrix.format != "coo":
         found = places(shape, rows, columns, matrix.format == "csc")
-        rows, columns, entries = found.rows, found.columns, found.brought(entries)
+        rows, columns, brought = found.rows, found.columns, found.brought(entries)
+        entries, shared = brought, shared or brought is not entries
+    entries = entries if shared else entries.copy()
     matrix.rows_of_entries, matrix.columns_of_entries, matrix.entries = rows, columns, entries
 
 
@@ -163,7 +166,7 @@ def entrywise(a: Any, b: Any) -> Any:
 
 def scaled(a: Any, entries: Any) -> Any:
     """Other entries at the same places."""
-    return build(a._own, a.shape, a.rows_of_entries, a.columns_of_entries, entries)
+    return build(a._own, a.shape, a.rows_of_entries, a.columns_of_entries, entries, True)
 
 
 class Recorded(Cells):
@@ -171,7 +174,7 @@ class Recorded(Cells):
 
     __slots__ = ()                       # SciPy's objects become such ones: nothing may be added to their layout
 
-    _own: type
+    _own: Any
     format: str
     shape: tuple[int, int]
     rows_of_entries: Any
@@ -286,7 +289,7 @@ class Recorded(Cells):
             return self.copy() if copy else self
         if format not in FORMATS:
             raise ValueError(f"Format {format} is unknown.")
-        return build(container(self, format), self.shape, *entries_of(self))
+        return build(container(self, format), self.shape, *entries_of(self), format == "coo" and not copy)
 
     def tocsr(self, copy: bool = False) -> Any:
         return self.asformat("csr", copy)
@@ -294,8 +297,9 @@ class Recorded(Cells):
     def tocsc(self, copy: bool = False) -> Any:
         return self.asformat("csc", copy)
 
-    def tocoo(self, copy: bool = True) -> Any:
-        return self.asformat("coo", copy)
+    def tocoo(self, copy: Any = None) -> Any:
+        default = inspect.signature(self._own.tocoo).parameters["copy"].default      # SciPy's versions differ
+        return self.asformat("coo", default if copy is None else copy)
 
     def tolil(self, copy: bool = False) -> Any:
         return self.asformat("lil", copy)
@@ -330,7 +334,7 @@ class Recorded(Cells):
     def transpose(self, axes: Any = None, copy: bool = False) -> Any:
         name = {"csr": "csc", "csc": "csr"}.get(self.format, self.format)
         return build(container(self, name), self.shape[::-1], self.columns_of_entries, self.rows_of_entries,
-                     self.entries)
+                     self.entries, not copy)
 
     @property
     def T(self) -> Any:

@@ -47,8 +47,13 @@ def traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 def made_of_traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Does a constructor get traced entries?  (self, the first argument, has none yet; it is marked as one that traced
     numbers may be written into.)"""
-    args[0].__dict__["made_by"] = T.current_tape()
+    args[0].__dict__["made_in"] = this_recording()
     return found_in([*args[1:], *kwargs.values()])
+
+
+def this_recording() -> Any:
+    """What tells this recording from others, without keeping its tape alive."""
+    return T.current_tape().derived.setdefault("recording", object())
 
 
 def written_traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -67,14 +72,15 @@ def matrix(self: Any, arg1: Any, shape: Any = None, dtype: Any = None, copy: boo
     form = self.format
     self.__class__ = recorded_class(type(self))
     places: Any
+    shared = not copy and form == "coo"
     if sp.issparse(arg1):
-        shape, places = arg1.shape, entries_of(arg1)
+        shape, places, shared = arg1.shape, entries_of(arg1), not copy and arg1.format in (form, "coo")[:1 + shared]
     elif not isinstance(arg1, tuple) or len(arg1) not in (2, 3):
         raise refusal(f"scipy.sparse.{type(self).__name__}", DENSE)
     elif form == "dia":
         shape, places = shape, of_diagonals(asarray(arg1[0]), whole_numbers(arg1[1]), shape)
     elif len(arg1) == 3:
-        shape, places = compressed(form, *arg1, shape)
+        shape, places, shared = *compressed(form, *arg1, shape), not copy
     else:
         data, (rows, columns) = arg1
         places = whole_numbers(rows), whole_numbers(columns), asarray(data)
@@ -82,13 +88,13 @@ def matrix(self: Any, arg1: Any, shape: Any = None, dtype: Any = None, copy: boo
     rows, columns, entries = places
     if not len(rows) == len(columns) == shape_of(entries)[0]:
         raise ValueError("row, column, and data array must all be the same length")
-    fill(self, shape, rows, columns, entries if dtype is None else entries.astype(dtype))
+    fill(self, shape, rows, columns, entries if dtype is None else entries.astype(dtype), shared)
 
 
 @records("scipy.sparse", "csr_matrix.__setitem__", "lil_matrix.__setitem__", applies=written_traced)
 def write(self: Any, key: Any, x: Any) -> None:
     """A matrix of constants that was made inside of the function becomes one with traced entries."""
-    if vars(self).get("made_by") is not T.current_tape() or self.ndim != 2:
+    if vars(self).get("made_in") is not this_recording() or self.ndim != 2:
         raise refusal("scipy.sparse", "a traced number cannot be written into a matrix that was made outside of the "
                       "recorded function; make it inside, or a copy of it there: A = A0.copy()")
     shape, places = self.shape, entries_of(self)

@@ -315,6 +315,29 @@ def test_places_that_are_traced_are_guarded():
         ad.record(f, X, np.array([0, 1]))(X, np.array([2, 1]))
 
 
+def rows_of(d):
+    return sp.csr_matrix((d, [0, 2, 1], [0, 1, 2, 3]))
+
+
+@pytest.mark.parametrize("make", [
+    lambda d: sp.csr_matrix((d, (SELECT, SELECT))), lambda d: sp.coo_matrix((d, (SELECT, SELECT))),
+    lambda d: sp.coo_matrix((d, (SELECT, SELECT)), copy=True), lambda d: sp.csc_matrix((d, [0, 2, 1], [0, 1, 2, 3])),
+    lambda d: sp.csc_matrix((d, [0, 2, 1], [0, 1, 2, 3]), copy=True), lambda d: sp.diags(d).tocsr(),
+    lambda d: rows_of(d).T, lambda d: sp.csr_matrix((d, [0, 1, 2], [0, 1, 2, 3])).tocsc(),
+    lambda d: rows_of(d).tocoo(), lambda d: sp.csc_matrix((d, [0, 2, 1], [0, 1, 2, 3])).tocoo(),
+    lambda d: rows_of(d).tocoo(copy=True), lambda d: sp.coo_matrix((d, (SELECT, SELECT))).tocsr(),
+    lambda d: rows_of(d).copy(), lambda d: sp.csr_matrix(rows_of(d)), lambda d: rows_of(d).asformat("coo")])
+def test_memory_is_shared_where_scipy_shares_it(make):
+    def f(x):
+        d = x[:3] * 1.0
+        a = make(d)
+        d[1] = 100.0
+        before = full(a)
+        a.data[0] = 50.0
+        return before.sum() + 2 * full(a).sum() + 3 * d.sum()
+    assert ad.record(f, X)(X2) == pytest.approx(f(X2), rel=1e-14)
+
+
 def test_classes_are_scipys():
     def f(x):
         a, b = csr(x), arr(x)
