@@ -251,6 +251,17 @@ def test_a_nested_list_of_arrays_is_looked_at_once(monkeypatch):
     np.testing.assert_array_equal(ad.record(f, x)(x + 1), f(x + 1))
     assert len(looked) <= 2
 
+    def turned(x):                       # in memory the other way round, which decides what a reshape is
+        for _ in range(20):
+            x = np.concatenate((x.T, 2 * x.T), axis=1)[:, ::2].T
+        y = np.concatenate((x.T, x.T))
+        z = y.reshape(-1, order="A")
+        z[1] = 100.0
+        return y + z[3]
+    looked.clear()
+    np.testing.assert_array_equal(ad.record(turned, x)(x + 1), turned(x + 1))
+    assert len(looked) <= 3
+
 
 def test_the_number_of_elements_is_guarded():
     def f(x):
