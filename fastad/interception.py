@@ -266,7 +266,7 @@ def _converting(original: Callable[..., Any]) -> Callable[..., Any]:
 def _converted(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not args:
         return original(**kwargs)        # NumPy's own error
-    asks = args[1:] or kwargs or hasattr(args[0], "traced_array")            # a dtype is asked for, most likely
+    asks = args[1:] or kwargs or hasattr(type(args[0]), "traced_array")      # a dtype is asked for, most likely
     x = numpy_api.unboxed(args[0]) if asks else args[0]
     wrapped = wrapped_within(x)
     if wrapped == 0:

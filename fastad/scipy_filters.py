@@ -88,13 +88,15 @@ class Filter:
         return b.fit(b.emit("call", operands, avals[2], rule.attribute()), T.aval(0, (s.k, *self.shape)))
 
 
-def fixed(b: Any, a: Any) -> bool:
-    """Have the coefficients no derivatives?"""
-    return not any(T.is_traced(x) and T.is_active(x) for x in (b, a))
+def fixed(*coefficients: Any) -> bool:
+    """Have the coefficients no derivatives?  (Lists may hold traced numbers.)"""
+    return not any(T.is_traced(x) and T.is_active(x) for x in map(asarray, coefficients))
 
 
 def filtered(b: Any, a: Any, x: Any, axis: int) -> Any:
     """x filtered from rest; b, a: vectors with a[0] = 1."""
+    if not fixed(b, a):
+        raise refused("lfilter", "coefficients with derivatives go through the loop over samples of lfilter")
     axis %= len(shape_of(x))
     rule = Filter((shape_of(b)[0], shape_of(a)[0]), shape_of(x), axis, False)
     return rule.record(b, a, x)

@@ -69,6 +69,7 @@ RECORDED = {
     "output=": (lambda x: filtered_into(x), X6),
     "lfilter": (lambda x: signal.lfilter([0.2, 0.3], [1.0, -0.5, 0.1], x), X9),
     "lfilter by coefficients": (lambda x: signal.lfilter(x[:2], np.array([2.0, x[2] * 0.1]), DATA), X4),
+    "lfilter by coefficients in lists": (lambda x: signal.lfilter([x[0], 0.2], [1.0, x[1] * 0.1], DATA * x[2]), X4),
     "lfilter of rows": (lambda x: signal.lfilter([0.5], [1.0, -0.5], x.reshape(3, 4), axis=0), X12),
     "lfilter with a state": (lambda x: np.concatenate(signal.lfilter([1.0, 0.2], [1.0, -0.5], x, zi=x[:1])), X5),
     "convolve2d": (lambda x: signal.convolve2d(x.reshape(4, 5), IMAGE[:3, :3], "same", "symm"), X20),
