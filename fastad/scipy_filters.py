@@ -88,6 +88,13 @@ class Filter:
         return b.fit(b.emit("call", operands, avals[2], rule.attribute()), T.aval(0, (s.k, *self.shape)))
 
 
+def single(*operands: Any) -> Any:
+    """What rounds a result to float32, if all operands are float32, as SciPy's does."""
+    if all(asarray(x).dtype == np.float32 for x in operands if x is not None):
+        return lambda y: y.astype(np.float32)
+    return lambda y: y
+
+
 def fixed(*coefficients: Any) -> bool:
     """Have the coefficients no derivatives?  (Lists may hold traced numbers.)"""
     return not any(T.is_traced(x) and T.is_active(x) for x in map(asarray, coefficients))
@@ -170,18 +177,20 @@ def filtfilt(b: Any, a: Any, x: Any, axis: int = -1, padtype: Any = "odd", padle
              irlen: Any = None) -> Any:
     """Forwards and backwards, by x (of real numbers), with padding; b and a have no derivatives here."""
     plain("scipy.signal", "filtfilt", b, a, x, axis, padtype, padlen, method, irlen)
+    rounded = single(b, a, x)
     b, a, x = plainly("filtfilt", b, a, x)
     if method != "pad":
         raise refused("filtfilt", "method='pad' is recorded")
     b, a = normed(b, a)
     edge = 0 if padtype is None else 3 * max(shape_of(a)[0], shape_of(b)[0]) if padlen is None else padlen
-    return there_and_back([(b, a)], x, axis, padtype, edge)
+    return rounded(there_and_back([(b, a)], x, axis, padtype, edge))
 
 
 @records("scipy.signal", "sosfilt")
 def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
     """Section after section, by x and zi."""
     plain("scipy.signal", "sosfilt", sos, x, axis, zi)
+    rounded = single(sos, x, zi)
     sos, x = plainly("sosfilt", sos, x)
     states = []
     for k in range(shape_of(sos)[0]):
@@ -190,19 +199,20 @@ def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
         else:
             x, z = with_state(sos[k, :3], sos[k, 3:], x, axis % len(shape_of(x)), floats(zi)[k])
             states.append(z)
-    return x if zi is None else (x, np.stack(states))
+    return rounded(x) if zi is None else (rounded(x), rounded(np.stack(states)))
 
 
 @records("scipy.signal", "sosfiltfilt")
 def sosfiltfilt(sos: Any, x: Any, axis: int = -1, padtype: Any = "odd", padlen: Any = None) -> Any:
     """Section after section, forwards and backwards, by x."""
     plain("scipy.signal", "sosfiltfilt", sos, x, axis, padtype, padlen)
+    rounded = single(sos, x)
     sos, x = plainly("sosfiltfilt", sos, x)
     now = np.asarray(T.concrete(sos))
     edge = 3 * (2 * len(now) + 1 - min((now[:, 2] == 0).sum(), (now[:, 5] == 0).sum())) if padlen is None else padlen
     edge = 0 if padtype is None else int(edge)
     pairs = [(sos[k, :3], sos[k, 3:]) for k in range(len(now))]
-    return there_and_back(pairs, x, axis, padtype, edge)
+    return rounded(there_and_back(pairs, x, axis, padtype, edge))
 
 
 @records("scipy.signal", "decimate")
@@ -215,7 +225,8 @@ def decimate(x: Any, q: int, n: Any = None, ftype: Any = "iir", axis: int = -1, 
     with T.Undisturbed():
         sos = cheby1(8 if n is None else n, 0.05, 0.8 / q, output="sos")
     y = sosfiltfilt(sos, x, axis) if zero_phase else sosfilt(sos, x, axis)
-    return np.moveaxis(np.moveaxis(y, axis, 0)[::q], 0, axis)
+    y = np.moveaxis(np.moveaxis(y, axis, 0)[::q], 0, axis)
+    return y.astype(np.float32) if asarray(x).dtype == np.float32 else y
 
 
 @records("scipy.signal", "hilbert")
@@ -224,7 +235,7 @@ def hilbert(x: Any, N: Any = None, axis: int = -1) -> Any:
     plain("scipy.signal", "hilbert", x, N, axis)
     x = np.moveaxis(floats(x), axis, -1)
     n = shape_of(x)[-1] if N is None else N
-    twice = np.zeros(n)
+    twice = np.zeros(n, x.dtype)
     twice[0] = 1.0
     twice[1:(n + 1) // 2] = 2.0
     if n % 2 == 0:
@@ -243,7 +254,7 @@ def detrend(data: Any, axis: int = -1, type: str = "linear", bp: Any = 0, overwr
     ends = np.unique(np.concatenate((np.atleast_1d(0), np.atleast_1d(T.concrete(asarray(bp))), np.atleast_1d(n))))
     pieces = []
     for start, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
-        line = np.stack((np.arange(1.0, end - start + 1) / (end - start), np.ones(end - start)), 1)
+        line = np.stack((np.arange(1.0, end - start + 1) / (end - start), np.ones(end - start)), 1).astype(x.dtype)
         piece = np.reshape(x[start:end], (end - start, -1))
         piece = piece - line @ (np.linalg.pinv(line) @ piece)
         pieces.append(np.reshape(piece, (end - start, *shape_of(x)[1:])))

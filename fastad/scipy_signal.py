@@ -21,11 +21,13 @@ def lfilter(b: Any, a: Any, x: Any, axis: Any = -1, zi: Any = None) -> Any:
     """y[n] = (sum b[k] x[n-k] - sum a[k] y[n-k]) / a[0], in the transposed direct form II."""
     plain("scipy.signal", "lfilter", b, a, x, axis, zi)
     if scipy_filters.fixed(b, a) and not any(T.complex_among(v) for v in (b, a, x, zi)):
+        single = scipy_filters.single(b, a, x, zi)
         b, a = scipy_filters.normed(floats(b), floats(a))
         x = floats(x)
         if zi is None:
-            return scipy_filters.filtered(b, a, x, axis)
-        return scipy_filters.with_state(b, a, x, axis % x.ndim, floats(zi))
+            return single(scipy_filters.filtered(b, a, x, axis))
+        y, z = scipy_filters.with_state(b, a, x, axis % x.ndim, floats(zi))
+        return single(y), single(z)
     b, a, x = np.atleast_1d(floats(b)), np.atleast_1d(floats(a)), np.moveaxis(floats(x), axis, 0)
     b, a = b / a[0], a / a[0]
     order = max(len(a), len(b))
