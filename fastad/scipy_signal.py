@@ -1,8 +1,8 @@
 """scipy_signal.py - scipy.signal: lfilter.
 
 Owns: the recursive filter; with coefficients that have derivatives a loop over samples, as it is in SciPy's C code.
-Next: scipy_filters.py (fixed coefficients, filtfilt, sosfilt), scipy_convolution.py (convolve, correlate and fftconvolve),
-scipy_doors.py, scipy_ndimage.py (filters of images).
+Next: scipy_filters.py (fixed coefficients, filtfilt, sosfilt), scipy_convolution.py (convolve, correlate and
+fftconvolve), scipy_doors.py, scipy_ndimage.py (filters of images).
 """
 from __future__ import annotations
 
