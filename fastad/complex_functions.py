@@ -62,7 +62,8 @@ def deliver(out: Any, value: Any, what: str) -> Any:
         return value
     if not T.is_wrapped(out):
         raise refusal(what, "a traced result cannot be written into out=, a plain array that was made outside the "
-                      "recorded function; make it inside with np.zeros(n, complex)")
+                      "recorded function, or of such an array alone (z = z0.copy()); write z = np.array(z0), or make "
+                      "it inside with np.zeros(n, complex)")
     if not isinstance(out, T.Complex) and T.complex_among(value):
         raise TypeError(f"Cannot cast {what} output from {value.dtype!r} to {out.dtype!r} with casting rule "
                         "'same_kind'")
@@ -420,16 +421,6 @@ def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any 
         **kwargs: Any) -> Any:
     """The root of the variance."""
     return deliver(out, np.sqrt(var(a, axis, dtype, None, ddof, keepdims, **kwargs)), "std")
-
-
-@records(np.linalg.norm)
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """Norms that are made of absolute values."""
-    x = asarray(x)
-    matrix = (axis is None and x.ndim == 2) or (isinstance(axis, tuple) and len(axis) == 2)
-    if matrix and ord in (2, -2, "nuc"):
-        raise refusal("np.linalg.norm", f"ord={ord!r} of a complex matrix needs its singular values")
-    return np.linalg.norm(np.abs(x), ord, axis, keepdims)
 
 
 @records(*existing("linalg.vector_norm"))

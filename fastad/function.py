@@ -43,7 +43,9 @@ CACHE_BYTES = int(os.environ.get("FASTAD_CACHE_BYTES", 512 * 2**20))
 CACHED_FUNCTIONS = 256
 COMPILE_ONCE, COMPILE_EACH = 1e-4, 3e-7      # seconds to compile a gradient: at all, and an instruction of the tape
 COMPILE_ARRAY = 3e-6                         # an instruction on arrays
-FIRST_TOUCH, LARGE = 2e-10, 2**20            # seconds for a byte of new memory, where the system has to give it
+# Seconds for a byte of the values in a first sweep over a tape that does not fit into the caches: 4e-10 to compute with
+# it, and as much for it and its adjoint as new memory that the system has to give (some systems take ten times that).
+FIRST_SWEEP, LARGE = 8e-10, 2**20
 
 
 def compiling(tape):
@@ -370,12 +372,12 @@ class Function(Dispatcher):
 
     @staticmethod
     def first_sweep_costs_more(tape):
-        """Would new memory for a sweep over the tape alone take longer than compiling?
+        """Would a sweep over the tape alone, in new memory, take longer than compiling?
 
         The tape keeps every value and every adjoint, a program what it needs at a time: with large arrays the system
         would be asked for gigabytes, page by page, that nobody uses again once there is a program.
         """
-        return tape.arena_bytes >= LARGE and compiling(tape) < FIRST_TOUCH * tape.arena_bytes
+        return tape.arena_bytes >= LARGE and compiling(tape) < FIRST_SWEEP * tape.arena_bytes
 
     def translate(self, entry):
         """Compile, once; what has no program goes on with sweeps over the tape."""

@@ -266,15 +266,15 @@ def _converting(original: Callable[..., Any]) -> Callable[..., Any]:
 def _converted(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not args:
         return original(**kwargs)        # NumPy's own error
-    x = numpy_api.unboxed(args[0]) if args[1:] or kwargs else args[0]        # a dtype is asked for, most likely
+    asks = args[1:] or kwargs or hasattr(type(args[0]), "traced_array")      # a dtype is asked for, most likely
+    x = numpy_api.unboxed(args[0]) if asks else args[0]
     wrapped = wrapped_within(x)
     if wrapped == 0:
         result = original(*args, **kwargs)
         return _recordable(result) if isinstance(x, (list, tuple)) else _adopted(result, x)
-    if wrapped == 1 and (type(x) is Array or isinstance(x, T.Complex)):
-        return numpy_api.run_plain(original, args, kwargs)
     if wrapped == 1:
-        return _recordable(original(*args, **kwargs))
+        array = type(x) is Array or isinstance(x, T.Complex)
+        return numpy_api.run_plain(original, args, kwargs) if array else _recordable(original(*args, **kwargs))
     if (type(x) is list or type(x) is tuple) and len(args) == 1 and not kwargs:
         vector = _vector(x)
         if vector is not None:

@@ -19,6 +19,12 @@ from fastad.scipy_fourier import PARTNER, Trigonometric
 MOST = 1 << 40                           # elements of an array, points of a transform
 LINEAR: dict[str, Any] = {"fft": ComplexTransform, "ifft": ComplexTransform, "rfft": RealToHalf, "irfft": HalfToReal}
 TRIGONOMETRIC = ("dct", "idct", "dst", "idst")
+LENGTHS = {"product": 4, **dict.fromkeys(LINEAR, 8), **dict.fromkeys(TRIGONOMETRIC, 9), "partition": 7}
+
+
+def saved(key: Any) -> bool:
+    """Has a file a place for the routine with this key?"""
+    return key[0] in LENGTHS
 
 
 def key_to_json(key: Any) -> Any:
@@ -32,9 +38,7 @@ def key_from_json(data: Any) -> tuple[Any, ...]:
         raise ValueError("the key of a library routine")
     key: tuple[Any, ...] = tuple([tuple(x) if type(x) is list else x for x in data])
     shape: Any = key[1] if len(key) > 1 else None
-    counts = {"product": 4, **dict.fromkeys(LINEAR, 8), **dict.fromkeys(TRIGONOMETRIC, 9),
-              "partition": 7}
-    if len(key) == counts.get(key[0], 0) - 1:        # files written before there was float32
+    if len(key) == LENGTHS.get(key[0], 0) - 1:       # files written before there was float32
         key = (*key, False)
     checked(type(shape) is tuple and all(whole(n, 0) for n in shape) and math.prod([max(n, 1) for n in shape]) <= MOST)
     if key[0] in LINEAR:

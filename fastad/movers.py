@@ -198,6 +198,11 @@ def table_bytes(m: Any) -> int:
     return sum(2 * side.nbytes for side in (m.src, m.dst) if side is not None)   # the key holds them once more
 
 
+def lying_like(c: Any) -> Any:
+    """An array with the shape and strides of c, and no memory: for relayout, which looks at nothing else."""
+    return np.lib.stride_tricks.as_strided(np.empty(1, c.dtype), c.shape, c.strides)
+
+
 def relayout(x: Any, like: Any) -> Any:
     """x in the memory layout of an ndarray of the same shape: NumPy's layout decides which later reshapes are views."""
     if type(x) is not T.Array or like.ndim < 2 or not x.size:
@@ -260,11 +265,13 @@ def assemble(run: Any, xs: list[Any], key: Any = None) -> Any:
         key = (key, place)
         found = _cache.get(key)
         if found is not None:
-            used, attr, shape, code = found
+            used, attr, shape, code, like = found
             if len(used) < len(xs):
-                return T.structural("assemble", [xs[k] for k in used], attr, shape, code, (code,) * len(used),
-                                    T.tape_of(*xs))
-            return T.structural("assemble", xs, attr, shape, code, (code,) * len(used))
+                y = T.structural("assemble", [xs[k] for k in used], attr, shape, code, (code,) * len(used),
+                                 T.tape_of(*xs))
+            else:
+                y = T.structural("assemble", xs, attr, shape, code, (code,) * len(used))
+            return y if like is None else relayout(y, like)
     values = [np.asarray(T.concrete(x)) for x in xs]
     out = run(values)
     if out.size == 0:
@@ -277,8 +284,10 @@ def assemble(run: Any, xs: list[Any], key: Any = None) -> Any:
         start += c.size
     used, attr = assembly(values, run(index), dtype_code(out.dtype))
     code = dtype_code(out.dtype)
-    if place is not None and (out.ndim < 2 or out.flags.c_contiguous):
-        remember(key, (used, attr, out.shape, code), sum(map(table_bytes, attr.maps)))
+    if place is not None:
+        straight = out.ndim < 2 or out.flags.c_contiguous
+        remember(key, (used, attr, out.shape, code, None if straight else lying_like(out)),
+                 sum(map(table_bytes, attr.maps)))
     y = T.structural("assemble", [xs[k] for k in used], attr, out.shape, code, [code] * len(used), T.tape_of(*xs))
     return relayout(y, out)
 

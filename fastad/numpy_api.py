@@ -15,6 +15,7 @@ import numpy as np
 from fastad import _tape as T
 from fastad import (
     complex_functions,
+    complex_matrices,
     complex_methods,
     complex_rows,
     composites,
@@ -54,8 +55,8 @@ from fastad.selection import nonzero, put_flat, take_flat, where, wrap_index
 from fastad.ufuncs import ufunc as real_ufunc
 
 # Imported for what they register.
-ROOMS = (composites, counting, einsum, factorizations, fourier, least_squares, norms, padding, partitions, pythonic,
-         quantiles, sorting)
+ROOMS = (complex_matrices, composites, counting, einsum, factorizations, fourier, least_squares, norms, padding,
+         partitions, pythonic, quantiles, sorting)
 __all__ = ["array", "asarray", "astype", "boxed", "cast_to", "complex_cast", "complex_ufunc", "Flat", "full",
            "full_like", "function", "matmul", "method", "nonzero", "put_complex", "put_flat", "recordable_complex",
            "requested", "reshape", "scalar_value", "strided", "take_flat", "ufunc", "unboxed", "where", "wrap_index",

@@ -59,7 +59,10 @@ def boxed(x: Any) -> Any:
 
 
 def unboxed(x: Any) -> Any:
-    """An array of objects that are numbers, some of them traced, as an array of numbers; everything else as it is."""
+    """An array of objects that are numbers, some of them traced, as an array of numbers; what stands for a matrix of
+    NumPy's as its array; everything else as it is."""
+    if hasattr(type(x), "traced_array"):
+        return x.traced_array
     if type(x) is not np.ndarray or x.dtype != object or math.prod(x.shape) == 0:
         return x
     nest = x.tolist()

@@ -264,7 +264,7 @@ def from_nested(rows: Any) -> Any:
         if math.prod(shape) == len(leaves):
             code = joint_array(*leaves)
             return T.structural("stack", leaves, _stack(len(leaves)), shape, code, (code,) * len(leaves))
-    return RECORDED["assemble"](lambda arrays: np.array(_nested(nest, arrays)), leaves)
+    return RECORDED["assemble"](lambda arrays: np.array(_nested(nest, arrays)), leaves, ("nested", _frozen(nest)))
 
 
 def _nesting(rows: Any, leaves: list[Any]) -> Any:
@@ -273,6 +273,11 @@ def _nesting(rows: Any, leaves: list[Any]) -> Any:
         return [_nesting(x, leaves) for x in rows]
     leaves.append(rows)
     return len(leaves) - 1
+
+
+def _frozen(nest: Any) -> Any:
+    """The shape of a nested list as a part of a key."""
+    return tuple([_frozen(x) for x in nest]) if isinstance(nest, list) else nest
 
 
 def _nested(nest: Any, values: list[Any]) -> Any:
@@ -351,8 +356,9 @@ def deliver(out: Any, value: Any, what: str, casting: Any = "unsafe") -> Any:
         return out
     if type(out) is not Array:
         raise refusal(what, f"a traced result cannot be written into out=, a plain {type(out).__name__} that was made "
-                      "outside the recorded function or by a name imported from NumPy. Write z = z + x instead of "
-                      "z += x, or make the array inside the function with np.zeros, called as np.zeros.")
+                      "outside the recorded function, or of such an array alone (z = z0.copy(), z = 2 * z0), or by a "
+                      "name imported from NumPy. Write z = np.array(z0) for z0.copy(), np.array(2 * z0) for 2 * z0, "
+                      "z = z + x for z += x, or make it inside of the function with np.zeros, called as np.zeros.")
     if not np.can_cast(T.DTYPES[code_of(value)], out.dtype, casting):
         raise TypeError(f"Cannot cast {what} output from {T.DTYPES[code_of(value)]!r} to {out.dtype!r} "
                         f"with casting rule {casting!r}")

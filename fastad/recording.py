@@ -529,8 +529,8 @@ def _run(tape, f, arguments, enclosing, as_floats):
 # What compiled code says that was handed a traced value names our class, and nothing that helps.
 FOREIGN = ("fastad: compiled code was handed a value that is being recorded, and takes only plain arrays and numbers. "
            "Write that step in NumPy; or make it a function with a derivative of its own by ad.primitive (for a "
-           "factorisation `lu`, the adjoint of lu.solve(x) is lu.solve(w, 'T')); or hand it ad.peek(x) if a constant "
-           "is meant.")
+           "factorisation `lu`, the adjoint of lu.solve(x) is lu.solve(w, 'T'); scipy.sparse.linalg.splu called inside "
+           "of the function is recorded); or hand it ad.peek(x) if a constant is meant.")
 
 
 def record(f, *args, argnums=None, memory=None, disk=None, **kwargs):

@@ -33,9 +33,11 @@ ROOMS = {
     "scipy.integrate": ("scipy_integrate", "scipy_refused"),
     "scipy.ndimage": ("scipy_ndimage", "scipy_refused"),
     "scipy.interpolate": ("scipy_interpolate", "scipy_bsplines", "scipy_grids", "scipy_refused"),
-    "scipy.signal": ("scipy_signal", "scipy_refused", "scipy_convolution"),
+    "scipy.signal": ("scipy_signal", "scipy_filters", "scipy_refused", "scipy_convolution"),
     "scipy.spatial.distance": ("scipy_distance",),
     "scipy.optimize": ("scipy_refused",),
+    "scipy.sparse": ("scipy_sparse_makers",),
+    "scipy.sparse.linalg": ("scipy_sparse_solvers",),
 }
 
 

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
+from fastad import complex_matrices, least_squares, norms, scipy_doors
 from fastad import factorizations as fac
-from fastad import least_squares, norms, scipy_doors
 from fastad._state import wrapped_within
+from fastad.complex_values import parts
 from fastad.factorizations import FORM, matrices, swapped
-from fastad.operands import asarray, refusal, shape_of
+from fastad.operands import asarray, live, refusal, shape_of
 
 
 def records(function: Any) -> Any:
@@ -37,6 +38,18 @@ def checked(x: Any, check_finite: bool = True) -> Any:
     if check_finite and not bool(np.isfinite(x).all()):
         raise ValueError("array must not contain infs or NaNs")
     return x
+
+
+def complexes(what: str, check_finite: bool, *operands: Any, assumed: Any = None) -> bool:
+    """Is an operand complex?  Then all are looked through; a structure that is assumed is refused."""
+    operands = tuple(map(asarray, operands))
+    if not T.complex_among(*operands):
+        return False
+    if assumed not in (None, "gen", "general"):
+        raise refusal(f"scipy.linalg.{what}", f"assume_a={assumed!r} of a complex matrix is not recorded; leave it out")
+    for part in [part for x in operands for part in parts(x) if part is not None]:
+        checked(live(part), check_finite)
+    return True
 
 
 def square(a: Any) -> tuple[Any, int]:
@@ -61,6 +74,8 @@ def fitting(b: Any, n: int) -> bool:
 @records
 def cholesky(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """Factor of a positive definite matrix, from the triangle that `lower` names."""
+    if complexes("cholesky", check_finite, a):
+        return complex_matrices.cholesky(a, upper=not lower)
     a, _ = square(checked(a, check_finite))
     return fac.cholesky(a, upper=not lower)
 
@@ -104,6 +119,10 @@ def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_d
 def solve(a: Any, b: Any, lower: bool = False, overwrite_a: bool = False, overwrite_b: bool = False,
           check_finite: bool = True, assume_a: Any = None, transposed: bool = False) -> Any:
     """Solve a system of equations; by the Cholesky factor for assume_a='pos', by the LU factors of what it names."""
+    if complexes("solve", check_finite, a, b, assumed=assume_a):
+        if transposed:
+            scipy_doors.plain("scipy.linalg", "solve", a, b, transposed=True)       # SciPy's own error
+        return complex_matrices.solve(asarray(a), asarray(b))
     a, n = square(checked(a, check_finite))
     b = checked(b, check_finite)
     vector = fitting(b, n)
@@ -177,6 +196,8 @@ def lu_solve(lu_and_piv: Any, b: Any, trans: Any = 0, overwrite_b: bool = False,
 def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True, *, assume_a: Any = None,
         lower: bool = False) -> Any:
     """Inverse."""
+    if complexes("inv", check_finite, a, assumed=assume_a):
+        return complex_matrices.inv(a)
     a, n = square(checked(a, check_finite))
     if assume_a in ("pos", "positive definite", "sym", "symmetric", "her", "hermitian"):
         a = mirrored(a, n, lower)
@@ -186,6 +207,8 @@ def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True, *, assume_
 @records
 def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """Determinant."""
+    if complexes("det", check_finite, a):
+        return complex_matrices.det(a)
     return fac.det(square(checked(a, check_finite))[0])
 
 
@@ -230,6 +253,8 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, overwrite_a
 @records
 def svdvals(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """Singular values."""
+    if complexes("svdvals", check_finite, a):
+        return complex_matrices.svdvals(a)
     return svd(a, compute_uv=False, check_finite=check_finite)
 
 
@@ -248,6 +273,9 @@ def qr(a: Any, overwrite_a: bool = False, lwork: Any = None, mode: str = "full",
 def lstsq(a: Any, b: Any, cond: Any = None, overwrite_a: bool = False, overwrite_b: bool = False,
           check_finite: bool = True, lapack_driver: Any = None) -> Any:
     """Least squares; the shortest solution."""
+    if complexes("lstsq", check_finite, a, b):
+        x, residuals, rank, s = complex_matrices.lstsq(a, b, least_squares.EPS if cond is None else cond)
+        return x, residuals[0] if len(shape_of(b)) == 1 and np.size(residuals) == 1 else residuals, rank, s
     a, b = checked(a, check_finite), checked(b, check_finite)
     x, residuals, rank, s = least_squares.lstsq(a, b, least_squares.EPS if cond is None else cond)
     if len(shape_of(b)) == 1 and np.size(residuals) == 1:

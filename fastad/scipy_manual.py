@@ -67,18 +67,22 @@ def manual() -> str:
     """The page."""
     for room in {room for rooms in scipy_doors.ROOMS.values() for room in rooms}:
         importlib.import_module(f"fastad.{room}")
-    from fastad import scipy_refused
-    refused = {(module, name) for table in (scipy_refused.CALLING, scipy_refused.OF_ARRAYS)
-               for module, names in table.items() for name in names}
+    from fastad import scipy_refused, scipy_sparse_solvers
+    tables = (scipy_refused.CALLING, scipy_refused.OF_ARRAYS, {"scipy.sparse.linalg": scipy_sparse_solvers.REFUSED})
+    refused = {(module, name) for table in tables for module, names in table.items() for name in names}
     lines = [_HEAD, _STATS, *rows(FAMILIES, False), *rows(DISCRETE, True)]
-    for module in ("scipy.integrate", "scipy.interpolate", "scipy.ndimage", "scipy.signal", "scipy.spatial.distance"):
+    for module in ("scipy.integrate", "scipy.interpolate", "scipy.ndimage", "scipy.signal", "scipy.spatial.distance",
+                   "scipy.sparse", "scipy.sparse.linalg"):
         lines.append(f"\n## {module}\n\n")
         for name, rule in sorted(scipy_doors.RULES[module].items()):
             text = (rule.record.__doc__ or "").strip().partition("\n")[0]
             if (module, name) not in refused and not text.startswith("Refused"):
-                lines.append(f"* `{name.removesuffix('.__init__').replace('.__call__', '(x)')}`: {text}\n")
+                spelled = name.removesuffix(".__init__")
+                for method, written in ((".__call__", "(x)"), (".__setitem__", "[i, j] = x")):
+                    spelled = spelled.replace(method, written)
+                lines.append(f"* `{spelled}`: {text}\n")
     lines.append("\n## Refused, and what to write instead\n\n")
-    for table in (scipy_refused.CALLING, scipy_refused.OF_ARRAYS):
+    for table in tables:
         for module, names in table.items():
             for remedy in dict.fromkeys(names.values()):
                 which = [name.removesuffix(".__init__") for name in names if names[name] == remedy

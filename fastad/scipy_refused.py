@@ -33,10 +33,10 @@ CALLING = {
 # Functions of arrays: said where one of them cannot take a traced one (scipy_doors.remedies).
 OF_ARRAYS = {
     "scipy.signal": {
-        **dict.fromkeys(("filtfilt", "sosfilt", "sosfiltfilt", "savgol_filter", "resample", "decimate", "hilbert"),
-                        "compiled code or Fourier transforms; recorded are lfilter, convolve and correlate"),
-        "medfilt": "use np.median of np.lib.stride_tricks.sliding_window_view(np.pad(x, n // 2), n)",
-        "detrend": "subtract a line by its formula: x - np.mean(x) for type='constant'"},
+        **dict.fromkeys(("savgol_filter", "resample", "resample_poly", "upfirdn"),
+                        "recorded are lfilter, filtfilt, sosfilt, decimate, convolve and correlate; a filter without "
+                        "recursion is scipy.signal.convolve(x, h, mode='same')"),
+        "medfilt": "use np.median of np.lib.stride_tricks.sliding_window_view(np.pad(x, n // 2), n)"},
     "scipy.ndimage": {
         **dict.fromkeys(("shift", "zoom", "rotate", "affine_transform", "geometric_transform"),
                         "compute the coordinates and use scipy.ndimage.map_coordinates with order=1"),

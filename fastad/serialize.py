@@ -176,10 +176,15 @@ def refuse_foreign(image: verify.Image, tape: Any) -> None:
     if "call" not in image.names:
         return
     calls = np.flatnonzero(image.op == image.names.index("call")).tolist()
-    i = next((i for i in calls if image.attrs[image.arg[i, 1]].kind == "call"), None)
-    if i is None:                        # Fourier transforms and the like, which are called by name
+    attrs = [image.attrs[image.arg[i, 1]] for i in calls]
+    found = [(i, attr) for i, attr in zip(calls, attrs, strict=True) if attr.kind == "call"
+             or (attr.kind == "library" and not library_rules.saved(attr.fields()[0]))]
+    if not found:                        # Fourier transforms and the like, which are called by name
         return
-    attr = image.attrs[image.arg[i, 1]]
+    i, attr = found[0]
+    if attr.kind == "library":
+        raise UnsupportedError(f"the tape has a {attr.name.replace('_', ' ')} (recorded at {tape.location(i) or '?'}), "
+                               "which files do not hold yet. Record the function again where the tape is needed.")
     name = getattr(attr, "name", None) or repr(attr)
     raise UnsupportedError(f"the tape calls the custom primitive {name} (recorded at {tape.location(i) or '?'}): "
                            "Python code cannot be saved. Record the function again where the tape is needed.")

@@ -4,9 +4,10 @@ Owns: what the operators of SciPy's sparse classes do with a traced operand.  Th
 that it is one), so they never ask it to take over: while something is recorded, interception.py puts the methods made
 here in the place of theirs.  The entries of a float64 CSR or CSC matrix are bound by reference, read at each replay.
 Must not import SciPy: where a sparse matrix is met, it has been imported already.
-Next: interception.py (when), _kernels/layout.h (FA_SPMM).
+Next: interception.py (when), _kernels/layout.h (FA_SPMM), scipy_sparse.py (matrices with traced entries).
 """
 import functools
+import importlib
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,7 +17,6 @@ import numpy as np
 
 from fastad import _tape as T
 from fastad.complex_values import combined
-from fastad.errors import UnsupportedError
 
 Scalar, Array = T.Scalar, T.Array
 # Where SciPy's operators come together: two ordinary methods, which are replaced in 0.2 us, while each of the
@@ -25,6 +25,9 @@ _DISPATCH = ("_matmul_dispatch", "_rmatmul_dispatch")
 _OPERATORS = ("__matmul__", "__rmatmul__", "dot", "__mul__", "__rmul__")         # for a SciPy without those
 _FROM_THE_RIGHT = ("_rmatmul_dispatch", "__rmatmul__", "__rmul__")
 _ENTRYWISE = ("multiply", "_divide")
+_SUMS = ("_add_sparse", "_sub_sparse")
+# What makes a matrix with traced entries, of one of constants or of two; scipy_sparse.py puts it here when it is there.
+recording: dict[str, Any] = {}
 _patterns: OrderedDict[tuple[Any, ...], tuple[Any, ...]] = OrderedDict()         # the last ones used
 _PATTERNS = 32
 
@@ -54,9 +57,6 @@ def _pattern(a: Any, columns: int, transposed: bool) -> tuple[Any, Any]:
 
 def _as_compressed(a: Any) -> Any:
     """A matrix with real entries in CSR or CSC form; the same object if it is one of float64 or float32."""
-    if a.dtype.kind == "c":
-        raise UnsupportedError(f"{T.here()}: a sparse matrix of complex numbers; write A.real @ x + 1j*(A.imag @ x) "
-                               "with these two made outside of the function")
     if a.format not in ("csr", "csc"):
         a = a.tocsr()
     return a if a.dtype in (np.float64, np.float32) else a.astype(np.float64)
@@ -64,6 +64,8 @@ def _as_compressed(a: Any) -> Any:
 
 def product(a: Any, x: Any, transposed: bool = False) -> Any:
     """A @ x, or A.T @ x, for a traced array x of one or two dimensions."""
+    if a.dtype.kind == "c":
+        return traced_entries()["product"](a, x, transposed)
     if isinstance(x, T.Complex):
         return combined(product(a, x.re, transposed), product(a, x.im, transposed))
     if a.ndim == 1:
@@ -80,11 +82,11 @@ def product(a: Any, x: Any, transposed: bool = False) -> Any:
     return T.astype(y, np.int64) if whole else y
 
 
-def _refuse(a: Any) -> Any:
-    raise UnsupportedError(
-        f"{T.here()}: this operation on a {type(a).__name__} and a traced operand would make a sparse matrix with "
-        "traced entries, which is not recorded. Multiply after the product, (A @ x)*s, or use A.toarray() if it is "
-        "small.")
+def traced_entries() -> dict[str, Any]:
+    """What scipy_sparse.py does with operands that would make a matrix with traced entries."""
+    if not recording:                    # scipy.sparse was imported while something is recorded
+        importlib.import_module("fastad.scipy_sparse")
+    return recording
 
 
 def _meaning(a: Any, name: str, x: Any, original: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -93,7 +95,7 @@ def _meaning(a: Any, name: str, x: Any, original: Callable[..., Any], args: Any,
     elementwise = name in _ENTRYWISE or (name in ("__mul__", "__rmul__")
                                          and not isinstance(a, sys.modules["scipy.sparse"].spmatrix))
     if np.ndim(T.concrete(x)) == 0 or elementwise:
-        return _refuse(a)
+        return traced_entries()["by"](a, x, name == "_divide", *args, **kwargs)
     if name in _FROM_THE_RIGHT:
         return product(a, x.T, True).T if x.ndim == 2 else product(a, x, True)
     return product(a, x)
@@ -104,6 +106,9 @@ def _knowing(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def either(self: Any, other: Any, *args: Any, **kwargs: Any) -> Any:
         if type(other) is Scalar or type(other) is Array or isinstance(other, T.Complex):
             return _meaning(self, name, other, original, args, kwargs)
+        if recording and (isinstance(other, recording["class"]) or type(getattr(self, "data", None)) is Array
+                          or type(getattr(other, "data", None)) is Array):
+            return recording["meet"](self, name, other, *args, **kwargs)
         return original(self, other, *args, **kwargs)
     return either
 
@@ -118,7 +123,7 @@ def replacements() -> dict[tuple[type, str], tuple[Any, Any]]:
     for name in ("csr", "csc", "coo", "bsr", "dia", "dok", "lil"):
         for cls in (getattr(sparse, name + "_array"), getattr(sparse, name + "_matrix")):
             for base in cls.__mro__:
-                for method in (_DISPATCH if dispatching else _OPERATORS) + _ENTRYWISE:
+                for method in (_DISPATCH if dispatching else _OPERATORS) + _ENTRYWISE + _SUMS:
                     if method in vars(base) and (base, method) not in found:
                         original = vars(base)[method]
                         found[base, method] = (original, _knowing(method, original))

@@ -25,6 +25,8 @@ IMAGE = RNG.uniform(0.5, 2.0, (5, 4))
 W = np.array([0.3, -1.0, 0.5, 0.2])
 COVARIANCE = np.eye(4) + np.outer(W, W)
 DATA = np.array([0.2, 1.7, 0.9, 2.4, 0.5])
+B4, A4 = np.array([0.4, 0.1, 0.0, 0.2]), np.array([2.0, -0.6, 0.3])
+SOS = signal.butter(3, 0.4, output="sos")
 
 RECORDED = {
     # integrals of samples
@@ -67,6 +69,7 @@ RECORDED = {
     "output=": (lambda x: filtered_into(x), X6),
     "lfilter": (lambda x: signal.lfilter([0.2, 0.3], [1.0, -0.5, 0.1], x), X9),
     "lfilter by coefficients": (lambda x: signal.lfilter(x[:2], np.array([2.0, x[2] * 0.1]), DATA), X4),
+    "lfilter by coefficients in lists": (lambda x: signal.lfilter([x[0], 0.2], [1.0, x[1] * 0.1], DATA * x[2]), X4),
     "lfilter of rows": (lambda x: signal.lfilter([0.5], [1.0, -0.5], x.reshape(3, 4), axis=0), X12),
     "lfilter with a state": (lambda x: np.concatenate(signal.lfilter([1.0, 0.2], [1.0, -0.5], x, zi=x[:1])), X5),
     "convolve2d": (lambda x: signal.convolve2d(x.reshape(4, 5), IMAGE[:3, :3], "same", "symm"), X20),
@@ -75,6 +78,25 @@ RECORDED = {
                                                                "valid"), X20),
     "correlate2d": (lambda x: signal.correlate2d(x.reshape(4, 5), IMAGE[:2, :4], mode="same", boundary="wrap"), X20),
     "correlate2d, the smaller one first": (lambda x: signal.correlate2d(x.reshape(2, 3), IMAGE, "valid"), X6),
+    "lfilter of few": (lambda x: np.concatenate(signal.lfilter(B4, A4, x, zi=x[0] * np.array([0.3, -0.2, 1]))), X4[:2]),
+    "lfilter of rows with a state": (lambda x: signal.lfilter(B4, A4, x.reshape(3, 4), axis=0, zi=x[:3, None] + 0.5)[0],
+                                     X12),
+    "filtfilt": (lambda x: signal.filtfilt(B4, A4, np.tile(x, 2)), X12),
+    "filtfilt of columns": (lambda x: signal.filtfilt([0.3, 0.2], [2.0, -0.5], x.reshape(10, 2), axis=0,
+                                                      padtype="even"), X20),
+    "filtfilt, constant": (lambda x: signal.filtfilt([0.3, 0.2], 1.0, x, padtype="constant", padlen=3), X9),
+    "filtfilt without padding": (lambda x: signal.filtfilt([0.3, 0.2], [1.0, -0.5], x, padtype=None), X9),
+    "sosfilt": (lambda x: signal.sosfilt(SOS, x.reshape(2, 10)), X20),
+    "sosfilt with a state": (lambda x: np.concatenate([np.ravel(y) for y in signal.sosfilt(
+        SOS, x, zi=np.reshape(x[:4], (2, 2)))]), X9),
+    "sosfiltfilt": (lambda x: signal.sosfiltfilt(SOS, x), X20),
+    "sosfiltfilt of columns": (lambda x: signal.sosfiltfilt(SOS[:1], x.reshape(10, 2), axis=0, padlen=4), X20),
+    "decimate": (lambda x: signal.decimate(np.tile(x, 2), 3, n=2), X20),
+    "decimate with delay": (lambda x: signal.decimate(x.reshape(10, 2), 2, axis=0, zero_phase=False), X20),
+    "hilbert": (lambda x: np.abs(signal.hilbert(x.reshape(4, 5), axis=0)), X20),
+    "hilbert of 9": (lambda x: np.angle(signal.hilbert(x)) + signal.hilbert(x, 16).imag[:9], X9),
+    "detrend": (lambda x: signal.detrend(x.reshape(4, 5), axis=0) + signal.detrend(x, type="constant")[0], X20),
+    "detrend with breaks": (lambda x: signal.detrend(x, bp=[4, 6]), X9),
     "signal.convolve": (lambda x: signal.convolve(x, W, mode="same") + signal.convolve(DATA, x[:3], "full")[:5], X5),
     "signal.fftconvolve": (lambda x: signal.fftconvolve(x, W, mode="same") + signal.oaconvolve(DATA, x[:3])[:5], X5),
     "signal.convolve of images": (lambda x: signal.convolve(x.reshape(4, 3), IMAGE[:2, :2], mode="same"), X12),
@@ -186,7 +208,9 @@ REFUSED = {
     "griddata": (lambda x: interpolate.griddata(np.eye(4)[:, :2] + 0.1, x, [[0.4, 0.3]])[0], "RegularGridInterpolator"),
     "RBFInterpolator": (lambda x: interpolate.RBFInterpolator(T4[:, None], x)([[0.5]])[0], "ad.primitive"),
     "splrep, smoothing": (lambda x: interpolate.splev(0.5, interpolate.splrep(T4, x, s=1.0)), "s=0"),
-    "filtfilt": (lambda x: signal.filtfilt([1.0], [1.0, -0.2], np.tile(x, 3)).sum(), "lfilter"),
+    "filtfilt, Gustafsson's": (lambda x: signal.filtfilt([1.0], [1.0, -0.2], x, method="gust").sum(), "pad"),
+    "filtfilt by coefficients": (lambda x: signal.filtfilt(x[:1], [1.0, -0.2], np.tile(x, 3)).sum(), "coefficients"),
+    "filtfilt of complex numbers": (lambda x: signal.filtfilt([1], [1, -0.2], np.tile(x, 3) * 1j).imag.sum(), "real"),
     "savgol_filter": (lambda x: signal.savgol_filter(x, 3, 1).sum(), "lfilter"),
     "cdist, cosine": (lambda x: cdist(x.reshape(2, 2), x.reshape(2, 2), "cosine").sum(), "sqeuclidean"),
     "gamma.cdf by shape": (lambda x: stats.gamma.cdf(1.0, x[0]), "no derivative|not recorded|closed form"),

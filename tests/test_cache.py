@@ -245,6 +245,17 @@ def test_with_large_arrays_a_gradient_is_compiled_before_its_first_sweep(rng):
     assert large.hot.weigh() < large.hot.tape.arena_bytes    # a sweep over the tape would have left its memory there
 
 
+def test_a_long_loop_over_arrays_of_middle_size_is_compiled_before_its_first_sweep():
+    """Each of its instructions costs more in a sweep over the tape, in memory of its own, than to compile."""
+    def decayed(x):
+        for _ in range(30):
+            x = x + 0.1 * np.sin(x)
+        return np.sum(x)
+    g = ad.grad(decayed)
+    g(np.linspace(0.0, 1.0, 2500))
+    assert g.hot.program is not None
+
+
 def test_a_gradient_compiled_at_once_still_notices_changes_and_branches(rng):
     x, calls = rng.normal(size=200_000), []
 

@@ -37,7 +37,7 @@ def test_traced_values_are_refused(draw):
         ad.grad(draw)(X)
 
 
-@pytest.mark.parametrize("call", [lambda x: scipy.sparse.linalg.splu(scipy.sparse.eye(3, format="csc")).solve(x),
+@pytest.mark.parametrize("call", [scipy.sparse.linalg.splu(scipy.sparse.eye(3, format="csc")).solve,
                                   lambda x: np.frombuffer(memoryview(x))])
 def test_what_compiled_code_says_of_a_traced_value_is_explained(call):
     """`argument 1 must be numpy.ndarray, not fastad._tape.Array` was all that one was told."""

@@ -365,6 +365,7 @@ REFUSED = {
     "view": (lambda x: x.view(np.int64), "astype"),
     "resize method": (lambda x: x.resize((2, 3)), "np.resize"),
     "out of outside": (lambda x: np.add(x, 1, out=np.zeros(5)), "z = z + x"),
+    "copy of outside": (lambda x: X[0].copy().__iadd__(x), "z = np.array(z0) for z0.copy()"),
     "spacing keyword": (lambda x: np.vecdot(np.outer(x, x), x, axis=0), "axis="),
 }
 

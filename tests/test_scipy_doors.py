@@ -69,7 +69,7 @@ def test_a_call_is_refused(name):
 
 def test_every_listed_function_has_a_case():
     page = (ROOT / "docs" / "scipy.md").read_text().partition("## scipy.integrate")[2].partition("## Refused")[0]
-    cases = (ROOT / "tests" / "scipy_cases.py").read_text()
+    cases = "".join([(ROOT / "tests" / name).read_text() for name in ("scipy_cases.py", "test_scipy_sparse.py")])
     names = re.findall(r"^\* `(\w+(?:\.\w+)?)", page, re.MULTILINE)
     assert len(names) > 40
     assert not [name for name in names if name.split(".")[-1] not in cases.replace("sqeuclidean(", "")]
@@ -230,3 +230,16 @@ def test_solvers_work_where_nothing_is_differentiated():
         np.testing.assert_allclose(g(X4, t), [t**0.5, 1 - np.cos(1.0), 1.0, np.exp(-1.0)], rtol=1e-6)
     with pytest.raises(ad.UnsupportedError, match="Newton's iteration"):
         ad.grad(f, argnums=1)(X4, 2.0)
+
+
+def test_filters_of_single_precision():
+    x = np.linspace(0.5, 2.0, 40).astype(np.float32)**2
+    b, a = (v.astype(np.float32) for v in scipy.signal.butter(2, 0.3))
+    sos = scipy.signal.butter(2, 0.3, output="sos").astype(np.float32)
+    for f in (lambda x: scipy.signal.lfilter(b, a, x), lambda x: scipy.signal.lfilter(b, a, x, zi=x[:2])[1],
+              lambda x: scipy.signal.filtfilt(b, a, x), lambda x: scipy.signal.sosfiltfilt(sos, x),
+              lambda x: scipy.signal.sosfilt(sos.astype(float), x), lambda x: scipy.signal.hilbert(x),
+              lambda x: scipy.signal.detrend(x), lambda x: scipy.signal.decimate(x, 2, n=2)):
+        y = ad.record(f, x)(x)
+        assert y.dtype == f(x).dtype
+        np.testing.assert_allclose(y, f(x), rtol=1e-4, atol=1e-4)
