@@ -1,5 +1,5 @@
-"""_chain_steps.pxi - what chains can do with an instruction: which step it is, whether it stores rows (included in
-_program.pyx).
+"""_chain_steps.pxi - what a loop can do with an instruction: which step of a chain it is, whether it stores rows, whether
+it weaves (included in _program.pyx).
 
 Owns: the numbers of steps by opcode.  Must not know: loops.
 Next: _fusion.pxi, _kernels/chain_steps.h.
@@ -61,3 +61,31 @@ cdef bint stores_rows(Tape t, uint32_t i, fa_reader *r) except -1:
         expected *= r.dim[k].n
     return expected == x.size and r.soff == 0 and r.dim[r.nd - 1].d == 1 \
         and r.dim[r.nd - 1].n * fa_itemsize[x.dtype] >= FA_TILE_BYTES
+
+
+cdef bint weaves(Tape t, uint32_t i, fa_weave *w) except -1:
+    """Does assembly i add up arrays of one size, shifted by a few elements, in a longer one?  w: how."""
+    cdef const fa_assemble *a = <const fa_assemble *>t.attrs[t.arg[2 * <size_t>i + 1]]
+    cdef const uint32_t *ids = NULL
+    cdef const fa_aval *x
+    cdef fa_reader r
+    cdef int k
+    t.operands(i, &ids)
+    x = &AVALS[t.aval[ids[0]]]
+    w.size = AVALS[t.aval[i]].size
+    w.dtype = x.dtype
+    if not a.accumulate or a.fill.i or not is_real(x.dtype) or a.n < 2 or a.n > FA_WEAVE_PARTS or w.size == x.size:
+        return False
+    for k in range(a.n):
+        if AVALS[t.aval[ids[k]]].nd == 0 or AVALS[t.aval[ids[k]]].size != x.size or a.maps[k].npieces != 1 \
+                or a.maps[k].ntable >= 0 or fa_reader_of(&a.maps[k].pieces[0], &r) < 0 \
+                or not fa_reader_contiguous(&r) or r.soff or r.reach != x.size:
+            return False
+        w.shift[k] = r.doff
+        w.first = r.doff if k == 0 else min(w.first, r.doff)
+        w.reach = r.doff if k == 0 else max(w.reach, r.doff)
+    w.n = a.n
+    w.reach -= w.first
+    for k in range(a.n):
+        w.shift[k] -= w.first
+    return w.reach <= FA_WEAVE_REACH

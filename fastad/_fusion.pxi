@@ -53,34 +53,6 @@ cdef inline bint always_alone(Tape t, uint32_t i) noexcept:
     return t.aval[i] < FA_NAVAL_SCALAR and t.op[i] != FA_SUM
 
 
-cdef bint weaves(Tape t, uint32_t i, fa_weave *w) except -1:
-    """Does assembly i add up arrays of one size, shifted by a few elements, in a longer one?  w: how."""
-    cdef const fa_assemble *a = <const fa_assemble *>t.attrs[t.arg[2 * <size_t>i + 1]]
-    cdef const uint32_t *ids = NULL
-    cdef const fa_aval *x
-    cdef fa_reader r
-    cdef int k
-    t.operands(i, &ids)
-    x = &AVALS[t.aval[ids[0]]]
-    w.size = AVALS[t.aval[i]].size
-    w.dtype = x.dtype
-    if not a.accumulate or a.fill.i or not is_real(x.dtype) or a.n < 2 or a.n > FA_WEAVE_PARTS or w.size == x.size:
-        return False
-    for k in range(a.n):
-        if AVALS[t.aval[ids[k]]].nd == 0 or AVALS[t.aval[ids[k]]].size != x.size or a.maps[k].npieces != 1 \
-                or a.maps[k].ntable >= 0 or fa_reader_of(&a.maps[k].pieces[0], &r) < 0 \
-                or not fa_reader_contiguous(&r) or r.soff or r.reach != x.size:
-            return False
-        w.shift[k] = r.doff
-        w.first = r.doff if k == 0 else min(w.first, r.doff)
-        w.reach = r.doff if k == 0 else max(w.reach, r.doff)
-    w.n = a.n
-    w.reach -= w.first
-    for k in range(a.n):
-        w.shift[k] -= w.first
-    return w.reach <= FA_WEAVE_REACH
-
-
 cdef class Fusion(Copier):
     """Orders the instructions of a tape so that those of a loop stand together."""
     cdef uint32_t *level                                     # place in the order of execution; 0: leaves

@@ -54,8 +54,7 @@ cdef class Compose(Pass):
         cdef Tape s = self.source
         cdef uint32_t w = 0
         if s.op[reader] == FA_MOVE:
-            if is_slice(<const fa_map *>s.attrs[s.arg[2 * <size_t>reader + 1]]) and self.window[reader] == 0:
-                w = reader                                   # (a slice that is itself looked at through one reads all)
+            w = reader if is_slice(<const fa_map *>s.attrs[s.arg[2 * <size_t>reader + 1]]) else 0
         elif s.op[reader] == FA_RESHAPE or (self.is_derivative(reader) and is_elementwise(s, reader)) \
                 or (s.op[reader] == FA_ASSEMBLE and self.is_whole_part(x, reader)):
             w = self.window[reader]
