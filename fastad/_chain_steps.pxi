@@ -1,5 +1,5 @@
-"""_chain_steps.pxi - what a loop can do with an instruction: which step of a chain it is, whether it stores rows, whether
-it weaves (included in _program.pyx).
+"""_chain_steps.pxi - what a loop can do with an instruction: which step of a chain it is, whether it stores rows
+or weaves (included in _program.pyx).
 
 Owns: the numbers of steps by opcode.  Must not know: loops.
 Next: _fusion.pxi, _kernels/chain_steps.h.

@@ -2,7 +2,8 @@
 
 Owns: writes onto arrays of one number, elements that are taken out and put back, parts of assemblies, slices that meet
 no erased part.
-All but the second (which is algebra on finite numbers) keep every bit, and hold for primal instructions, too.
+All but the second (which is algebra on finite numbers) keep every bit; where derivative code alone has such
+instructions, primal ones are not looked at (_simplify.pxi).
 Must not know: derivative rules, loops.
 Next: _slices.pxi, _passes.pyx, _fusion.pxi (which reads assemblies block by block).
 """

@@ -141,6 +141,8 @@ def test_a_wrong_rule_is_noticed(which, monkeypatch):
     for name, rule in structural_rules.RULES.items():
         if rule.tangent is None or name in ("call", "element", "lapack"):    # element: _transform.pyx; others: theirs
             continue
+        if name == "reshape" and which == "adjoint":         # what is reshaped is given it at once (_reverse_mode.pxi)
+            continue
 
         def tangent(b, s, rule=rule):
             return b.product_(rule.tangent(b, s), b.const(1.001))

@@ -32,11 +32,12 @@ from benchmarks.cases import (
     transcendental,
     ulp,
     wave_inversion,
+    wave_spellings,
 )
 
 _IN_ORDER = (machine, imports, recording, calls, tier0, compiling, recordings, lotka_volterra, rosenbrock,
              transcendental, ulp, stencil, prefix_sums, fft_convolution, bridge, nist, network, mesh, rays,
-             gaussian_mixture, gaussian_process, bundle_adjustment, wave_inversion, many_sources, scan,
+             gaussian_mixture, gaussian_process, bundle_adjustment, wave_inversion, wave_spellings, many_sources, scan,
              on_disk, parameter_vectors, growth)
 CASES = {module.__name__.rpartition(".")[2]: module for module in _IN_ORDER}
 
