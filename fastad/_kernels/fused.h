@@ -178,8 +178,8 @@ FA_INLINE int64_t fa_gap_row(const fa_reader *to, int64_t r) {
 
 enum { FA_ROWS_AHEAD = 48 };                 /* the memory of a gap is asked for so long before */
 
-/* What lies before the rows that begin from element `begin` to `end` on, and after the last one of all: whoever computes
-   these elements has their lines in his cache. */
+/* What lies before the rows that begin from element `begin` to `end` on, and after the last one of all: by whoever has
+   computed these elements, when he has, since their lines are in his cache then (a twentieth of the time of waves). */
 FA_FN void fa_fused_gaps(const fa_fused *f, const fa_cell *v, int64_t begin, int64_t end) {
     for (uint32_t k = 0; k < f->ngaps; k++) {
         const fa_gaps *g = &f->gaps[k];
@@ -229,7 +229,6 @@ FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v
     carried.sums = sums;
     carried.head = begin ? ends->head : 0;
     if (f->nweaves) memset(carried.before, 0, sizeof carried.before);
-    if (!fa_fused_has_units(f)) fa_fused_gaps(f, v, begin, end);
     fa_fused_places(f, v, scratch, at);
     fa_fused_spread(f, v, scratch);
     carried.tiny = 0;
@@ -249,6 +248,7 @@ FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v
     int64_t block = fa_fused_has_no_blocks(f, carried.differ) ? end - begin : f->block;
     for (int64_t j = begin; j < end; j += block, carried.head = 0)
         fa_fused_block(f, c, v, at, steps, scratch, j, end - j < block ? end - j : block, &carried, env);
+    fa_fused_gaps(f, v, begin, end);
     for (uint32_t k = 0; k < f->nweaves; k++) {
         const fa_weave *w = &f->weaves[k];
         if (end < f->size) ends->tail[k] = carried.before[k];
