@@ -318,6 +318,35 @@ def distinct(shape, strides):
     return True
 
 
+cdef bint is_identity(Attr attr) except -1:
+    """Does a map move everything to its own place?"""
+    cdef fa_map *m = <fa_map *>attr.ptr
+    cdef int64_t expected = 1
+    cdef int d
+    if m.nsrc != m.ndst or m.npieces != 1 or m.ntable >= 0 or m.pieces[0].soff or m.pieces[0].doff:
+        return False
+    for d in range(m.pieces[0].nd - 1, -1, -1):
+        if m.pieces[0].shape[d] != 1 and (m.pieces[0].sstr[d] != expected or m.pieces[0].dstr[d] != expected):
+            return False
+        expected *= m.pieces[0].shape[d]
+    return expected == m.ndst
+
+
+cdef int64_t pairs(Attr m) except -1:
+    """How many elements a map moves."""
+    cdef const fa_map *p = <const fa_map *>m.ptr
+    cdef int64_t n, total = 0
+    cdef int k, d
+    if p.ntable >= 0:
+        return p.ntable
+    for k in range(p.npieces):
+        n = 1
+        for d in range(p.pieces[k].nd):
+            n *= p.pieces[k].shape[d]
+        total += n
+    return total
+
+
 cdef class Assemble(Attr):
     """Several sources, each with its map into one destination."""
     cdef fa_assemble a

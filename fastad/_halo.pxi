@@ -168,7 +168,7 @@ cdef object halo_plan(assembly, int64_t size, int item, int dtype, tuple sizes, 
     if not accumulate or fill != 0 or str(fill) == "-0.0":
         return None
     if all([covers_alone(m) for m in maps]):
-        return {}, [(k, None if is_whole(m) else with_fill(m, dtype)) for k, m in enumerate(maps)]
+        return {}, [(k, None if is_identity(<Attr>m) else with_fill(m, dtype)) for k, m in enumerate(maps)]
     grid = widest([m.pieces[0] for m in maps if m.pieces is not None and len(m.pieces) == 1])
     if grid is None:
         return None
@@ -182,7 +182,7 @@ cdef object halo_plan(assembly, int64_t size, int item, int dtype, tuple sizes, 
         return None
     shifts = [shift_of(m, grid, extents, sources[same[k]]) if same[k] in sources else None
               for k, m in enumerate(maps)]
-    whole = [k for k, m in enumerate(maps) if is_whole(m) or (shifts[k] is not None and not any(shifts[k])
+    whole = [k for k, m in enumerate(maps) if is_identity(<Attr>m) or (shifts[k] is not None and not any(shifts[k])
                                                               and sources[same[k]][1] == extents)]
     shifted = [k for k in range(len(maps)) if shifts[k] is not None and k not in whole]
     if len(shifted) < 2 * len({same[k] for k in shifted}) or not shifted \
@@ -217,11 +217,6 @@ cdef bint covers_alone(m) except -1:
         and m.fields()[7] and (<fa_map *>(<Attr>m).ptr).nsrc > 1
 
 
-cdef bint is_whole(m) except -1:
-    """Does everything go to its own place?"""
-    return covers_alone(m) and m.sizes[0] == m.sizes[1] and m.pieces[0][1:3] == m.pieces[0][3:]
-
-
 cdef object with_fill(m, int dtype):
     return T.Map(*m.fields()[:5], covers_alone(m), *m.fields()[6:8], 0, dtype)
 
@@ -244,10 +239,6 @@ cdef object strides_of(extents):
         out.append(n)
         n *= extent
     return out[::-1]
-
-
-cdef object contiguous(shape):
-    return tuple(strides_of(shape))
 
 
 cdef object inner(index, strides):

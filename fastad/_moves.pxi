@@ -31,9 +31,9 @@ cdef uint32_t filled_write(Simplify p, uint32_t i) except? 0:
     if not math.isfinite(fill):
         return 0
     key = (attr, cell.i, dtype)
-    if key not in p.filled:
-        p.filled[key] = T.Map(*attr.fields()[:8], fill, dtype)
-    return p.push(FA_MOVE, s.aval[i], v, t.attr_id(<Attr>p.filled[key]))
+    if key not in p.made:
+        p.made[key] = T.Map(*attr.fields()[:8], fill, dtype)
+    return p.push(FA_MOVE, s.aval[i], v, t.attr_id(<Attr>p.made[key]))
 
 
 cdef uint32_t without_moves(Simplify p, uint32_t i) except? 0:
@@ -58,9 +58,9 @@ cdef uint32_t without_moves(Simplify p, uint32_t i) except? 0:
     if maps is None:
         return 0
     key = (attr, tuple(maps))
-    if key not in p.filled:
-        p.filled[key] = T.Assemble(maps, *attr.fields()[1:])
-    return p.push_nary(FA_ASSEMBLE, p.source.aval[i], x, m, t.attr_id(<Attr>p.filled[key]))
+    if key not in p.made:
+        p.made[key] = T.Assemble(maps, *attr.fields()[1:])
+    return p.push_nary(FA_ASSEMBLE, p.source.aval[i], x, m, t.attr_id(<Attr>p.made[key]))
 
 
 cdef bint is_spread(Tape t, uint32_t x) noexcept:
@@ -80,10 +80,10 @@ cdef uint32_t before_erasures(Simplify p, uint32_t i) except? 0:
     cdef uint32_t x = p.map[s.arg[2 * <size_t>i]], y, k
     cdef int64_t[2] mine
     attr = s.attr_list[s.arg[2 * <size_t>i + 1]]
-    if t.op[x] != FA_ERASE or not reach_of(<Attr>attr, False, mine):
+    if t.op[x] != FA_ERASE or attr.pieces is None:
         return 0
-    if x not in p.erased and not note_erasures(p, x):
-        return 0
+    reach_of(<Attr>attr, False, mine)
+    note_erasures(p, x)
     y, first, last = p.erased[x]
     if first <= mine[1] and mine[0] <= last:             # not beside all of them: perhaps between them
         y = x
@@ -103,36 +103,30 @@ cdef uint32_t nothing_left(Simplify p, uint32_t i) except? 0:
     cdef Tape s = p.source
     cdef Tape t = p.target
     cdef const uint32_t *ids = NULL
-    cdef int64_t size = AVALS[s.aval[i]].size, erased = 0
-    cdef uint32_t x = p.map[s.arg[2 * <size_t>i]], zero
-    cdef int k
+    cdef int64_t size = AVALS[s.aval[i]].size, erased
+    cdef uint32_t first = p.map[s.arg[2 * <size_t>i]], x = first, zero
+    cdef int k, n = 0
     attr = s.attr_list[s.arg[2 * <size_t>i + 1]]
-    chain = [("erase", attr)]
-    erased = elements(attr)
-    for k in range(MOST_ERASURES):
-        if t.op[x] != FA_ERASE and t.op[x] != FA_WRITE:
-            break
-        attr = t.attr_list[t.arg[2 * <size_t>x + 1]]
-        chain.append(("erase" if t.op[x] == FA_ERASE else "write", attr))
-        erased += elements(attr) if t.op[x] == FA_ERASE else 0
+    erased = pairs(<Attr>attr)
+    while n < MOST_ERASURES and (t.op[x] == FA_ERASE or t.op[x] == FA_WRITE):
+        erased += pairs(<Attr>t.attr_list[t.arg[2 * <size_t>x + 1]]) if t.op[x] == FA_ERASE else 0
         t.operands(x, &ids)
         x = ids[0]
+        n += 1
     if erased < size or size > MOST_MASKED:
         return 0
+    chain, x = [("erase", attr)], first
+    for k in range(n):
+        chain.append(("erase" if t.op[x] == FA_ERASE else "write", t.attr_list[t.arg[2 * <size_t>x + 1]]))
+        t.operands(x, &ids)
+        x = ids[0]
     key = tuple(chain)
-    if key not in p.filled:
-        p.filled[key] = erases_all(key, size)
-    if not p.filled[key]:
+    if key not in p.made:
+        p.made[key] = erases_all(key, size)
+    if not p.made[key]:
         return 0
     zero = p.constant(AVALS[s.aval[i]].dtype, 0.0)
     return p.push(FA_MOVE, s.aval[i], zero, t.attr_id(<Attr>T.Map.view(1, (size,), 0, (0,), size <= 1)))
-
-
-cdef int64_t elements(attr) except -1:
-    """To how many places a map writes, a place that is met twice counted twice."""
-    if attr.pieces is None:
-        return len(attr.dst if attr.dst is not None else attr.src)
-    return sum([math.prod(piece[0]) for piece in attr.pieces])
 
 
 cdef bint erases_all(chain, int64_t size) except -1:
@@ -150,13 +144,13 @@ cdef bint erases_all(chain, int64_t size) except -1:
 cdef bint apart(Simplify p, window, erased) except -1:
     """Does a slice surely read nothing of what was erased?"""
     key = window, erased
-    if key not in p.filled:
-        p.filled[key] = len(window.pieces) == 1 and erased.pieces is not None \
+    if key not in p.made:
+        p.made[key] = len(window.pieces) == 1 and erased.pieces is not None \
             and pieces_in(erased.pieces, window.pieces[0]) == ()
-    return p.filled[key]
+    return p.made[key]
 
 
-cdef bint note_erasures(Simplify p, uint32_t x) except -1:
+cdef int note_erasures(Simplify p, uint32_t x) except -1:
     """Remember for x, which is made by erasing, (what it was before all erasures, first position erased, last one)."""
     cdef Tape t = p.target
     cdef list chain = []
@@ -167,21 +161,20 @@ cdef bint note_erasures(Simplify p, uint32_t x) except -1:
         y = t.arg[2 * <size_t>y]
     root, first, last = p.erased[y] if y in p.erased else (y, 1 << 62, -1)
     for k in reversed(chain):
-        if not reach_of(<Attr>t.attr_list[t.arg[2 * <size_t>k + 1]], True, mine):
-            return False
+        reach_of(<Attr>t.attr_list[t.arg[2 * <size_t>k + 1]], True, mine)
         root, first, last = p.erased[k] = root, min(first, mine[0]), max(last, mine[1])
-    return True
+    return 0
 
 
-cdef bint reach_of(Attr attr, bint destination, int64_t *ends) noexcept:
-    """The first and the last position in the source, or the destination, of the pieces of a map; False: a table."""
+cdef int reach_of(Attr attr, bint destination, int64_t *ends) noexcept:
+    """The first and the last position in the source, or the destination, of a map; of a table, of everything."""
     cdef const fa_map *m = <const fa_map *>attr.ptr
     cdef const fa_piece *q
     cdef int64_t low, high, step
     cdef int k, d
     ends[0], ends[1] = m.nsrc + m.ndst, -1
     if m.ntable >= 0:
-        return False
+        ends[0], ends[1] = 0, (m.ndst if destination else m.nsrc) - 1
     for k in range(m.npieces):
         q = &m.pieces[k]
         low = high = q.doff if destination else q.soff
@@ -193,7 +186,7 @@ cdef bint reach_of(Attr attr, bint destination, int64_t *ends) noexcept:
             high += max(step, 0)
         else:
             ends[0], ends[1] = min(ends[0], low), max(ends[1], high)
-    return True
+    return 0
 
 
 cdef uint32_t put_back(Simplify p, uint32_t i) except? 0:
@@ -216,15 +209,10 @@ cdef uint32_t put_back(Simplify p, uint32_t i) except? 0:
             return 0
         positions.add(st.pos[k - 1])
     erased = (<Attr>t.attr_list[t.arg[2 * <size_t>erasing + 1]])
-    if len(positions) != st.n or erased.sizes[0] > 8 and not few(erased, 8) \
+    if len(positions) != st.n or erased.sizes[0] > 8 and pairs(<Attr>erased) > 8 \
             or set(erased.indices()[1].tolist()) != positions:
         return 0
     return w if p.fits(w, i) else p.push(FA_RESHAPE, s.aval[i], w, t.attr_id(None))
-
-
-cdef object few(m, most):
-    """Does a map name at most so many positions?"""
-    return elements(m) <= most
 
 
 cdef uint32_t added_part(Simplify p, uint32_t i) except? 0:
@@ -255,16 +243,9 @@ cdef uint32_t added_part(Simplify p, uint32_t i) except? 0:
     if t.op[x[0]] == FA_ASSEMBLE:
         return one_more(p, i, x[0], v)
     key = (attr, "part", dtype)
-    if key not in p.filled:
-        p.filled[key] = T.Map(*attr.fields()[:8], -0.0, dtype)
-    return p.push(FA_ADD, s.aval[i], w, p.push(FA_MOVE, s.aval[i], v, t.attr_id(<Attr>p.filled[key])))
-
-
-cdef uint32_t without_shape(Tape t, uint32_t x) noexcept:
-    """The value of which x is a reshape."""
-    while t.op[x] == FA_RESHAPE:
-        x = t.arg[2 * <size_t>x]
-    return x
+    if key not in p.made:
+        p.made[key] = T.Map(*attr.fields()[:8], -0.0, dtype)
+    return p.push(FA_ADD, s.aval[i], w, p.push(FA_MOVE, s.aval[i], v, t.attr_id(<Attr>p.made[key])))
 
 
 cdef bint has_part(Tape t, uint32_t x) noexcept:
@@ -293,6 +274,6 @@ cdef uint32_t one_more(Simplify p, uint32_t i, uint32_t x, uint32_t v) except 0:
     parts[m] = v
     attr, more = t.attr_list[t.arg[2 * <size_t>x + 1]], p.source.attr_list[p.source.arg[2 * <size_t>i + 1]]
     key = (attr, more)
-    if key not in p.filled:
-        p.filled[key] = T.Assemble([*attr.maps, more], *attr.fields()[1:])
-    return p.push_nary(FA_ASSEMBLE, p.source.aval[i], parts, m + 1, t.attr_id(<Attr>p.filled[key]))
+    if key not in p.made:
+        p.made[key] = T.Assemble([*attr.maps, more], *attr.fields()[1:])
+    return p.push_nary(FA_ASSEMBLE, p.source.aval[i], parts, m + 1, t.attr_id(<Attr>p.made[key]))

@@ -27,7 +27,8 @@ from fastad._tape cimport (
     FA_GUARD, FA_INPUT, FA_LAPACK, FA_MATMUL, FA_MOVE, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_NOT_EQUAL,
     FA_OWN_END, FA_RESHAPE, FA_STACK, FA_STOP, FA_STRONGZERO, FA_STRUCTURAL_END, FA_SUBTRACT, FA_SUM, FA_WHERE,
     FA_WRAP, FA_WRITE, FA_ZEROPRODUCT, FORMS, PRIMS, Tape, append, aval_id, aval_shape, fa_assemble, fa_aval, fa_axis,
-    fa_cell, fa_map, fa_matmul, fa_piece, fa_stack, is_real, operands_of, scalar_kernel,
+    fa_cell, fa_map, fa_matmul, fa_piece, fa_stack, is_identity, is_real, operands_of, pairs, scalar_kernel,
+    without_shape,
 )
 from fastad._transform cimport Copier
 

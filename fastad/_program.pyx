@@ -23,7 +23,8 @@ from fastad import _tape as T
 from fastad._tape cimport (
     AVALS, Attr, FORMS, Tape, append, aval_id, aval_shape, copy_in, copy_out, fa_assemble, fa_aval, fa_axis,
     fa_cell, fa_code, fa_env, fa_do_add, fa_do_copy, fa_fused, fa_itemsize, fa_map, fa_piece, fa_stack,
-    flags_to_report, is_real, operands_of, report_flags, run_flat, FA_ASSEMBLE, FA_AVAL_F64, FA_AVAL_I64, FA_BOOL,
+    flags_to_report, is_identity, is_real, operands_of, report_flags, run_flat, FA_ASSEMBLE, FA_AVAL_F64,
+    FA_AVAL_I64, FA_BOOL,
     FA_CAPTURE, FA_CAST, FA_CONST, FA_ELEMENTWISE, FA_ERASE, FA_F32, FA_FORM_BINARY, FA_FORM_NARY, FA_FUSED,
     FA_NAVAL_SCALAR, FA_GUARD, FA_I64, FA_INPUT, FA_MOVE, FA_NDTYPE, FA_OK, FA_OWN_END, FA_PUT, FA_RESHAPE,
     FA_STACK, FA_STOP, FA_SUM, FA_WHERE, FA_WRITE, PRIMS, fa_run, is_f64, FA_ADD, FA_SUBTRACT, FA_MULTIPLY,

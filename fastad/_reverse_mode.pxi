@@ -137,13 +137,6 @@ cdef class Parts:
         return 0
 
 
-cdef uint32_t without_shape(Tape s, uint32_t x) noexcept:
-    """The value of which x is a reshape: what is given to one is given to the other, in one order for both."""
-    while s.op[x] == FA_RESHAPE and AVALS[s.aval[s.arg[2 * <size_t>x]]].nd:
-        x = s.arg[2 * <size_t>x]
-    return x
-
-
 cdef Parts parts_of(Builder b, uint32_t x):
     cdef Parts found
     x = without_shape(b.source, x)
@@ -202,7 +195,7 @@ cdef uint32_t with_elements(Builder b, uint32_t w, uint32_t aval, Parts p) excep
 
 
 cdef uint32_t with_moves(Builder b, uint32_t w, uint32_t aval, list moves) except 0:
-    cdef int64_t total = sum([pairs(m) for _, m in moves])
+    cdef int64_t total = sum([pairs(<Attr>m) for _, m in moves])
     cdef int64_t size = AVALS[aval].size
     if not w and len(moves) == 1:
         return b.emit("move", (moves[0][0],), aval, moves[0][1])
@@ -252,21 +245,6 @@ cdef bint is_whole(m, int64_t n) except -1:
     return p.npieces == 1 and p.ntable < 0 and (n == p.ndst if p.dst_injective else n >= 2 * p.ndst)
 
 
-cdef int64_t pairs(m) except -1:
-    """How many elements a map moves."""
-    cdef const fa_map *p = <const fa_map *>(<Attr>m).ptr
-    cdef int64_t n, total = 0
-    cdef int k, d
-    if p.ntable >= 0:
-        return p.ntable
-    for k in range(p.npieces):
-        n = 1
-        for d in range(p.pieces[k].nd):
-            n *= p.pieces[k].shape[d]
-        total += n
-    return total
-
-
 cdef class Reverse:
     """What an adjoint rule writes with: the builder `b`, and where its contributions go."""
     cdef readonly Builder b
@@ -288,7 +266,7 @@ cdef class Reverse:
     def give_moved(self, int k, uint32_t source, m, bint now=False):
         """Add what map `m` takes from `source` to operand k; `now`: source is about to be overwritten."""
         cdef uint32_t x = self.operand(k)
-        cdef int64_t n = pairs(m)
+        cdef int64_t n = pairs(<Attr>m)
         cdef uint32_t aval = strong(self.b.source.aval[x])
         if AVALS[aval].nd == 0 or (now and 2 * n >= AVALS[aval].size) or is_whole(m, n):
             give_whole(self.b, x, self.b.emit("move", (source,), aval, m))

@@ -85,11 +85,11 @@ cdef class Fold(Pass):
 
 cdef class Simplify(Fold):
     """What changes nothing, or is the same as algebra on finite numbers."""
-    cdef dict filled                     # (map, fill, dtype) -> the map with that fill
+    cdef dict made                       # attributes that were made of others, and what was found out about them
     cdef dict erased                     # value of the target -> (what it was before erasures, first and last position)
 
     def __cinit__(self, Tape source, Tape target=None, *rest):
-        self.filled = {}
+        self.made = {}
         self.erased = {}
 
     cdef uint32_t simplified(self, uint32_t i, int op, bint algebra) except? 0:
@@ -309,17 +309,3 @@ cdef class Simplify(Fold):
 
     cdef uint32_t negated(self, uint32_t x, uint32_t i) except? 0:
         return self.push(FA_NEGATIVE, self.source.aval[i], x, 0) if self.fits(x, i) else 0
-
-
-cdef bint is_identity(Attr attr) except -1:
-    """Does a map move everything to its own place?"""
-    cdef fa_map *m = <fa_map *>attr.ptr
-    cdef int64_t expected = 1
-    cdef int d
-    if m.nsrc != m.ndst or m.npieces != 1 or m.ntable >= 0 or m.pieces[0].soff or m.pieces[0].doff:
-        return False
-    for d in range(m.pieces[0].nd - 1, -1, -1):
-        if m.pieces[0].shape[d] != 1 and (m.pieces[0].sstr[d] != expected or m.pieces[0].dstr[d] != expected):
-            return False
-        expected *= m.pieces[0].shape[d]
-    return expected == m.ndst

@@ -124,8 +124,11 @@ cdef class Compose(Pass):
             return x[0]
         if FORMS[op] == FA_FORM_NARY:
             return self.target.push_nary(op, aval, x, m, 0)
-        return append(self.target, op, aval, x[0], x[1] if m > 1 else self.attr(s.arg[2 * <size_t>i + 1]) if
-                      op == FA_CAST else 0)
+        if op == FA_CAST:
+            x[1] = self.attr(s.arg[2 * <size_t>i + 1])
+        elif m == 1:
+            x[1] = 0
+        return append(self.target, op, aval, x[0], x[1])
 
     cdef object with_slices(self, assembly, there):
         """An assembly of which some parts are slices already, as large as itself."""
@@ -182,9 +185,9 @@ cdef uint32_t slice_of_slice(Simplify p, uint32_t i) except? 0:
             or not is_slice(<const fa_map *>(<Attr>attr).ptr):
         return 0
     key = (attr, t.attr_list[t.arg[2 * <size_t>x + 1]], "slice")
-    if key not in p.filled:
-        p.filled[key] = slice_of_move(key[0], key[1])
-    found = p.filled[key]
+    if key not in p.made:
+        p.made[key] = slice_of_move(key[0], key[1])
+    found = p.made[key]
     return 0 if found is None else p.push(FA_MOVE, s.aval[i], t.arg[2 * <size_t>x], t.attr_id(<Attr>found[0]))
 
 

@@ -486,3 +486,15 @@ cdef class Complex:
     cdef public object re
     cdef public object im
     cdef public object pairs
+
+
+cdef inline uint32_t without_shape(Tape t, uint32_t x) noexcept:
+    """The value, not of rank 0, of which x is a reshape."""
+    while t.op[x] == FA_RESHAPE and AVALS[t.aval[t.arg[2 * <size_t>x]]].nd:
+        x = t.arg[2 * <size_t>x]
+    return x
+
+
+# ---- what is asked of maps (_attrs.pxi)
+cdef bint is_identity(Attr attr) except -1
+cdef int64_t pairs(Attr m) except -1

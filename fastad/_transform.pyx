@@ -11,9 +11,10 @@ from libc.stdint cimport uint8_t, uint32_t, int64_t
 from libc.stdlib cimport malloc, calloc, realloc, free
 from fastad._tape cimport (
     AVALS, Attr, FORMS, PRIMS, Tape, append, aval_id, aval_shape, capture, fa_map, fa_template, is_real,
-    operands_of, partial_of, FA_ADD, FA_AVAL_F64, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_BOOL, FA_CALL, FA_CAPTURE,
+    operands_of, pairs, partial_of, without_shape,
+    FA_ADD, FA_AVAL_F64, FA_AVAL_WEAK_F32, FA_AVAL_WEAK_F64, FA_BOOL, FA_CALL, FA_CAPTURE,
     FA_CAST, FA_CONST, FA_ELEMENT, FA_ELEMENTWISE, FA_F32, FA_F64, FA_FORM_BINARY, FA_FORM_NARY, FA_FORM_UNARY,
-    FA_GUARD, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_NOP, FA_RESHAPE, FA_STRONGZERO, FA_STRUCTURAL_END,
+    FA_GUARD, FA_MULTIPLY, FA_NAVAL_SCALAR, FA_NEGATIVE, FA_NOP, FA_STRONGZERO, FA_STRUCTURAL_END,
     FA_TSLOT_CONST, FA_TSLOT_Y, FA_WHERE, FA_ZERO, FA_ZEROPRODUCT,
 )
 import math

@@ -458,7 +458,7 @@ class Recorded(Cells):
 
     def power(self, n: Any, dtype: Any = None) -> Any:
         if not n:
-            raise NotImplementedError("zero power is not supported as it would densify the matrix.")
+            raise refusal("scipy.sparse", "the power 0 is 1 at all places, with an entry or not: np.ones(A.shape)")
         a = self.once()
         return scaled(a, a.entries**n)
 

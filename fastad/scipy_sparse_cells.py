@@ -6,6 +6,7 @@ Must not know: everything else about matrices (scipy_sparse.py).
 """
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,9 @@ class Cells:
     shape: tuple[int, int]
     _own: type
 
+    @abstractmethod
     def refill(self, rows: Any, columns: Any, entries: Any) -> None:
         """Set what the matrix consists of."""
-        raise NotImplementedError
 
     def cell(self, key: Any) -> Any:
         """(row, column) of one element of such a matrix; None for other keys and matrices."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from typing import Any
 
@@ -84,7 +85,7 @@ def pattern(shape: tuple[int, int], indptr: Any, indices: Any) -> Pattern:
         return found
 
 
-class Routine:
+class Routine(ABC):
     """What Library asks of a rule, for a routine of two operands with a result.
 
     Operands are float64: entries (nnz,), vectors (n, columns); of complex numbers (`pairs`) with a last axis of 2, and
@@ -111,21 +112,23 @@ class Routine:
     def shaped(self, core: tuple[int, ...]) -> tuple[int, ...]:
         return (self.lanes,) * bool(self.lanes) + core + (2,) * self.pairs
 
+    @abstractmethod
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Of the operands and of the result."""
-        raise NotImplementedError
 
     # -- in sweeps
 
+    @abstractmethod
     def one(self, first: Any, second: Any) -> Any:
         """The result of one lane, of real or complex arrays."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tangent(self, first: Any, second: Any, d_first: Any, d_second: Any) -> Any:
-        raise NotImplementedError
+        """The tangent of that result; None: an operand has none."""
 
+    @abstractmethod
     def bar(self, k: int, w: Any, first: Any, second: Any) -> Any:
-        raise NotImplementedError
+        """The adjoint of operand k from that of the result."""
 
     def numbers(self, x: Any) -> Any:
         """Memory as real or complex numbers, one lane after the other."""
