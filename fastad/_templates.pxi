@@ -16,6 +16,10 @@ cdef extern from "_kernels/mathematics.h" nogil:
 cdef extern from "_kernels/chain.h" nogil:
     int fa_cpu_level()
     int fa_chain_level
+    bint fa_chain_evades
+
+cdef extern from "_kernels/subnormals.h" nogil:
+    bint fa_subnormals_are_slow()
 
 cdef extern from "_kernels/template.h" nogil:
     int fa_check_template(const fa_template *t)
@@ -96,6 +100,7 @@ cdef int adapt_loop(int code, row) except -1:
 
 
 fa_chain_level = fa_cpu_level()
+fa_chain_evades = fa_subnormals_are_slow()
 
 
 cdef bint numpy_is_wide() except -1:

@@ -61,6 +61,7 @@ FA_INLINE void fa_fetch_own(const char *p) {
 #include "levels.h"
 
 static int fa_chain_level __attribute__((unused)) = 2;      /* set at import: fa_cpu_level() */
+static int fa_chain_evades __attribute__((unused)) = 1;     /* subnormal numbers; set at import: subnormals.h */
 
 FA_INLINE const fa_chainset *fa_chain_set(int dtype) {
     static const fa_chainset *const set[2][FA_LEVELS] =

@@ -51,7 +51,7 @@ FA_FN int fa_fused_steps(const fa_fused *f, const fa_place *at, char *scratch, i
         const fa_finstr *ins = &f->instr[i];
         if (ins->kind != FA_FUSED_CHAIN) continue;
         const fa_chainset *set = fa_chain_set(ins->din);
-        differ |= set->tiny[FA_CHAIN_MULTIPLY].by8 != NULL;
+        differ |= fa_chain_evades && set->tiny[FA_CHAIN_MULTIPLY].by8 != NULL;
         for (uint32_t k = ins->in[0]; k < (uint32_t)ins->in[0] + ins->in[1]; k++) {
             const fa_chainstep *s = &f->steps[k];
             const fa_slot *slot = &f->slots[s->slot];
