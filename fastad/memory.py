@@ -22,13 +22,14 @@ from fastad.disk import OnDisk, Spool, place_of
 from fastad.errors import BudgetError, UnsupportedError
 from fastad.function import Function
 from fastad.scan_checkpoints import Rooms
-from fastad.segments import Columns, Cut, Parts, smallest_live_set
+from fastad.segments import TOGETHER, Columns, Cut, Parts, smallest_live_set
 from fastad.sizes import bytes_of, size
 
 __all__ = ["Report", "WithinMemory", "along_program", "bytes_of", "gradient_program", "limit", "place_of",
            "pullback_program"]
 
 F64 = 0
+SCARCE = 5.0                             # steps' time for each step, there and back: many run again and again
 
 
 class Report:
@@ -230,21 +231,38 @@ def cuttable(tape: Any, rest: float) -> tuple[Any, bool]:
 
 def in_segments(tape: Any, rest: float, memory: int, unchecked: int, place: Any = None) -> tuple[Any, int]:
     """(the gradient as segments within the budget or None, the smallest budget for it)."""
-    cut = Cut(*cuttable(tape, rest))
-    if cut.m < 2:
+    shortest = Cut(*cuttable(tape, rest))
+    if shortest.m < 2:
         return None, unchecked
-    parts = Parts(cut)
-    program = cut.program(cut.least(), parts)
-    least = program.working_bytes()
+    bound = None if place is None else place.most
+    cut, parts, room = of_best_length(shortest, memory, bound is None or bound > 2 * max(TOGETHER) * shortest.record)
+    least = memory - room + cut.least()
     if least > memory:
         return None, least
-    room = cut.least() + memory - least
     program = cut.program(room, parts, place)
     if place is not None:
         need_step(tape, program.spool)
     report(program, memory, unchecked, program.spool, lambda: [
         (f"{name_of(tape)} in {cut.m} segments", cut.m, 1 + executed(program.schedule, cut.m - 1, 1), room)])
     return program, least
+
+
+def of_best_length(shortest: Cut, memory: int, join: bool) -> tuple[Cut, Parts, int]:
+    """(segments, what they consist of, bytes of room for their states and records): several short ones are one where
+    they may and that is faster.  Programs of long ones leave less room, how much is known when they are there: where it is scarce,
+    the short ones are tried, too.  The room is less than the least that works only if that is so for these."""
+    def made(cut: Cut) -> tuple[Cut, Parts, int]:
+        parts = Parts(cut)
+        return cut, parts, cut.least() + memory - cut.program(cut.least(), parts).working_bytes()
+    group = shortest.together(memory - shortest.room) if join else 1
+    if group > 1:
+        long = made(shortest.joined(group))
+        time = shortest.expected(group, long[2])
+        if time < SCARCE * (shortest.m + 1):
+            return long
+        short = made(shortest)
+        return short if shortest.expected(1, short[2]) <= time else long
+    return made(shortest)
 
 
 def executed(schedule: Any, n: int, group: int) -> int:

@@ -22,7 +22,7 @@ from fastad._segments import Segments, part
 from fastad._spool import Plan
 from fastad.disk import DiskChain, Spool
 
-__all__ = ["Cut", "Parts"]
+__all__ = ["TOGETHER", "Cut", "Parts"]
 
 LEAVES = ("input", "const", "capture")
 CHECKS = ("guard", "wrap")
@@ -30,6 +30,9 @@ FIRST, FIRST_TAPE, AGAIN, AGAIN_TAPE, BACK, KINDS = range(6)
 LEAF, STORE, RECORD = range(3)
 LINE = 64
 MOST_BYTES = 48                          # different heights at which the live set is tried to be cut
+TOGETHER = (1, 2, 3, 4, 6, 8, 12, 16)    # segments that may become one
+A_RUN = 0.5                              # of the time of a short segment: to hand over its state, whatever its length
+WORTH = 1.05                             # longer segments are longer compiled: they must be faster by that
 Address = tuple[int, int]
 
 
@@ -305,6 +308,25 @@ class Cut:
     def least(self) -> int:
         """Bytes of the smallest room."""
         return checkpoints.least_room(self.m - 1, self.snapshot, self.record)
+
+    # -- longer segments
+    def expected(self, group: int, room: int) -> float:
+        """Time, in that of a short segment, where `group` neighbours are one segment, with a room of so many bytes:
+        each run of a segment costs some time beside its steps, but long ones need more room, so that more runs."""
+        units = checkpoints.in_units(-(-(self.m - 1) // group), room, self.snapshot, group * self.record)
+        if units is None:
+            return np.inf
+        runs = checkpoints.steps_needed(units.n, units.room, units.snapshot, units.tape)
+        return (runs + units.n) * (group + A_RUN)
+
+    def together(self, room: int) -> int:
+        """How many neighbours are best one segment."""
+        costs = {group: self.expected(group, room) for group in TOGETHER if group == 1 or 2 * group < self.m}
+        return min(group for group in costs if costs[group] <= WORTH * min(costs.values()))
+
+    def joined(self, group: int) -> Cut:
+        """The same in segments of so many of these; the last one stays as it is."""
+        return Cut(self.c.tape, self.quiet, self.cuts[::-group][::-1])
 
     # -- programs
     def instructions(self, j: int, kind: int, wanted: Iterable[int]) -> list[int]:
