@@ -92,6 +92,7 @@ cdef class Loop:
         for k in range(self.nreads):
             self.reads[k].parts = &self.parts[part]
             part += self.reads[k].n
+        fa_patches_find(&self.f)
         return 0
 
     cdef int64_t scratch_bytes(self) noexcept:

@@ -129,6 +129,9 @@ cdef extern from "_kernels/reader.h" nogil:
     int fa_reader_contiguous(const fa_reader *r)
     int fa_reader_has_runs(const fa_reader *r)
 
+cdef extern from "_kernels/patches.h" nogil:
+    void fa_patches_find(fa_fused *f)
+
 include "_arena.pxi"
 include "_memory_plan.pxi"
 include "_halo.pxi"
@@ -528,12 +531,14 @@ cdef class Program:
             [sum(attr.working_bytes()) for attr in self.tape.attr_list if hasattr(attr, "working_bytes")])
 
     def stats(self):
-        """Sizes in tier 0 and here: instructions, bytes of arrays; cells; frames made so far; fused loops, and those of
-        them that threads share; runs of scalars; bytes of the processor's code for these and loops (0: none yet)."""
+        """Sizes in tier 0 and here: instructions, bytes of arrays; cells; frames made so far; fused loops, those of
+        them that threads share, and those with patches; runs of scalars; bytes of the processor's code for these and
+        loops (0: none yet)."""
         return {"instructions_before": self.before[0], "instructions": self.count,
                 "arena_bytes_before": self.before[1], "arena_bytes": self.nbytes,
                 "cells": self.ncells - 1, "frames": self.frames_made, "loops": len(self.loops),
-                "shared_loops": sum([(<Loop>loop).f.shared for loop in self.loops]), "runs": self.nruns,
+                "shared_loops": sum([(<Loop>loop).f.shared for loop in self.loops]),
+                "patched_loops": sum([(<Loop>loop).f.patched for loop in self.loops]), "runs": self.nruns,
                 "code_bytes": (self.code_bytes if self.machine_code != NULL else 0)
                 + (self.chain_bytes if self.chain_code != NULL else 0)}
 

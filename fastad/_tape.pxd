@@ -149,6 +149,7 @@ cdef extern from "_kernels/layout.h" nogil:
         uint32_t nsums
         uint32_t scratch
         uint32_t shared
+        bint patched
         const void *instr
         const void *slots
         const void *reads

@@ -93,6 +93,8 @@ def test_benchmark_mode_runs(root, tmp_path):
      "fa_comparison(c, FA_K3, b, fa_in_reg(a), predicate, 0)"),
     ("chain_form.h", "others[slot] != here[slot]", "0"),
     ("reader.h", "m.s = -m.s;", ";"),
+    ("patches.h", "r->doff + r->reach)", "r->doff + 1)"),
+    ("patches.h", "f->patches[k].end < begin", "1"),
     ("axis.h", "leaf.level++;", ""),
     ("weave.h", "w->reach - w->shift[p]) * item;", "w->shift[p]) * item;"),
     ("fourier.h", "s0 + lo * c0", "s0 + hi * c0"),

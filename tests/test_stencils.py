@@ -74,6 +74,45 @@ def test_gradients_are_those_of_the_tape(f, shape, dtype, rng):
     np.testing.assert_allclose(got[1], want, rtol=rtol, atol=atol * np.abs(want).max())
 
 
+RECEIVERS = {
+    "a row": (2,), "the first and the last row": ((0, -1),), "rows apart": (np.arange(1, 60, 9),),
+    "a part of a row": (np.s_[5, 7:70],), "points": (np.array([3, 3, 3, 40, 55]), np.array([4, 9, 9, 0, 88])),
+    "a block in the middle": (np.s_[20:30, 40:60],), "a column": (np.s_[:, 3],), "all": (np.s_[:],),
+    "many rows": (np.arange(1, 60, 4),)}
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("where", RECEIVERS)
+def test_what_receivers_send_back(where, dtype, count, rng, threads):
+    """Between the rows that they are on, loops read nothing of it; where these are few."""
+    def f(c):
+        old, now, misfit = np.zeros_like(c), np.zeros_like(c), 0.0
+        for k in range(5):
+            inner = now[1:-1, 1:-1]
+            new = np.zeros_like(c)
+            new[1:-1, 1:-1] = 2.0 * inner - old[1:-1, 1:-1] + c[1:-1, 1:-1] * (
+                now[2:, 1:-1] + now[:-2, 1:-1] + now[1:-1, 2:] + now[1:-1, :-2] - 4.0 * inner)
+            new[30, 45] += 1.0 + k
+            at = RECEIVERS[where]
+            misfit = misfit + np.sum(new[at if len(at) > 1 else at[0]] ** 2)
+            old, now = now, new
+        return misfit
+    threads(count)
+    usual = share_from(0)
+    try:
+        c = (0.1 + 0.1 * rng.random((64, 200))).astype(dtype)
+        adjoint = vjp(ad.record(f, c), seed=1.0)
+        program = Program(adjoint)
+        want = bits(adjoint.sweep([c]))
+        for _ in range(12):                  # later ones run as code
+            assert bits(program.run([c])) == want
+        if where in ("a row", "rows apart", "a part of a row"):
+            assert program.stats()["patched_loops"] > 0
+    finally:
+        share_from(usual)
+
+
 @pytest.mark.parametrize("f, shape", [(partial(waves, steps=40), (40, 200)), (partial(wide, steps=40), (30, 300))])
 def test_bits_do_not_depend_on_threads_or_memory(f, shape, rng):
     c = 0.1 + 0.1 * rng.random(shape)

@@ -169,9 +169,9 @@ FA_INLINE int64_t fa_row_at(const fa_rows *rows, int64_t row, int64_t c) {
     return c + row * rows->s[0];
 }
 
-/* One block, from element j of the arrays on. */
+/* One block, from element j of the arrays on.  still: every row finds the same in the block buffers. */
 FA_FN void fa_chain_block(const fa_fused *f, const fa_finstr *ins, const fa_chainat *steps, int tiny, int64_t j,
-                          int64_t m) {
+                          int64_t m, int still) {
     const fa_chainset *set = fa_chain_set(ins->din);
     const fa_chainstep *plan = f->steps + ins->in[0];
     const fa_chaincode *code = fa_chain_code_of(f, ins, tiny);
@@ -183,7 +183,7 @@ FA_FN void fa_chain_block(const fa_fused *f, const fa_finstr *ins, const fa_chai
         c = j - row * f->row;
     }
     for (int64_t k = 0; k < m; k += n, row++, c = 0) {
-        fa_chaintile t = {{0, k * item, (j + k) * item}, 0, 0};
+        fa_chaintile t = {{0, still ? 0 : k * item, (j + k) * item}, 0, 0};
         if (ins->arity & FA_CHAIN_BY_ROWS) {
             n = f->row - c < m - k ? f->row - c : m - k;
             for (uint32_t l = 0; l < f->nrows; l++)

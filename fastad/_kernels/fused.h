@@ -118,7 +118,7 @@ FA_FN void fa_fused_block(const fa_fused *f, const fa_code *c, const fa_cell *v,
         const fa_finstr *ins = &f->instr[i];
         if (i && i == f->nprimal) env->flags |= fa_fpflags();
         if (ins->kind == FA_FUSED_CHAIN) {
-            fa_chain_block(f, ins, steps, carried->tiny, j, m);
+            fa_chain_block(f, ins, steps, carried->tiny, j, m, 0);
         } else if (ins->kind == FA_FUSED_ELEMENTWISE) {
             fa_span in[3];
             for (int k = 0; k < ins->arity; k++)
@@ -219,6 +219,35 @@ FA_INLINE int fa_fused_has_no_blocks(const fa_fused *f, int differ) {
     return code && code->whole;
 }
 
+/* Elements from j to `end` without a patch: the buffers of the reads are filled once. */
+FA_FN void fa_fused_between(const fa_fused *f, const fa_place *at, const fa_chainat *steps, int64_t j, int64_t end) {
+    int64_t most = f->row ? f->row : f->block, length = f->row ? end - j : f->block;
+    if (j >= end) return;
+    for (uint32_t i = 0; i + 1 < f->n; i++) {
+        const fa_finstr *ins = &f->instr[i];
+        fa_fill(ins->dout, f->reads[ins->in[0]].fill, most, at[ins->out].p);
+    }
+    for (; j < end; j += length)
+        fa_chain_block(f, &f->instr[f->n - 1], steps, 0, j, end - j < length ? end - j : length, 1);
+}
+
+/* Blocks from element `begin` to `end` where there are patches, rows between them (patches.h). */
+FA_FN void fa_fused_patched(const fa_fused *f, const fa_code *c, const fa_cell *v, fa_place *at, fa_chainat *steps,
+                            char *scratch, int64_t begin, int64_t end, fa_carried *carried, fa_env *env) {
+    int64_t j = begin;
+    for (int32_t k = 0; k < f->npatches; k++) {
+        int64_t from = f->patches[k].begin, to = f->patches[k].end < end ? f->patches[k].end : end;
+        if (to <= j) continue;
+        if (from < j) from = j;
+        if (from > end) break;
+        fa_fused_between(f, at, steps, j, from);
+        for (j = from; j < to; j += f->block)
+            fa_fused_block(f, c, v, at, steps, scratch, j, to - j < f->block ? to - j : f->block, carried, env);
+        j = to;
+    }
+    fa_fused_between(f, at, steps, j, end);
+}
+
 /* The blocks from element `begin` to `end`, or, where sums along an axis take several blocks each, of these units.
    ends: of a chunk, where its neighbours find its fringes. */
 FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v, char *scratch, int64_t begin,
@@ -246,7 +275,9 @@ FA_FN void fa_fused_blocks(const fa_fused *f, const fa_code *c, const fa_cell *v
         return;
     }
     int64_t block = fa_fused_has_no_blocks(f, carried.differ) ? end - begin : f->block;
-    for (int64_t j = begin; j < end; j += block, carried.head = 0)
+    int patched = f->patched && !carried.differ;
+    if (patched) fa_fused_patched(f, c, v, at, steps, scratch, begin, end, &carried, env);
+    for (int64_t j = begin; j < end && !patched; j += block, carried.head = 0)
         fa_fused_block(f, c, v, at, steps, scratch, j, end - j < block ? end - j : block, &carried, env);
     fa_fused_gaps(f, v, begin, end);
     for (uint32_t k = 0; k < f->nweaves; k++) {

@@ -265,6 +265,10 @@ typedef struct {
     uint16_t slot[FA_WEAVE_PARTS];
 } fa_weave;
 
+/* Elements of a loop from `begin` to `end` (patches.h). */
+enum { FA_MOST_PATCHES = 8 };
+typedef struct { int64_t begin, end; } fa_patch;
+
 /* A chain as code of the processor; run: NULL until there is some (chain_code.h).  whole: it needs no block buffers. */
 typedef struct { const char *run; int64_t whole; } fa_chaincode;
 
@@ -286,6 +290,8 @@ typedef struct {
     fa_axis axis;                            /* along which AXIS sums; n is 0: there is none, else no SUM (axis_plan.h) */
     uint32_t naxes, nweaves;
     const fa_weave *weaves;
+    int32_t patched, npatches;               /* is it known where its reads are something else than their fill? */
+    fa_patch patches[FA_MOST_PATCHES];
 } fa_fused;
 
 /* ---- packed scalar code, in programs only (machine.h) ----------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #ifndef TEST_FUSED_H
 #define TEST_FUSED_H
 #include "naive.h"
+#include "patches.h"
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -150,6 +151,49 @@ static void test_weave(int64_t n, int64_t first, int64_t end, const int64_t *shi
     free(x); free(y); free(scratch);
 }
 
+/* x + r, r being 0.5 but for some runs of s on top of it (a few, many, none, or over all), squared */
+static void test_patches(int64_t n, int runs, int64_t length, int threads) {
+    enum { MOST = FA_MOST_PATCHES + 2 };
+    double *x = malloc((size_t)n * 8), *y = calloc((size_t)n, 8), *r = malloc((size_t)n * 8), s = 0.25;
+    char *scratch = malloc(2 * FA_BUFFER_BYTES);
+    fa_aval avals[2] = {{.dtype = FA_F64, .nd = 1, .size = n}, {.dtype = FA_F64}};
+    uint32_t cell_aval[4] = {0, 0, 0, 1};
+    fa_cell v[4] = {{.p = x}, {.p = y}, {.p = scratch}, {.f = s}};
+    fa_part parts[MOST];
+    fa_fread read = {.n = (uint32_t)runs, .fills = 1, .adds = 1, .fill = {.f = 0.5}, .parts = parts};
+    fa_slot slots[] = {{FA_SLOT_BUFFER, FA_F64, 0, 0, 0, 0}, {FA_SLOT_ARRAY, FA_F64, 0, 0, 0, 0},
+                       {FA_SLOT_BUFFER, FA_F64, 0, 0, 1, 0}, {FA_SLOT_ARRAY, FA_F64, 0, 1, 0, 0}};
+    fa_finstr instr[] = {{0, FA_FUSED_READ, 0, FA_F64, FA_F64, {0}, 0, 0},
+                         {FA_ADD, FA_FUSED_ELEMENTWISE, 2, FA_F64, FA_F64, {0, 1}, 2, FA_CHAIN_ADD},
+                         {FA_MULTIPLY, FA_FUSED_ELEMENTWISE, 2, FA_F64, FA_F64, {2, 2}, 3, FA_CHAIN_MULTIPLY}};
+    fa_chainstep steps[FA_MOST_STEPS];
+    uint16_t spread[FA_FUSED_SLOTS];
+    fa_fused loop = {.size = n, .n = 3, .nslots = 4, .scratch = 2, .shared = 1, .instr = instr, .slots = slots,
+                     .reads = &read, .steps = steps, .spread = spread, .nbuffers = 2, .block = FA_BLOCK};
+    fa_code c = {.avals = avals, .cell_aval = cell_aval};
+    fa_env env = {.flags = 0};
+    random_fill(x, n);
+    for (int64_t k = 0; k < n; k++) r[k] = 0.5;
+    for (int k = 0; k < runs; k++) {
+        int64_t at = below(n - length + 1), zero = 0, one = 1;
+        fa_piece piece = {1, 0, at, &length, &zero, &one};
+        fa_reader_of(&piece, &parts[k].reader);
+        parts[k].cell = 3;
+        parts[k].what = FA_DO_ADDF;
+        for (int64_t j = at; j < at + length; j++) r[j] += s;
+    }
+    EXPECT(fa_chain_plan(&loop, instr, slots, steps, spread) == 0, "the plan of a loop with patches");
+    fa_patches_find(&loop);
+    EXPECT(runs > 1 || loop.patched == (2 * runs * length <= n), "%d runs of %d among %d: patched is %d", runs,
+           (int)length, (int)n, loop.patched);
+    fa_pool_set_threads(threads);
+    fa_run_fused(&c, v, &loop, &env);
+    fa_pool_set_threads(1);
+    for (int64_t k = 0; k < n; k++)
+        EXPECT(y[k] == (x[k] + r[k]) * (x[k] + r[k]), "patches of %d: [%d] is %.17g", (int)n, (int)k, y[k]);
+    free(x); free(y); free(r); free(scratch);
+}
+
 /* Every chunk once, whoever takes it: with two callers at once, as two Python threads are, and after a fork. */
 enum { CHUNKS = 200 };
 static void count_chunk(void *job, int64_t chunk, int is_worker) {
@@ -201,6 +245,9 @@ static void test_fused(void) {
     for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++)
         for (int s = 0; s < 5; s++)
             for (int threads = 1; threads < 4; threads += 2) test_weave(lengths[k], k % 3, s % 2 * 4, shifts[s], threads);
+    for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++)
+        for (int runs = 0; runs <= FA_MOST_PATCHES + 2; runs++)
+            test_patches(lengths[k], runs, 1 + below(runs % 3 ? lengths[k] / 20 + 1 : lengths[k]), 1 + 2 * (runs % 2));
     test_pool();
 }
 #endif
