@@ -556,11 +556,18 @@ cdef class Fusion(Copier):
                 y = self.fetched.pop(x)
                 self.map[x] = append(self.target, FA_MOVE, s.aval[x], self.map[y], self.target.attr_id(
                     <Attr>s.attr_list[s.arg[2 * <size_t>y + 1]].T))
-            elif self.kind[x] == READ and self.level[x] < level and self.stays_in_place(x) and self.is_there(x, level):
+            elif self.kind[x] == READ and self.level[x] < level and self.stays_in_place(x) and self.is_there(x, level) \
+                    and not self.keeps(x, i):
                 self.map[x] = 0
                 self.copy(x)
                 self.level[x] = level
         return 0
+
+    cdef inline bint keeps(self, uint32_t x, uint32_t i) noexcept:
+        """Would a large array be kept for instruction i alone, which reads a little of it, slice x?"""
+        cdef Tape s = self.source
+        cdef uint32_t whole = s.arg[2 * <size_t>x]
+        return self.last[whole] < i and 2 * AVALS[s.aval[x]].size < AVALS[s.aval[whole]].size
 
     cdef bint stays_in_place(self, uint32_t i) noexcept:
         """Long rows of neighbours (LoopWriter.read_rows)."""

@@ -113,6 +113,15 @@ def test_what_receivers_send_back(where, dtype, count, rng, threads):
         share_from(usual)
 
 
+def test_a_slice_keeps_no_wave(rng):
+    """The row that receivers are on is kept for the way back, beside a Laplacian; not the wave of which it is a row."""
+    c = 0.1 + 0.1 * rng.random((100, 200))
+    tape = optimise(vjp(ad.record(partial(waves, steps=60), c), seed=1.0))
+    program = Program(tape)
+    assert bits(program.run([c])) == bits(tape.sweep([c]))
+    assert program.stats()["arena_bytes"] < 68 * c.nbytes
+
+
 @pytest.mark.parametrize("f, shape", [(partial(waves, steps=40), (40, 200)), (partial(wide, steps=40), (30, 300))])
 def test_bits_do_not_depend_on_threads_or_memory(f, shape, rng):
     c = 0.1 + 0.1 * rng.random(shape)
