@@ -73,7 +73,8 @@ def test_benchmark_mode_runs(root, tmp_path):
 @pytest.mark.parametrize("header, right, wrong", [
     ("move.h", "m.s = -m.s;", ";"),
     ("reduce.h", "a[j].key < a[i].key", "a[j].key <= a[i].key"),
-    ("product_real.h", "fa_spmm_add)(A, !A->transpose", "fa_spmm_add)(A, A->transpose"),
+    ("reverse_real.h", "across.transpose = !A->transpose;", ""),
+    ("reverse_real.h", "if (shared && q.batch != 1) {", "if (0) {"),
     ("tangent_real.h", "ties > 1 ? sum / (FA_REAL)ties : sum", "sum"),
     ("reverse_real.h", "fa_map_zero(o->attr, FA_DTYPE, w);", ";"),
     ("elementwise.h", "env->flags |= fa_fpflags();", ""),

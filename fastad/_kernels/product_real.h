@@ -1,5 +1,5 @@
 /* product_real.h - products of real matrices; included by reals.h once a type.
-   Owns: the choice between BLAS and our loops, which depends on the sizes alone; the CSR loops and their adjoints.
+   Owns: the choice between BLAS and our loops, which depends on the sizes alone; the CSR loops.
    Must not know: opcodes, which product is an adjoint.
    Next: products.h, which includes it. */
 typedef void (*FA_R(fa_blas))(int ta, int tb, int64_t m, int64_t n, int64_t k, const FA_REAL *a, const FA_REAL *b,
@@ -59,27 +59,6 @@ FA_FN void FA_R(fa_matmul)(const fa_matmul *p, FA_R(fa_blas) blas, const FA_REAL
         else FA_R(fa_gemm)(blas, p->ta, p->tb, p->m, p->n, p->k, a, b, y, beta);
 }
 
-/* abar += the adjoint of a; a batch stride of 0 adds up */
-FA_FN void FA_R(fa_matmul_adjoint_a)(const fa_matmul *p, FA_R(fa_blas) blas, const FA_REAL *b, const FA_REAL *ybar,
-                                     FA_REAL *abar) {
-    for (int64_t i = 0; i < p->batch; i++, ybar += p->m * p->n) {
-        const FA_REAL *bi = b + i * p->bbatch;
-        FA_REAL *ai = abar + i * p->abatch;
-        if (p->ta) FA_R(fa_gemm)(blas, p->tb, 1, p->k, p->m, p->n, bi, ybar, ai, 1);
-        else FA_R(fa_gemm)(blas, 0, !p->tb, p->m, p->k, p->n, ybar, bi, ai, 1);
-    }
-}
-
-FA_FN void FA_R(fa_matmul_adjoint_b)(const fa_matmul *p, FA_R(fa_blas) blas, const FA_REAL *a, const FA_REAL *ybar,
-                                     FA_REAL *bbar) {
-    for (int64_t i = 0; i < p->batch; i++, ybar += p->m * p->n) {
-        const FA_REAL *ai = a + i * p->abatch;
-        FA_REAL *bi = bbar + i * p->bbatch;
-        if (p->tb) FA_R(fa_gemm)(blas, 1, p->ta, p->n, p->k, p->m, ybar, ai, bi, 1);
-        else FA_R(fa_gemm)(blas, !p->ta, 0, p->k, p->n, p->m, ai, ybar, bi, 1);
-    }
-}
-
 /* ---- sparse ------------------------------------------------------------------------------------------------- */
 /* y += A x, or y += A^T x if transpose */
 FA_FN void FA_R(fa_spmm_add)(const fa_csr *A, int transpose, const FA_REAL *data, const FA_REAL *x, FA_REAL *y) {
@@ -102,18 +81,4 @@ FA_FN void FA_R(fa_spmm_add)(const fa_csr *A, int transpose, const FA_REAL *data
 FA_INLINE void FA_R(fa_spmm)(const fa_csr *A, const FA_REAL *data, const FA_REAL *x, FA_REAL *y) {
     memset(y, 0, (size_t)((A->transpose ? A->ncol : A->nrow) * A->ncols) * sizeof *y);
     FA_R(fa_spmm_add)(A, A->transpose, data, x, y);
-}
-
-FA_INLINE void FA_R(fa_spmm_adjoint_x)(const fa_csr *A, const FA_REAL *data, const FA_REAL *ybar, FA_REAL *xbar) {
-    FA_R(fa_spmm_add)(A, !A->transpose, data, ybar, xbar);
-}
-
-FA_FN void FA_R(fa_spmm_adjoint_data)(const fa_csr *A, const FA_REAL *x, const FA_REAL *ybar, FA_REAL *databar) {
-    FA_REAL (*dot)(const FA_REAL *, const FA_REAL *, int64_t) = FA_R(fa_rows_by)()->dot;
-    int64_t m = A->ncols;
-    for (int64_t r = 0; r < A->nrow; r++)
-        for (int64_t e = A->indptr[r]; e < A->indptr[r + 1]; e++) {
-            int64_t c = A->indices[e];
-            databar[e] += dot(x + (A->transpose ? r : c) * m, ybar + (A->transpose ? c : r) * m, m);
-        }
 }

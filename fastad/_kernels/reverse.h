@@ -5,6 +5,7 @@
    accumulate through their transposed map.  Next: reverse_real.h (the rules), sweep.h. */
 #ifndef FASTAD_REVERSE_H
 #define FASTAD_REVERSE_H
+#include "scratch.h"
 #include "tangent.h"
 
 FA_FN int fa_reverse_call(const fa_code *c, const fa_cell *v, fa_cell *adj, const uint8_t *active,

@@ -170,21 +170,57 @@ FA_FN void FA_R(fa_reverse_put)(const fa_code *c, const fa_cell *v, fa_cell *adj
     FA_R(fa_reverse_old)(c, adj, active, o->id[0], size, (char *)w);
 }
 
-FA_FN void FA_R(fa_reverse_stack)(const fa_code *c, fa_cell *adj, const uint8_t *active, const fa_operands *o,
-                                  int64_t size,
-                            FA_REAL *w) {
+/* From the first scalar on, as the adjoint tape adds them up; of those at one place the last one counts. */
+FA_FN int FA_R(fa_reverse_stack)(const fa_code *c, fa_cell *adj, const uint8_t *active, const fa_operands *o,
+                                 int64_t size, FA_REAL *w) {
     const fa_stack *st = o->attr;
     const uint32_t *id = o->id + st->has_base;
     int overwrites = !st->accumulate && (st->has_base || st->pos);
+    FA_REAL *of = fa_workspace_of(FA_SCRATCH_ADJOINT, (size_t)st->n * sizeof *of);
+    if (!of) return FA_ENOMEM;
     for (int64_t k = st->n - 1; k >= 0; k--) {
         int64_t at = fa_stack_pos(st, k);
-        if (active[id[k]]) adj[id[k]].FA_CELL += w[at];
+        of[k] = w[at];
         if (overwrites) w[at] = 0;
     }
+    for (int64_t k = 0; k < st->n; k++) if (active[id[k]]) adj[id[k]].FA_CELL += of[k];
     if (st->has_base) FA_R(fa_reverse_old)(c, adj, active, o->id[0], size, (char *)w);
+    return FA_OK;
 }
 
 /* ---- structural: the rest ------------------------------------------------------------------------------------- */
+/* What many results have of one element is added up first, as on the adjoint tape (Reverse.give_moved). */
+FA_FN int FA_R(fa_reverse_move)(const fa_map *m, int nd, const FA_REAL *w, FA_REAL *xbar) {
+    int64_t pairs = 1;
+    int gives_all = nd == 0;
+    FA_REAL *y = 0;
+    if (m->npieces == 1 && m->ntable < 0) {
+        for (int k = 0; k < m->pieces[0].nd; k++) pairs *= m->pieces[0].shape[k];
+        gives_all |= pairs >= 2 * m->nsrc;
+    }
+    if (m->src_injective || !gives_all) {
+        fa_map_add_transposed(m, FA_DTYPE, (char *)xbar, (const char *)w);
+        return FA_OK;
+    }
+    y = fa_workspace_of(FA_SCRATCH_ADJOINT, (size_t)m->nsrc * sizeof *y);
+    if (!y) return FA_ENOMEM;
+    memset(y, 0, (size_t)m->nsrc * sizeof *y);
+    fa_map_add_transposed(m, FA_DTYPE, (char *)y, (const char *)w);
+    FA_R(fa_add_array)(m->nsrc, y, xbar);
+    return FA_OK;
+}
+
+FA_FN int FA_R(fa_reverse_assemble)(const fa_code *c, fa_cell *adj, const uint8_t *active, const fa_operands *o,
+                                    const FA_REAL *w) {
+    const fa_assemble *as = o->attr;
+    int status = FA_OK;
+    for (uint32_t k = 0; k < o->n && status == FA_OK; k++)
+        if (active[o->id[k]])
+            status = FA_R(fa_reverse_move)(as->maps[k], fa_aval_of(c, o->id[k])->nd, w,
+                                           (FA_REAL *)fa_data_of(c, adj, o->id[k]));
+    return status;
+}
+
 FA_FN void FA_R(fa_reverse_take)(int64_t m, const int64_t *idx, const FA_REAL *w, FA_REAL *xbar) {
     for (int64_t k = 0; k < m; k++) xbar[idx[k]] += w[k];
 }
@@ -193,18 +229,81 @@ FA_FN void FA_R(fa_reverse_addat)(int64_t m, const int64_t *idx, const FA_REAL *
     for (int64_t k = 0; k < m; k++) xbar[k * step] += w[idx[k]];
 }
 
-FA_FN void FA_R(fa_reverse_product)(const fa_code *c, const fa_cell *v, fa_cell *adj, const uint8_t *active,
-                                    const fa_operands *o, uint16_t op, const FA_REAL *w, fa_env *env) {
+/* ---- products ------------------------------------------------------------------------------------------------- */
+/* What the adjoint tape computes (structural_rules.py), and then one addition: the same bits.
+   xbar += the batch q of products, or their sum where all of them read the operand. */
+FA_FN int FA_R(fa_reverse_matmul)(fa_matmul q, int shared, FA_R(fa_blas) blas, const FA_REAL *a, const FA_REAL *b,
+                                  FA_REAL *xbar) {
+    int64_t size = q.m * q.n, total = q.batch * size;
+    FA_REAL *y = fa_workspace_of(FA_SCRATCH_ADJOINT, (size_t)(total + size) * sizeof *y);
+    if (!y) return FA_ENOMEM;
+    FA_R(fa_matmul)(&q, blas, a, b, y, 0);
+    if (shared && q.batch != 1) {
+        fa_axis batch = {1, q.batch, size, 0};
+        FA_R(fa_sum_axis)(&batch, y, y + total);
+        y += total;
+        total = size;
+    }
+    FA_R(fa_add_array)(total, y, xbar);
+    return FA_OK;
+}
+
+FA_FN int FA_R(fa_reverse_matmul_a)(const fa_matmul *p, FA_R(fa_blas) blas, const FA_REAL *b, const FA_REAL *w,
+                                    FA_REAL *abar) {
+    int64_t step = p->m * p->n;
+    fa_matmul q = {p->batch, p->m, p->n, p->k, step, p->bbatch, 0, !p->tb, 1};
+    fa_matmul of_transposed = {p->batch, p->k, p->n, p->m, p->bbatch, step, p->tb, 1, 1};
+    return p->ta ? FA_R(fa_reverse_matmul)(of_transposed, p->abatch == 0, blas, b, w, abar)
+        : FA_R(fa_reverse_matmul)(q, p->abatch == 0, blas, w, b, abar);
+}
+
+FA_FN int FA_R(fa_reverse_matmul_b)(const fa_matmul *p, FA_R(fa_blas) blas, const FA_REAL *a, const FA_REAL *w,
+                                    FA_REAL *bbar) {
+    int64_t step = p->m * p->n;
+    fa_matmul q = {p->batch, p->k, p->m, p->n, p->abatch, step, !p->ta, 0, 1};
+    fa_matmul of_transposed = {p->batch, p->n, p->m, p->k, step, p->abatch, 1, p->ta, 1};
+    return p->tb ? FA_R(fa_reverse_matmul)(of_transposed, p->bbatch == 0, blas, w, a, bbar)
+        : FA_R(fa_reverse_matmul)(q, p->bbatch == 0, blas, a, w, bbar);
+}
+
+FA_FN int FA_R(fa_reverse_spmm_x)(const fa_csr *A, const FA_REAL *data, const FA_REAL *w, FA_REAL *xbar) {
+    fa_csr across = *A;
+    int64_t size = (A->transpose ? A->nrow : A->ncol) * A->ncols;
+    FA_REAL *y = fa_workspace_of(FA_SCRATCH_ADJOINT, (size_t)size * sizeof *y);
+    if (!y) return FA_ENOMEM;
+    across.transpose = !A->transpose;
+    FA_R(fa_spmm)(&across, data, w, y);
+    FA_R(fa_add_array)(size, y, xbar);
+    return FA_OK;
+}
+
+FA_FN int FA_R(fa_reverse_spmm_data)(const fa_csr *A, const FA_REAL *x, const FA_REAL *w, FA_REAL *databar) {
+    int64_t m = A->ncols;
+    FA_REAL *y = fa_workspace_of(FA_SCRATCH_ADJOINT, (size_t)m * sizeof *y);
+    if (!y) return FA_ENOMEM;
+    for (int64_t r = 0; r < A->nrow; r++)
+        for (int64_t e = A->indptr[r]; e < A->indptr[r + 1]; e++) {
+            int64_t col = A->indices[e];
+            const FA_REAL *u = w + (A->transpose ? col : r) * m, *s = x + (A->transpose ? r : col) * m;
+            for (int64_t j = 0; j < m; j++) y[j] = u[j] * s[j];
+            databar[e] += FA_R(fa_sum)(y, 1, m);
+        }
+    return FA_OK;
+}
+
+FA_FN int FA_R(fa_reverse_product)(const fa_code *c, const fa_cell *v, fa_cell *adj, const uint8_t *active,
+                                   const fa_operands *o, uint16_t op, const FA_REAL *w, fa_env *env) {
     const FA_REAL *a = (const FA_REAL *)fa_data_of(c, v, o->id[0]), *b = (const FA_REAL *)fa_data_of(c, v, o->id[1]);
     FA_REAL *abar = active[o->id[0]] ? (FA_REAL *)fa_data_of(c, adj, o->id[0]) : 0;
     FA_REAL *bbar = active[o->id[1]] ? (FA_REAL *)fa_data_of(c, adj, o->id[1]) : 0;
+    int status = FA_OK;
     if (op == FA_MATMUL) {
-        if (abar) FA_R(fa_matmul_adjoint_a)(o->attr, env->FA_GEMM, b, w, abar);
-        if (bbar) FA_R(fa_matmul_adjoint_b)(o->attr, env->FA_GEMM, a, w, bbar);
-    } else {
-        if (abar) FA_R(fa_spmm_adjoint_data)(o->attr, b, w, abar);
-        if (bbar) FA_R(fa_spmm_adjoint_x)(o->attr, a, w, bbar);
+        if (abar) status = FA_R(fa_reverse_matmul_a)(o->attr, env->FA_GEMM, b, w, abar);
+        if (bbar && status == FA_OK) status = FA_R(fa_reverse_matmul_b)(o->attr, env->FA_GEMM, a, w, bbar);
+        return status;
     }
+    if (bbar) status = FA_R(fa_reverse_spmm_x)(o->attr, a, w, bbar);
+    return abar && status == FA_OK ? FA_R(fa_reverse_spmm_data)(o->attr, b, w, abar) : status;
 }
 
 /* opcodes with one operand that counts: xbar is its adjoint */
@@ -213,7 +312,7 @@ FA_FN int FA_R(fa_reverse_unary)(const fa_code *c, const fa_cell *v, uint32_t i,
     switch (c->op[i]) {
     case FA_ELEMENT: xbar[(int64_t)(uintptr_t)o->attr] += *w; return FA_OK;
     case FA_RESHAPE: FA_R(fa_add_array)(size, w, xbar); return FA_OK;
-    case FA_MOVE: fa_map_add_transposed(o->attr, FA_DTYPE, (char *)xbar, (const char *)w); return FA_OK;
+    case FA_MOVE: return FA_R(fa_reverse_move)(o->attr, fa_aval_of(c, o->id[0])->nd, w, xbar);
     case FA_SUM: FA_R(fa_reverse_sum)(o->attr, w, xbar); return FA_OK;
     case FA_CUMSUM: FA_R(fa_reverse_cumsum)(o->attr, w, xbar); return FA_OK;
     case FA_MAXR: case FA_MINR:
@@ -246,12 +345,8 @@ FA_FN int FA_R(fa_reverse_structural)(const fa_code *c, const fa_cell *v, fa_cel
     case FA_STOP: return FA_OK;
     case FA_ERASE: case FA_WRITE: FA_R(fa_reverse_write)(c, adj, active, &o, op, av->size, w); return FA_OK;
     case FA_PUT: FA_R(fa_reverse_put)(c, v, adj, active, &o, av->size, (FA_REAL *)w); return FA_OK;
-    case FA_STACK: FA_R(fa_reverse_stack)(c, adj, active, &o, av->size, (FA_REAL *)w); return FA_OK;
-    case FA_ASSEMBLE:
-        for (uint32_t k = 0; k < o.n; k++)
-            if (active[o.id[k]])
-                fa_map_add_transposed(((const fa_assemble *)o.attr)->maps[k], FA_DTYPE, fa_data_of(c, adj, o.id[k]), w);
-        return FA_OK;
+    case FA_STACK: return FA_R(fa_reverse_stack)(c, adj, active, &o, av->size, (FA_REAL *)w);
+    case FA_ASSEMBLE: return FA_R(fa_reverse_assemble)(c, adj, active, &o, (const FA_REAL *)w);
     case FA_ADDAT:
         if (active[o.id[1]])
             FA_R(fa_reverse_addat)(fa_aval_of(c, o.id[0])->size, (const int64_t *)fa_data_of(c, v, o.id[0]),
@@ -259,8 +354,7 @@ FA_FN int FA_R(fa_reverse_structural)(const fa_code *c, const fa_cell *v, fa_cel
                                   (FA_REAL *)fa_data_of(c, adj, o.id[1]));
         return FA_OK;
     case FA_MATMUL: case FA_SPMM:
-        FA_R(fa_reverse_product)(c, v, adj, active, &o, op, (const FA_REAL *)w, env);
-        return FA_OK;
+        return FA_R(fa_reverse_product)(c, v, adj, active, &o, op, (const FA_REAL *)w, env);
     case FA_CALL: case FA_LAPACK: return fa_reverse_call(c, v, adj, active, &o, i, w, env);
     default:
         if (!active[o.id[0]]) return FA_OK;

@@ -1,15 +1,16 @@
-/* scratch.h - growing pieces of memory a thread, for the workspaces of LAPACK and of Fourier transforms.
+/* scratch.h - growing pieces of memory a thread, for the workspaces of LAPACK, of Fourier transforms, of
+   the adjoints of products.
    Owns: that a sweep which has run once allocates nothing, and that a thread's memory goes with the thread.
    Must not know: who works in it.  What was given is valid until its next call in the same thread, for the same
    piece.
-   Next: structural.h (FA_LAPACK), fourier.h. */
+   Next: structural.h (FA_LAPACK), fourier.h, reverse_real.h. */
 #ifndef FASTAD_SCRATCH_H
 #define FASTAD_SCRATCH_H
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 
-enum { FA_SCRATCH_LIBRARY, FA_SCRATCH_BETWEEN, FA_SCRATCH_COLUMNS, FA_SCRATCH_PIECES };
+enum { FA_SCRATCH_LIBRARY, FA_SCRATCH_BETWEEN, FA_SCRATCH_COLUMNS, FA_SCRATCH_ADJOINT, FA_SCRATCH_PIECES };
 
 static pthread_key_t fa_scratch_key[FA_SCRATCH_PIECES];
 static pthread_once_t fa_scratch_once = PTHREAD_ONCE_INIT;
