@@ -19,6 +19,7 @@ class Entry:
     nbytes: int
     program: Any
     compile_at: int
+    swept: Tape
     def __init__(self, tape: Tape, function: Callable[..., Any], key: Any, watch: Any, lone: bool) -> None: ...
     @property
     def tape(self) -> Tape: ...

@@ -44,8 +44,12 @@ cdef class Entry:
         Calls that it has answered; the recording is the first.
     nbytes : int
         Of the tape and the memory of its sweeps.
+    swept : Tape
+        What runs as long as there is no program: the tape, or the same in numbers (tapes.in_numbers), as programs have
+        it, so that derivatives keep their bits when there is one.
     """
     cdef readonly Tape tape
+    cdef public Tape swept
     cdef readonly object function, key, watch
     cdef object changed                  # watch.changed, or None
     cdef public Py_ssize_t calls, used, nbytes
@@ -54,7 +58,7 @@ cdef class Entry:
     cdef readonly bint short             # the arguments are the inputs and one number, one gradient come out
 
     def __init__(self, Tape tape, function, key, watch, bint lone):
-        self.tape = tape
+        self.tape = self.swept = tape
         self.function = function
         self.key = key
         self.watch = watch
@@ -75,11 +79,11 @@ cdef class Entry:
         """Bytes of the tape, of its derivative tapes, and of one thread's memory for their sweeps or the program's."""
         cdef Tape t
         cdef Py_ssize_t total = 0 if self.program is None else self.program.nbytes
-        for x in [self.tape, *self.tape.derived.values()]:
+        for x in [self.tape, *self.tape.derived.values(), *([] if self.swept is self.tape else [self.swept])]:
             if isinstance(x, Tape):
                 t = <Tape>x
                 total += t.nbytes + 1024
-                if t.frames is not None or t is self.tape and self.program is None:
+                if t.frames is not None or t is self.swept and self.program is None:
                     total += 2 * (t.layout().nbytes + 8 * <Py_ssize_t>t.n)
             elif type(x) is ndarray_type:
                 total += cnp.PyArray_NBYTES(<cnp.ndarray>x)
@@ -159,7 +163,7 @@ cdef class Dispatcher:
         return self.slow(args, kwargs)
 
     cdef object answer(self, Entry e, tuple args, object out):
-        cdef Tape t = e.tape
+        cdef Tape t = e.swept
         cdef Frame f
         cdef list found
         if not e.short or self.mode == WITH_PYTHON:

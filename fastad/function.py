@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastad import _tape as T
-from fastad import trees
+from fastad import tapes, trees
 from fastad._dispatch import PYTHON, VALUE_AND_GRADIENT, Dispatcher, Entry, innermost
 from fastad.audits import Audit
 from fastad.complex_values import MADE_OUTSIDE
@@ -204,6 +204,7 @@ class Function(Dispatcher):
     patience = 8                         # calls before compiling is thought of
     gain = 0.25                          # share of a replay's time that a program is expected to save
     saves_memory = False                 # does the program of this verb need much less memory than sweeps of the tape?
+    programs_in_numbers = False          # are the derivatives in its programs those of arrays split into numbers?
     memory: int | None = None            # bytes that a sweep may take
     as_floats = True                     # are constants of a branch made float64?
     still: tuple = ()                    # leaves of the arguments in argnums that are not differentiated all the same
@@ -384,6 +385,7 @@ class Function(Dispatcher):
         entry.compile_at = 0
         try:
             self.compile(entry)
+            entry.swept = entry.tape     # nobody sweeps any more
         except (UnsupportedError, MemoryError):      # the sweeps over the tape itself go on
             entry.program = None
         entry.weigh()
@@ -443,6 +445,9 @@ class Function(Dispatcher):
             entry.weigh()
         elif self.saves_memory and self.first_sweep_costs_more(tape):
             self.translate(entry)        # before the cache weighs it
+        if self.programs_in_numbers and entry.program is None:
+            entry.swept = tapes.in_numbers(tape)
+            entry.weigh()
         self.cache.add(entry)
         self.hot = entry
         return entry

@@ -93,7 +93,7 @@ class Gradient(WithinMemory):
 
     verb = "grad"
     shared_mode = GRADIENT
-    saves_memory = True
+    saves_memory = programs_in_numbers = True
 
     def check(self, tape):
         need_number(self, tape)
@@ -106,7 +106,7 @@ class Gradient(WithinMemory):
             out = entry.program.run(values)
             return self.pack(tape.signature, out[:n], out[n:])
         seeds = [1.0] + [0.0] * (len(tape.outputs) - 1)
-        return self.pack(tape.signature, *tape.sweep_gradient(values, seeds))
+        return self.pack(tape.signature, *entry.swept.sweep_gradient(values, seeds))
 
     def compile(self, entry):
         entry.program = self.gradient_program(entry.tape)
@@ -231,6 +231,7 @@ class Pullback(Function):
     """primals -> value, pullback."""
 
     verb = "vjp"
+    programs_in_numbers = True           # (within a memory budget)
 
     @classmethod
     def at(cls, f, primals, kwargs, has_aux, audit):
@@ -241,7 +242,7 @@ class Pullback(Function):
 
     def replay(self, entry, values, extra):
         tape = entry.tape
-        point = Point(tape, list(values))
+        point = Point(entry.swept, list(values))
         outputs = tape.signature.pack_outputs(point.outputs())
 
         def pullback(w):
@@ -303,6 +304,7 @@ class Jacobian(Function):
     verb = "jacobian"
     patience = 4
     gain = 0.8                           # many unit vectors in one sweep
+    programs_in_numbers = True
 
     def __init__(self, f, argnums=0, has_aux=False, audit=True, mode="auto", *options):
         super().__init__(f, argnums, has_aux, audit, mode, *options)     # a compiled matrix is swept in one direction
@@ -333,16 +335,17 @@ class Jacobian(Function):
         rest = [shape for dtype, shape in tapes.output_avals(tape)[n:] if dtype in T.REAL]
         if entry.program is not None:
             return self.replay_compiled(entry, values, ins, outs, rest)
-        y = tape.sweep(values)
+        swept = entry.swept
+        y = swept.sweep(values)
         if self.forwards(ins, outs):
             def sweep(units):
                 units = iter(units)
-                return tape.sweep_tangent([next(units) if a else None for a in active])[:n]
+                return swept.sweep_tangent([next(units) if a else None for a in active])[:n]
         else:
             rest = [np.zeros(shape) for _, shape in tapes.output_avals(tape)[n:]]
 
             def sweep(units):
-                return tape.sweep_reverse(units + rest)
+                return swept.sweep_reverse(units + rest)
         return self.pack(tape, y, self.blocks(ins, outs, sweep))
 
     def replay_compiled(self, entry, values, ins, outs, rest):
@@ -428,6 +431,7 @@ class Hessian(Function):
     verb = "hessian"
     patience = 4
     gain = 0.8                           # many unit vectors in one sweep
+    programs_in_numbers = True
 
     def check(self, tape):
         need_number(self, tape)
