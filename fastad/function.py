@@ -385,7 +385,6 @@ class Function(Dispatcher):
         entry.compile_at = 0
         try:
             self.compile(entry)
-            entry.swept = entry.tape     # nobody sweeps any more
         except (UnsupportedError, MemoryError):      # the sweeps over the tape itself go on
             entry.program = None
         entry.weigh()

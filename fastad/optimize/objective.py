@@ -67,7 +67,7 @@ class Evaluation(Asked, Gradient):
         point.swept = False
         if entry.program is not None and self.large(entry.tape):
             return float(tapes.kept(entry.tape, "value program", tapes.program).run(values)[0])
-        result = entry.tape.sweep(values)
+        result = entry.swept.sweep(values)
         point.swept = True
         return float(result[0]) if result else refused(entry.tape)
 
@@ -76,7 +76,7 @@ class Evaluation(Asked, Gradient):
         if not point.swept:
             return self.both(entry, values, point, _)[1]
         self.sweeps.reverse += 1
-        return self.gathered(entry.tape.sweep_reverse(seeds(entry.tape)))
+        return self.gathered(entry.swept.sweep_reverse(seeds(entry.tape)))
 
     def whole(self, entry: Any, values: list[Any], point: Point, _: Any) -> np.ndarray:
         """The gradient by all numbers of the layout, also those that are fixed."""
@@ -87,7 +87,7 @@ class Evaluation(Asked, Gradient):
         else:
             if not point.swept:
                 self.value(entry, values, point, None)
-            adjoints = entry.tape.sweep_reverse(seeds(entry.tape))
+            adjoints = entry.swept.sweep_reverse(seeds(entry.tape))
         return np.ravel(adjoints[0]) if self.layout is None else self.layout.joined(adjoints)
 
     def both(self, entry: Any, values: list[Any], point: Point, _: Any) -> tuple[float, np.ndarray]:
@@ -98,7 +98,7 @@ class Evaluation(Asked, Gradient):
         if entry.program is not None:        # a program has memory of its own
             result, *adjoints = entry.program.run(values)
             return float(result), self.gathered(adjoints)
-        outputs, adjoints = entry.tape.sweep_gradient(values, seeds(entry.tape))
+        outputs, adjoints = entry.swept.sweep_gradient(values, seeds(entry.tape))
         point.swept = True
         return float(outputs[0]) if outputs else refused(entry.tape), self.gathered(adjoints)
 
