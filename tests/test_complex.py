@@ -278,6 +278,9 @@ FUNCTIONS = {
     "tensordot": lambda z: np.tensordot(z, z, axes=([0], [0])),
     "einsum": lambda z: np.einsum("ij,kj->ik", z, z.conj()),
     "einsum3": lambda z: np.einsum("i,ij,j->", z[:, 0], z, z[1]),
+    "einsum4": lambda z: np.einsum("ij,kj,kl,l->li", z, z.conj(), z, z[1]),
+    "einsum of diagonals": lambda z: np.einsum("ii,i,ji->ji", z[:, :2], z[0, :2], z[:, 1:], optimize=True),
+    "einsum, one stretched": lambda z: np.einsum("ij,jk,kl", z[:, :1] / 9, z.T / 9, z),
     "trace": lambda z: np.trace(z),
     "T": lambda z: z.T.copy(),
     "ravel": lambda z: np.ravel(z.T),
@@ -486,3 +489,9 @@ def test_captured_complex_arrays_are_read_again():
     tape = ad.record(f, np.ones(2))
     h[0] = 3j
     np.testing.assert_allclose(tape(np.ones(2)), 9 + 16)
+
+
+def test_einsum_of_many_complex_operands_is_a_few_products_not_a_power_of_two():
+    z = np.arange(6.0).reshape(2, 3)
+    tape = ad.record(lambda x: np.abs(np.einsum("ij,kj,kl,ml->im", *[x * (1 + 1j)] * 4)).sum(), z)
+    assert str(tape).count("matmul") <= 12
