@@ -243,3 +243,21 @@ def test_filters_of_single_precision():
         y = ad.record(f, x)(x)
         assert y.dtype == f(x).dtype
         np.testing.assert_allclose(y, f(x), rtol=1e-4, atol=1e-4)
+
+
+def test_interp1d_of_a_table_is_numpys_interp_as_it_is_in_scipy():
+    x = np.linspace(0.0, 1.0, 30)
+    table = scipy.interpolate.interp1d(x, np.sin(30 * x))
+    at = np.random.default_rng(0).random(200)
+    tape = ad.record(lambda at: table(at).sum(), at)
+    assert str(tape).count("\n") <= str(ad.record(lambda at: np.interp(at, x, np.sin(30 * x)).sum(), at)).count("\n") + 10
+    assert tape(at) == table(at).sum()
+
+
+def test_a_spline_at_a_number_is_few_operations_of_any_order():
+    spline = scipy.interpolate.CubicSpline(np.linspace(0.0, 1.0, 9), np.sin(np.arange(9.0)))
+    at = np.array([-0.1, 0.3, np.nan, 1.2])
+    for order in range(6):
+        np.testing.assert_allclose(ad.record(lambda x, order=order: spline(x, order), at)(at), spline(at, order), 1e-13)
+    listing = str(ad.record(lambda x: spline(x[0]), np.array([0.3])))
+    assert listing.count("\n") <= 30 and "assert" not in listing
