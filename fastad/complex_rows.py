@@ -19,11 +19,23 @@ import numpy as np
 from fastad import _tape as T
 from fastad.complex_conversion import recast, strengthened, weakened
 from fastad.complex_products import LONG, product
-from fastad.complex_values import COMPLEX64, DOORS, ComplexArray, fresh, from_pairs, make, pairs_of, parts, weak
+from fastad.complex_values import (
+    COMPLEX64,
+    DOORS,
+    ComplexArray,
+    ComplexNumber,
+    fresh,
+    from_pairs,
+    make,
+    pairs_of,
+    parts,
+    weak,
+)
 from fastad.movers import relayout
 from fastad.operands import FLOAT, SINGLE, Complex, cast_to, is_array, live, refusal, run_plain, shape_of
 
 Pair = tuple[Any, Any]
+PLAIN = (complex, float, int, np.float64, np.complex128)
 ROWS: dict[Any, Callable[..., Any]] = {}
 # Computed in float32 for complex64: products and sums without cancellation, which keep the digits that NumPy has.
 IN_SINGLE = {np.add, np.subtract, np.multiply, np.true_divide, np.negative, np.positive, np.conjugate, np.square,
@@ -67,7 +79,7 @@ def call(ufunc: Any, inputs: Any, operator: bool = True) -> Any:
 
 
 def in_double(inputs: Any) -> bool:
-    """Is each operand an array of double precision or a number of Python's, and one of them an array?"""
+    """Is each operand an array or number of double precision or a number of Python's, and one of them an array?"""
     arrays = 0
     for x in inputs:
         kind = type(x)
@@ -77,7 +89,9 @@ def in_double(inputs: Any) -> bool:
         elif kind is np.ndarray or kind is T.Array:
             if x.dtype != np.float64 and x.dtype != np.complex128:
                 return False
-        elif kind is complex or kind is float or kind is int:
+        elif kind in PLAIN or (kind is T.Scalar and T.kind_of(x) == FLOAT):
+            continue
+        elif kind is ComplexNumber and T.promote(x.re, x.im) == FLOAT:
             continue
         else:
             return False

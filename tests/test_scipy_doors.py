@@ -249,9 +249,9 @@ def test_interp1d_of_a_table_is_numpys_interp_as_it_is_in_scipy():
     x = np.linspace(0.0, 1.0, 30)
     table = scipy.interpolate.interp1d(x, np.sin(30 * x))
     at = np.random.default_rng(0).random(200)
-    tape = ad.record(lambda at: table(at).sum(), at)
-    assert str(tape).count("\n") <= str(ad.record(lambda at: np.interp(at, x, np.sin(30 * x)).sum(), at)).count("\n") + 10
-    assert tape(at) == table(at).sum()
+    ours, numpys = ad.record(table, at), ad.record(lambda at: np.interp(at, x, np.sin(30 * x)), at)
+    assert str(ours).count("\n") <= str(numpys).count("\n") + 10
+    assert np.array_equal(ours(at), table(at))
 
 
 def test_a_spline_at_a_number_is_few_operations_of_any_order():
