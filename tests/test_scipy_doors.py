@@ -3,6 +3,7 @@
 Owns: what is asked of each call of tests/scipy_cases.py, and of the doors themselves.
 Next: fastad/scipy_doors.py, tests/test_scipy_stats.py (every family).
 """
+import itertools
 import re
 import subprocess
 import sys
@@ -261,3 +262,34 @@ def test_a_spline_at_a_number_is_few_operations_of_any_order():
         np.testing.assert_allclose(ad.record(lambda x, order=order: spline(x, order), at)(at), spline(at, order), 1e-13)
     listing = str(ad.record(lambda x: spline(x[0]), np.array([0.3])))
     assert listing.count("\n") <= 30 and "assert" not in listing
+
+
+@pytest.mark.parametrize("angle", [0, 90, 180, -90, 45.0])
+def test_a_rotated_image_has_scipys_edges(angle):
+    """Its coordinates are those of SciPy to the last bit, which decides whether an edge is inside."""
+    for mode, reshape in itertools.product(("constant", "grid-constant", "reflect"), (True, False)):
+        def f(x, mode=mode, reshape=reshape):
+            return scipy.ndimage.rotate(x, angle, reshape=reshape, order=1, mode=mode, cval=9.0)
+        np.testing.assert_allclose(ad.record(f, IMAGE)(IMAGE), f(IMAGE), rtol=1e-13, atol=1e-13)
+
+
+INTO_INTEGERS = {
+    "map_coordinates": lambda image, x, **kwargs: scipy.ndimage.map_coordinates(image, x.reshape(2, 2), order=1,
+                                                                                **kwargs),
+    "gaussian_filter": lambda image, x, **kwargs: scipy.ndimage.gaussian_filter(image, x[0], **kwargs),
+    "convolve": lambda image, x, **kwargs: scipy.ndimage.convolve(image, x.reshape(2, 2), **kwargs),
+    "shift": lambda image, x, **kwargs: scipy.ndimage.shift(image, x[:2], order=1, **kwargs),
+}
+
+
+@pytest.mark.parametrize("name", INTO_INTEGERS)
+def test_results_that_scipy_rounds_to_the_dtype_of_the_image_are_loud(name):
+    """They were recorded in float64 and not rounded: other numbers than those of f, in silence."""
+    f, x = INTO_INTEGERS[name], np.array([0.3, 0.7, 1.2, 0.9])
+    whole = (9 * IMAGE).astype(np.uint8)
+    with pytest.raises(ad.UnsupportedError, match="output=float"):
+        ad.record(lambda x: f(whole, x), x)
+    tape = ad.record(lambda x: f(whole, x, output=float), x)
+    np.testing.assert_allclose(tape(x), f(whole, x, output=float), rtol=1e-12)
+    single = ad.record(lambda x: f(IMAGE.astype(np.float32), x), x)(x)
+    assert single.dtype == f(IMAGE.astype(np.float32), x).dtype == np.float32
