@@ -111,6 +111,28 @@ cdef inline object api():
     return numpy_api
 
 
+# Instructions of the code objects that asked last, by their id: `co_code` makes them anew each time.
+cdef dict instructions = {}
+cdef int BINARY_OP = dis.opmap["BINARY_OP"]
+
+
+cdef bint formatted():
+    """Does Python's % make text of the number just now?  "%g" % x looks at it, as f"{x:g}" does; nothing is computed.
+
+    No other % asks an operand of ours for a float: those of numbers and arrays call __rmod__ or the ufunc.
+    """
+    frame = sys._getframe()
+    code = frame.f_code
+    known = instructions.get(id(code))
+    if known is None or known[0] is not code:
+        if len(instructions) >= 100:
+            instructions.clear()
+        known = instructions[id(code)] = (code, code.co_code)
+    cdef bytes program = known[1]
+    cdef int at = frame.f_lasti
+    return at >= 0 and <uint8_t>program[at] == BINARY_OP and <uint8_t>program[at + 1] in (6, 19)      # % and %=
+
+
 cdef tuple CLASS_OF = (np.float64, np.int64, np.bool_, np.float32)
 
 
@@ -260,6 +282,8 @@ cdef class Scalar:
 
     def __int__(self):
         cdef Scalar i = self
+        if formatted():
+            return int(self.number())
         check_open(self.tape, self)
         if is_real(self.dt):
             if not isfinite(<double>self.number()):
@@ -272,6 +296,8 @@ cdef class Scalar:
         return self.__int__()
 
     def __float__(self):
+        if formatted():
+            return <double>self.number()
         check_open(self.tape, self)
         if self.tape.is_active(self.id):
             raise TracerError(
