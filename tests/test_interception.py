@@ -13,6 +13,7 @@ from math import sin as imported_sin
 
 import numpy as np
 import pytest
+import scipy.spatial
 from numpy import asarray as imported_asarray
 from numpy import zeros as imported_zeros
 
@@ -570,3 +571,14 @@ def test_text_made_by_percent_shows_numbers_and_decides_nothing():
     for convert in (float, lambda v: np.array([0.0]).fill(v) or float(v)):
         with pytest.raises(ad.TracerError, match="float"):
             ad.record(lambda x, convert=convert: x[0] * convert(x[1]), x)
+
+
+@pytest.mark.parametrize("f, says", [
+    (lambda x: np.random.default_rng(1).normal(x[0], 0.1), "standard_normal"),
+    (lambda x: np.random.default_rng(1).uniform(0.0, x[0], 3).sum(), "rng.random"),
+    (lambda x: np.ma.array(x, mask=[True, False]).sum(), "np.where"),
+    (lambda x: scipy.spatial.cKDTree(np.eye(2)).query(x)[0]**2, "neighbours"),
+])
+def test_an_error_in_compiled_code_says_what_to_write_instead(f, says):
+    with pytest.raises(ad.TracerError, match=f"test_interception.*Here .*{says}"):
+        ad.record(f, np.array([1.2, 2.3]))
