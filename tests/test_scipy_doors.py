@@ -16,6 +16,7 @@ import scipy.integrate
 import scipy.interpolate
 import scipy.ndimage
 import scipy.optimize
+import scipy.spatial
 import scipy.stats
 from fuzz_scipy import judge
 from scipy_cases import IMAGE, RECORDED, REFUSED, T4, X4
@@ -293,3 +294,13 @@ def test_results_that_scipy_rounds_to_the_dtype_of_the_image_are_loud(name):
     np.testing.assert_allclose(tape(x), f(whole, x, output=float), rtol=1e-12)
     single = ad.record(lambda x: f(IMAGE.astype(np.float32), x), x)(x)
     assert single.dtype == f(IMAGE.astype(np.float32), x).dtype == np.float32
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "sqeuclidean", "cityblock"])
+def test_distances_of_single_precision_are_computed_in_double_as_by_scipy(metric):
+    x = (IMAGE + 100.0).astype(np.float32)
+    distance = scipy.spatial.distance
+    for f in (lambda x: distance.cdist(x, x[:2], metric), lambda x: distance.pdist(x, metric)):
+        got, want = ad.record(f, x)(x), f(x)
+        assert got.dtype == want.dtype == np.float64
+        np.testing.assert_allclose(got, want, rtol=1e-13)
