@@ -134,7 +134,7 @@ cdef bint formatted():
 
 
 cdef int refuse_kept(Tape t, uint32_t i, bint value) except -1:
-    """An error where an active array was found equal to one of the user's: `if np.array_equal(x, self.x): return self.y`
+    """Error where an active array was equal to one of the user's: `if np.array_equal(x, self.x): return self.y`
 
     What is returned there was computed from numbers: its derivative would be 0, and nobody would notice.
     """
