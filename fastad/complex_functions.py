@@ -351,7 +351,8 @@ def by_pairs(subscripts: str, operands: Any, **kwargs: Any) -> Any:
     if len(result) < 2:
         return xs[0]
     like = np.einsum(subscripts, *[T.concrete(both(x)[0]) for x in operands], **kwargs)
-    return make(*[relayout(part, like) for part in both(xs[0])], product_base(*operands))
+    re, im = both(xs[0])
+    return make(relayout(re, like), relayout(im, like), product_base(*operands))
 
 
 # ---- the rest --------------------------------------------------------------------------------------------------------

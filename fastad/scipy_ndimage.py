@@ -6,7 +6,6 @@ Must not know: derivatives.  Next: scipy_doors.py, movers.py (np.pad).
 """
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from typing import Any
@@ -326,6 +325,13 @@ def between(image: Any, at: Any, order: int, mode: str, cval: Any) -> Any:
     return y if outside is False else np.where(outside, cval, y)
 
 
+def _along_row(row: Any, start: Any, at: Any) -> Any:
+    """start + row @ at in the order in which SciPy adds up, which decides at the edges."""
+    for k in range(len(row)):
+        start = start + at[k] * row[k]
+    return start
+
+
 @records("scipy.ndimage", "affine_transform")
 def affine_transform(input: Any, matrix: Any, offset: Any = 0.0, output_shape: Any = None, output: Any = None,
                      order: int = 3, mode: str = "constant", cval: Any = 0.0, prefilter: bool = True) -> Any:
@@ -334,15 +340,15 @@ def affine_transform(input: Any, matrix: Any, offset: Any = 0.0, output_shape: A
     shape = output_shape if output_shape is not None else output.shape if is_array(output) else None
     want = plain("scipy.ndimage", "affine_transform", input, matrix, offset, shape, None, order, mode, cval)
     image, matrix = floats(input), asarray(matrix)
-    n, at = image.ndim, np.indices(want.shape) * 1.0
+    n = image.ndim
+    at: Any = np.indices(want.shape) * 1.0
     if matrix.shape[-1] == n + 1 and matrix.ndim == 2:
         matrix, offset = matrix[:n, :n], matrix[:n, n]
     offset = _each(offset, n)
     if matrix.ndim == 1:
         at = [(x + b / a) * a for x, a, b in zip(at, matrix, offset, strict=True)]
-    else:                                # (in the order in which SciPy adds up, which decides at the edges)
-        at = [functools.reduce(lambda sum, k, row=row: sum + at[k] * row[k], range(len(row)), start)
-              for row, start in zip(matrix, offset, strict=True)]
+    else:
+        at = [_along_row(row, start, at) for row, start in zip(matrix, offset, strict=True)]
     return _given(between(image, at, order, mode, cval), output, "affine_transform", input)
 
 

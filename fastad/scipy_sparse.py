@@ -80,7 +80,7 @@ def _refusing(name: str) -> Any:
 def build(cls: type, shape: Any, rows: Any, columns: Any, entries: Any, shared: bool = False) -> Any:
     """A matrix of a class of SciPy's with entries at these places."""
     found = recorded_class(cls)
-    matrix = (dict if issubclass(found, dict) else object).__new__(found)        # a dok matrix is a dict, too
+    matrix: Any = (dict if issubclass(found, dict) else object).__new__(found)        # a dok matrix is a dict, too
     fill(matrix, shape, rows, columns, entries, shared)
     return matrix
 
