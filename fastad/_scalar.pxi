@@ -111,6 +111,48 @@ cdef inline object api():
     return numpy_api
 
 
+# Instructions of the code objects that asked last, by their id: `co_code` makes them anew each time.
+cdef dict instructions = {}
+cdef int BINARY_OP = dis.opmap["BINARY_OP"]
+
+
+cdef bint formatted():
+    """Does Python's % make text of the number just now?  "%g" % x looks at it, as f"{x:g}" does; nothing is computed.
+
+    No other % asks an operand of ours for a float: those of numbers and arrays call __rmod__ or the ufunc.
+    """
+    frame = sys._getframe()
+    code = frame.f_code
+    known = instructions.get(id(code))
+    if known is None or known[0] is not code:
+        if len(instructions) >= 100:
+            instructions.clear()
+        known = instructions[id(code)] = (code, code.co_code)
+    cdef bytes program = known[1]
+    cdef int at = frame.f_lasti
+    return at >= 0 and <uint8_t>program[at] == BINARY_OP and <uint8_t>program[at + 1] in (6, 19)      # % and %=
+
+
+cdef int refuse_kept(Tape t, uint32_t i, bint value) except -1:
+    """Error where an active array was equal to one of the user's: `if np.array_equal(x, self.x): return self.y`
+
+    What is returned there was computed from numbers: its derivative would be 0, and nobody would notice.
+    """
+    cdef uint32_t k = t.arg[2 * <size_t>i], a = t.arg[2 * <size_t>k], b = t.arg[2 * <size_t>k + 1]
+    if not (value and t.op[i] == FA_ALL and t.op[k] == FA_EQUAL
+            or not value and t.op[i] == FA_ANY and t.op[k] == FA_NOT_EQUAL):
+        return 0
+    if t.op[a] == FA_CAPTURE:
+        a, b = b, a
+    if t.op[b] == FA_CAPTURE and t.aval[a] == t.aval[b] and t.is_active(a):
+        raise DerivativeError(
+            f"{here()}: an array on which the derivative depends was found equal to one from outside of the function. "
+            "If what comes next is a result that was kept for it from an earlier call, its derivative would be lost: "
+            "forget it before the derivative is asked for (self.x = None), or keep nothing inside of the function. If "
+            "only the numbers are meant, compare with ad.peek(x).")
+    return 0
+
+
 cdef tuple CLASS_OF = (np.float64, np.int64, np.bool_, np.float32)
 
 
@@ -247,6 +289,8 @@ cdef class Scalar:
         if is_real(self.dt):
             b = <Scalar>apply2(FA_NOT_EQUAL, self, 0.0)
         self.tape.add_guard(b.id, b.v.i, "bool()")
+        if self.tape.op[b.id] == FA_ALL or self.tape.op[b.id] == FA_ANY:
+            refuse_kept(self.tape, b.id, b.v.i != 0)
         return b.v.i != 0
 
     def __index__(self):
@@ -260,6 +304,8 @@ cdef class Scalar:
 
     def __int__(self):
         cdef Scalar i = self
+        if formatted():
+            return int(self.number())
         check_open(self.tape, self)
         if is_real(self.dt):
             if not isfinite(<double>self.number()):
@@ -272,6 +318,8 @@ cdef class Scalar:
         return self.__int__()
 
     def __float__(self):
+        if formatted():
+            return <double>self.number()
         check_open(self.tape, self)
         if self.tape.is_active(self.id):
             raise TracerError(

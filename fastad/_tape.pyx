@@ -19,6 +19,7 @@ from cpython.long cimport PyLong_CheckExact, PyLong_AsDouble
 from cpython.ref cimport Py_DECREF
 cimport numpy as cnp
 
+import dis
 import math as math_module
 import os
 import sys

@@ -18,14 +18,14 @@ from fastad.errors import AdError
 from fastad.movers import relayout
 from fastad.operands import Array, bare, deliver, is_array, lifted, refusal, rewrapped
 
-AXES = frozenset(("axis", "keepdims"))
+AXES = frozenset(("axis", "keepdims", "side"))            # (side is that of np.searchsorted)
 # Functions with a keyword by which they write into their operand.
 WRITING = frozenset(("nan_to_num", "median", "percentile", "quantile", "nanmedian", "nanpercentile", "nanquantile"))
 RTOL = {"d": 1e-9, "f": 1e-4}            # rounding of another order of summation is far below
 
 
 def usual(args: Any, kwargs: Any, data: int = 1) -> bool:
-    """Is this an ordinary call: data, then at most an axis, and `axis` and `keepdims` as the only keywords?"""
+    """Is this an ordinary call: data, then at most an axis, and those of AXES as the only keywords?"""
     n = len(args)
     if n > data + 1 or (kwargs and not kwargs.keys() <= AXES) or not n:
         return False

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastad import _tape as T
+from fastad import einsum as einsums
 from fastad import operands, pythonic
 from fastad.complex_conversion import complex_cast, recast
 from fastad.complex_rows import ORDERING, ROWS, worked
@@ -317,9 +318,12 @@ matmul = COMPLEX[np.matmul]
 
 @records(np.einsum)
 def einsum(subscripts: Any, *operands: Any, out: Any = None, **kwargs: Any) -> Any:
-    """The sum over the choices of a part of each operand, times a power of i."""
+    """The sum over the choices of a part of each operand, times a power of i: 4 of two operands, 2**n of n."""
     if not isinstance(subscripts, str):
         raise refusal("np.einsum", "with complex operands give the subscripts as text")
+    operands = tuple(map(asarray, operands))
+    if len(operands) > 2 and "." not in subscripts and "dtype" not in kwargs and len({x.dtype for x in operands}) == 1:
+        return deliver(out, by_pairs(subscripts, operands, **kwargs), "einsum")
     total: list[Any] = [None, None]
     for chosen in itertools.product((0, 1), repeat=len(operands)):
         terms = [parts(x)[k] for k, x in zip(chosen, operands, strict=True)]
@@ -329,6 +333,26 @@ def einsum(subscripts: Any, *operands: Any, out: Any = None, **kwargs: Any) -> A
         y = -y if n % 4 in (2, 3) else y
         total[n % 2] = y if total[n % 2] is None else total[n % 2] + y
     return deliver(out, recast(make(*total), product_base(*operands)), "einsum")
+
+
+def by_pairs(subscripts: str, operands: Any, **kwargs: Any) -> Any:
+    """np.einsum of many complex operands of one dtype: two after two, so that the choices do not multiply."""
+    terms, result = einsums.parsed_text(subscripts, tuple([x.ndim for x in operands]))
+    sizes: dict[str, int] = {}
+    for term, x in zip(terms, operands, strict=True):
+        sizes.update({i: n for i, n in zip(term, shape_of(x), strict=True) if sizes.get(i, 1) == 1})
+    terms, xs = list(terms), list(operands)
+    for i, j in einsums.path(tuple(map(tuple, terms)), tuple(result), tuple(sizes.items())):
+        rest = [k for k in range(len(terms)) if k not in (i, j)]
+        needed = set(result).union(*[terms[k] for k in rest])
+        kept = [k for k in dict.fromkeys(terms[i] + terms[j]) if k in needed] if rest else result
+        x = np.einsum(f"{''.join(terms[i])},{''.join(terms[j])}->{''.join(kept)}", xs[i], xs[j], **kwargs)
+        terms, xs = [terms[k] for k in rest] + [kept], [xs[k] for k in rest] + [x]
+    if len(result) < 2:
+        return xs[0]
+    like = np.einsum(subscripts, *[T.concrete(both(x)[0]) for x in operands], **kwargs)
+    re, im = both(xs[0])
+    return make(relayout(re, like), relayout(im, like), product_base(*operands))
 
 
 # ---- the rest --------------------------------------------------------------------------------------------------------

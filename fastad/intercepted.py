@@ -1,6 +1,7 @@
 """intercepted.py - which of NumPy's names are replaced while a function is recorded.
 
-Owns: the lists, by what the replacement has to do; and why functions that NumPy does not dispatch are refused.
+Owns: the lists, by what the replacement has to do; and why functions are refused that NumPy
+does not dispatch, or that are compiled code.
 Must not know: the replacements (interception.py).
 """
 
@@ -40,4 +41,17 @@ REFUSING = {
     "bmat": "matrices of class np.matrix are not recorded; use np.block",
     "from_dlpack": "other libraries cannot see traced values; wrap their code with ad.primitive",
     "kaiser": "write it out: np.i0(beta * np.sqrt(1 - t**2)) / np.i0(beta) for t from -1 to 1",
+}
+
+# What of compiled code, of which there are no frames, a line of the user's seems to call, and what to write instead.
+IN_COMPILED_CODE = {
+    r"\bfloat(64|_)\(": "np.float64(x) is a type, which cannot be seen: for `np.float64(x)` write `x * 1.0`",
+    r"\.(normal|uniform|exponential|lognormal|laplace|gumbel|logistic|rayleigh|multivariate_normal)\(":
+        "a generator of random numbers takes plain parameters: scale standard ones, `loc + scale * "
+        "rng.standard_normal(n)`, `low + (high - low) * rng.random(n)`, `mean + np.linalg.cholesky(cov) @ "
+        "rng.standard_normal(n)`",
+    r"\bma\.": "masked arrays of np.ma are not recorded: write np.where(mask, 0.0, x), or x[~mask]",
+    r"\.query(_ball_point|_pairs)?\(":
+        "trees of scipy.spatial give plain numbers: find the neighbours of ad.peek(x), and compute their distances in "
+        "NumPy",
 }

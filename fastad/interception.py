@@ -26,7 +26,7 @@ from fastad import _tape as T
 from fastad import cmath_names, fourier, math_names, numpy_api, pythonic, scipy_doors, scipy_fourier, sparse_products
 from fastad._state import wrapped_within
 from fastad.errors import AdError, UnsupportedError
-from fastad.intercepted import CONVERTING, CREATING, CREATING_LIKE, DERIVING, REFUSING
+from fastad.intercepted import CONVERTING, CREATING, CREATING_LIKE, DERIVING, IN_COMPILED_CODE, REFUSING
 from fastad.operands import RECORDED
 
 Scalar, Array = T.Scalar, T.Array
@@ -584,8 +584,8 @@ def imported_by_name() -> str:
     for name, instead in (("dot", "for `a.dot(x)` write `a @ x`"), ("copy", "for `a.copy()` write `np.array(a)`")):
         if name in frame.f_code.co_names:
             found.append(f"the method {name} of an array from outside cannot be seen: {instead}")
-    if re.search(r"\bfloat(64|_)\(", linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals)):
-        found.append("np.float64(x) is a type, which cannot be seen: for `np.float64(x)` write `x * 1.0`")
+    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals)
+    found += [said for pattern, said in IN_COMPILED_CODE.items() if re.search(pattern, line)]
     found += scipy_doors.remedies(inside[::-1])
     return f" Here {'; '.join(found)}." if found else ""
 

@@ -30,12 +30,18 @@ def _metric(name: str, metric: Any, more: Any) -> Any:
     return METRICS[known]
 
 
+def _double(x: Any) -> Any:
+    """x in float64, in which cdist and pdist compute whatever they are given."""
+    x = floats(x)
+    return x if x.dtype == np.float64 else x.astype(np.float64)
+
+
 @records("scipy.spatial.distance", "cdist")
 def cdist(XA: Any, XB: Any, metric: Any = "euclidean", *, out: Any = None, **more: Any) -> Any:
     """Distances of all pairs of rows."""
     function = _metric("cdist", metric, more)
     plain("scipy.spatial.distance", "cdist", XA, XB)
-    return deliver(out, function(floats(XA)[:, None, :] - floats(XB)[None, :, :]), "cdist")
+    return deliver(out, function(_double(XA)[:, None, :] - _double(XB)[None, :, :]), "cdist")
 
 
 @records("scipy.spatial.distance", "pdist")
@@ -43,7 +49,7 @@ def pdist(X: Any, metric: Any = "euclidean", *, out: Any = None, **more: Any) ->
     """Distances of the rows, each pair once."""
     function = _metric("pdist", metric, more)
     plain("scipy.spatial.distance", "pdist", X)
-    X = floats(X)
+    X = _double(X)
     i, j = np.triu_indices(X.shape[0], 1)
     return deliver(out, function(X[i] - X[j]), "pdist")
 

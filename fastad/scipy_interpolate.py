@@ -7,6 +7,7 @@ Must not know: B-splines (scipy_bsplines.py), grids (scipy_grids.py).  Next: sci
 """
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -186,10 +187,14 @@ def evaluate(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) -> Any:
                       "derivatives nu >= 0; antiderivatives by .antiderivative() or .integrate(a, b)")
     k = interval(knots, at)
     z = (at - knots[k]).reshape(at.shape + (1,) * (c.ndim - 2))
-    y: Any = np.zeros(at.shape + c.shape[2:])
+    here = np.take(c, k, axis=1)           # (c[:, k] with a number k would be a decision of Python's)
+    y: Any = 0.0 * z if nu >= degree else None                 # NaN stays NaN
     for j in range(degree - nu + 1):
-        factor = float(np.prod(np.arange(degree - j, degree - j - nu, -1)))
-        y = y * z + factor * c[j][k]
+        factor = math.perm(degree - j, nu)                     # of the nu-th derivative of that power
+        term = here[j] if factor == 1 else factor * here[j]
+        y = term if y is None else y * z + term
+    if nu > degree:
+        y = y + np.zeros(c.shape[2:])
     if not extrapolate:
         inside = ((at >= knots[0]) & (at <= knots[-1])).reshape(z.shape)
         y = np.where(inside, y, np.nan)
@@ -276,6 +281,8 @@ def evaluate_1d(self: Any, x: Any) -> Any:
     knots, table = live(asarray(self.x)), live(asarray(self._y))
     if self._kind == "spline":
         y = self._spline(at)
+    elif self._call is type(self)._call_linear_np:             # SciPy does the same
+        y = np.interp(at, knots, table[:, 0])[:, None]
     elif self._kind == "linear":
         high = np.clip(np.searchsorted(knots, at), 1, len(knots) - 1)
         low = high - 1
@@ -283,11 +290,12 @@ def evaluate_1d(self: Any, x: Any) -> Any:
         y = slope * (at - knots[low])[:, None] + table[low]
     else:
         y = table[_nearest(self, knots, at)]
-    below, above = at < knots[0], at > knots[-1]
     if not self._extrapolate:
-        if self.bounds_error and (below.any() or above.any()):
+        below, above = at < knots[0], at > knots[-1]
+        if not self.bounds_error:
+            y = np.where(above[:, None], self._fill_value_above, np.where(below[:, None], self._fill_value_below, y))
+        elif below.any() or above.any():
             raise ValueError("A value in x_new is outside of the interpolation range.")
-        y = np.where(above[:, None], self._fill_value_above, np.where(below[:, None], self._fill_value_below, y))
     y = y.reshape(shape + self.y.shape[:self.axis] + self.y.shape[self.axis + 1:])
     return delivered(y, len(shape), self.axis)
 

@@ -308,6 +308,9 @@ _PADE = (64764752532480000., 32382376266240000., 7771770303897600., 118735379642
 @records
 def expm(A: Any) -> Any:
     """By scaling, the Pade approximant of order 13, and squaring (Higham 2005); the scaling is a guarded number."""
+    if complexes("expm", False, A):
+        n = complex_matrices.square(A)
+        return complex_matrices.above_below(expm(complex_matrices.doubled(A))[..., :n], n)
     a, n = fac.squares(A)
     a = a * 1.0
     size = np.max(np.sum(np.abs(a), axis=-2), initial=0.0)

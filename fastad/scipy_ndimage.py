@@ -1,7 +1,8 @@
 """scipy_ndimage.py - linear filters and interpolation of images: scipy.ndimage.
 
 Owns: filters as sums of shifted copies of the padded image, by image and weights; `map_coordinates` of order 0 and 1 by
-image and coordinates.  Must not know: derivatives.  Next: scipy_doors.py, movers.py (np.pad).
+image and coordinates, and what moves a whole image (affine_transform, shift, rotate).
+Must not know: derivatives.  Next: scipy_doors.py, movers.py (np.pad).
 """
 from __future__ import annotations
 
@@ -10,9 +11,10 @@ import math
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from fastad import _tape as T
-from fastad.operands import deliver, refusal
+from fastad.operands import asarray, deliver, is_array, refusal
 from fastad.scipy_doors import floats, plain, records
 
 # SciPy's names of boundaries in np.pad's language.
@@ -28,10 +30,14 @@ def _padded(x: Any, axis: int, left: int, right: int, mode: str, cval: Any) -> A
     return np.pad(x, widths, mode=PAD[mode])
 
 
-def _given(x: Any, output: Any, name: str) -> Any:
-    """A result where the caller wants it."""
+def _given(x: Any, output: Any, name: str, image: Any) -> Any:
+    """A result where the caller wants it, of the dtype that SciPy gives it: that of the image."""
+    own = asarray(image).dtype
+    if output is None and own.kind in "iub":
+        raise refusal(f"scipy.ndimage.{name}", f"SciPy rounds the result to the dtype of the image, {own}, which has "
+                      "no derivative: give image.astype(float), or output=float")
     if output is None or (isinstance(output, (type, np.dtype, str)) and np.dtype(output) == np.float64):
-        return x
+        return x.astype(own) if output is None and own.kind == "f" and x.dtype != own else x
     if isinstance(output, (type, np.dtype, str)):
         raise refusal(f"scipy.ndimage.{name}", f"output={output!r}: results are recorded in float64")
     return deliver(output, x, f"scipy.ndimage.{name}")
@@ -74,7 +80,7 @@ def correlate1d(input: Any, weights: Any, axis: Any = -1, output: Any = None, mo
     """Correlation along an axis."""
     plain("scipy.ndimage", "correlate1d", input, weights, axis, None, mode, cval, origin)
     y = along(floats(input), floats(weights), axis, mode, cval, origin)
-    return _given(y, output, "correlate1d")
+    return _given(y, output, "correlate1d", input)
 
 
 @records("scipy.ndimage", "convolve1d")
@@ -84,7 +90,7 @@ def convolve1d(input: Any, weights: Any, axis: Any = -1, output: Any = None, mod
     plain("scipy.ndimage", "convolve1d", input, weights, axis, None, mode, cval, origin)
     weights = floats(weights)[::-1]
     y = along(floats(input), weights, axis, mode, cval, turned(len(weights), origin))
-    return _given(y, output, "convolve1d")
+    return _given(y, output, "convolve1d", input)
 
 
 def everywhere(x: Any, weights: Any, mode: Any, cval: Any, origins: list[int]) -> Any:
@@ -113,7 +119,7 @@ def _nd(name: str, convolving: bool) -> None:
         if convolving:
             weights = np.flip(weights)
             origins = [turned(n, k) for n, k in zip(weights.shape, origins, strict=True)]
-        return _given(everywhere(x, weights, mode, cval, origins), output, name)
+        return _given(everywhere(x, weights, mode, cval, origins), output, name, input)
     filtered.__name__ = name
     filtered.__doc__ = f"{'Convolution' if convolving else 'Correlation'} with weights of the image's rank."
     records("scipy.ndimage", name)(filtered)
@@ -149,7 +155,8 @@ def gaussian_filter1d(input: Any, sigma: Any, axis: Any = -1, order: int = 0, ou
                       mode: str = "reflect", cval: Any = 0.0, truncate: float = 4.0, *, radius: Any = None) -> Any:
     """Gaussian filter along an axis; by image and sigma."""
     plain("scipy.ndimage", "gaussian_filter1d", input, sigma, axis, order, None, mode, cval, truncate, radius=radius)
-    return _given(blurred(floats(input), axis, sigma, order, mode, cval, truncate, radius), output, "gaussian_filter1d")
+    y = blurred(floats(input), axis, sigma, order, mode, cval, truncate, radius)
+    return _given(y, output, "gaussian_filter1d", input)
 
 
 @records("scipy.ndimage", "gaussian_filter")
@@ -163,7 +170,7 @@ def gaussian_filter(input: Any, sigma: Any, order: Any = 0, output: Any = None, 
     for axis, s, o, m, r in zip(axes, *each, strict=True):
         if s > 1e-15:
             x = blurred(x, axis, s, o, m, cval, truncate, r)
-    return _given(x, output, "gaussian_filter")
+    return _given(x, output, "gaussian_filter", input)
 
 
 @records("scipy.ndimage", "uniform_filter1d")
@@ -171,7 +178,8 @@ def uniform_filter1d(input: Any, size: int, axis: Any = -1, output: Any = None, 
                      origin: int = 0) -> Any:
     """Running mean along an axis."""
     plain("scipy.ndimage", "uniform_filter1d", input, size, axis, None, mode, cval, origin)
-    return _given(along(floats(input), [1.0] * size, axis, mode, cval, origin) / size, output, "uniform_filter1d")
+    y = along(floats(input), [1.0] * size, axis, mode, cval, origin) / size
+    return _given(y, output, "uniform_filter1d", input)
 
 
 @records("scipy.ndimage", "uniform_filter")
@@ -184,7 +192,7 @@ def uniform_filter(input: Any, size: Any = 3, output: Any = None, mode: Any = "r
     for axis, s, m, o in zip(axes, *[_each(v, len(axes)) for v in (size, mode, origin)], strict=True):
         if s > 1:
             x = along(x, [1.0] * int(s), axis, m, cval, o) / int(s)
-    return _given(x, output, "uniform_filter")
+    return _given(x, output, "uniform_filter", input)
 
 
 # ---- differences -----------------------------------------------------------------------------------------------------
@@ -194,7 +202,7 @@ def _second(name: str) -> None:
         axes = _axes(axes, x.ndim)
         parts = [along(x, [1.0, -2.0, 1.0], axis, m, cval, 0)
                  for axis, m in zip(axes, _each(mode, len(axes)), strict=True)]
-        return _given(sum(parts), output, name)
+        return _given(sum(parts), output, name, input)
     laplacian.__doc__ = "Sum of second differences."
     records("scipy.ndimage", name)(laplacian)
 
@@ -208,7 +216,7 @@ def _first(name: str, across: list[float]) -> None:
         for other in range(x.ndim):
             if other != axis:
                 y = along(y, across, other, modes[other], cval, 0)
-        return _given(y, output, name)
+        return _given(y, output, name, input)
     difference.__doc__ = "A difference along an axis, smoothed across."
     records("scipy.ndimage", name)(difference)
 
@@ -230,7 +238,7 @@ def gaussian_laplace(input: Any, sigma: Any, output: Any = None, mode: Any = "re
     """Sum of second derivatives of the blurred image."""
     if axes is not None:
         raise refusal("scipy.ndimage.gaussian_laplace", "axes= are not recorded")
-    return _given(sum(_of_gaussians(floats(input), sigma, 2, mode, cval, **kwargs)), output, "gaussian_laplace")
+    return _given(sum(_of_gaussians(floats(input), sigma, 2, mode, cval, **kwargs)), output, "gaussian_laplace", input)
 
 
 @records("scipy.ndimage", "gaussian_gradient_magnitude")
@@ -240,7 +248,7 @@ def gaussian_gradient_magnitude(input: Any, sigma: Any, output: Any = None, mode
     if axes is not None:
         raise refusal("scipy.ndimage.gaussian_gradient_magnitude", "axes= are not recorded")
     parts = _of_gaussians(floats(input), sigma, 1, mode, cval, **kwargs)
-    return _given(np.linalg.norm(np.stack(parts), axis=0), output, "gaussian_gradient_magnitude")
+    return _given(np.linalg.norm(np.stack(parts), axis=0), output, "gaussian_gradient_magnitude", input)
 
 
 # ---- interpolation ---------------------------------------------------------------------------------------------------
@@ -276,15 +284,23 @@ def _position(x: Any, n: int, mode: str, order: int) -> Any:
     return x
 
 
+def _low(order: int, name: str) -> None:
+    if order not in (0, 1):
+        raise refusal(f"scipy.ndimage.{name}", f"order={order}: recorded are order=1 and order=0; for a smooth "
+                      "interpolation use scipy.interpolate.CubicSpline or RectBivariateSpline(...).ev")
+
+
 @records("scipy.ndimage", "map_coordinates")
 def map_coordinates(input: Any, coordinates: Any, output: Any = None, order: int = 3, mode: str = "constant",
                     cval: Any = 0.0, prefilter: bool = True) -> Any:
     """Linear (order 1) or nearest (order 0) interpolation; by image and coordinates."""
-    if order not in (0, 1):
-        raise refusal("scipy.ndimage.map_coordinates", f"order={order}: recorded are order=1 and order=0; for a smooth "
-                      "interpolation use scipy.interpolate.CubicSpline or RectBivariateSpline(...).ev")
+    _low(order, "map_coordinates")
     plain("scipy.ndimage", "map_coordinates", input, coordinates, None, order, mode, cval)
-    image, at = floats(input), floats(coordinates)
+    return _given(between(floats(input), floats(coordinates), order, mode, cval), output, "map_coordinates", input)
+
+
+def between(image: Any, at: Any, order: int, mode: str, cval: Any) -> Any:
+    """Values of an image at coordinates: one array for each axis."""
     flat = image.ravel()
     strides = [math.prod(image.shape[k + 1:]) for k in range(image.ndim)]
     corners: list[list[Any]] = []        # for each axis (index, weight, is it inside?) of its neighbours
@@ -306,4 +322,63 @@ def map_coordinates(input: Any, coordinates: Any, output: Any = None, order: int
         for _, weight, _ in corner:
             value = value * weight
         y = value if y is None else y + value
-    return _given(y if outside is False else np.where(outside, cval, y), output, "map_coordinates")
+    return y if outside is False else np.where(outside, cval, y)
+
+
+def _along_row(row: Any, start: Any, at: Any) -> Any:
+    """start + row @ at in the order in which SciPy adds up, which decides at the edges."""
+    for k in range(len(row)):
+        start = start + at[k] * row[k]
+    return start
+
+
+@records("scipy.ndimage", "affine_transform")
+def affine_transform(input: Any, matrix: Any, offset: Any = 0.0, output_shape: Any = None, output: Any = None,
+                     order: int = 3, mode: str = "constant", cval: Any = 0.0, prefilter: bool = True) -> Any:
+    """Linear (order 1) or nearest (order 0) interpolation; by image, matrix and offset."""
+    _low(order, "affine_transform")
+    shape = output_shape if output_shape is not None else output.shape if is_array(output) else None
+    want = plain("scipy.ndimage", "affine_transform", input, matrix, offset, shape, None, order, mode, cval)
+    image, matrix = floats(input), asarray(matrix)
+    n = image.ndim
+    at: Any = np.indices(want.shape) * 1.0
+    if matrix.shape[-1] == n + 1 and matrix.ndim == 2:
+        matrix, offset = matrix[:n, :n], matrix[:n, n]
+    offset = _each(offset, n)
+    if matrix.ndim == 1:
+        at = [(x + b / a) * a for x, a, b in zip(at, matrix, offset, strict=True)]
+    else:
+        at = [_along_row(row, start, at) for row, start in zip(matrix, offset, strict=True)]
+    return _given(between(image, at, order, mode, cval), output, "affine_transform", input)
+
+
+@records("scipy.ndimage", "shift")
+def shift(input: Any, shift: Any, output: Any = None, order: int = 3, mode: str = "constant", cval: Any = 0.0,
+          prefilter: bool = True) -> Any:
+    """Linear (order 1) or nearest (order 0) interpolation; by image and shift."""
+    _low(order, "shift")
+    plain("scipy.ndimage", "shift", input, shift, None, order, mode, cval)
+    image = floats(input)
+    at = [x - by for x, by in zip(np.indices(image.shape) * 1.0, _each(shift, image.ndim), strict=True)]
+    return _given(between(image, at, order, mode, cval), output, "shift", input)
+
+
+@records("scipy.ndimage", "rotate")
+def rotate(input: Any, angle: Any, axes: Any = (1, 0), reshape: bool = True, output: Any = None, order: int = 3,
+           mode: str = "constant", cval: Any = 0.0, prefilter: bool = True) -> Any:
+    """Linear (order 1) or nearest (order 0) interpolation; by image, and with reshape=False by the angle."""
+    _low(order, "rotate")
+    if reshape and T.is_traced(angle):
+        raise refusal("scipy.ndimage.rotate", "the shape of the result depends on a traced angle: give reshape=False")
+    want = plain("scipy.ndimage", "rotate", input, angle, axes, reshape, None, order, mode, cval)
+    image = floats(input)
+    plane = sorted(range(image.ndim)[int(axis)] for axis in axes)
+    c, s = special.cosdg(angle), special.sindg(angle)
+    turn = asarray([[c, s], [-s, c]])
+    middle, own = ((np.array(shape)[plane] - 1) / 2 for shape in (want.shape, image.shape))
+    offset = own - turn @ middle
+    at = list(np.indices(want.shape) * 1.0)
+    x, y = (at[axis] for axis in plane)
+    for k, axis in enumerate(plane):
+        at[axis] = offset[k] + x * turn[k, 0] + y * turn[k, 1]
+    return _given(between(image, at, order, mode, cval), output, "rotate", input)

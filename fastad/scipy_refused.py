@@ -38,7 +38,7 @@ OF_ARRAYS = {
                         "recursion is scipy.signal.convolve(x, h, mode='same')"),
         "medfilt": "use np.median of np.lib.stride_tricks.sliding_window_view(np.pad(x, n // 2), n)"},
     "scipy.ndimage": {
-        **dict.fromkeys(("shift", "zoom", "rotate", "affine_transform", "geometric_transform"),
+        **dict.fromkeys(("zoom", "geometric_transform"),
                         "compute the coordinates and use scipy.ndimage.map_coordinates with order=1"),
         **dict.fromkeys(("spline_filter", "spline_filter1d"), "recorded are interpolations of order 0 and 1"),
         **dict.fromkeys(("median_filter", "maximum_filter", "minimum_filter", "percentile_filter", "rank_filter",

@@ -31,7 +31,7 @@ from fastad.scipy_sparse_algebra import (
     times_vectors,
     zeros,
 )
-from fastad.scipy_sparse_cells import Cells
+from fastad.scipy_sparse_cells import OF_A_DICT, Cells
 from fastad.scipy_sparse_places import places
 
 FORMATS = ("csr", "csc", "coo", "dia", "lil", "dok", "bsr")
@@ -60,6 +60,8 @@ def recorded_class(cls: type) -> type:
         for name in dir(cls):
             if not name.startswith("_") and name not in vars(Recorded) and name not in KEPT_AS_THEY_ARE:
                 body[name] = _refusing(name)
+        if issubclass(cls, dict):
+            body.update(OF_A_DICT, _dict=_refusing("keys"))        # SciPy's dictionary does not know traced entries
         found = _classes[cls] = type(cls.__name__, (cls, Recorded), body)
     return found
 
@@ -77,7 +79,8 @@ def _refusing(name: str) -> Any:
 
 def build(cls: type, shape: Any, rows: Any, columns: Any, entries: Any, shared: bool = False) -> Any:
     """A matrix of a class of SciPy's with entries at these places."""
-    matrix = object.__new__(recorded_class(cls))
+    found = recorded_class(cls)
+    matrix: Any = (dict if issubclass(found, dict) else object).__new__(found)        # a dok matrix is a dict, too
     fill(matrix, shape, rows, columns, entries, shared)
     return matrix
 

@@ -66,8 +66,9 @@ def entries_of(x: Any) -> Triple:
 
 def has_traced_data(x: Any) -> bool:
     """Is x a matrix of SciPy's whose data has been exchanged for a traced vector?  (A.data = values)"""
-    data = getattr(x, "data", None)
-    return T.is_traced(data) and x.format in ("csr", "csc", "coo")
+    if hasattr(x, "rows_of_entries") or getattr(x, "format", None) not in ("csr", "csc", "coo"):
+        return False                         # one of ours, of which some formats have no .data, or no matrix
+    return T.is_traced(x.data)
 
 
 def indices_of(x: Any) -> tuple[Any, ...]:

@@ -58,3 +58,12 @@ class Cells:
         self.cells_now()[place] = x
         for name in FILLED:
             vars(self).pop(name, None)
+
+
+def _is_filled(self: Any, key: Any) -> bool:
+    """Has A a number at this place?  ((i, j) in A)"""
+    return key in self.cells_now()
+
+
+# What SciPy asks the dictionary of a dok matrix for.
+OF_A_DICT = {"__len__": lambda self: self.nnz, "__contains__": _is_filled}

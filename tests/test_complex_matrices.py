@@ -58,6 +58,7 @@ CASES = {
     "scipy solve": lambda x: sl.solve(z(x), C) + sl.solve(x[0], BB)[:, 0],
     "scipy inv, det": lambda x: sl.inv(z(x)) * sl.det(z(x)),
     "scipy cholesky": lambda x: sl.cholesky(definite(x)) + sl.cholesky(definite(x), lower=True),
+    "scipy expm": lambda x: sl.expm(1j * z(x) / 8) @ sl.expm(np.stack([z(x) / 9, z(x).T / 8]))[1],
     "scipy lstsq": lambda x: sl.lstsq(z(x)[:, :2], C)[0] * sl.svdvals(z(x))[0],
 }
 

@@ -4,6 +4,7 @@ Owns: interception.py, math_names.py, sparse_products.py.  Must not know: deriva
 Functions below are run plainly and through their gradients, against complex-step-like central differences.
 """
 import functools
+import logging
 import math
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from math import sin as imported_sin
 
 import numpy as np
 import pytest
+import scipy.spatial
 from numpy import asarray as imported_asarray
 from numpy import zeros as imported_zeros
 
@@ -548,3 +550,35 @@ def test_compiled_code_sees_numpy_as_it_is(name):
     assert type(drawn[0]) is np.ndarray
     np.testing.assert_array_equal(drawn[0], DRAWS[name](np.random.default_rng(0)))
     np.testing.assert_array_equal(g, np.full(2, np.sum(drawn[0])))
+
+
+def test_text_made_by_percent_shows_numbers_and_decides_nothing():
+    """print("misfit %g" % J) and log.info("%.3e", J) are as good as an f-string: no error, and no guard by %d."""
+    said = []
+
+    def f(x):
+        y = (x**2).sum()
+        text = "%(y).2f %%"
+        text %= {"y": y}
+        said.append("%g, %6.2f after %d (%d, %i) %s" % (y, x[0], 3, y, x[1], text))                # noqa: UP031
+        record = logging.LogRecord("f", logging.INFO, "", 0, "J = %.1e", (y,), None)
+        said.append(record.getMessage())
+        return y * (7.0 % x[0])
+    x = np.array([1.2, 2.3])
+    tape = ad.record(f, x)
+    assert said == ["6.73,   1.20 after 3 (6, 2) 6.73 %", "J = 6.7e+00"]
+    assert "assert" not in str(tape) and tape(x) == f(x)
+    for convert in (float, lambda v: np.array([0.0]).fill(v) or float(v)):
+        with pytest.raises(ad.TracerError, match="float"):
+            ad.record(lambda x, convert=convert: x[0] * convert(x[1]), x)
+
+
+@pytest.mark.parametrize("f, says", [
+    (lambda x: np.random.default_rng(1).normal(x[0], 0.1), "standard_normal"),
+    (lambda x: np.random.default_rng(1).uniform(0.0, x[0], 3).sum(), "rng.random"),
+    (lambda x: np.ma.array(x, mask=[True, False]).sum(), "np.where"),
+    (lambda x: scipy.spatial.cKDTree(np.eye(2)).query(x)[0]**2, "neighbours"),
+])
+def test_an_error_in_compiled_code_says_what_to_write_instead(f, says):
+    with pytest.raises(ad.TracerError, match=f"test_interception.*Here .*{says}"):
+        ad.record(f, np.array([1.2, 2.3]))

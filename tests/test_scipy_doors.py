@@ -3,6 +3,7 @@
 Owns: what is asked of each call of tests/scipy_cases.py, and of the doors themselves.
 Next: fastad/scipy_doors.py, tests/test_scipy_stats.py (every family).
 """
+import itertools
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import scipy.integrate
 import scipy.interpolate
 import scipy.ndimage
 import scipy.optimize
+import scipy.spatial
 import scipy.stats
 from fuzz_scipy import judge
 from scipy_cases import IMAGE, RECORDED, REFUSED, T4, X4
@@ -243,3 +245,62 @@ def test_filters_of_single_precision():
         y = ad.record(f, x)(x)
         assert y.dtype == f(x).dtype
         np.testing.assert_allclose(y, f(x), rtol=1e-4, atol=1e-4)
+
+
+def test_interp1d_of_a_table_is_numpys_interp_as_it_is_in_scipy():
+    x = np.linspace(0.0, 1.0, 30)
+    table = scipy.interpolate.interp1d(x, np.sin(30 * x))
+    at = np.random.default_rng(0).random(200)
+    ours, numpys = ad.record(table, at), ad.record(lambda at: np.interp(at, x, np.sin(30 * x)), at)
+    assert str(ours).count("\n") <= str(numpys).count("\n") + 10
+    assert np.array_equal(ours(at), table(at))
+
+
+def test_a_spline_at_a_number_is_few_operations_of_any_order():
+    spline = scipy.interpolate.CubicSpline(np.linspace(0.0, 1.0, 9), np.sin(np.arange(9.0)))
+    at = np.array([-0.1, 0.3, np.nan, 1.2])
+    for order in range(6):
+        np.testing.assert_allclose(ad.record(lambda x, order=order: spline(x, order), at)(at), spline(at, order), 1e-13)
+    listing = str(ad.record(lambda x: spline(x[0]), np.array([0.3])))
+    assert listing.count("\n") <= 30 and "assert" not in listing
+
+
+@pytest.mark.parametrize("angle", [0, 90, 180, -90, 45.0])
+def test_a_rotated_image_has_scipys_edges(angle):
+    """Its coordinates are those of SciPy to the last bit, which decides whether an edge is inside."""
+    for mode, reshape in itertools.product(("constant", "grid-constant", "reflect"), (True, False)):
+        def f(x, mode=mode, reshape=reshape):
+            return scipy.ndimage.rotate(x, angle, reshape=reshape, order=1, mode=mode, cval=9.0)
+        np.testing.assert_allclose(ad.record(f, IMAGE)(IMAGE), f(IMAGE), rtol=1e-13, atol=1e-13)
+
+
+INTO_INTEGERS = {
+    "map_coordinates": lambda image, x, **kwargs: scipy.ndimage.map_coordinates(image, x.reshape(2, 2), order=1,
+                                                                                **kwargs),
+    "gaussian_filter": lambda image, x, **kwargs: scipy.ndimage.gaussian_filter(image, x[0], **kwargs),
+    "convolve": lambda image, x, **kwargs: scipy.ndimage.convolve(image, x.reshape(2, 2), **kwargs),
+    "shift": lambda image, x, **kwargs: scipy.ndimage.shift(image, x[:2], order=1, **kwargs),
+}
+
+
+@pytest.mark.parametrize("name", INTO_INTEGERS)
+def test_results_that_scipy_rounds_to_the_dtype_of_the_image_are_loud(name):
+    """They were recorded in float64 and not rounded: other numbers than those of f, in silence."""
+    f, x = INTO_INTEGERS[name], np.array([0.3, 0.7, 1.2, 0.9])
+    whole = (9 * IMAGE).astype(np.uint8)
+    with pytest.raises(ad.UnsupportedError, match="output=float"):
+        ad.record(lambda x: f(whole, x), x)
+    tape = ad.record(lambda x: f(whole, x, output=float), x)
+    np.testing.assert_allclose(tape(x), f(whole, x, output=float), rtol=1e-12)
+    single = ad.record(lambda x: f(IMAGE.astype(np.float32), x), x)(x)
+    assert single.dtype == f(IMAGE.astype(np.float32), x).dtype == np.float32
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "sqeuclidean", "cityblock"])
+def test_distances_of_single_precision_are_computed_in_double_as_by_scipy(metric):
+    x = (IMAGE + 100.0).astype(np.float32)
+    distance = scipy.spatial.distance
+    for f in (lambda x: distance.cdist(x, x[:2], metric), lambda x: distance.pdist(x, metric)):
+        got, want = ad.record(f, x)(x), f(x)
+        assert got.dtype == want.dtype == np.float64
+        np.testing.assert_allclose(got, want, rtol=1e-13)

@@ -88,6 +88,7 @@ DONE = {
     "two matrices by *": lambda x: full(csr(x) * C) + full(C * csr(x)),
     "two arrays by *": lambda x: full(arr(x) * sp.csr_array(C)) + full(sp.csr_array(C) * arr(x)),
     "sums": lambda x: full(csr(x) + C - csr(x).T + C) + full(C - csr(x)) + full(sum([csr(x), csr(x)])),
+    "constants and a diagonal": lambda x: np.abs(full(C - sp.diags(1j * x[:5]))) + full((C + sp.diags(x[:5])) @ C),
     "numbers": lambda x: full(2.0 * csr(x) * x[0] / 3.0) + full(-csr(x) / x[1]),
     "a matrix of constants by numbers": lambda x: full(C * x[0]) + full(x[1] * C) + full(C / x[2]) - full(x[0] * C.T),
     "constants, entry by entry": lambda x: full(C.multiply(x[:5])) + full(C.multiply(csr(x))),
@@ -169,6 +170,13 @@ def filled(cls, x):
     return full(a.tocsr() @ a)
 
 
+def added_up(x):
+    a = sp.dok_matrix((N, N))
+    for i, j, v in zip([0, 1, 0, 1], [1, 1, 1, 2], x[:4], strict=True):
+        a[i, j] = a[i, j] + v if (i, j) in a else 3 * v
+    return full(a) * len(a)
+
+
 def with_data(x, use):
     a = C.copy()
     a.data = a.data * x[:6]
@@ -179,6 +187,8 @@ FILLED = {
     "lil": lambda x: filled(sp.lil_matrix, x),
     "lil array": lambda x: filled(sp.lil_array, x),
     "dok": lambda x: filled(sp.dok_matrix, x),
+    "dok, whether there is a number": added_up,
+    "dok of a diagonal": lambda x: full(sp.diags(x).todok()) + full(sp.dok_array(sp.diags_array(x))),
     "lil, then a row": lambda x: written(filled_row(x), (2, slice(None)), x[:5]),
     "constants written": lambda x: written(C.tocsc(), (1, 1), x[0]) + written(C.copy(), ([0, 1], [1, 1]), x[:2]),
     "data set": lambda x: with_data(x, lambda a: a @ B + B @ a + a.dot(x[:5])),
