@@ -486,3 +486,13 @@ def test_captured_complex_arrays_are_read_again():
     tape = ad.record(f, np.ones(2))
     h[0] = 3j
     np.testing.assert_allclose(tape(np.ones(2)), 9 + 16)
+
+
+@pytest.mark.parametrize("key", [None, (None,), ..., (...,), (..., None), (None, None), (None, ..., None), ()])
+def test_new_axes_of_a_complex_number(key):
+    """NumPy makes an array of it; all but `...` and `()` were an IndexError."""
+    def f(x):
+        y = np.sum(x * (2 + 1j))[key]
+        assert np.shape(y) == np.shape(np.complex128(1.0)[key])
+        return np.sum(np.abs(y) ** 2)
+    np.testing.assert_allclose(ad.value_and_grad(f)(np.ones(2))[1], [20.0, 20.0])
