@@ -248,8 +248,6 @@ def in_segments(tape: Any, rest: float, memory: int, unchecked: int, place: Any 
     bound = None if place is None else place.most
     join = bound is None or bound > 2 * max(TOGETHER) * shortest.record
     cut, parts, room = of_best_length(shortest, memory, join)
-    if join and room < cut.least():
-        cut, parts, room = of_least_memory(shortest, memory)
     least = memory - room + cut.least()
     if least > memory:
         return None, least
@@ -274,12 +272,6 @@ def of_best_length(shortest: Cut, memory: int, join: bool) -> tuple[Cut, Parts, 
         short = made(shortest, memory)
         return short if shortest.expected(1, short[2]) <= time else long
     return made(shortest, memory)
-
-
-def of_least_memory(shortest: Cut, memory: int) -> tuple[Cut, Parts, int]:
-    """The same where that does not fit: of unlike steps, long segments make fewer programs, and may need less."""
-    found = (made(shortest.joined(group), memory) for group in shortest.lengths())
-    return max(found, key=lambda one: one[2] - one[0].least())
 
 
 def made(cut: Cut, memory: int) -> tuple[Cut, Parts, int]:

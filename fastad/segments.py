@@ -319,13 +319,9 @@ class Cut:
         runs = checkpoints.steps_needed(units.n, units.room, units.snapshot, units.tape)
         return (runs + units.n) * (group + A_RUN)
 
-    def lengths(self) -> list[int]:
-        """How many neighbours may become one segment."""
-        return [group for group in TOGETHER if group == 1 or 2 * group < self.m]
-
     def together(self, room: int) -> int:
         """How many neighbours are best one segment."""
-        costs = {group: self.expected(group, room) for group in self.lengths()}
+        costs = {group: self.expected(group, room) for group in TOGETHER if group == 1 or 2 * group < self.m}
         return min(group for group in costs if costs[group] <= WORTH * min(costs.values()))
 
     def joined(self, group: int) -> Cut:

@@ -420,31 +420,6 @@ def test_short_steps_are_joined_where_there_is_room():
     assert min(lengths[:3]) > 3.0 and lengths[3] < 1.1, lengths
 
 
-@pytest.mark.parametrize("steps", [30, 60])
-def test_the_smallest_budget_of_unlike_steps(steps):
-    """Each step writes another row: short segments are many programs, long ones fewer, and what was named as the
-    smallest budget was that of the short ones, although smaller ones worked."""
-    def f(c):
-        u, v, total, records = c * 0.5, np.zeros(30), 0.0, np.zeros((steps, 6))
-        for t in range(steps):
-            u = np.tanh(u)
-            records[t] += u[[0, 1, 1, 3, 4, 4]]
-            total = total + np.sum(u * v)
-            v = v / (1.0 + np.abs(u).max()) + u
-        return total + np.sum(records ** 2) + np.sum(u * v)
-    c = np.linspace(0.3, 1.3, 30)
-    with pytest.raises(ad.BudgetError) as caught:
-        ad.grad(f, memory=1)(c)
-    smallest, want = caught.value.smallest, ad.grad(f, memory="1GB")(c)
-    for memory in range(smallest, smallest + 12000, 4000):
-        g = ad.grad(f, memory=memory)
-        same(g(c), want)
-        assert g.stats().memory.peak <= memory
-    for memory in (smallest - 1, int(0.95 * smallest)):
-        with pytest.raises(ad.BudgetError):
-            ad.grad(f, memory=memory)(c)
-
-
 def test_rooms_are_smaller_where_the_program_around_them_is_larger():
     """The arrays around a loop lie otherwise where its room is larger: a peak was 40 bytes above the budget."""
     def made(rooms):
