@@ -382,8 +382,10 @@ class ComplexNumber(_Operators, T.Complex):
     def __getitem__(self, key: Any) -> Any:
         if key == ():
             return self
-        if key is Ellipsis:
-            return lifted(self)
+        if key is Ellipsis or key is None:
+            return lifted(self)[key]
+        if isinstance(key, tuple) and all(part is Ellipsis or part is None for part in key):
+            return lifted(self)[key]
         raise IndexError("invalid index to scalar variable.")
 
     def __iter__(self) -> Any:

@@ -36,7 +36,7 @@ from fastad.loop_values import (
     without_float32,
 )
 from fastad.recording import Arguments, doubt, functions, name_of, record_call
-from fastad.state import Watch
+from fastad.state import AsBefore, Watch
 
 __all__ = ["scan", "while_loop"]
 
@@ -108,11 +108,9 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree 
     loop = Loop(step, state, xs, length, reverse)
     leaves = [*loop.state, *loop.xs]
     if T.current_tape() is None and not any(map(T.is_wrapped, leaves)):
-        return loop.plainly()
-    if loop.length == 0:
-        return loop.empty()
+        return loop.plainly() if loop.length else loop.empty()
     with enclosing(leaves) as parent:
-        return loop.recorded(parent)
+        return loop.recorded(parent) if loop.length else loop.empty()
 
 
 def while_loop(cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], state: Tree) -> Tree:
@@ -248,8 +246,6 @@ class Loop:
     # -- on plain values
     def plainly(self) -> tuple[Tree, Tree]:
         """Each step has arrays of its own: what it changes is neither the caller's nor what is kept."""
-        if self.length == 0:
-            return self.empty()
         old, stacked, real = [owned(x) for x in self.state], None, list[bool]()
         for n in range(self.length):
             t = self.length - 1 - n if self.reverse else n
@@ -260,6 +256,9 @@ class Loop:
                     break
                 except Promotion:
                     self.widened = True
+            if n == 0 and any(map(T.is_wrapped, [*new, *y])):            # (the step reads a variable around it)
+                with enclosing([*new, *y]) as parent:
+                    return self.recorded(parent)
             old = [owned(v) for v in new]
             if n == 1 and self.widened:
                 stacked = widened(stacked, real, self.ypairs, y)
@@ -291,12 +290,27 @@ class Loop:
         return trees.unflatten(self.tree, joined(state, self.pairs)), trees.unflatten(ytree, joined(ys, self.ypairs))
 
     def empty(self) -> tuple[Tree, Tree]:
-        """No step: the state as it came; ys of length zero in the shapes that a step on zeros gives."""
-        zeros = [np.zeros(np.shape(x), x.dtype)[()] for x in self.state]
-        with np.errstate(all="ignore"), T.Undisturbed():
-            _, y, ytree = self.called(zeros, [np.zeros(np.shape(x)[1:], x.dtype)[()] for x in self.xs])
-        ys = [np.zeros((0, *np.shape(v)), np.asarray(v).dtype) for v in y]
-        return self.whole([x if T.is_wrapped(x) else x[()] for x in self.state], ys, ytree)
+        """No step: the state as it came; ys of length zero in the shapes that a step on zeros gives, of which nothing
+        is left else."""
+        state = joined([x if T.is_wrapped(x) else x[()] for x in self.state], self.pairs)
+        with np.errstate(all="ignore"), AsBefore(self.code, self.more):
+            y, ytree = self.of_zeros()
+        ys = [np.zeros((0, *shape), dtype) for shape, dtype in y]
+        return trees.unflatten(self.tree, state), trees.unflatten(ytree, joined(ys, self.ypairs))
+
+    def of_zeros(self) -> tuple[list[tuple[tuple[int, ...], Any]], Any]:
+        """(shape and dtype of each leaf of y, its structure), by a step on zeros."""
+        while True:
+            try:
+                if T.current_tape() is None:
+                    n, leaves = len(self.state), [x[()] for x in self.at_first_step()]
+                    _, y, ytree = self.called(leaves[:n], leaves[n:])
+                    return [(np.shape(v), v.dtype) for v in y], ytree
+                tape, ytree = self.body()
+                y = [T.aval_of(tape.instruction(i)[2]) for i in tape.outputs[len(self.state):]]
+                return [(shape, T.DTYPES[dtype]) for dtype, shape in y], ytree
+            except Promotion:
+                continue
 
     def called(self, state: list[Any], x: list[Any]) -> tuple[list[Any], list[Any], Any]:
         """One step: leaves of the new state and of y, and the structure of y."""
@@ -474,6 +488,8 @@ class Loop:
 
     def at_first_step(self) -> list[Any]:
         """Plain values of the state and of the slices of xs with which the body is recorded."""
+        if self.length == 0:
+            return [np.zeros(np.shape(x)[k:], x.dtype) for k, xs in enumerate((self.state, self.xs)) for x in xs]
         first = self.length - 1 if self.reverse else 0
         return [*(np.array(T.concrete(x)) for x in self.state), *(np.array(T.concrete(v)[first]) for v in self.xs)]
 

@@ -115,9 +115,7 @@ def gradient_program(tape: Any, memory: int, place: Any = None, rest: float = 0.
             refuse(tape, memory, fewest, rest, 2 * fewest > unchecked)
         return program
     total = sum(chain.stored() for chain, _ in rooms.made)
-    spool = None if place is None else Spool(place)
-    rooms = Rooms(memory - least, total, spool)
-    program = made(rooms)
+    program, rooms, spool = in_rooms(made, memory, least, total, place)
     if spool is not None:
         need_step(tape, spool)
         program = OnDisk(program, spool)
@@ -125,6 +123,19 @@ def gradient_program(tape: Any, memory: int, place: Any = None, rest: float = 0.
         (chain.value.name, chain.value.length, executed(attr.walk.schedule, int(chain.value.length), attr.walk.group),
          attr.walk.room) for chain, attr in rooms.made])
     return program
+
+
+def in_rooms(made: Callable[[Any], Any], memory: int, least: int, total: int, place: Any) -> tuple[Any, Rooms, Any]:
+    """(the program whose loops share what there is beyond the least, their rooms, files)."""
+    extra = memory - least
+    while True:
+        spool = None if place is None else Spool(place)
+        rooms = Rooms(extra, total, spool)
+        program = made(rooms)
+        over = program.working_bytes() - memory
+        if over <= 0 or extra == 0:
+            return program, rooms, spool
+        extra = max(0, extra - max(over, 64))                # (what is around larger rooms may lie less well)
 
 
 def report(program: Any, memory: int, unchecked: int, spool: Any, loops: Callable[[], Any]) -> None:
@@ -235,7 +246,8 @@ def in_segments(tape: Any, rest: float, memory: int, unchecked: int, place: Any 
     if shortest.m < 2:
         return None, unchecked
     bound = None if place is None else place.most
-    cut, parts, room = of_best_length(shortest, memory, bound is None or bound > 2 * max(TOGETHER) * shortest.record)
+    join = bound is None or bound > 2 * max(TOGETHER) * shortest.record
+    cut, parts, room = of_best_length(shortest, memory, join)
     least = memory - room + cut.least()
     if least > memory:
         return None, least
@@ -249,20 +261,23 @@ def in_segments(tape: Any, rest: float, memory: int, unchecked: int, place: Any 
 
 def of_best_length(shortest: Cut, memory: int, join: bool) -> tuple[Cut, Parts, int]:
     """(segments, what they consist of, bytes of room for their states and records): several short ones are one where
-    they may and that is faster.  Programs of long ones leave less room, how much is known when they are there: where it is scarce,
-    the short ones are tried, too.  The room is less than the least that works only if that is so for these."""
-    def made(cut: Cut) -> tuple[Cut, Parts, int]:
-        parts = Parts(cut)
-        return cut, parts, cut.least() + memory - cut.program(cut.least(), parts).working_bytes()
+    they may and that is faster.  Programs of long ones leave less room, how much is known when they are there: where
+    it is scarce, the short ones are tried, too.  What these need at least is the smallest budget that works."""
     group = shortest.together(memory - shortest.room) if join else 1
     if group > 1:
-        long = made(shortest.joined(group))
+        long = made(shortest.joined(group), memory)
         time = shortest.expected(group, long[2])
-        if time < SCARCE * (shortest.m + 1):
+        if time < SCARCE * (shortest.m + 1) and memory > 2 * (memory - long[2] + shortest.least()):
             return long
-        short = made(shortest)
-        return short if shortest.expected(1, short[2]) <= time else long
-    return made(shortest)
+        short = made(shortest, memory)
+        return short if short[2] < shortest.least() or shortest.expected(1, short[2]) <= time else long
+    return made(shortest, memory)
+
+
+def made(cut: Cut, memory: int) -> tuple[Cut, Parts, int]:
+    """Segments, what they consist of, and the room that their programs leave."""
+    parts = Parts(cut)
+    return cut, parts, cut.least() + memory - cut.program(cut.least(), parts).working_bytes()
 
 
 def executed(schedule: Any, n: int, group: int) -> int:

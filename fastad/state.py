@@ -1,4 +1,4 @@
-"""state.py - what a recorded function has seen of the world outside its arguments: `Watch`.
+"""state.py - what a recorded function has seen of the world outside its arguments: `Watch`; `AsBefore`.
 
 Owns: the search.  From the code of a function it finds the globals, closure cells, defaults and attributes that it and
 the functions it calls can read, as far as they are the user's own code, and makes of them a tree of nodes.
@@ -20,7 +20,7 @@ import numpy as np
 from fastad import _state as S
 from fastad import _tape as T
 
-__all__ = ["Watch"]
+__all__ = ["AsBefore", "Watch"]
 
 DEPTH = 6                                # attributes of attributes, items of items
 _LARGE = 2**20                           # bytes; where it makes no difference who reads an array, nobody is asked
@@ -506,3 +506,37 @@ class Watch:
         slots = [slot for slot in self._root.slots if not slot.node.same(slot.value(self._f))]
         return bool(slots) and all(_shared(slot, self._f, f) for slot in slots) \
             and self._arguments.same(self._statics)
+
+
+class AsBefore:
+    """What f reaches is, when this ends, as it was when it began: elements of arrays, lists, dicts, sets, variables."""
+
+    def __init__(self, f: Any, more: tuple[Any, ...] = ()) -> None:
+        root, others, _ = _search(f, more, ())
+        found, queue = {}, deque([root, others])
+        while queue:
+            node = queue.popleft()
+            if id(node) not in found:
+                found[id(node)] = node
+                queue.extend(slot.node for slot in node.slots)
+        self.nodes = list(found.values())
+
+    def __enter__(self) -> None:
+        self.arrays = [(a, a.copy()) for a in (node.obj for node in self.nodes if node.kind == S.ARRAY)
+                       if isinstance(a, np.ndarray) and a.flags.writeable]
+
+    def __exit__(self, *error: Any) -> None:
+        for a, before in self.arrays:
+            a[...] = before
+        for node in self.nodes:
+            kind, obj = type(node.obj), node.obj
+            if kind in (list, deque):
+                obj.clear()
+                obj.extend(node.items)
+            elif kind in (dict, set):
+                obj.clear()
+                obj.update(node.items)
+            elif node.kind == S.FUNCTION:
+                for slot in node.slots:
+                    if slot.how == S.CELL and slot.node.obj is not slot.value(obj):
+                        obj.__closure__[slot.key].cell_contents = slot.node.obj

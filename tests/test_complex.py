@@ -523,3 +523,13 @@ def test_division_by_a_number_of_pythons_has_numpys_bits(divisor):
         got, want = ad.record(lambda z: z / divisor, z)(z), z / divisor
     np.testing.assert_array_equal(got.view(float), want.view(float))
     np.testing.assert_array_equal(np.signbit(got.view(float)), np.signbit(want.view(float)))
+
+
+@pytest.mark.parametrize("key", [None, (None,), ..., (...,), (..., None), (None, None), (None, ..., None), ()])
+def test_new_axes_of_a_complex_number(key):
+    """NumPy makes an array of it; all but `...` and `()` were an IndexError."""
+    def f(x):
+        y = np.sum(x * (2 + 1j))[key]
+        assert np.shape(y) == np.shape(np.complex128(1.0)[key])
+        return np.sum(np.abs(y) ** 2)
+    np.testing.assert_allclose(ad.value_and_grad(f)(np.ones(2))[1], [20.0, 20.0])

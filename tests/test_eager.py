@@ -228,3 +228,12 @@ def test_copies_of_variables_are_values():
             assert np.array_equal(x.grad, np.multiply(value, 2.0))
             x.assign(value)
             x.grad = None
+
+
+def test_a_loop_whose_step_reads_a_variable_around_it():
+    """State and slices are plain: the loop ran on plain values, and could not store its y."""
+    x = ad.variable(2.0)
+    end, ys = ad.scan(lambda s, _: (s * x, s), 1.0, length=3)
+    y = end + np.sum(ys)
+    y.backward()
+    assert (float(ad.peek(y)), x.grad) == (15.0, 17.0)

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import fastad as ad
 from fastad import optimize, tapes
-from fastad.memory import bytes_of, cuttable
+from fastad.memory import bytes_of, cuttable, in_rooms
 from fastad.segments import Cut, Parts
 from tests.random_tapes import random_tape
 from tests.test_scan import random_body
@@ -417,6 +418,15 @@ def test_short_steps_are_joined_where_there_is_room():
         assert got.tobytes() == want.tobytes()
         lengths.append(200 / g.hot.program.stats()["segments"])
     assert min(lengths[:3]) > 3.0 and lengths[3] < 1.1, lengths
+
+
+def test_rooms_are_smaller_where_the_program_around_them_is_larger():
+    """The arrays around a loop lie otherwise where its room is larger: a peak was 40 bytes above the budget."""
+    def made(rooms):
+        needs = 1000 + int(rooms.extra) + (40 if 100 < rooms.extra < 480 else 0)
+        return SimpleNamespace(working_bytes=lambda: needs)
+    for memory in (1000, 1010, 1200, 1479, 1600):
+        assert memory - 130 <= in_rooms(made, memory, 1000, 5000, None)[0].working_bytes() <= memory
 
 
 @pytest.mark.parametrize("seed", range(60))

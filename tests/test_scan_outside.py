@@ -3,6 +3,7 @@
 Owns: arrays of the user's, iterators and counters: never silently those of one run.
 Next: test_scan_arrays.py (arrays that the function makes), test_scan_meaning.py (chance).
 """
+import collections
 import itertools
 
 import numpy as np
@@ -281,3 +282,44 @@ def test_a_state_that_is_the_users_is_read_again_at_every_replay():
         single[:] += 1
         assert tape(X) == pytest.approx(f(X), rel=1e-13)
         np.testing.assert_allclose(tape.gradient(X), ad.grad(f)(X), rtol=1e-12)
+
+
+NOTED = np.ones(2)
+
+
+def test_a_loop_of_no_steps_changes_nothing():
+    """The step runs once on zeros, for the shapes of y: what it wrote then stayed, and traced y were refused."""
+    def f(c, steps=0):
+        history, log, known, seen, turns, n = np.ones(3), [], {}, set(), collections.deque(), 0
+
+        def helper(u):
+            history[1] += np.sum(u) * 0 + 7
+
+        def step(u, x):
+            nonlocal n
+            n += 1
+            helper(u)
+            log.append(1)
+            known["a"] = 2
+            turns.append(1)
+            seen.add(3)
+            NOTED[0] = 5.0
+            return u * c, (np.sum(u), u > 0, u * 2j, c, 3)
+        end, ys = ad.scan(step, np.array([1.0, 2.0]), np.zeros((steps, 2)), reverse=True)
+        assert n == len(log) == len(known) == len(seen) == len(turns) == 0 and NOTED[0] == 1.0
+        assert [y.dtype for y in ys] == [float, bool, complex, float, int]
+        assert [np.shape(y) for y in ys] == [(0,), (0, 2), (0, 2), (0,), (0,)]
+        return np.sum(history * np.arange(3.0)) * c + np.sum(end)
+    assert f(2.0) == 9.0
+    assert ad.value_and_grad(f)(2.0) == (9.0, 3.0)
+
+
+def test_a_loop_of_no_steps_keeps_its_types():
+    """The first step would make a number a wider type: an exception of ours got out."""
+    for step, state in ((lambda s, _: (s + 0.5, s), 3), (lambda s, _: (s + 1j, s), 3.0)):
+        def f(c, step=step, state=state):
+            end, ys = ad.scan(step, state, length=0)
+            assert end == state and ys.shape == (0,)
+            return c * np.real(end)
+        assert f(2.0) == 6.0
+        assert ad.value_and_grad(lambda c, f=f: f(c))(2.0) == (6.0, 3.0)
