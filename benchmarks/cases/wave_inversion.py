@@ -63,8 +63,8 @@ def ours(bench, f, c2, want):
 def in_float32(bench, c2, survey, want, gradient):
     """The same with half the bytes: data, unknowns and waves in float32.
 
-    Ahead of the waves are numbers too small for float32's usual range, on which many processors are slow; NumPy has them,
-    too, and so they are computed: their products by way of float64.
+    Ahead of the waves are numbers too small for float32's usual range, on which many processors are slow; NumPy has
+    them, too, and so they are computed: on such processors their products by way of float64.
     """
     single, c2 = ad.grad(partial(wave_misfit, survey=survey.astype(np.float32)), audit=False), c2.astype(np.float32)
     for _ in range(4):
