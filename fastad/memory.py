@@ -265,16 +265,16 @@ def of_best_length(shortest: Cut, memory: int, join: bool) -> tuple[Cut, Parts, 
     it is scarce, the short ones are tried, too.  What these need at least is the smallest budget that works."""
     group = shortest.together(memory - shortest.room) if join else 1
     if group > 1:
-        long = made(shortest.joined(group), memory)
+        long = with_room(shortest.joined(group), memory)
         time = shortest.expected(group, long[2])
         if time < SCARCE * (shortest.m + 1) and memory > 2 * (memory - long[2] + shortest.least()):
             return long
-        short = made(shortest, memory)
+        short = with_room(shortest, memory)
         return short if short[2] < shortest.least() or shortest.expected(1, short[2]) <= time else long
-    return made(shortest, memory)
+    return with_room(shortest, memory)
 
 
-def made(cut: Cut, memory: int) -> tuple[Cut, Parts, int]:
+def with_room(cut: Cut, memory: int) -> tuple[Cut, Parts, int]:
     """Segments, what they consist of, and the room that their programs leave."""
     parts = Parts(cut)
     return cut, parts, cut.least() + memory - cut.program(cut.least(), parts).working_bytes()

@@ -47,7 +47,8 @@ class Evaluation(Asked, Gradient):
             entry.compile_at = 2 * entry.calls
 
     def record(self, arguments: Any, event: Any) -> Any:
-        """A steady one is compiled at once, or never: derivatives by programs and sweeps differ in their last bits."""
+        """A steady one is compiled at once, or never: derivatives by programs and sweeps may differ in the sign of a
+        zero, and where arrays are read at run-time indices in their last bits."""
         entry = super().record(arguments, event)
         if self.steady and entry.compile_at and self.together:
             self.translate(entry)
